@@ -1,0 +1,104 @@
+//! What the engine tells a caller.
+
+use std::time::Duration;
+
+use kv_cache::{MissReason, TokenId};
+
+use crate::SubmitError;
+
+/// The receiving end of a request, called on the engine's thread: it must never block.
+pub trait EventSink: Send {
+    /// Hands over an event. The engine sends at most `max_tokens + 2` of them to a request.
+    fn send(&mut self, event: Event);
+
+    /// Whether nobody listens any more; asked once per step, and a yes cancels the request.
+    fn is_closed(&self) -> bool;
+}
+
+/// One request's events, in order: `Admitted`, then `Token`s, then `Finished`; or `Failed` anywhere.
+#[derive(Debug)]
+pub enum Event {
+    /// The request runs: the first chunk of its prompt is being computed.
+    Admitted(Admission),
+    /// A token was generated.
+    Token(TokenOutput),
+    /// The request has ended.
+    Finished(Completion),
+    /// The request has ended without an answer.
+    Failed(RequestError),
+}
+
+/// What was known of a request's cost when it was admitted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admission {
+    /// Prompt tokens taken from the prefix cache.
+    pub cached_tokens: usize,
+    /// Why the cached prefix ended where it did; `None` when all but the last token was cached.
+    pub miss: Option<MissReason>,
+    /// Time between submission and admission.
+    pub queue_time: Duration,
+}
+
+/// A generated token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenOutput {
+    /// The token; a stop token ends the answer and is reported in [`Completion`], not here.
+    pub token: TokenId,
+    /// Present when the request asked for log probabilities.
+    pub logprobs: Option<TokenLogprobs>,
+}
+
+/// Log probabilities (natural) at one position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprobs {
+    /// Of the chosen token.
+    pub chosen: f32,
+    /// Of the likeliest tokens, descending; ties in ascending order of token.
+    pub top: Vec<(TokenId, f32)>,
+}
+
+/// How a request ended, and what it cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    /// Why generation stopped.
+    pub reason: FinishReason,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Prompt tokens taken from the prefix cache at admission.
+    pub cached_tokens: usize,
+    /// Tokens generated, a stop token included.
+    pub completion_tokens: usize,
+    /// Times the request was preempted.
+    pub preemptions: u32,
+    /// Tokens computed again because of preemptions.
+    pub recomputed_tokens: usize,
+    /// Time waiting before admission.
+    pub queue_time: Duration,
+    /// Time from admission to the first token.
+    pub prefill_time: Duration,
+    /// Time from the first token to the last.
+    pub decode_time: Duration,
+}
+
+/// Why generation stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// A stop token was generated.
+    Stop(TokenId),
+    /// `max_tokens` or the model's length was reached.
+    Length,
+}
+
+/// Why a request got no answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// The scheduler refused it.
+    #[error(transparent)]
+    Refused(#[from] SubmitError),
+    /// The device failed while the request was running.
+    #[error("the model failed: {0}")]
+    Model(String),
+    /// The server stopped before the request could finish.
+    #[error("the server is shutting down")]
+    ShutDown,
+}

@@ -1,0 +1,70 @@
+//! What a caller asks of the engine.
+
+use kv_cache::TokenId;
+use scheduler::StopConditions;
+
+use crate::EventSink;
+
+/// A prompt to continue.
+///
+/// One request makes one sequence. `n` answers are `n` requests with the same prompt: the prefix
+/// cache computes it once, and each of the others recomputes only the prompt's last token.
+pub struct GenerateRequest {
+    /// The prompt; not empty.
+    pub prompt: Vec<TokenId>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// When to stop.
+    pub stop: StopConditions,
+    /// Class of the request, lower is served earlier (as in vLLM); 0 by default.
+    pub priority: i32,
+    /// Requests share cached prefixes only with requests of the same salt.
+    pub cache_salt: Vec<u8>,
+    /// Where the answer goes. Once it is closed, the request is cancelled within one step.
+    pub sink: Box<dyn EventSink>,
+}
+
+/// How the next token is chosen, in this order: penalties and bias on the logits, temperature,
+/// `top_k`, `top_p`, `min_p`, then a draw keyed by (seed, position).
+#[derive(Clone, Debug, PartialEq)]
+pub struct SamplingParams {
+    /// 0 is greedy; otherwise logits are divided by it. Finite, not negative.
+    pub temperature: f32,
+    /// Only the k most likely tokens; `None` is all.
+    pub top_k: Option<u32>,
+    /// The smallest set of most likely tokens whose probability reaches it; in `(0, 1]`.
+    pub top_p: f32,
+    /// Only tokens at least this fraction as likely as the likeliest; in `[0, 1]`.
+    pub min_p: f32,
+    /// Divides positive and multiplies negative logits of tokens in prompt or output; above 0.
+    pub repetition_penalty: f32,
+    /// Subtracted once from the logits of tokens in the output; in `[-2, 2]`.
+    pub presence_penalty: f32,
+    /// Subtracted per occurrence from the logits of tokens in the output; in `[-2, 2]`.
+    pub frequency_penalty: f32,
+    /// Added to the logits of these tokens.
+    pub logit_bias: Vec<(TokenId, f32)>,
+    /// Key of the random draws.
+    pub seed: u64,
+    /// Log probabilities to report per token: the chosen one and this many of the likeliest.
+    /// They are those of the model, before penalties, bias, temperature and truncation.
+    pub logprobs: Option<u32>,
+}
+
+impl SamplingParams {
+    /// Always the likeliest token.
+    pub fn greedy() -> Self {
+        Self {
+            temperature: 0.0,
+            top_k: None,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            logit_bias: Vec::new(),
+            seed: 0,
+            logprobs: None,
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The seam between a model and a device.
+
+use crate::StepBatch;
+
+/// Element type of weights as they lie in a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightDtype {
+    /// 32-bit IEEE float.
+    F32,
+    /// 16-bit IEEE float.
+    F16,
+    /// bfloat16.
+    Bf16,
+}
+
+/// How a backend keeps the weights of its matrix products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightFormat {
+    /// As in the checkpoint.
+    Checkpoint,
+    /// Converted to 32-bit floats.
+    F32,
+    /// Converted to bfloat16, rounding to nearest even.
+    Bf16,
+}
+
+/// A row-major matrix inside a checkpoint.
+#[derive(Clone, Copy)]
+pub struct WeightView<'a> {
+    /// Name of the tensor, for errors.
+    pub name: &'a str,
+    /// Little-endian elements, `rows * cols` of them; not necessarily aligned.
+    pub data: &'a [u8],
+    /// Element type.
+    pub dtype: WeightDtype,
+    /// Output features (1 for a vector).
+    pub rows: usize,
+    /// Input features.
+    pub cols: usize,
+}
+
+/// Shape of the paged KV cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvCacheShape {
+    /// Decoder layers.
+    pub num_layers: usize,
+    /// Blocks, the null block included.
+    pub num_blocks: usize,
+    /// Tokens per block.
+    pub block_size: usize,
+    /// Key/value heads.
+    pub num_kv_heads: usize,
+    /// Elements per head.
+    pub head_dim: usize,
+}
+
+/// How a row of the fused projection is divided: `num_q_heads` query heads, then `num_kv_heads` key
+/// heads, then `num_kv_heads` value heads, each of `head_dim` elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QkvShape {
+    /// Query heads; a multiple of `num_kv_heads` (equal: MHA, one KV head: MQA, between: GQA).
+    pub num_q_heads: usize,
+    /// Key/value heads.
+    pub num_kv_heads: usize,
+    /// Elements per head.
+    pub head_dim: usize,
+}
+
+impl QkvShape {
+    /// Elements of all query heads.
+    pub fn q_size(&self) -> usize {
+        self.num_q_heads * self.head_dim
+    }
+
+    /// Elements of all key heads (as many as of all value heads).
+    pub fn kv_size(&self) -> usize {
+        self.num_kv_heads * self.head_dim
+    }
+
+    /// Elements of one row.
+    pub fn row_size(&self) -> usize {
+        self.q_size() + 2 * self.kv_size()
+    }
+}
+
+/// Cosines and sines of the rotary embedding, computed once by the model.
+#[derive(Clone, Copy)]
+pub struct RopeTableView<'a> {
+    /// `[max_positions, rotary_dim / 2]`, row-major.
+    pub cos: &'a [f32],
+    /// `[max_positions, rotary_dim / 2]`, row-major.
+    pub sin: &'a [f32],
+    /// Elements at the head's start that are rotated (all of them in most models).
+    pub rotary_dim: usize,
+}
+
+/// What a kernel or its memory can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// Weights of a shape that the operation cannot take.
+    #[error("{op}: {tensor}: {reason}")]
+    Shape {
+        /// Operation.
+        op: &'static str,
+        /// Tensor named in the checkpoint.
+        tensor: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The device has no room.
+    #[error("out of memory: {what} needs {bytes} bytes")]
+    OutOfMemory {
+        /// What was being allocated.
+        what: &'static str,
+        /// Bytes asked for.
+        bytes: usize,
+    },
+    /// The device or its library failed.
+    #[error("{op}: {source}")]
+    Device {
+        /// Operation.
+        op: &'static str,
+        /// The library's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// `out[row] = table[token_ids[row]]`; `table` is packed as for [`Backend::linear`], so that a tied
+/// output projection is stored once.
+pub struct Embed<'a, B: Backend> {
+    /// `[vocab_size, hidden_size]`
+    pub table: &'a B::Linear,
+    /// `[rows]`
+    pub token_ids: &'a [u32],
+    /// `[rows, hidden_size]`
+    pub out: &'a mut B::Buffer,
+}
+
+/// `out = x / sqrt(mean(x^2) + eps) * weight`, row by row.
+pub struct RmsNorm<'a, B: Backend> {
+    /// `[rows, hidden_size]`
+    pub input: &'a B::Buffer,
+    /// `[hidden_size]`
+    pub weight: &'a B::Vector,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Rows to compute.
+    pub rows: usize,
+    /// `[rows, hidden_size]`
+    pub out: &'a mut B::Buffer,
+}
+
+/// `residual += delta`, then `out = rms_norm(residual)`.
+pub struct AddRmsNorm<'a, B: Backend> {
+    /// `[rows, hidden_size]`, updated in place.
+    pub residual: &'a mut B::Buffer,
+    /// `[rows, hidden_size]`
+    pub delta: &'a B::Buffer,
+    /// `[hidden_size]`
+    pub weight: &'a B::Vector,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Rows to compute.
+    pub rows: usize,
+    /// `[rows, hidden_size]`
+    pub out: &'a mut B::Buffer,
+}
+
+/// `out = input * weight^T + bias`.
+pub struct Linear<'a, B: Backend> {
+    /// `[rows, in_features]`
+    pub input: &'a B::Buffer,
+    /// `[out_features, in_features]`, with its bias
+    pub weight: &'a B::Linear,
+    /// Rows to compute.
+    pub rows: usize,
+    /// `[rows, out_features]`
+    pub out: &'a mut B::Buffer,
+}
+
+/// RMS norm of every query head and every key head, in place (Qwen3's qk-norm).
+pub struct HeadNorm<'a, B: Backend> {
+    /// `[rows, shape.row_size()]`
+    pub qkv: &'a mut B::Buffer,
+    /// Division of a row.
+    pub shape: QkvShape,
+    /// `[head_dim]`
+    pub q_weight: &'a B::Vector,
+    /// `[head_dim]`
+    pub k_weight: &'a B::Vector,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Rows to compute.
+    pub rows: usize,
+}
+
+/// Rotary embedding of query and key heads, in place; halves are rotated against each other
+/// (`rotate_half` of the Hugging Face models).
+pub struct Rope<'a, B: Backend> {
+    /// `[rows, shape.row_size()]`
+    pub qkv: &'a mut B::Buffer,
+    /// Division of a row.
+    pub shape: QkvShape,
+    /// Rows of the table. `[rows]`
+    pub positions: &'a [u32],
+    /// Cosines and sines.
+    pub table: &'a B::RopeTable,
+}
+
+/// Stores the key and value heads of every row in the KV cache.
+pub struct WriteKv<'a, B: Backend> {
+    /// `[rows, shape.row_size()]`
+    pub qkv: &'a B::Buffer,
+    /// Division of a row.
+    pub shape: QkvShape,
+    /// The KV cache.
+    pub kv: &'a mut B::KvCache,
+    /// Layer to write.
+    pub layer: usize,
+    /// `[rows]`
+    pub slot_mapping: &'a [u32],
+}
+
+/// Causal attention of every row over its own sequence, K and V read through the block table.
+///
+/// Row `i` of sequence `s` stands at position `context_lens[s] - query_len + i` and attends to
+/// positions `0..=position`, with a sliding window to the last `window` of them.
+pub struct Attention<'a, B: Backend> {
+    /// Queries are read from it. `[rows, shape.row_size()]`
+    pub qkv: &'a B::Buffer,
+    /// Division of a row.
+    pub shape: QkvShape,
+    /// The KV cache, this step's rows already written.
+    pub kv: &'a B::KvCache,
+    /// Layer to read.
+    pub layer: usize,
+    /// The step's sequences.
+    pub batch: &'a StepBatch,
+    /// Factor of the scores, usually `1 / sqrt(head_dim)`.
+    pub scale: f32,
+    /// Positions that a row sees, itself included; `None` sees all.
+    pub window: Option<usize>,
+    /// `[rows, num_q_heads * head_dim]`
+    pub out: &'a mut B::Buffer,
+}
+
+/// `out = silu(gate) * up`.
+pub struct SiluMul<'a, B: Backend> {
+    /// `[rows, 2 * intermediate_size]`, gate first.
+    pub gate_up: &'a B::Buffer,
+    /// Elements of the gate.
+    pub intermediate_size: usize,
+    /// Rows to compute.
+    pub rows: usize,
+    /// `[rows, intermediate_size]`
+    pub out: &'a mut B::Buffer,
+}
+
+/// `out[i] = input[rows[i]]`.
+pub struct GatherRows<'a, B: Backend> {
+    /// `[_, cols]`
+    pub input: &'a B::Buffer,
+    /// Rows to take.
+    pub rows: &'a [u32],
+    /// `[rows.len(), cols]`
+    pub out: &'a mut B::Buffer,
+}
+
+/// A device: packed weights, activations, the KV cache, and the dozen operations of a decoder.
+///
+/// Everything is allocated when the model is loaded; a step allocates no device memory. On the
+/// backends that promise it ([`Backend::batch_invariant`]) the bits of a row depend on that row's
+/// sequence alone: not on the other rows, nor on how its tokens were divided into steps.
+pub trait Backend: Send + Sized + 'static {
+    /// Activations: a `[max_rows, cols]` matrix of f32 on the device.
+    type Buffer: Send;
+    /// Packed weights of a matrix product, with an optional bias.
+    type Linear: Send;
+    /// Weights of a norm, f32.
+    type Vector: Send;
+    /// Cosines and sines on the device.
+    type RopeTable: Send;
+    /// Paged keys and values of all layers.
+    type KvCache: Send;
+
+    /// One line for logs: device, features in use, threads.
+    fn description(&self) -> String;
+
+    /// Whether a row's bits are independent of the batch.
+    fn batch_invariant(&self) -> bool;
+
+    /// Packs the matrices `parts`, stacked on the output axis (qkv, gate and up), for
+    /// [`Backend::linear`]. `bias` covers all stacked rows.
+    ///
+    /// # Errors
+    /// `Shape` when the parts' input features differ; `OutOfMemory`.
+    fn pack_linear(
+        &self,
+        parts: &[WeightView<'_>],
+        bias: Option<&[f32]>,
+        format: WeightFormat,
+    ) -> Result<Self::Linear, KernelError>;
+
+    /// Uploads a vector of f32.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    fn vector(&self, values: &[f32]) -> Result<Self::Vector, KernelError>;
+
+    /// Uploads the rotary table.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    fn rope_table(&self, table: RopeTableView<'_>) -> Result<Self::RopeTable, KernelError>;
+
+    /// Allocates activations, `max_rows * cols` f32.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    fn buffer(&self, max_rows: usize, cols: usize) -> Result<Self::Buffer, KernelError>;
+
+    /// Allocates the KV cache.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    fn kv_cache(&self, shape: KvCacheShape) -> Result<Self::KvCache, KernelError>;
+
+    /// Bytes that one token's keys and values take in all layers.
+    fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize;
+
+    /// Runs the batch's block copies, in order, in every layer.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn copy_blocks(
+        &mut self,
+        kv: &mut Self::KvCache,
+        copies: &[crate::BlockCopy],
+    ) -> Result<(), KernelError>;
+
+    /// See [`Embed`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn embed(&mut self, op: Embed<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`RmsNorm`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn rms_norm(&mut self, op: RmsNorm<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`AddRmsNorm`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn add_rms_norm(&mut self, op: AddRmsNorm<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`Linear`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn linear(&mut self, op: Linear<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`HeadNorm`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`Rope`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn rope(&mut self, op: Rope<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`WriteKv`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`Attention`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn attention(&mut self, op: Attention<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`SiluMul`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn silu_mul(&mut self, op: SiluMul<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`GatherRows`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn gather_rows(&mut self, op: GatherRows<'_, Self>) -> Result<(), KernelError>;
+
+    /// The first `rows` rows of `buffer` on the host, after every operation before it has finished.
+    /// A backend with device memory copies into `host` and returns it.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn read<'a>(
+        &mut self,
+        buffer: &'a Self::Buffer,
+        rows: usize,
+        host: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], KernelError>;
+}

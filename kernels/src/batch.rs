@@ -1,0 +1,77 @@
+//! The flat inputs of one forward pass.
+
+/// Copies the first `num_tokens` tokens of one block's KV, in every layer, to another block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockCopy {
+    /// Block to read.
+    pub src: u32,
+    /// Block to write.
+    pub dst: u32,
+    /// Tokens to copy, counted from the start of the block.
+    pub num_tokens: u32,
+}
+
+/// One step's inputs as flat host vectors; sequences are laid out one after the other.
+///
+/// For sequence `s`, rows `query_start[s]..query_start[s + 1]` are the tokens computed in this step,
+/// its KV after the step covers tokens `0..context_lens[s]`, and its blocks, in order, are
+/// `block_tables[block_table_start[s]..block_table_start[s + 1]]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StepBatch {
+    /// Copies to run, in this order, before anything of the step is written.
+    pub block_copies: Vec<BlockCopy>,
+    /// Tokens to compute. `[num_tokens]`
+    pub token_ids: Vec<u32>,
+    /// Position of each token in its sequence. `[num_tokens]`
+    pub positions: Vec<u32>,
+    /// Where each token's KV goes: `block * block_size + offset`. `[num_tokens]`
+    pub slot_mapping: Vec<u32>,
+    /// Prefix sums of the number of tokens per sequence, first element 0. `[num_seqs + 1]`
+    pub query_start: Vec<u32>,
+    /// Tokens that each sequence's last row attends to, itself included. `[num_seqs]`
+    pub context_lens: Vec<u32>,
+    /// Concatenated block tables. `[sum of blocks]`
+    pub block_tables: Vec<u32>,
+    /// Prefix sums of the number of blocks per sequence, first element 0. `[num_seqs + 1]`
+    pub block_table_start: Vec<u32>,
+    /// Rows (indices into the token axis, ascending) whose logits are wanted.
+    pub logits_rows: Vec<u32>,
+}
+
+impl StepBatch {
+    /// Tokens computed in this step.
+    pub fn num_tokens(&self) -> usize {
+        self.token_ids.len()
+    }
+
+    /// Sequences in this step.
+    pub fn num_seqs(&self) -> usize {
+        self.context_lens.len()
+    }
+
+    /// The rows of sequence `seq` on the token axis.
+    pub fn query_range(&self, seq: usize) -> std::ops::Range<usize> {
+        self.query_start[seq] as usize..self.query_start[seq + 1] as usize
+    }
+
+    /// The blocks of sequence `seq`, in order.
+    pub fn block_table(&self, seq: usize) -> &[u32] {
+        let range = self.block_table_start[seq] as usize..self.block_table_start[seq + 1] as usize;
+        &self.block_tables[range]
+    }
+
+    /// Empties every vector and keeps the capacity, so that a step allocates nothing.
+    pub fn clear(&mut self) {
+        self.block_copies.clear();
+        self.token_ids.clear();
+        self.positions.clear();
+        self.slot_mapping.clear();
+        self.query_start.clear();
+        self.query_start.push(0);
+        self.context_lens.clear();
+        self.block_tables.clear();
+        self.block_table_start.clear();
+        self.block_table_start.push(0);
+        self.logits_rows.clear();
+    }
+}

@@ -1,0 +1,15 @@
+//! The [`Backend`] trait, the arguments of its operations, and its implementations.
+//!
+//! A backend knows tensors and slots. It knows neither sequences nor how blocks are allocated, nor
+//! any model architecture: `models` composes these operations into a decoder, `engine` flattens a
+//! scheduler's decision into a [`StepBatch`].
+
+mod backend;
+mod batch;
+
+pub use backend::{
+    AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,
+    QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WeightDtype, WeightFormat, WeightView,
+    WriteKv,
+};
+pub use batch::{BlockCopy, StepBatch};

@@ -1,0 +1,43 @@
+//! What the engine asks of a model.
+
+use kernels::{KernelError, StepBatch};
+
+/// Logits of the rows that a step asked for. Shape: `[batch.logits_rows.len(), vocab_size]`, f32.
+#[derive(Clone, Copy, Debug)]
+pub struct Logits<'a> {
+    data: &'a [f32],
+    vocab_size: usize,
+}
+
+impl<'a> Logits<'a> {
+    /// Wraps row-major logits.
+    ///
+    /// # Panics
+    /// If `data` is not a whole number of rows.
+    pub fn new(data: &'a [f32], vocab_size: usize) -> Self {
+        assert!(
+            vocab_size > 0 && data.len().is_multiple_of(vocab_size),
+            "logits are whole rows"
+        );
+        Self { data, vocab_size }
+    }
+
+    /// Number of rows.
+    pub fn num_rows(&self) -> usize {
+        self.data.len() / self.vocab_size
+    }
+
+    /// The logits of row `row`, `[vocab_size]`.
+    pub fn row(&self, row: usize) -> &'a [f32] {
+        &self.data[row * self.vocab_size..(row + 1) * self.vocab_size]
+    }
+}
+
+/// A loaded model with its KV cache: the one dynamic call per step.
+pub trait ModelRunner: Send {
+    /// Computes the batch's tokens, stores their KV, and returns the logits that it asked for.
+    ///
+    /// # Errors
+    /// What the device reports; the KV of the batch's slots is then undefined.
+    fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError>;
+}
