@@ -1,43 +1,6 @@
 //! The seam between a model and a device.
 
-use crate::StepBatch;
-
-/// Element type of weights as they lie in a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WeightDtype {
-    /// 32-bit IEEE float.
-    F32,
-    /// 16-bit IEEE float.
-    F16,
-    /// bfloat16.
-    Bf16,
-}
-
-/// How a backend keeps the weights of its matrix products.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WeightFormat {
-    /// As in the checkpoint.
-    Checkpoint,
-    /// Converted to 32-bit floats.
-    F32,
-    /// Converted to bfloat16, rounding to nearest even.
-    Bf16,
-}
-
-/// A row-major matrix inside a checkpoint.
-#[derive(Clone, Copy)]
-pub struct WeightView<'a> {
-    /// Name of the tensor, for errors.
-    pub name: &'a str,
-    /// Little-endian elements, `rows * cols` of them; not necessarily aligned.
-    pub data: &'a [u8],
-    /// Element type.
-    pub dtype: WeightDtype,
-    /// Output features (1 for a vector).
-    pub rows: usize,
-    /// Input features.
-    pub cols: usize,
-}
+use crate::{BlockCopy, StepBatch, WeightFormat, WeightView};
 
 /// Shape of the paged KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,7 +298,7 @@ pub trait Backend: Send + Sized + 'static {
     fn copy_blocks(
         &mut self,
         kv: &mut Self::KvCache,
-        copies: &[crate::BlockCopy],
+        copies: &[BlockCopy],
     ) -> Result<(), KernelError>;
 
     /// See [`Embed`].

@@ -6,10 +6,17 @@
 
 mod backend;
 mod batch;
+#[cfg(feature = "reference")]
+mod reference;
+mod weights;
 
 pub use backend::{
     AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,
-    QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WeightDtype, WeightFormat, WeightView,
-    WriteKv,
+    QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WriteKv,
 };
 pub use batch::{BlockCopy, StepBatch};
+#[cfg(feature = "reference")]
+pub use reference::{
+    Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceRopeTable,
+};
+pub use weights::{WeightDtype, WeightFormat, WeightView};

@@ -1,0 +1,370 @@
+//! The operations written plainly on candle tensors: slow, clear, and the oracle of the others.
+
+mod attention;
+
+use candle_core::{D, DType, Device, Tensor};
+
+use crate::weights::stacked_shape;
+use crate::{
+    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatherRows, HeadNorm, KernelError,
+    KvCacheShape, Linear, QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WeightFormat,
+    WeightView, WriteKv,
+};
+
+/// The backend on candle tensors, all f32, on any device that candle has.
+pub struct Reference {
+    device: Device,
+}
+
+/// Activations. An operation replaces the tensor, which holds the rows computed last.
+pub struct ReferenceBuffer {
+    /// `[rows, cols]`, `rows <= max_rows`
+    tensor: Tensor,
+    max_rows: usize,
+    cols: usize,
+}
+
+/// Weights of a matrix product.
+pub struct ReferenceLinear {
+    /// `[out_features, in_features]` f32
+    weight: Tensor,
+    /// `[out_features]` f32
+    bias: Option<Tensor>,
+}
+
+/// Cosines and sines, `[max_positions, rotary_dim / 2]` each.
+pub struct ReferenceRopeTable {
+    cos: Tensor,
+    sin: Tensor,
+    rotary_dim: usize,
+}
+
+/// Keys and values: per layer `[num_blocks * block_size, num_kv_heads, head_dim]` f32.
+pub struct ReferenceKvCache {
+    shape: KvCacheShape,
+    keys: Vec<Tensor>,
+    values: Vec<Tensor>,
+}
+
+impl Reference {
+    /// The reference on the CPU.
+    pub fn cpu() -> Self {
+        Self::new(Device::Cpu)
+    }
+
+    /// The reference on a device of candle's.
+    pub fn new(device: Device) -> Self {
+        Self { device }
+    }
+
+    fn ids(&self, ids: &[u32]) -> Result<Tensor, KernelError> {
+        Tensor::new(ids, &self.device).map_err(|e| device_error("ids", e))
+    }
+}
+
+impl ReferenceBuffer {
+    /// The first `rows` rows, `[rows, cols]`.
+    fn rows(&self, rows: usize) -> candle_core::Result<Tensor> {
+        self.tensor.narrow(0, 0, rows)
+    }
+
+    fn set(&mut self, tensor: Tensor) {
+        let (rows, cols) = tensor.dims2().expect("operations make matrices");
+        assert!(
+            rows <= self.max_rows,
+            "{rows} rows exceed {}",
+            self.max_rows
+        );
+        assert_eq!(cols, self.cols, "columns of the output");
+        self.tensor = tensor;
+    }
+}
+
+impl Backend for Reference {
+    type Buffer = ReferenceBuffer;
+    type Linear = ReferenceLinear;
+    type Vector = Tensor;
+    type RopeTable = ReferenceRopeTable;
+    type KvCache = ReferenceKvCache;
+
+    fn description(&self) -> String {
+        format!("reference: candle on {:?}, f32", self.device.location())
+    }
+
+    fn batch_invariant(&self) -> bool {
+        false
+    }
+
+    fn pack_linear(
+        &self,
+        parts: &[WeightView<'_>],
+        bias: Option<&[f32]>,
+        format: WeightFormat,
+    ) -> Result<ReferenceLinear, KernelError> {
+        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias)?;
+        let mut values = vec![0.0; out_features * in_features];
+        let mut rows = values.chunks_exact_mut(in_features);
+        for part in parts {
+            for (row, out) in (0..part.rows).zip(&mut rows) {
+                part.read(row, 0, out);
+            }
+        }
+        let pack = || {
+            let shape = (out_features, in_features);
+            let mut weight = Tensor::from_vec(values, shape, &self.device)?;
+            if format == WeightFormat::Bf16 {
+                weight = weight.to_dtype(DType::BF16)?.to_dtype(DType::F32)?;
+            }
+            let bias = bias.map(|b| Tensor::new(b, &self.device)).transpose()?;
+            Ok(ReferenceLinear { weight, bias })
+        };
+        pack().map_err(|e| device_error("pack_linear", e))
+    }
+
+    fn vector(&self, values: &[f32]) -> Result<Tensor, KernelError> {
+        Tensor::new(values, &self.device).map_err(|e| device_error("vector", e))
+    }
+
+    fn rope_table(&self, table: RopeTableView<'_>) -> Result<ReferenceRopeTable, KernelError> {
+        let half = table.rotary_dim / 2;
+        let upload = |values: &[f32]| {
+            Tensor::from_slice(values, (values.len() / half, half), &self.device)
+                .map_err(|e| device_error("rope_table", e))
+        };
+        Ok(ReferenceRopeTable {
+            cos: upload(table.cos)?,
+            sin: upload(table.sin)?,
+            rotary_dim: table.rotary_dim,
+        })
+    }
+
+    fn buffer(&self, max_rows: usize, cols: usize) -> Result<ReferenceBuffer, KernelError> {
+        let tensor = Tensor::zeros((max_rows, cols), DType::F32, &self.device)
+            .map_err(|e| device_error("buffer", e))?;
+        Ok(ReferenceBuffer {
+            tensor,
+            max_rows,
+            cols,
+        })
+    }
+
+    fn kv_cache(&self, shape: KvCacheShape) -> Result<ReferenceKvCache, KernelError> {
+        let dims = (
+            shape.num_blocks * shape.block_size,
+            shape.num_kv_heads,
+            shape.head_dim,
+        );
+        let layers = || {
+            (0..shape.num_layers)
+                .map(|_| Tensor::zeros(dims, DType::F32, &self.device))
+                .collect::<candle_core::Result<Vec<_>>>()
+                .map_err(|e| device_error("kv_cache", e))
+        };
+        Ok(ReferenceKvCache {
+            shape,
+            keys: layers()?,
+            values: layers()?,
+        })
+    }
+
+    fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize {
+        2 * shape.num_layers * shape.num_kv_heads * shape.head_dim * size_of::<f32>()
+    }
+
+    fn copy_blocks(
+        &mut self,
+        kv: &mut ReferenceKvCache,
+        copies: &[BlockCopy],
+    ) -> Result<(), KernelError> {
+        let block_size = kv.shape.block_size;
+        let copy_one = |tensor: &Tensor, copy: &BlockCopy| {
+            let (src, dst) = (
+                copy.src as usize * block_size,
+                copy.dst as usize * block_size,
+            );
+            let tokens = tensor.narrow(0, src, copy.num_tokens as usize)?.copy()?;
+            tensor.slice_set(&tokens, 0, dst)
+        };
+        for copy in copies {
+            for tensor in kv.keys.iter().chain(&kv.values) {
+                copy_one(tensor, copy).map_err(|e| device_error("copy_blocks", e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn embed(&mut self, op: Embed<'_, Self>) -> Result<(), KernelError> {
+        let ids = self.ids(op.token_ids)?;
+        let out = op.table.weight.index_select(&ids, 0);
+        op.out.set(out.map_err(|e| device_error("embed", e))?);
+        Ok(())
+    }
+
+    fn rms_norm(&mut self, op: RmsNorm<'_, Self>) -> Result<(), KernelError> {
+        let out = op
+            .input
+            .rows(op.rows)
+            .and_then(|x| normalise(&x, op.weight, op.eps));
+        op.out.set(out.map_err(|e| device_error("rms_norm", e))?);
+        Ok(())
+    }
+
+    fn add_rms_norm(&mut self, op: AddRmsNorm<'_, Self>) -> Result<(), KernelError> {
+        let compute = || {
+            let sum = (op.residual.rows(op.rows)? + op.delta.rows(op.rows)?)?;
+            let out = normalise(&sum, op.weight, op.eps)?;
+            Ok((sum, out))
+        };
+        let (sum, out) = compute().map_err(|e| device_error("add_rms_norm", e))?;
+        op.residual.set(sum);
+        op.out.set(out);
+        Ok(())
+    }
+
+    fn linear(&mut self, op: Linear<'_, Self>) -> Result<(), KernelError> {
+        let compute = || {
+            let out = op.input.rows(op.rows)?.matmul(&op.weight.weight.t()?)?;
+            match &op.weight.bias {
+                Some(bias) => out.broadcast_add(bias),
+                None => Ok(out),
+            }
+        };
+        op.out
+            .set(compute().map_err(|e| device_error("linear", e))?);
+        Ok(())
+    }
+
+    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
+        let compute = || {
+            let (q, k, v) = split_qkv(&op.qkv.rows(op.rows)?, &op.shape)?;
+            let q = normalise(&q, op.q_weight, op.eps)?;
+            let k = normalise(&k, op.k_weight, op.eps)?;
+            join_qkv(&q, &k, &v)
+        };
+        let out = compute().map_err(|e| device_error("head_norm", e))?;
+        op.qkv.set(out);
+        Ok(())
+    }
+
+    fn rope(&mut self, op: Rope<'_, Self>) -> Result<(), KernelError> {
+        let positions = self.ids(op.positions)?;
+        let compute = || {
+            let cos = op.table.cos.index_select(&positions, 0)?.unsqueeze(1)?;
+            let sin = op.table.sin.index_select(&positions, 0)?.unsqueeze(1)?;
+            let (q, k, v) = split_qkv(&op.qkv.rows(op.positions.len())?, &op.shape)?;
+            let q = rotate(&q, &cos, &sin, op.table.rotary_dim)?;
+            let k = rotate(&k, &cos, &sin, op.table.rotary_dim)?;
+            join_qkv(&q, &k, &v)
+        };
+        let out = compute().map_err(|e| device_error("rope", e))?;
+        op.qkv.set(out);
+        Ok(())
+    }
+
+    fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
+        let write = || {
+            let (_, k, v) = split_qkv(&op.qkv.rows(op.slot_mapping.len())?, &op.shape)?;
+            let (k, v) = (k.contiguous()?, v.contiguous()?);
+            for (row, &slot) in op.slot_mapping.iter().enumerate() {
+                let slot = slot as usize;
+                op.kv.keys[op.layer].slice_set(&k.narrow(0, row, 1)?, 0, slot)?;
+                op.kv.values[op.layer].slice_set(&v.narrow(0, row, 1)?, 0, slot)?;
+            }
+            Ok(())
+        };
+        write().map_err(|e| device_error("write_kv", e))
+    }
+
+    fn attention(&mut self, op: Attention<'_, Self>) -> Result<(), KernelError> {
+        let out = attention::attend(&op, &self.device);
+        op.out.set(out.map_err(|e| device_error("attention", e))?);
+        Ok(())
+    }
+
+    fn silu_mul(&mut self, op: SiluMul<'_, Self>) -> Result<(), KernelError> {
+        let compute = || {
+            let gate_up = op.gate_up.rows(op.rows)?;
+            let gate = gate_up.narrow(1, 0, op.intermediate_size)?;
+            let up = gate_up.narrow(1, op.intermediate_size, op.intermediate_size)?;
+            gate.silu()?.mul(&up)
+        };
+        op.out
+            .set(compute().map_err(|e| device_error("silu_mul", e))?);
+        Ok(())
+    }
+
+    fn gather_rows(&mut self, op: GatherRows<'_, Self>) -> Result<(), KernelError> {
+        let rows = self.ids(op.rows)?;
+        let out = op.input.tensor.index_select(&rows, 0);
+        op.out.set(out.map_err(|e| device_error("gather_rows", e))?);
+        Ok(())
+    }
+
+    fn read<'a>(
+        &mut self,
+        buffer: &'a ReferenceBuffer,
+        rows: usize,
+        host: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], KernelError> {
+        let values = buffer.rows(rows).and_then(|x| x.flatten_all()?.to_vec1());
+        *host = values.map_err(|e| device_error("read", e))?;
+        Ok(host)
+    }
+}
+
+/// RMS norm over the last dimension.
+fn normalise(x: &Tensor, weight: &Tensor, eps: f32) -> candle_core::Result<Tensor> {
+    let mean = x.sqr()?.mean_keepdim(D::Minus1)?;
+    let scale = mean.affine(1.0, f64::from(eps))?.sqrt()?.recip()?;
+    x.broadcast_mul(&scale)?.broadcast_mul(weight)
+}
+
+/// Query, key and value heads of fused rows, `[rows, heads, head_dim]` each.
+fn split_qkv(rows: &Tensor, shape: &QkvShape) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
+    let count = rows.dim(0)?;
+    let (q_size, kv_size) = (shape.q_size(), shape.kv_size());
+    let heads = |start: usize, num_heads: usize| {
+        rows.narrow(1, start, num_heads * shape.head_dim)?.reshape((
+            count,
+            num_heads,
+            shape.head_dim,
+        ))
+    };
+    Ok((
+        heads(0, shape.num_q_heads)?,
+        heads(q_size, shape.num_kv_heads)?,
+        heads(q_size + kv_size, shape.num_kv_heads)?,
+    ))
+}
+
+/// The inverse of [`split_qkv`].
+fn join_qkv(q: &Tensor, k: &Tensor, v: &Tensor) -> candle_core::Result<Tensor> {
+    Tensor::cat(&[q, k, v], 1)?.flatten_from(1)
+}
+
+/// Rotates the first `rotary_dim` elements of `heads` `[rows, heads, head_dim]`; `cos` and `sin`
+/// are `[rows, 1, rotary_dim / 2]`.
+fn rotate(
+    heads: &Tensor,
+    cos: &Tensor,
+    sin: &Tensor,
+    rotary_dim: usize,
+) -> candle_core::Result<Tensor> {
+    let half = rotary_dim / 2;
+    let head_dim = heads.dim(2)?;
+    let (a, b) = (heads.narrow(2, 0, half)?, heads.narrow(2, half, half)?);
+    let first = (a.broadcast_mul(cos)? - b.broadcast_mul(sin)?)?;
+    let second = (b.broadcast_mul(cos)? + a.broadcast_mul(sin)?)?;
+    if rotary_dim == head_dim {
+        return Tensor::cat(&[first, second], 2);
+    }
+    let rest = heads.narrow(2, rotary_dim, head_dim - rotary_dim)?;
+    Tensor::cat(&[first, second, rest], 2)
+}
+
+fn device_error(op: &'static str, source: candle_core::Error) -> KernelError {
+    KernelError::Device {
+        op,
+        source: Box::new(source),
+    }
+}
