@@ -1,1 +1,17 @@
-//! xtask
+//! The project's automation, run as `cargo xtask <task>`.
+//!
+//! - [`ci`]: everything that must pass before a change lands, in the order in which it fails fastest.
+//! - [`tidy`]: the rules that no compiler checks, each a function from the tree to complaints.
+//! - [`licences`]: every dependency's licence against `deny.toml`.
+//! - [`clients`]: the real server with curl and the `openai` package as clients.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a command-line tool talks on standard output"
+)]
+
+pub mod ci;
+pub mod clients;
+pub mod licences;
+pub mod tidy;
+pub mod tree;

@@ -1,0 +1,85 @@
+//! What must pass before a change lands. A laptop and the CI machine run the same thing.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+
+use crate::tree::Tree;
+use crate::{clients, licences, tidy};
+
+/// Runs every step and stops at the first that fails.
+///
+/// # Errors
+/// With the name of the step that failed.
+pub fn run(tree: &Tree) -> anyhow::Result<()> {
+    step("format", || {
+        succeed(&mut tree.cargo(&["fmt", "--all", "--check"]))
+    })?;
+    step("tidy", || tidy::run(tree))?;
+    step("licences", || licences::run(tree))?;
+    step("lints", || {
+        let args = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        succeed(&mut tree.cargo(&args))
+    })?;
+    step("tests", || {
+        succeed(&mut tree.cargo(&["test", "--workspace", "--locked"]))
+    })?;
+    step("second oracle", || {
+        let args = [
+            "test",
+            "--locked",
+            "-p",
+            "models",
+            "--features",
+            "candle-oracle",
+            "oracle",
+        ];
+        succeed(&mut tree.cargo(&args))
+    })?;
+    step("docs", || {
+        let args = [
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--document-private-items",
+            "--locked",
+        ];
+        succeed(tree.cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    step("clients", || clients::run(tree))?;
+    println!("ci: ok");
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time of a step is printed, not used"
+)]
+fn step(name: &str, run: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    println!("ci: {name}");
+    let start = Instant::now();
+    run().with_context(|| format!("ci: {name} failed"))?;
+    println!("ci: {name} took {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started or exits with a failure.
+pub(crate) fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("starting {command:?}"))?;
+    ensure!(status.success(), "{command:?}: {status}");
+    Ok(())
+}

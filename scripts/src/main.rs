@@ -1,0 +1,35 @@
+//! `cargo xtask <task>`.
+
+use clap::{Parser, Subcommand};
+use xtask::{ci, clients, licences, tidy, tree::Tree};
+
+/// The project's automation.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that must pass: format, lints, tidy, licences, tests, docs, clients.
+    Ci,
+    /// The rules of ARCHITECTURE.md that no compiler checks.
+    Tidy,
+    /// Licences of all dependencies against deny.toml.
+    Licences,
+    /// Builds the release server and talks to it with curl and the openai Python package.
+    Clients,
+}
+
+fn main() -> anyhow::Result<()> {
+    let task = Cli::parse().task;
+    let tree = Tree::of_workspace()?;
+    match task {
+        Task::Ci => ci::run(&tree),
+        Task::Tidy => tidy::run(&tree),
+        Task::Licences => licences::run(&tree),
+        Task::Clients => clients::run(&tree),
+    }
+}
