@@ -1,9 +1,36 @@
 //! The paged KV cache's bookkeeping: block pool, prefix cache, block tables.
 //!
 //! Pure: it knows token ids and integers, and neither requests, models, time, threads nor tensors.
+//!
+//! - [`BlockPool`] owns the blocks: reference counts, the free list, the tokens of cached blocks.
+//! - [`PrefixCache`] owns the pool and knows which block holds which tokens after which prefix. All
+//!   operations go through it.
+//! - [`BlockTable`] is a sequence's list of blocks; [`HashChain`] the names of its full blocks.
 
+mod chain;
+mod children;
+mod config;
+mod error;
+mod evicted;
+mod free_list;
+mod hasher;
+mod hit;
 mod ids;
+mod invariants;
 mod miss;
+mod pool;
+mod prefix_cache;
+mod stats;
+mod table;
 
+pub use chain::HashChain;
+pub use config::CacheConfig;
+pub use error::OutOfBlocks;
+pub use hasher::BlockHasher;
+pub use hit::PrefixHit;
 pub use ids::{BlockHash, BlockId, TokenId};
 pub use miss::{MissCause, MissReason};
+pub use pool::BlockPool;
+pub use prefix_cache::{Computed, PrefixCache};
+pub use stats::CacheStats;
+pub use table::{BlockCopy, BlockTable};
