@@ -137,10 +137,20 @@ impl PrefixCache {
         }
         assert_eq!(self.by_hash.len(), sealed, "every hash has its block");
         assert_eq!(self.children.len(), indexed, "every child has its block");
+        first_blocks.sort_unstable();
+        for same in first_blocks.chunk_by(|a, b| a == b) {
+            let counted = self.first_blocks.get(&same[0]).copied().unwrap_or(0);
+            assert_eq!(
+                counted as usize,
+                same.len(),
+                "first blocks are counted over salts"
+            );
+        }
+        first_blocks.dedup();
         assert_eq!(
-            self.first_blocks.values().sum::<u32>(),
-            first_blocks,
-            "first blocks count"
+            self.first_blocks.len(),
+            first_blocks.len(),
+            "no first block is left over"
         );
     }
 
