@@ -1,0 +1,4 @@
+//! Tests of the text layer through its public API.
+
+mod random;
+mod stops;
