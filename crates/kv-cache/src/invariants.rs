@@ -90,7 +90,7 @@ impl PrefixCache {
     }
 
     fn check_registrations(&self, order: &[Option<usize>]) {
-        let (mut sealed, mut indexed) = (0, 0);
+        let (mut sealed, mut indexed, mut evictable) = (0, 0, 0);
         let mut first_blocks = Vec::new();
         for id in self.pool.ids() {
             let block = self.pool.block(id);
@@ -99,6 +99,7 @@ impl PrefixCache {
                 continue;
             }
             indexed += 1;
+            evictable += usize::from(block.ref_count == 0);
             let tokens = self.pool.tokens(id, block.num_indexed as usize);
             assert_eq!(
                 self.children.get(block.parent, tokens),
@@ -136,6 +137,11 @@ impl PrefixCache {
             );
         }
         assert_eq!(self.by_hash.len(), sealed, "every hash has its block");
+        assert_eq!(
+            self.pool.num_evictable(),
+            evictable,
+            "evictable blocks are counted"
+        );
         assert_eq!(self.children.len(), indexed, "every child has its block");
         first_blocks.sort_unstable();
         for same in first_blocks.chunk_by(|a, b| a == b) {

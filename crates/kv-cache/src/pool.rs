@@ -22,6 +22,8 @@ pub struct BlockPool {
     block_size: usize,
     blocks: Vec<Block>,
     free: FreeList,
+    /// Blocks in the free list that keep content.
+    num_evictable: usize,
     /// Tokens of registered blocks. `[num_blocks * block_size]`
     tokens: Vec<TokenId>,
 }
@@ -69,6 +71,7 @@ impl BlockPool {
             block_size,
             blocks: vec![Block::EMPTY; num_blocks as usize],
             free: FreeList::new(num_blocks),
+            num_evictable: 0,
             tokens: vec![TokenId(0); num_blocks as usize * block_size],
         }
     }
@@ -86,6 +89,11 @@ impl BlockPool {
     /// Blocks that nobody holds, with or without content.
     pub fn num_free(&self) -> usize {
         self.free.len()
+    }
+
+    /// Blocks that nobody holds and whose content a lookup may find.
+    pub fn num_evictable(&self) -> usize {
+        self.num_evictable
     }
 
     /// Blocks that a table holds or a copy pins.
@@ -140,6 +148,7 @@ impl BlockPool {
     /// Takes the next block to hand out. Its content, if any, is still registered.
     pub(crate) fn take_free(&mut self) -> Option<BlockId> {
         let id = self.free.pop_front()?;
+        self.num_evictable -= usize::from(self.block(id).is_cached());
         self.block_mut(id).ref_count = 1;
         Some(id)
     }
@@ -148,6 +157,7 @@ impl BlockPool {
     pub(crate) fn hold(&mut self, id: BlockId) {
         if self.block(id).ref_count == 0 {
             self.free.remove(id);
+            self.num_evictable -= usize::from(self.block(id).is_cached());
         }
         self.block_mut(id).ref_count += 1;
     }
@@ -159,15 +169,28 @@ impl BlockPool {
         assert!(block.ref_count > 0, "{id:?} is freed twice");
         block.ref_count -= 1;
         match (block.ref_count, block.is_cached()) {
-            (0, true) => self.free.push_back(id),
+            (0, true) => {
+                self.num_evictable += 1;
+                self.free.push_back(id);
+            }
             (0, false) => self.free.push_front(id),
             _ => {}
         }
     }
 
-    /// Moves a free block that has lost its content before all others.
+    /// Moves a free block that has just lost its content before all others.
     pub(crate) fn move_to_front(&mut self, id: BlockId) {
+        self.num_evictable -= 1;
         self.free.remove(id);
         self.free.push_front(id);
+    }
+
+    /// Drops the content of all blocks, which are all free.
+    pub(crate) fn clear(&mut self) {
+        for block in &mut self.blocks {
+            block.hash = None;
+            block.num_indexed = 0;
+        }
+        self.num_evictable = 0;
     }
 }

@@ -297,11 +297,7 @@ impl PrefixCache {
         if self.pool.num_in_use() > 0 {
             return false;
         }
-        for id in self.pool.ids() {
-            let block = self.pool.block_mut(id);
-            block.hash = None;
-            block.num_indexed = 0;
-        }
+        self.pool.clear();
         self.by_hash.clear();
         self.children.clear();
         self.first_blocks.clear();

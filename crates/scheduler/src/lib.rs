@@ -2,7 +2,34 @@
 //!
 //! Pure: time is an argument and the decision is data. There is no prefill or decode phase; every
 //! sequence computes the tokens it still lacks until it has caught up, within a token budget.
+//!
+//! [`Scheduler`] is the whole interface: `submit` and `cancel` between steps, and per step
+//! `plan_step`, the model, `commit_step`.
 
+mod admission;
+mod budget;
+mod commit;
+mod config;
+mod in_flight;
+mod invariants;
+mod plan;
+mod preemption;
+mod queue;
+mod request;
+mod reserve;
+mod running;
+mod scheduler;
+mod sequence;
+mod stats;
+mod step_time;
 mod stop;
+mod time;
 
-pub use stop::StopConditions;
+pub use config::{ConfigError, OutputReserveConfig, SchedulerConfig};
+pub use plan::{Admitted, Chunk, StepOutcome, StepPlan, Update};
+pub use request::{NewSequence, RequestId, SubmitError};
+pub use scheduler::Scheduler;
+pub use sequence::SequenceState;
+pub use stats::SchedulerStats;
+pub use stop::{FinishReason, StopConditions};
+pub use time::Timestamp;

@@ -13,3 +13,31 @@ pub struct StopConditions {
     /// unless the request ignores those.
     pub stop_token_ids: Vec<TokenId>,
 }
+
+/// Why a sequence ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// A stop token was generated.
+    Stop(TokenId),
+    /// `max_tokens` or the model's length was reached.
+    Length,
+}
+
+impl StopConditions {
+    /// Whether a sequence of `num_tokens` tokens ends with `last`, its `generated`-th new token.
+    pub(crate) fn check(
+        &self,
+        last: TokenId,
+        generated: usize,
+        num_tokens: usize,
+        max_model_len: usize,
+    ) -> Option<FinishReason> {
+        if self.stop_token_ids.contains(&last) {
+            Some(FinishReason::Stop(last))
+        } else if generated >= self.max_tokens || num_tokens >= max_model_len {
+            Some(FinishReason::Length)
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Which waiting sequences join the running ones.
+
+use kv_cache::PrefixHit;
+
+use crate::budget::StepBudget;
+use crate::queue::CandidateLimits;
+use crate::sequence::{Sequence, SequenceKey};
+use crate::{Admitted, RequestId, Scheduler, SequenceState, StepPlan, Timestamp};
+
+/// Sequences that are found not to fit before a step stops looking for smaller ones.
+const MAX_REFUSALS_PER_STEP: usize = 16;
+
+/// What came of the attempt to admit a sequence.
+enum Attempt {
+    Admitted,
+    /// Another sequence is computing blocks that it needs.
+    Deferred,
+    /// There are not enough free blocks.
+    NoRoom,
+    /// Not one more token fits into the step.
+    NoBudget,
+}
+
+/// What is promised to the running sequences.
+struct Promises {
+    /// Blocks of known tokens that they have yet to take.
+    blocks: usize,
+    /// Tokens of output that room is kept for.
+    output_tokens: f64,
+}
+
+impl Scheduler {
+    /// Admits waiting sequences in the queue's order while they fit.
+    ///
+    /// A sequence that does not fit is passed over by smaller ones, up to `max_overtakes` times;
+    /// from then on, and after a preemption, it closes the step to its class and all lower ones.
+    pub(crate) fn admit_waiting(
+        &mut self,
+        plan: &mut StepPlan,
+        budget: &mut StepBudget,
+        now: Timestamp,
+    ) {
+        if self.waiting.is_empty() || !self.can_take_another(budget) {
+            return;
+        }
+        self.waiting.refresh(&mut self.sequences, &self.cache);
+        let limits = CandidateLimits {
+            now,
+            max_step_tokens: self.config.max_num_batched_tokens,
+            max_overtakes: self.config.max_overtakes,
+        };
+        let mut candidates = self
+            .waiting
+            .candidates(&self.sequences, &self.step_time, limits);
+        let mut promises = self.promises();
+        let mut closed_from: Option<i32> = None;
+        let mut refusals = 0;
+        while let Some(next) = candidates.pop() {
+            let is_closed = closed_from.is_some_and(|class| next.rank.class >= class);
+            if is_closed || refusals == MAX_REFUSALS_PER_STEP || !self.can_take_another(budget) {
+                break;
+            }
+            match self.try_admit(next.key, &mut promises, plan, budget) {
+                Attempt::Deferred => {}
+                Attempt::NoBudget => break,
+                Attempt::NoRoom => {
+                    refusals += 1;
+                    if next.head_of_line {
+                        closed_from = Some(next.rank.class);
+                    }
+                }
+                Attempt::Admitted => {
+                    let reached = self.waiting.note_overtaking(
+                        &mut self.sequences,
+                        next.rank,
+                        plan.step,
+                        self.config.max_overtakes,
+                    );
+                    closed_from = closed_from.into_iter().chain(reached).min();
+                }
+            }
+        }
+    }
+
+    fn can_take_another(&self, budget: &StepBudget) -> bool {
+        self.running.len() < self.config.max_num_seqs && budget.tokens_left() > 0
+    }
+
+    fn try_admit(
+        &mut self,
+        key: SequenceKey,
+        promises: &mut Promises,
+        plan: &mut StepPlan,
+        budget: &mut StepBudget,
+    ) -> Attempt {
+        let block_size = self.config.block_size;
+        let sequence = &self.sequences[key];
+        let num_tokens = sequence.tokens.len();
+        let limit = (num_tokens - 1) / block_size;
+        let cached = self.cache.count_cached_blocks(&sequence.chain, limit);
+        if let Some(owner) = self.owner_to_wait_for(sequence, cached) {
+            let wait = &mut self.sequences[key].wait;
+            wait.owner = Some(owner);
+            wait.deferred_in = plan.step;
+            return Attempt::Deferred;
+        }
+        let num_free = self.cache.pool().num_free();
+        if self.cache.pool().blocks_for(num_tokens) - cached > num_free {
+            return Attempt::NoRoom;
+        }
+        let hit = self.cache.lookup_prefix(&sequence.chain, &sequence.tokens);
+        let needed = self.cache.blocks_needed(&hit, num_tokens);
+        if needed + self.blocks_to_keep(sequence, promises) > num_free {
+            return Attempt::NoRoom;
+        }
+        let (wanted, context) = (num_tokens - hit.num_tokens(), hit.num_tokens());
+        let chunk = budget.prefill_tokens(&self.step_time, wanted, context);
+        if chunk == 0 {
+            return Attempt::NoBudget;
+        }
+        promises.blocks += self.cache.pool().blocks_for(num_tokens);
+        promises.output_tokens += self.output_reserve(sequence);
+        self.start_running(key, &hit, chunk, plan, budget);
+        promises.blocks -= self.sequences[key].table.blocks().len();
+        Attempt::Admitted
+    }
+
+    /// Free blocks that must remain: none when nothing else runs; otherwise the watermark, what the
+    /// running sequences still need for tokens they have, and the reserve for output.
+    fn blocks_to_keep(&self, sequence: &Sequence, promises: &Promises) -> usize {
+        if self.running.is_empty() {
+            return 0;
+        }
+        let pool = self.cache.pool();
+        let watermark = (self.config.watermark * pool.capacity() as f64) as usize;
+        let output = promises.output_tokens + self.output_reserve(sequence);
+        let reserve = (output / pool.block_size() as f64).ceil() as usize;
+        watermark + promises.blocks + reserve
+    }
+
+    fn output_reserve(&self, sequence: &Sequence) -> f64 {
+        self.reserve
+            .tokens(sequence.stop.max_tokens - sequence.num_generated())
+    }
+
+    fn promises(&self) -> Promises {
+        let mut promises = Promises {
+            blocks: 0,
+            output_tokens: 0.0,
+        };
+        for &key in &self.running {
+            let sequence = &self.sequences[key];
+            let known = self.cache.pool().blocks_for(sequence.tokens.len());
+            promises.blocks += known.saturating_sub(sequence.table.blocks().len());
+            promises.output_tokens += self.output_reserve(sequence);
+        }
+        promises
+    }
+
+    /// The running request that is computing what `sequence` needs next, beyond its first `cached`
+    /// full blocks.
+    ///
+    /// A sequence waits for a full block that is being computed. One that has waited for a request
+    /// keeps waiting until that has computed the block in which the two diverge, so that all tokens
+    /// they share are computed once; but nobody starts to wait for a part of a block.
+    fn owner_to_wait_for(&self, sequence: &Sequence, cached: usize) -> Option<RequestId> {
+        let covered = cached * self.config.block_size;
+        let last = sequence.tokens.len() - 1;
+        if last <= covered {
+            return None;
+        }
+        let next = sequence.chain.hashes().get(cached)?;
+        if let Some(owner) = self.in_flight.owner(next) {
+            return Some(self.sequences[owner].request);
+        }
+        let owner = &self.sequences[self.sequences.key(sequence.wait.owner?)?];
+        if owner.state != SequenceState::Running || !owner.is_prefilling() {
+            return None;
+        }
+        let known = &owner.tokens[..owner.prefill_target];
+        let shared = common_prefix(&sequence.tokens[..last], known, covered);
+        let visible = owner.num_computed - owner.num_computed % self.config.block_size;
+        (shared > covered.max(visible)).then_some(owner.request)
+    }
+
+    /// Gives a sequence its cached prefix and room for its first `num_tokens` uncached tokens.
+    fn start_running(
+        &mut self,
+        key: SequenceKey,
+        hit: &PrefixHit,
+        num_tokens: usize,
+        plan: &mut StepPlan,
+        budget: &mut StepBudget,
+    ) {
+        self.waiting.remove(key, &self.sequences[key]);
+        let num_tokens = self.align_chunk(key, hit.num_tokens(), num_tokens);
+        let table = self.cache.allocate(hit, hit.num_tokens() + num_tokens);
+        let table = table.expect("the free blocks were counted");
+        plan.copies.extend(table.pending_copy());
+
+        let sequence = &mut self.sequences[key];
+        let cached_tokens = table.num_cached_tokens();
+        sequence.table = table;
+        sequence.num_computed = cached_tokens;
+        sequence.prefill_target = sequence.tokens.len();
+        let hashes = sequence.chain.hashes();
+        let to_compute = hit.num_full_blocks().min(hashes.len())..hashes.len();
+        sequence.claimed = self.in_flight.claim(hashes, to_compute, key);
+        if sequence.state == SequenceState::Preempted {
+            let recomputed = sequence.computed_before.saturating_sub(cached_tokens);
+            sequence.computed_before = 0;
+            sequence.recomputed_tokens += recomputed;
+            self.counters.recomputed_tokens += recomputed as u64;
+        } else {
+            self.counters.prompt_tokens_cached += cached_tokens as u64;
+            self.counters.prompt_tokens_computed += (sequence.prompt_len - cached_tokens) as u64;
+            let (request, miss) = (sequence.request, hit.miss());
+            plan.admitted.push(Admitted {
+                request,
+                cached_tokens,
+                miss,
+            });
+        }
+        sequence.state = SequenceState::Running;
+        let rank = sequence.rank;
+        let at = self
+            .running
+            .partition_point(|&other| self.sequences[other].rank < rank);
+        self.running.insert(at, key);
+        self.push_chunk(key, num_tokens, plan, budget);
+    }
+}
+
+/// Length of the common prefix of `a` and `b`, of which the first `known` tokens are equal.
+fn common_prefix(a: &[kv_cache::TokenId], b: &[kv_cache::TokenId], known: usize) -> usize {
+    let rest = a
+        .iter()
+        .zip(b)
+        .skip(known)
+        .take_while(|(a, b)| a == b)
+        .count();
+    known.min(a.len()).min(b.len()) + rest
+}

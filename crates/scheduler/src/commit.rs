@@ -1,0 +1,134 @@
+//! After the model: what a step has changed.
+
+use std::time::Duration;
+
+use kv_cache::TokenId;
+
+use crate::sequence::SequenceKey;
+use crate::{RequestId, Scheduler, StepOutcome, StepPlan, Update};
+
+impl Scheduler {
+    /// Takes over what the step has computed: blocks that have become full are shared, sampled
+    /// tokens appended, and sequences that have ended release their blocks.
+    ///
+    /// `sampled` has, in the plan's order, the token of every chunk that `needs_logits`; those of
+    /// requests cancelled since the plan may be left out. `elapsed` is how long the model took.
+    ///
+    /// # Panics
+    /// If the plan is not the outstanding one, or a token is missing.
+    pub fn commit_step(
+        &mut self,
+        plan: &StepPlan,
+        sampled: &[(RequestId, TokenId)],
+        elapsed: Duration,
+    ) -> StepOutcome {
+        self.end_step(plan);
+        self.step_time.observe(&plan.load, elapsed);
+        let mut sampled = sampled.iter().copied().peekable();
+        let mut outcome = StepOutcome::default();
+        for chunk in &plan.chunks {
+            let token = sampled.next_if(|&(request, _)| request == chunk.request);
+            let key = self.leave_step(chunk.request);
+            if self.sequences[key].cancelled {
+                self.forget(key);
+                continue;
+            }
+            self.advance(key, chunk.tokens.end);
+            if chunk.needs_logits {
+                let (_, token) = token.unwrap_or_else(|| panic!("no token for {chunk:?}"));
+                outcome.updates.push(self.append(key, token));
+            }
+        }
+        assert!(
+            sampled.next().is_none(),
+            "every sampled token belongs to a chunk"
+        );
+        outcome
+    }
+
+    /// Ends a step that has failed: nothing that it computed is used. Its sequences wait again and
+    /// keep their tokens, unless the caller cancels them.
+    ///
+    /// # Panics
+    /// If the plan is not the outstanding one.
+    pub fn abort_step(&mut self, plan: &StepPlan) {
+        self.end_step(plan);
+        for chunk in &plan.chunks {
+            let key = self.leave_step(chunk.request);
+            if self.sequences[key].cancelled {
+                self.forget(key);
+            } else {
+                self.stop_running(key);
+                self.requeue(key);
+            }
+        }
+    }
+
+    fn end_step(&mut self, plan: &StepPlan) {
+        let planned = (!plan.is_empty()).then_some(plan.step);
+        assert_eq!(
+            planned,
+            self.outstanding.take(),
+            "the plan is not the outstanding one"
+        );
+    }
+
+    fn leave_step(&mut self, request: RequestId) -> SequenceKey {
+        let key = self
+            .sequences
+            .key(request)
+            .expect("a request stays until its step has ended");
+        self.sequences[key].in_step = false;
+        key
+    }
+
+    /// The KV of the sequence's first `num_computed` tokens exists.
+    fn advance(&mut self, key: SequenceKey, num_computed: usize) {
+        let sequence = &mut self.sequences[key];
+        self.cache.finish_copy(&mut sequence.table);
+        let was_prefilling = sequence.is_prefilling();
+        let block_size = self.config.block_size;
+        let fills_block = num_computed / block_size > sequence.num_computed / block_size;
+        sequence.num_computed = num_computed;
+        if fills_block {
+            self.cache
+                .extend_chain(&mut sequence.chain, &sequence.tokens);
+            let computed = kv_cache::Computed {
+                chain: &sequence.chain,
+                tokens: &sequence.tokens,
+                num_computed,
+            };
+            self.cache.seal(&mut sequence.table, computed);
+            let sealed = (num_computed / block_size).min(sequence.claimed.end);
+            let done = sequence.claimed.start..sealed.max(sequence.claimed.start);
+            sequence.claimed.start = done.end;
+            self.in_flight.end(sequence.chain.hashes(), done);
+        }
+        if was_prefilling && !sequence.is_prefilling() {
+            self.cache
+                .register_partial(&sequence.table, sequence.computed());
+        }
+    }
+
+    fn append(&mut self, key: SequenceKey, token: TokenId) -> Update {
+        let max_model_len = self.config.max_model_len;
+        let sequence = &mut self.sequences[key];
+        sequence.tokens.push(token);
+        let num_generated = sequence.num_generated();
+        let num_tokens = sequence.tokens.len();
+        let finished = sequence
+            .stop
+            .check(token, num_generated, num_tokens, max_model_len);
+        let update = Update {
+            request: sequence.request,
+            token,
+            num_generated,
+            recomputed_tokens: sequence.recomputed_tokens,
+            finished,
+        };
+        if finished.is_some() {
+            self.forget(key);
+        }
+        update
+    }
+}

@@ -1,0 +1,87 @@
+//! What holds between any two calls.
+
+use crate::{Scheduler, SequenceState};
+
+impl Scheduler {
+    /// Checks everything, the cache included. For tests: it recomputes every hash.
+    ///
+    /// # Panics
+    /// At the first violated invariant, which it names.
+    pub fn check_invariants(&self) {
+        self.cache
+            .check_invariants(self.sequences.iter().map(|sequence| &sequence.table));
+        self.check_counts();
+    }
+
+    /// Checks the scheduler's own state, in time proportional to the sequences.
+    ///
+    /// # Panics
+    /// At the first violated invariant, which it names.
+    pub fn check_counts(&self) {
+        self.cache.check_counts();
+        assert!(
+            self.running.len() <= self.config.max_num_seqs,
+            "no more run than may"
+        );
+        let listed = self.running.len() + self.waiting.len();
+        assert_eq!(listed, self.sequences.len(), "a sequence runs or waits");
+        let ranks = self.running.iter().map(|&key| self.sequences[key].rank);
+        assert!(
+            ranks.is_sorted_by(|a, b| a < b),
+            "the running sequences are sorted"
+        );
+        let mut claims = 0;
+        for &key in &self.running {
+            let sequence = &self.sequences[key];
+            assert_eq!(
+                sequence.state,
+                SequenceState::Running,
+                "{:?}",
+                sequence.request
+            );
+            assert!(
+                sequence.num_computed < sequence.tokens.len(),
+                "a token is to be computed"
+            );
+            let room = sequence.table.blocks().len() * self.config.block_size;
+            assert!(
+                sequence.num_computed <= room,
+                "what is computed has its blocks"
+            );
+            claims += sequence.claimed.len();
+        }
+        assert_eq!(
+            claims,
+            self.in_flight.len(),
+            "claims belong to running sequences"
+        );
+        let mut uncached = 0;
+        for &key in self.waiting.keys() {
+            let sequence = &self.sequences[key];
+            assert_ne!(
+                sequence.state,
+                SequenceState::Running,
+                "{:?}",
+                sequence.request
+            );
+            assert!(
+                sequence.table.is_empty(),
+                "a waiting sequence holds no block"
+            );
+            assert_eq!(sequence.num_computed, 0, "a waiting sequence has no KV");
+            uncached += sequence.wait.uncached;
+        }
+        assert_eq!(
+            uncached,
+            self.waiting.uncached_tokens(),
+            "the queue's tokens are summed"
+        );
+        if self.running.is_empty() {
+            assert_eq!(
+                self.cache.pool().num_in_use(),
+                0,
+                "nothing runs and blocks are held"
+            );
+        }
+    }
+}

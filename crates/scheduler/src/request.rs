@@ -1,0 +1,50 @@
+//! What is submitted, and why it may be refused.
+
+use std::time::Duration;
+
+use kv_cache::TokenId;
+
+use crate::StopConditions;
+
+/// Names a request; the caller never uses one twice at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A prompt to continue.
+#[derive(Clone, Debug)]
+pub struct NewSequence {
+    /// Its name.
+    pub id: RequestId,
+    /// The prompt; not empty.
+    pub prompt: Vec<TokenId>,
+    /// When to stop; `max_tokens` is at least 1.
+    pub stop: StopConditions,
+    /// Class of the request; lower is served earlier (as in vLLM).
+    pub priority: i32,
+    /// Cached prefixes are shared only with requests of the same salt.
+    pub cache_salt: Vec<u8>,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// It could not run even alone.
+    #[error(
+        "{prompt_tokens} prompt tokens and {max_tokens} output tokens were requested, and a \
+         sequence can have {max_model_len}"
+    )]
+    TooLong {
+        /// Tokens of the prompt.
+        prompt_tokens: usize,
+        /// Output tokens asked for.
+        max_tokens: usize,
+        /// Longest sequence that the model and the block pool can hold.
+        max_model_len: usize,
+    },
+    /// Too many requests or tokens are waiting.
+    #[error("the queue is full")]
+    QueueFull {
+        /// When the queue should have room: queued uncached tokens over the measured prefill rate.
+        retry_after: Duration,
+    },
+}

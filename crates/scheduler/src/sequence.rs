@@ -1,0 +1,156 @@
+//! A request's tokens, and where it stands.
+
+use std::collections::HashMap;
+use std::ops::{Index, IndexMut, Range};
+
+use kv_cache::{BlockTable, Computed, HashChain, TokenId};
+
+use crate::{RequestId, StopConditions, Timestamp};
+
+/// Where a request stands: `Waiting -> Running <-> Preempted`; one that has ended is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SequenceState {
+    /// Not admitted yet.
+    Waiting,
+    /// Holds blocks; computes tokens in every step.
+    Running,
+    /// Lost its blocks and waits to be admitted again. Its tokens are kept.
+    Preempted,
+}
+
+/// Who comes first: the lower class, then the earlier arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank {
+    pub(crate) class: i32,
+    pub(crate) ordinal: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sequence {
+    pub(crate) request: RequestId,
+    pub(crate) rank: Rank,
+    pub(crate) arrived_at: Timestamp,
+    pub(crate) stop: StopConditions,
+    /// Prompt, then generated tokens.
+    pub(crate) tokens: Vec<TokenId>,
+    pub(crate) prompt_len: usize,
+    pub(crate) chain: HashChain,
+    pub(crate) state: SequenceState,
+    /// Empty unless running.
+    pub(crate) table: BlockTable,
+    /// Tokens whose KV is in the table.
+    pub(crate) num_computed: usize,
+    /// Tokens that there were at the last admission: until they are computed it prefills.
+    pub(crate) prefill_target: usize,
+    /// Full blocks that others wait for this sequence to compute.
+    pub(crate) claimed: Range<usize>,
+    pub(crate) wait: Wait,
+    /// Tokens that preemptions made it compute again.
+    pub(crate) recomputed_tokens: usize,
+    /// Tokens that were computed when it was preempted.
+    pub(crate) computed_before: usize,
+    /// Part of the plan that has not been committed.
+    pub(crate) in_step: bool,
+    /// Cancelled while in a step; ends when the step does.
+    pub(crate) cancelled: bool,
+}
+
+/// What counts while a sequence waits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wait {
+    /// Tokens to compute if it were admitted, as of `generation`.
+    pub(crate) uncached: usize,
+    /// The cache's generation at the time of the estimate.
+    pub(crate) generation: u64,
+    /// Admissions of others that should have come after it.
+    pub(crate) overtaken: u32,
+    /// The request whose blocks it has waited for.
+    pub(crate) owner: Option<RequestId>,
+    /// The last step in which it was put off because another computes its blocks.
+    pub(crate) deferred_in: u64,
+}
+
+impl Sequence {
+    /// Tokens still to compute; at least 1.
+    pub(crate) fn num_missing(&self) -> usize {
+        self.tokens.len() - self.num_computed
+    }
+
+    pub(crate) fn is_prefilling(&self) -> bool {
+        self.num_computed < self.prefill_target
+    }
+
+    pub(crate) fn num_generated(&self) -> usize {
+        self.tokens.len() - self.prompt_len
+    }
+
+    pub(crate) fn computed(&self) -> Computed<'_> {
+        Computed {
+            chain: &self.chain,
+            tokens: &self.tokens,
+            num_computed: self.num_computed,
+        }
+    }
+}
+
+/// Index of a sequence in [`Sequences`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SequenceKey(usize);
+
+/// All sequences, at stable indices.
+#[derive(Debug, Default)]
+pub(crate) struct Sequences {
+    entries: Vec<Option<Sequence>>,
+    vacant: Vec<SequenceKey>,
+    keys: HashMap<RequestId, SequenceKey>,
+}
+
+impl Sequences {
+    pub(crate) fn insert(&mut self, sequence: Sequence) -> SequenceKey {
+        let request = sequence.request;
+        let key = self.vacant.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            SequenceKey(self.entries.len() - 1)
+        });
+        self.entries[key.0] = Some(sequence);
+        self.keys.insert(request, key);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: SequenceKey) -> Sequence {
+        let sequence = self.entries[key.0].take().expect("a key names a sequence");
+        self.keys.remove(&sequence.request);
+        self.vacant.push(key);
+        sequence
+    }
+
+    pub(crate) fn key(&self, request: RequestId) -> Option<SequenceKey> {
+        self.keys.get(&request).copied()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Sequence> {
+        self.entries.iter().flatten()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl Index<SequenceKey> for Sequences {
+    type Output = Sequence;
+
+    fn index(&self, key: SequenceKey) -> &Sequence {
+        self.entries[key.0]
+            .as_ref()
+            .expect("a key names a sequence")
+    }
+}
+
+impl IndexMut<SequenceKey> for Sequences {
+    fn index_mut(&mut self, key: SequenceKey) -> &mut Sequence {
+        self.entries[key.0]
+            .as_mut()
+            .expect("a key names a sequence")
+    }
+}
