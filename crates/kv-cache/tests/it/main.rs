@@ -1,0 +1,9 @@
+//! The cache against hand-computed cases and against a naive model.
+
+mod hashing;
+mod miss;
+mod model;
+mod operations;
+mod prefix;
+mod random;
+mod sequence;
