@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kv_cache::{MissReason, TokenId};
+use scheduler::FinishReason;
 
 use crate::SubmitError;
 
@@ -78,15 +79,6 @@ pub struct Completion {
     pub prefill_time: Duration,
     /// Time from the first token to the last.
     pub decode_time: Duration,
-}
-
-/// Why generation stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FinishReason {
-    /// A stop token was generated.
-    Stop(TokenId),
-    /// `max_tokens` or the model's length was reached.
-    Length,
 }
 
 /// Why a request got no answer.

@@ -1,6 +1,28 @@
 //! The engine as its callers see it.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use scheduler::RequestId;
+
+use crate::{EngineStats, GenerateRequest};
+
+/// What the engine can hold; fixed at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// Longest sequence, prompt and output together, in tokens.
+    pub max_model_len: usize,
+    /// Sequences that run at once.
+    pub max_num_seqs: usize,
+    /// Tokens computed in one step.
+    pub max_num_batched_tokens: usize,
+    /// Blocks that requests can use.
+    pub num_blocks: usize,
+    /// Tokens per block.
+    pub block_size: usize,
+}
 
 /// Why a request was not taken.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -27,4 +49,138 @@ pub enum SubmitError {
     /// The server is stopping.
     #[error("the server is shutting down")]
     ShuttingDown,
+}
+
+/// A way to the engine; clones lead to the same one.
+#[derive(Clone)]
+pub struct EngineHandle {
+    inbox: SyncSender<Message>,
+    shared: Arc<Shared>,
+}
+
+/// What callers and the engine's thread both see.
+pub(crate) struct Shared {
+    pub(crate) limits: EngineLimits,
+    /// Cleared by `shutdown`: nothing more is taken.
+    pub(crate) accepting: AtomicBool,
+    /// Set by `abort`: what still runs is given up.
+    pub(crate) aborted: AtomicBool,
+    next_id: AtomicU64,
+    stats: Mutex<EngineStats>,
+}
+
+/// What arrives in the engine's inbox.
+pub(crate) enum Message {
+    Submit(RequestId, Box<GenerateRequest>),
+    /// A flag of [`Shared`] has changed.
+    Wake,
+}
+
+impl EngineHandle {
+    pub(crate) fn new(inbox: SyncSender<Message>, limits: EngineLimits) -> Self {
+        let shared = Shared {
+            limits,
+            accepting: AtomicBool::new(true),
+            aborted: AtomicBool::new(false),
+            next_id: AtomicU64::new(1),
+            stats: Mutex::new(EngineStats::new()),
+        };
+        Self {
+            inbox,
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Hands a request to the engine; its answer arrives in its sink. Does not block.
+    ///
+    /// # Errors
+    /// `TooLong` when it could not run even alone, `QueueFull` when the engine's inbox is full,
+    /// `ShuttingDown`. The scheduler's own bounds are checked when the engine next looks: that
+    /// refusal arrives in the sink, as [`Event::Failed`](crate::Event::Failed).
+    ///
+    /// # Panics
+    /// If the prompt is empty or `max_tokens` is 0.
+    pub fn submit(&self, request: GenerateRequest) -> Result<RequestId, SubmitError> {
+        assert!(
+            !request.prompt.is_empty(),
+            "a prompt has at least one token"
+        );
+        assert!(
+            request.stop.max_tokens > 0,
+            "a request asks for at least one token"
+        );
+        if !self.shared.accepting.load(Ordering::Acquire) {
+            return Err(SubmitError::ShuttingDown);
+        }
+        let (prompt_tokens, max_tokens) = (request.prompt.len(), request.stop.max_tokens);
+        let max_model_len = self.shared.limits.max_model_len;
+        if prompt_tokens.saturating_add(max_tokens) > max_model_len {
+            return Err(SubmitError::TooLong {
+                prompt_tokens,
+                max_tokens,
+                max_model_len,
+            });
+        }
+        let id = RequestId(self.shared.next_id.fetch_add(1, Ordering::Relaxed));
+        match self.inbox.try_send(Message::Submit(id, Box::new(request))) {
+            Ok(()) => Ok(id),
+            Err(TrySendError::Full(_)) => Err(SubmitError::QueueFull {
+                retry_after: self.shared.retry_after(),
+            }),
+            Err(TrySendError::Disconnected(_)) => Err(SubmitError::ShuttingDown),
+        }
+    }
+
+    /// Counts and gauges as of the last step.
+    pub fn stats(&self) -> EngineStats {
+        self.shared
+            .stats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What the engine can hold.
+    pub fn limits(&self) -> &EngineLimits {
+        &self.shared.limits
+    }
+
+    /// Takes nothing more; the engine's thread ends when everything it has taken is finished.
+    pub fn shutdown(&self) {
+        self.shared.accepting.store(false, Ordering::Release);
+        self.wake();
+    }
+
+    /// Takes nothing more and gives up what is running, within one step; every request still there
+    /// is told [`RequestError::ShutDown`](crate::RequestError::ShutDown).
+    pub fn abort(&self) {
+        self.shared.aborted.store(true, Ordering::Release);
+        self.shutdown();
+    }
+
+    fn wake(&self) {
+        // A full inbox wakes the engine as well, and a disconnected one has no engine to wake.
+        let _ = self.inbox.try_send(Message::Wake);
+    }
+}
+
+impl Shared {
+    pub(crate) fn publish(&self, stats: &EngineStats) {
+        self.stats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(stats);
+    }
+
+    /// How long the prompts that wait keep the engine busy.
+    fn retry_after(&self) -> Duration {
+        let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = stats.prefill_tokens_per_second.unwrap_or(0.0);
+        let seconds = stats.waiting_uncached_tokens as f64 / rate.max(1.0);
+        Duration::from_secs_f64(seconds.clamp(1.0, 3_600.0))
+    }
 }

@@ -1,14 +1,32 @@
 //! The step loop: inbox, plan, batch, forward, sample, commit, events.
 //!
-//! One OS thread owns the scheduler and the model. Everything else talks to it through an
-//! [`EngineHandle`] and hears from it through an [`EventSink`].
+//! One OS thread owns the scheduler and the model ([`start`]). Everything else talks to it through
+//! an [`EngineHandle`] and hears from it through an [`EventSink`].
+//!
+//! The types of `kv-cache` and `scheduler` that stand in this interface are exported here, so that
+//! the server needs to know neither crate.
 
+mod active;
+mod batch;
+mod clock;
+mod engine;
 mod event;
 mod handle;
 mod request;
+mod sampler;
+#[cfg(test)]
+mod simulation;
+mod stats;
+mod step_loop;
 
+pub use engine::{EngineThread, start};
 pub use event::{
-    Admission, Completion, Event, EventSink, FinishReason, RequestError, TokenLogprobs, TokenOutput,
+    Admission, Completion, Event, EventSink, RequestError, TokenLogprobs, TokenOutput,
 };
-pub use handle::SubmitError;
+pub use handle::{EngineHandle, EngineLimits, SubmitError};
+pub use kv_cache::{MissCause, MissReason, TokenId};
 pub use request::{GenerateRequest, SamplingParams};
+pub use scheduler::{
+    ConfigError, FinishReason, OutputReserveConfig, RequestId, SchedulerConfig, StopConditions,
+};
+pub use stats::{EngineStats, Histogram};

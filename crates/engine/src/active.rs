@@ -1,0 +1,48 @@
+//! What the engine keeps of a request beside its tokens, which the scheduler has.
+
+use kv_cache::TokenId;
+use scheduler::{FinishReason, Timestamp, Update};
+
+use crate::{Completion, Event, EventSink, SamplingParams};
+
+/// A request that the scheduler has taken and not yet finished.
+pub(crate) struct ActiveRequest {
+    pub(crate) sampling: SamplingParams,
+    pub(crate) sink: Box<dyn EventSink>,
+    pub(crate) prompt_len: usize,
+    pub(crate) min_tokens: usize,
+    pub(crate) stop_token_ids: Vec<TokenId>,
+    pub(crate) submitted: Timestamp,
+    pub(crate) admitted: Option<Timestamp>,
+    pub(crate) first_token: Option<Timestamp>,
+    pub(crate) cached_tokens: usize,
+    pub(crate) preemptions: u32,
+}
+
+impl ActiveRequest {
+    /// Tokens that may not be sampled after `history_len` tokens: stop tokens before `min_tokens`.
+    pub(crate) fn forbidden(&self, history_len: usize) -> &[TokenId] {
+        if history_len - self.prompt_len < self.min_tokens {
+            &self.stop_token_ids
+        } else {
+            &[]
+        }
+    }
+
+    /// Tells the caller how the request ended.
+    pub(crate) fn finish(mut self, reason: FinishReason, last: &Update, now: Timestamp) {
+        let admitted = self.admitted.unwrap_or(now);
+        let first_token = self.first_token.unwrap_or(now);
+        self.sink.send(Event::Finished(Completion {
+            reason,
+            prompt_tokens: self.prompt_len,
+            cached_tokens: self.cached_tokens,
+            completion_tokens: last.num_generated,
+            preemptions: self.preemptions,
+            recomputed_tokens: last.recomputed_tokens,
+            queue_time: admitted.since(self.submitted),
+            prefill_time: first_token.since(admitted),
+            decode_time: now.since(first_token),
+        }));
+    }
+}

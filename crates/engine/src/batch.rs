@@ -1,0 +1,44 @@
+//! From a scheduler's decision to a model's inputs.
+//!
+//! The only place where block ids become slots: the two halves of the system, scheduling and
+//! numerics, meet here and nowhere else.
+
+use kernels::{BlockCopy, StepBatch};
+use scheduler::{Scheduler, StepPlan};
+
+/// Writes `plan` into `batch`, whose capacity is reused.
+pub(crate) fn build(scheduler: &Scheduler, plan: &StepPlan, batch: &mut StepBatch) {
+    let block_size = scheduler.config().block_size;
+    batch.clear();
+    batch
+        .block_copies
+        .extend(plan.copies.iter().map(|copy| BlockCopy {
+            src: copy.src.0,
+            dst: copy.dst.0,
+            num_tokens: copy.num_tokens as u32,
+        }));
+    for chunk in &plan.chunks {
+        let tokens = &scheduler.tokens(chunk.request)[chunk.tokens.clone()];
+        let blocks = scheduler.block_table(chunk.request);
+        batch.token_ids.extend(tokens.iter().map(|token| token.0));
+        for position in chunk.tokens.clone() {
+            let block = blocks[position / block_size].0 as usize;
+            batch.positions.push(position as u32);
+            batch
+                .slot_mapping
+                .push((block * block_size + position % block_size) as u32);
+        }
+        batch.query_start.push(batch.token_ids.len() as u32);
+        batch.context_lens.push(chunk.tokens.end as u32);
+        let used = chunk.tokens.end.div_ceil(block_size);
+        batch
+            .block_tables
+            .extend(blocks[..used].iter().map(|block| block.0));
+        batch
+            .block_table_start
+            .push(batch.block_tables.len() as u32);
+        if chunk.needs_logits {
+            batch.logits_rows.push(batch.token_ids.len() as u32 - 1);
+        }
+    }
+}

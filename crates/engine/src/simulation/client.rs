@@ -1,0 +1,155 @@
+//! A simulated client: what it asked, what it heard, when it leaves.
+
+use std::sync::{Arc, Mutex};
+
+use kv_cache::TokenId;
+use models::testing::FakeRunner;
+
+use super::scenario::{Submission, VOCAB_SIZE};
+use crate::sampler::{Row, Sampler};
+use crate::{Event, EventSink, FinishReason, RequestError};
+
+/// What a client has heard so far; shared between the world and the sink in the engine.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub(super) tokens: Vec<TokenId>,
+    pub(super) finished: Option<FinishReason>,
+    pub(super) failed: Option<RequestError>,
+    pub(super) admitted: bool,
+    pub(super) left: bool,
+    /// Everything, in order, for the comparison of two runs.
+    pub(super) log: Vec<String>,
+    events: usize,
+}
+
+pub(super) struct Client {
+    pub(super) submission: Submission,
+    pub(super) heard: Arc<Mutex<Heard>>,
+}
+
+/// The engine's end of a client.
+struct ClientSink {
+    heard: Arc<Mutex<Heard>>,
+    max_events: usize,
+    leaves_after: Option<usize>,
+}
+
+impl EventSink for ClientSink {
+    fn send(&mut self, event: Event) {
+        let mut heard = self.heard.lock().unwrap();
+        assert!(
+            heard.finished.is_none() && heard.failed.is_none(),
+            "an event after the end"
+        );
+        heard.log.push(format!("{event:?}"));
+        heard.events += 1;
+        assert!(
+            heard.events <= self.max_events,
+            "more events than the sink has room for"
+        );
+        match event {
+            Event::Admitted(_) => {
+                assert!(!heard.admitted, "admitted twice");
+                heard.admitted = true;
+            }
+            Event::Token(output) => {
+                assert!(heard.admitted, "a token before the admission");
+                heard.tokens.push(output.token);
+            }
+            Event::Finished(completion) => {
+                let stop_token = matches!(completion.reason, FinishReason::Stop(_));
+                let expected = heard.tokens.len() + usize::from(stop_token);
+                assert_eq!(completion.completion_tokens, expected);
+                heard.finished = Some(completion.reason);
+            }
+            Event::Failed(error) => heard.failed = Some(error),
+        }
+        heard.left |= self
+            .leaves_after
+            .is_some_and(|tokens| heard.tokens.len() >= tokens);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.heard.lock().unwrap().left
+    }
+}
+
+impl Client {
+    pub(super) fn new(submission: Submission) -> Self {
+        Self {
+            submission,
+            heard: Arc::default(),
+        }
+    }
+
+    pub(super) fn sink(&self) -> Box<dyn EventSink> {
+        Box::new(ClientSink {
+            heard: Arc::clone(&self.heard),
+            max_events: self.submission.stop.max_tokens + 2,
+            leaves_after: self.submission.leaves_after,
+        })
+    }
+
+    /// Compares what was heard with the same request run alone.
+    pub(super) fn check(&self, refused: bool, may_fail: bool) {
+        let heard = self.heard.lock().unwrap();
+        if refused {
+            assert!(heard.log.is_empty(), "a refused request heard something");
+            return;
+        }
+        let (tokens, reason) = self.alone();
+        assert!(
+            tokens.starts_with(&heard.tokens),
+            "{:?} is no start of {tokens:?}",
+            heard.tokens
+        );
+        match (&heard.finished, &heard.failed) {
+            (Some(finished), None) => {
+                assert_eq!(*finished, reason);
+                assert_eq!(heard.tokens, tokens);
+            }
+            (None, Some(RequestError::Model(_))) => assert!(may_fail, "no step was to fail"),
+            (None, Some(RequestError::Refused(_))) => assert!(heard.tokens.is_empty()),
+            (None, Some(RequestError::ShutDown)) => panic!("nobody shut the engine down"),
+            (None, None) => assert!(heard.left, "the request never ended"),
+            (Some(_), Some(_)) => panic!("the request ended twice"),
+        }
+    }
+
+    /// The answer by definition: no batch, no blocks, no cache.
+    fn alone(&self) -> (Vec<TokenId>, FinishReason) {
+        let Submission {
+            prompt,
+            sampling,
+            stop,
+            ..
+        } = &self.submission;
+        let mut sampler = Sampler::default();
+        let mut history = prompt.clone();
+        let mut tokens = Vec::new();
+        loop {
+            let ids: Vec<u32> = history.iter().map(|token| token.0).collect();
+            let logits = FakeRunner::oracle_logits(VOCAB_SIZE, &ids);
+            let forbidden: &[TokenId] = if tokens.len() < stop.min_tokens {
+                &stop.stop_token_ids
+            } else {
+                &[]
+            };
+            let row = Row {
+                params: sampling,
+                history: &history,
+                prompt_len: prompt.len(),
+                forbidden,
+            };
+            let token = sampler.sample(&logits, row).unwrap().token;
+            if stop.stop_token_ids.contains(&token) {
+                return (tokens, FinishReason::Stop(token));
+            }
+            history.push(token);
+            tokens.push(token);
+            if tokens.len() == stop.max_tokens {
+                return (tokens, FinishReason::Length);
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What happens in a simulated run: a function of the seed.
+
+use std::time::Duration;
+
+use kv_cache::TokenId;
+use scheduler::{SchedulerConfig, StopConditions};
+
+use super::random::Random;
+use crate::SamplingParams;
+
+/// Tokens of the simulated vocabulary; small, so that stop tokens are hit by chance.
+pub(super) const VOCAB_SIZE: usize = 60;
+
+/// A configuration and the operations on it.
+pub(super) struct Scenario {
+    pub(super) config: SchedulerConfig,
+    pub(super) operations: Vec<Operation>,
+    /// The forward pass that fails, counted from 1.
+    pub(super) failing_step: Option<u64>,
+}
+
+pub(super) enum Operation {
+    Submit(Submission),
+    /// The client at this index of the submissions so far goes away.
+    Leave(usize),
+    Advance(Duration),
+    Turn,
+}
+
+/// A request, and how its client behaves.
+#[derive(Clone)]
+pub(super) struct Submission {
+    pub(super) prompt: Vec<TokenId>,
+    pub(super) sampling: SamplingParams,
+    pub(super) stop: StopConditions,
+    pub(super) priority: i32,
+    pub(super) cache_salt: Vec<u8>,
+    /// Tokens after which the client closes its connection.
+    pub(super) leaves_after: Option<usize>,
+}
+
+impl Scenario {
+    pub(super) fn from_seed(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let config = config(&mut random);
+        let documents: Vec<Vec<TokenId>> = (0..3)
+            .map(|_| tokens(&mut random, config.max_model_len))
+            .collect();
+        let mut submitted = 0;
+        let operations = (0..random.range(20, 120))
+            .map(|_| match random.range(0, 9) {
+                0..=2 => {
+                    submitted += 1;
+                    Operation::Submit(submission(&mut random, &config, &documents))
+                }
+                3 if submitted > 0 => Operation::Leave(random.range(0, submitted - 1)),
+                4 => Operation::Advance(Duration::from_micros(random.range(0, 3_000_000) as u64)),
+                _ => Operation::Turn,
+            })
+            .collect();
+        let failing_step = random.one_in(8).then(|| random.range(1, 60) as u64);
+        Self {
+            config,
+            operations,
+            failing_step,
+        }
+    }
+}
+
+fn config(random: &mut Random) -> SchedulerConfig {
+    let block_size = random.choose(&[1, 2, 3, 4, 8, 16, 32]);
+    let blocks = random.range(3, 40);
+    let capacity = blocks * block_size;
+    let max_num_seqs = random.range(1, 8);
+    SchedulerConfig {
+        enable_prefix_caching: !random.one_in(6),
+        evicted_memory: random.choose(&[0, 4, 1_000]),
+        max_num_seqs,
+        max_num_batched_tokens: max_num_seqs + random.range(0, 60),
+        watermark: random.choose(&[0.0, 0.01, 0.2]),
+        target_itl: random.one_in(2).then(|| Duration::from_micros(200)),
+        max_queued_requests: random.range(1, 30),
+        max_queued_tokens: random.choose(&[50, 500, 100_000]),
+        max_overtakes: random.choose(&[0, 1, 16]),
+        ..SchedulerConfig::new(block_size, blocks as u32 + 1, random.range(2, capacity))
+    }
+}
+
+fn submission(
+    random: &mut Random,
+    config: &SchedulerConfig,
+    documents: &[Vec<TokenId>],
+) -> Submission {
+    // One request in ten asks for more than fits, which must be refused and nothing else.
+    let room = config.max_model_len - 1;
+    let prompt_len = random.range(1, room);
+    let shared = random.range(0, prompt_len);
+    let document = &documents[random.range(0, documents.len() - 1)];
+    let mut prompt = document[..shared].to_vec();
+    prompt.extend(tokens(random, prompt_len - shared));
+    let over = random.one_in(10);
+    let max_tokens = if over {
+        room + 1
+    } else {
+        random.range(1, config.max_model_len - prompt_len)
+    };
+    let sampled = random.one_in(3);
+    let stop_token_ids = (0..random.range(0, 2)).map(|_| token(random)).collect();
+    Submission {
+        prompt,
+        sampling: SamplingParams {
+            temperature: if sampled { 0.8 } else { 0.0 },
+            top_p: random.choose(&[1.0, 0.9]),
+            frequency_penalty: random.choose(&[0.0, 0.0, 0.5]),
+            seed: random.next(),
+            ..SamplingParams::greedy()
+        },
+        stop: StopConditions {
+            max_tokens,
+            min_tokens: random.range(0, max_tokens.min(4)),
+            stop_token_ids,
+        },
+        priority: random.choose(&[0, 0, 0, 1, -1]),
+        cache_salt: random.choose(&[&b""[..], b"", b"other"]).to_vec(),
+        leaves_after: random.one_in(6).then(|| random.range(0, 5)),
+    }
+}
+
+fn tokens(random: &mut Random, len: usize) -> Vec<TokenId> {
+    (0..len).map(|_| token(random)).collect()
+}
+
+fn token(random: &mut Random) -> TokenId {
+    TokenId(random.range(0, VOCAB_SIZE - 1) as u32)
+}

@@ -1,0 +1,144 @@
+//! The engine's loop, driven by hand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use models::testing::{FakeCounters, FakeLimits, FakeRunner};
+use scheduler::{Scheduler, Timestamp};
+
+use super::client::Client;
+use super::scenario::{Operation, Scenario, Submission, VOCAB_SIZE};
+use crate::clock::Clock;
+use crate::step_loop::StepLoop;
+use crate::{EngineHandle, GenerateRequest, engine};
+
+/// Time that each reading of the clock takes, so that steps have a duration.
+const READING: u64 = 40_000;
+
+/// Nanoseconds that only operations and readings advance.
+struct ManualClock(Arc<AtomicU64>);
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        let nanos = self.0.fetch_add(READING, Ordering::Relaxed);
+        Timestamp::from_duration(Duration::from_nanos(nanos))
+    }
+}
+
+pub(super) struct World<'a> {
+    scenario: &'a Scenario,
+    step_loop: StepLoop,
+    handle: EngineHandle,
+    counters: Arc<FakeCounters>,
+    time: Arc<AtomicU64>,
+    clients: Vec<(Client, bool)>,
+    trace: Vec<String>,
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(scenario: &'a Scenario) -> Self {
+        let config = &scenario.config;
+        let limits = FakeLimits {
+            vocab_size: VOCAB_SIZE,
+            num_blocks: config.num_blocks as usize,
+            block_size: config.block_size,
+            max_num_batched_tokens: config.max_num_batched_tokens,
+            max_num_seqs: config.max_num_seqs,
+        };
+        let mut runner = FakeRunner::new(limits);
+        if let Some(step) = scenario.failing_step {
+            runner = runner.failing_at_step(step);
+        }
+        let counters = runner.counters();
+        let (sender, inbox) = sync_channel(256);
+        let handle = EngineHandle::new(sender, engine::limits(config));
+        let time = Arc::new(AtomicU64::new(0));
+        let clock = Box::new(ManualClock(Arc::clone(&time)));
+        let scheduler = Scheduler::new(config.clone()).unwrap();
+        let step_loop = StepLoop::new(scheduler, Box::new(runner), inbox, handle.shared(), clock);
+        Self {
+            scenario,
+            step_loop,
+            handle,
+            counters,
+            time,
+            clients: Vec::new(),
+            trace: Vec::new(),
+        }
+    }
+
+    /// Runs the scenario to its end and returns what happened, for comparison.
+    pub(super) fn run(mut self) -> Vec<String> {
+        for operation in &self.scenario.operations {
+            match operation {
+                Operation::Submit(submission) => self.submit(submission),
+                Operation::Leave(client) => {
+                    self.clients[*client].0.heard.lock().unwrap().left = true;
+                }
+                Operation::Advance(by) => {
+                    self.time.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
+                }
+                Operation::Turn => self.turn(),
+            }
+        }
+        // Every turn with work computes at least one token that some request needs, and a request
+        // is preempted only in favour of an older or higher one; a constant times the work bounds
+        // the turns far above what any policy takes.
+        let work: usize = self
+            .clients
+            .iter()
+            .map(|(client, _)| client.submission.prompt.len() + client.submission.stop.max_tokens)
+            .sum();
+        let mut turns = 0;
+        while !self.step_loop.is_idle() {
+            self.turn();
+            turns += 1;
+            assert!(
+                turns <= 20 * work + 100,
+                "{turns} turns for {work} tokens of work"
+            );
+        }
+        self.turn();
+        self.finish()
+    }
+
+    fn submit(&mut self, submission: &Submission) {
+        let client = Client::new(submission.clone());
+        let result = self.handle.submit(GenerateRequest {
+            prompt: submission.prompt.clone(),
+            sampling: submission.sampling.clone(),
+            stop: submission.stop.clone(),
+            priority: submission.priority,
+            cache_salt: submission.cache_salt.clone(),
+            sink: client.sink(),
+        });
+        let fits = submission.prompt.len() + submission.stop.max_tokens
+            <= self.scenario.config.max_model_len;
+        assert_eq!(result.is_ok(), fits, "{result:?}");
+        self.trace
+            .push(format!("submit {} {}", self.clients.len(), result.is_ok()));
+        self.clients.push((client, result.is_err()));
+        self.step_loop.drain();
+    }
+
+    fn turn(&mut self) {
+        self.step_loop.turn();
+        self.step_loop.check_invariants();
+        self.trace.push(format!("{:?}", self.handle.stats()));
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        let stats = self.handle.stats();
+        assert_eq!(stats.num_used_blocks, 0, "blocks are held by nobody");
+        assert_eq!((stats.num_running, stats.num_waiting), (0, 0));
+        for (client, refused) in &self.clients {
+            client.check(*refused, self.scenario.failing_step.is_some());
+            self.trace.append(&mut client.heard.lock().unwrap().log);
+        }
+        self.trace
+            .push(format!("{} tokens", self.counters.tokens()));
+        self.trace
+    }
+}

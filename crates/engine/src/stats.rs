@@ -1,0 +1,110 @@
+//! Counts and gauges of the engine, as of its last step.
+
+use std::time::Duration;
+
+use scheduler::SchedulerStats;
+
+/// A snapshot; counters only grow.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineStats {
+    /// Sequences that hold blocks.
+    pub num_running: usize,
+    /// Sequences that wait for admission.
+    pub num_waiting: usize,
+    /// Tokens that the waiting sequences would compute if they were admitted now.
+    pub waiting_uncached_tokens: usize,
+    /// Blocks that requests can use (the null block is not counted).
+    pub num_blocks: usize,
+    /// Blocks held by sequences.
+    pub num_used_blocks: usize,
+    /// Blocks that no sequence holds but whose content may be found again.
+    pub num_cached_blocks: usize,
+    /// Steps computed.
+    pub steps: u64,
+    /// Prompt tokens that were not in the prefix cache, counted once per request, at admission.
+    pub prompt_tokens_computed: u64,
+    /// Prompt tokens taken from the prefix cache, counted at admission.
+    pub prompt_tokens_cached: u64,
+    /// Tokens computed again after preemptions.
+    pub tokens_recomputed: u64,
+    /// Tokens generated.
+    pub generation_tokens: u64,
+    /// Preemptions.
+    pub preemptions: u64,
+    /// Cached blocks whose content was given up for other requests.
+    pub evictions: u64,
+    /// Prefill rate, tokens per second, as measured; `None` before the first measurement.
+    pub prefill_tokens_per_second: Option<f64>,
+    /// Steps by tokens computed in them.
+    pub step_tokens: Histogram,
+    /// Steps by duration in seconds.
+    pub step_seconds: Histogram,
+}
+
+impl EngineStats {
+    /// Used blocks over all blocks, 0 to 1.
+    pub fn kv_cache_usage(&self) -> f64 {
+        self.num_used_blocks as f64 / self.num_blocks.max(1) as f64
+    }
+
+    /// An empty snapshot with the histograms' bounds.
+    pub(crate) fn new() -> Self {
+        Self {
+            step_tokens: Histogram::new((0..15).map(|power| f64::from(1 << power)).collect()),
+            step_seconds: Histogram::new(vec![
+                0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+            ]),
+            ..Self::default()
+        }
+    }
+
+    /// Copies the scheduler's figures.
+    pub(crate) fn take_over(&mut self, scheduler: &SchedulerStats) {
+        self.num_running = scheduler.running;
+        self.num_waiting = scheduler.waiting;
+        self.waiting_uncached_tokens = scheduler.queued_uncached_tokens;
+        self.num_blocks = scheduler.num_blocks;
+        self.num_used_blocks = scheduler.num_used_blocks;
+        self.num_cached_blocks = scheduler.num_cached_blocks;
+        self.prompt_tokens_computed = scheduler.prompt_tokens_computed;
+        self.prompt_tokens_cached = scheduler.prompt_tokens_cached;
+        self.tokens_recomputed = scheduler.recomputed_tokens;
+        self.preemptions = scheduler.preemptions;
+        self.evictions = scheduler.cache.evictions;
+        self.prefill_tokens_per_second = scheduler.prefill_rate;
+    }
+
+    pub(crate) fn record_step(&mut self, tokens: usize, elapsed: Duration) {
+        self.steps += 1;
+        self.step_tokens.record(tokens as f64);
+        self.step_seconds.record(elapsed.as_secs_f64());
+    }
+}
+
+/// A histogram with fixed bounds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// Upper bounds, ascending, inclusive.
+    pub bounds: Vec<f64>,
+    /// Observations per bound, and one more count for those above the last. Not cumulative.
+    pub counts: Vec<u64>,
+    /// Sum of the observations.
+    pub sum: f64,
+}
+
+impl Histogram {
+    fn new(bounds: Vec<f64>) -> Self {
+        let counts = vec![0; bounds.len() + 1];
+        Self {
+            bounds,
+            counts,
+            sum: 0.0,
+        }
+    }
+
+    fn record(&mut self, value: f64) {
+        let bucket = self.bounds.partition_point(|&bound| bound < value);
+        self.counts[bucket] += 1;
+        self.sum += value;
+    }
+}

@@ -1,0 +1,344 @@
+//! One OS thread that owns the scheduler and the model.
+//!
+//! A step is plan, launch, commit; between steps the inbox is drained and closed sinks are
+//! cancelled. Nothing here is shared: callers send messages and hear events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+
+use kernels::StepBatch;
+use kv_cache::TokenId;
+use models::ModelRunner;
+use scheduler::{FinishReason, NewSequence, RequestId, Scheduler, StepPlan, Timestamp, Update};
+
+use crate::active::ActiveRequest;
+use crate::clock::Clock;
+use crate::handle::{Message, Shared};
+use crate::sampler::{Row, Sample, Sampler};
+use crate::{
+    Admission, EngineStats, Event, GenerateRequest, RequestError, SubmitError, TokenOutput, batch,
+};
+
+/// The engine's state; [`StepLoop::run`] is its thread.
+pub(crate) struct StepLoop {
+    scheduler: Scheduler,
+    runner: Box<dyn ModelRunner>,
+    inbox: Receiver<Message>,
+    shared: Arc<Shared>,
+    clock: Box<dyn Clock>,
+    requests: BTreeMap<RequestId, ActiveRequest>,
+    batch: StepBatch,
+    sampler: Sampler,
+    stats: EngineStats,
+}
+
+/// What a forward pass gave.
+struct Sampled {
+    /// A token for each chunk that asked for logits, in the plan's order, unless its logits were
+    /// unusable.
+    samples: Vec<(RequestId, Sample)>,
+    /// Requests whose logits no token can be chosen from.
+    unusable: Vec<(RequestId, String)>,
+}
+
+impl StepLoop {
+    pub(crate) fn new(
+        scheduler: Scheduler,
+        runner: Box<dyn ModelRunner>,
+        inbox: Receiver<Message>,
+        shared: Arc<Shared>,
+        clock: Box<dyn Clock>,
+    ) -> Self {
+        Self {
+            scheduler,
+            runner,
+            inbox,
+            shared,
+            clock,
+            requests: BTreeMap::new(),
+            batch: StepBatch::default(),
+            sampler: Sampler::default(),
+            stats: EngineStats::new(),
+        }
+    }
+
+    /// Steps until the engine is shut down and has nothing left to do.
+    pub(crate) fn run(mut self) {
+        self.publish();
+        while self.receive() {
+            self.turn();
+        }
+        self.fail_all(&RequestError::ShutDown);
+        self.publish();
+    }
+
+    /// Cancels what nobody waits for, and computes a step if there is anything to compute.
+    pub(crate) fn turn(&mut self) {
+        self.cancel_closed();
+        if !self.is_idle() {
+            self.step();
+        }
+        self.publish();
+    }
+
+    /// Takes what has arrived, and waits for something when there is nothing else to do. False ends
+    /// the loop.
+    fn receive(&mut self) -> bool {
+        loop {
+            self.drain();
+            if self.shared.aborted.load(Ordering::Acquire) {
+                return false;
+            }
+            if !self.is_idle() {
+                return true;
+            }
+            if !self.shared.accepting.load(Ordering::Acquire) {
+                return false;
+            }
+            match self.inbox.recv() {
+                Ok(message) => self.take(message),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Takes what has arrived.
+    pub(crate) fn drain(&mut self) {
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take(message);
+        }
+    }
+
+    /// Whether there is nothing to compute.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.scheduler.is_idle()
+    }
+
+    /// The scheduler's invariants, for tests that drive the loop by hand.
+    #[cfg(test)]
+    pub(crate) fn check_invariants(&self) {
+        self.scheduler.check_invariants();
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Submit(id, request) => self.accept(id, *request),
+            Message::Wake => {}
+        }
+    }
+
+    fn accept(&mut self, id: RequestId, request: GenerateRequest) {
+        let GenerateRequest {
+            prompt,
+            sampling,
+            stop,
+            priority,
+            cache_salt,
+            mut sink,
+        } = request;
+        if sink.is_closed() {
+            return;
+        }
+        let now = self.clock.now();
+        let active_stop = stop.clone();
+        let prompt_len = prompt.len();
+        let sequence = NewSequence {
+            id,
+            prompt,
+            stop,
+            priority,
+            cache_salt,
+        };
+        if let Err(refused) = self.scheduler.submit(sequence, now) {
+            sink.send(Event::Failed(RequestError::Refused(self.refusal(&refused))));
+            return;
+        }
+        let active = ActiveRequest {
+            sampling,
+            sink,
+            prompt_len,
+            min_tokens: active_stop.min_tokens,
+            stop_token_ids: active_stop.stop_token_ids,
+            submitted: now,
+            admitted: None,
+            first_token: None,
+            cached_tokens: 0,
+            preemptions: 0,
+        };
+        self.requests.insert(id, active);
+    }
+
+    /// The scheduler's refusal in the caller's terms.
+    fn refusal(&self, refused: &scheduler::SubmitError) -> SubmitError {
+        match *refused {
+            scheduler::SubmitError::TooLong {
+                prompt_tokens,
+                max_tokens,
+                max_model_len,
+            } => SubmitError::TooLong {
+                prompt_tokens,
+                max_tokens,
+                max_model_len,
+            },
+            scheduler::SubmitError::QueueFull { retry_after } => {
+                SubmitError::QueueFull { retry_after }
+            }
+        }
+    }
+
+    /// Gives back what requests hold whose callers have gone, queued ones included.
+    fn cancel_closed(&mut self) {
+        let scheduler = &mut self.scheduler;
+        self.requests.retain(|&id, request| {
+            let closed = request.sink.is_closed();
+            if closed {
+                scheduler.cancel(id);
+            }
+            !closed
+        });
+    }
+
+    fn step(&mut self) {
+        let plan = self.scheduler.plan_step(self.clock.now());
+        assert!(
+            !plan.is_empty(),
+            "work is pending, so a step has something to compute"
+        );
+        self.announce(&plan);
+        batch::build(&self.scheduler, &plan, &mut self.batch);
+        let launched = self.clock.now();
+        match self.launch(&plan) {
+            Ok(sampled) => self.commit(&plan, sampled, launched),
+            Err(error) => self.fail_step(&plan, &error),
+        }
+    }
+
+    /// Tells callers that their requests run.
+    fn announce(&mut self, plan: &StepPlan) {
+        let now = self.clock.now();
+        for id in &plan.preempted {
+            if let Some(request) = self.requests.get_mut(id) {
+                request.preemptions += 1;
+            }
+        }
+        for admitted in &plan.admitted {
+            let Some(request) = self.requests.get_mut(&admitted.request) else {
+                continue;
+            };
+            request.admitted = Some(now);
+            request.cached_tokens = admitted.cached_tokens;
+            request.sink.send(Event::Admitted(Admission {
+                cached_tokens: admitted.cached_tokens,
+                miss: admitted.miss,
+                queue_time: now.since(request.submitted),
+            }));
+        }
+    }
+
+    fn launch(&mut self, plan: &StepPlan) -> Result<Sampled, String> {
+        let logits = self
+            .runner
+            .forward(&self.batch)
+            .map_err(|error| error.to_string())?;
+        let rows = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
+        let mut sampled = Sampled {
+            samples: Vec::new(),
+            unusable: Vec::new(),
+        };
+        for (index, chunk) in rows.enumerate() {
+            let id = chunk.request;
+            let request = &self.requests[&id];
+            let history = self.scheduler.tokens(id);
+            let row = Row {
+                params: &request.sampling,
+                history,
+                prompt_len: request.prompt_len,
+                forbidden: request.forbidden(history.len()),
+            };
+            match self.sampler.sample(logits.row(index), row) {
+                Ok(sample) => sampled.samples.push((id, sample)),
+                Err(error) => sampled.unusable.push((id, error.to_string())),
+            }
+        }
+        Ok(sampled)
+    }
+
+    fn commit(&mut self, plan: &StepPlan, sampled: Sampled, launched: Timestamp) {
+        let now = self.clock.now();
+        for (id, error) in sampled.unusable {
+            // Before the commit, so that the KV it computed is not published to others.
+            self.fail(id, RequestError::Model(error));
+        }
+        let tokens: Vec<(RequestId, TokenId)> = sampled
+            .samples
+            .iter()
+            .map(|(id, sample)| (*id, sample.token))
+            .collect();
+        let elapsed = now.since(launched);
+        let outcome = self.scheduler.commit_step(plan, &tokens, elapsed);
+        self.stats.record_step(self.batch.num_tokens(), elapsed);
+        self.stats.generation_tokens += outcome.updates.len() as u64;
+        debug_assert_eq!(
+            outcome.updates.len(),
+            sampled.samples.len(),
+            "one update per sample"
+        );
+        for (update, (_, sample)) in outcome.updates.into_iter().zip(sampled.samples) {
+            self.deliver(&update, sample, now);
+        }
+    }
+
+    /// Passes a token on, and the end if it was the last.
+    fn deliver(&mut self, update: &Update, sample: Sample, now: Timestamp) {
+        let Some(request) = self.requests.get_mut(&update.request) else {
+            return;
+        };
+        request.first_token.get_or_insert(now);
+        if !matches!(update.finished, Some(FinishReason::Stop(_))) {
+            let Sample { token, logprobs } = sample;
+            request
+                .sink
+                .send(Event::Token(TokenOutput { token, logprobs }));
+        }
+        let Some(reason) = update.finished else {
+            return;
+        };
+        if let Some(request) = self.requests.remove(&update.request) {
+            request.finish(reason, update, now);
+        }
+    }
+
+    /// The device failed: nothing of the step is published, and its requests have no answer.
+    fn fail_step(&mut self, plan: &StepPlan, error: &str) {
+        self.scheduler.abort_step(plan);
+        for chunk in &plan.chunks {
+            self.fail(chunk.request, RequestError::Model(error.to_owned()));
+        }
+    }
+
+    fn fail(&mut self, id: RequestId, error: RequestError) {
+        self.scheduler.cancel(id);
+        if let Some(mut request) = self.requests.remove(&id) {
+            request.sink.send(Event::Failed(error));
+        }
+    }
+
+    fn fail_all(&mut self, error: &RequestError) {
+        let ids: Vec<RequestId> = self.requests.keys().copied().collect();
+        for id in ids {
+            self.fail(id, error.clone());
+        }
+        while let Ok(message) = self.inbox.try_recv() {
+            if let Message::Submit(_, mut request) = message {
+                request.sink.send(Event::Failed(error.clone()));
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        self.stats.take_over(&self.scheduler.stats());
+        self.shared.publish(&self.stats);
+    }
+}
