@@ -4,9 +4,9 @@
 mod conversation;
 mod dialect;
 mod environment;
-mod python_float;
 mod python_json;
 mod python_method;
+mod python_number;
 mod python_repr;
 mod python_slice;
 mod strftime;

@@ -3,11 +3,13 @@
 
 use chrono::NaiveDateTime;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::ValueKind;
+use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 use serde_json::{Map, Value as Json};
 
-use super::{TemplateError, dialect, python_json, python_method, python_repr, strftime};
+use super::{
+    TemplateError, dialect, python_json, python_method, python_number, python_repr, strftime,
+};
 
 /// What `raise_exception` was called with, carried inside minijinja's error.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,9 @@ pub(super) fn compile(
     env.add_filter("tojson", python_json::tojson);
     env.add_filter("string", |value: &Value| python_repr::to_str(value));
     env.add_filter("join", python_repr::join);
+    env.add_filter("int", python_number::int);
+    env.add_filter("float", python_number::float);
+    env.add_filter("dictsort", dictsort);
     env.add_filter("length", length);
     env.add_filter("count", length);
     env.add_test("sequence", is_sequence);
@@ -114,6 +119,23 @@ fn raise_exception(message: &Value) -> Result<Value, Error> {
         "the template raised an exception",
     );
     Err(error.with_source(Raised(message)))
+}
+
+/// `dictsort(case_sensitive=False, by='key', reverse=False)`, by position too.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands arguments over by value"
+)]
+fn dictsort(value: &Value, args: Rest<Value>, kwargs: Kwargs) -> Result<Value, Error> {
+    const NAMES: [&str; 3] = ["case_sensitive", "by", "reverse"];
+    if args.len() > NAMES.len() {
+        return Err(Error::from(ErrorKind::TooManyArguments));
+    }
+    let mut named: Vec<(&str, Value)> = NAMES.into_iter().zip(args.iter().cloned()).collect();
+    for name in kwargs.args() {
+        named.push((name, kwargs.get(name)?));
+    }
+    minijinja::filters::dictsort(value, named.into_iter().collect())
 }
 
 /// Python's `len`, which is 0 for jinja2's undefined.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use minijinja::value::{Kwargs, Rest, ValueKind};
 use minijinja::{Error, ErrorKind, Value};
 
-use super::python_float;
+use super::python_number;
 
 /// `json.dumps`' options that templates can set.
 struct Style {
@@ -161,7 +161,7 @@ fn write_escape(out: &mut String, c: char) {
 
 fn number(value: &Value) -> String {
     match f64::try_from(value.clone()) {
-        Ok(float) if !value.is_integer() => match python_float::repr(float).as_str() {
+        Ok(float) if !value.is_integer() => match python_number::float_repr(float).as_str() {
             "nan" => "NaN".to_owned(),
             "inf" => "Infinity".to_owned(),
             "-inf" => "-Infinity".to_owned(),

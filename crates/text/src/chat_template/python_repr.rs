@@ -5,7 +5,7 @@ use std::fmt::Write;
 use minijinja::value::ValueKind;
 use minijinja::{Error, Value};
 
-use super::python_float;
+use super::python_number;
 
 /// What `str(value)` is in Python; nothing for an undefined value.
 pub(super) fn to_str(value: &Value) -> String {
@@ -51,7 +51,7 @@ fn write_repr(out: &mut String, value: &Value) {
     match value.kind() {
         ValueKind::String => write_quoted(out, value.as_str().unwrap_or_default()),
         ValueKind::Number if !value.is_integer() => match f64::try_from(value.clone()) {
-            Ok(float) => out.push_str(&python_float::repr(float)),
+            Ok(float) => out.push_str(&python_number::float_repr(float)),
             Err(_) => out.push_str(&value.to_string()),
         },
         ValueKind::Undefined => out.push_str("Undefined"),

@@ -1,4 +1,8 @@
 //! Tests of the text layer through its public API.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod golden;
 mod random;
 mod stops;
+mod templates;
