@@ -3,20 +3,34 @@
 //! A backend knows tensors and slots. It knows neither sequences nor how blocks are allocated, nor
 //! any model architecture: `models` composes these operations into a decoder, `engine` flattens a
 //! scheduler's decision into a [`StepBatch`].
+//!
+//! Two backends: `Reference` (feature `reference`) is the operations written plainly on candle
+//! tensors, [`Cpu`] is native, with packed weights, threads and SIMD of its own. A suite under
+//! `tests/it` holds both to the same answers.
 
 mod backend;
 mod batch;
+mod cpu;
 #[cfg(feature = "reference")]
 mod reference;
 mod weights;
+
+#[cfg_attr(target_arch = "x86_64", path = "cpu/x86_64/mod.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "cpu/no_extensions.rs")]
+mod extensions;
 
 pub use backend::{
     AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,
     QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WriteKv,
 };
 pub use batch::{BlockCopy, StepBatch};
+pub use cpu::{Cpu, CpuBuffer, CpuKvCache, CpuOptions, CpuRopeTable, CpuVector, PackedLinear};
 #[cfg(feature = "reference")]
 pub use reference::{
     Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceRopeTable,
 };
 pub use weights::{WeightDtype, WeightFormat, WeightView};
+
+/// Whether the target always has a fused multiply-add instruction; without one, `f32::mul_add` is
+/// a slow library call.
+const TARGET_HAS_FMA: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));

@@ -1,0 +1,356 @@
+//! The native CPU backend: packed weights, f32 activations and KV, threads and SIMD of its own.
+//!
+//! A row's bits depend on its own sequence alone ([`Backend::batch_invariant`]). Products keep SIMD
+//! lanes on output columns and add over the inputs in ascending order, whatever tile computes them;
+//! attention cuts keys at absolute positions; norms add in an order fixed by the row's length; and
+//! which thread computes what changes no order. Different instruction sets may differ in bits.
+//!
+//! The processor's denormal modes are left alone: Rust assumes the default floating-point
+//! environment, and every thread, the caller's too, would have to agree. Instead `exp` flushes
+//! results that could make products subnormal.
+
+mod attention;
+mod exp;
+mod kv;
+mod linear;
+mod memory;
+mod norm;
+mod packed;
+mod pool;
+mod portable;
+mod rope;
+mod silu;
+pub(crate) mod simd;
+mod tile;
+
+pub use kv::CpuKvCache;
+pub use packed::PackedLinear;
+pub use rope::CpuRopeTable;
+
+use std::num::NonZero;
+
+use crate::cpu::attention::{Layer, Scratch};
+use crate::cpu::memory::AlignedSlice;
+use crate::cpu::norm::Norm;
+use crate::cpu::pool::Pool;
+use crate::cpu::simd::Isa;
+use crate::{
+    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatherRows, HeadNorm, KernelError,
+    KvCacheShape, Linear, RmsNorm, Rope, RopeTableView, SiluMul, WeightFormat, WeightView, WriteKv,
+};
+
+/// Elements of a row-wise operation per task: below, another thread is not worth waking.
+const TASK_ELEMENTS: usize = 16 * 1024;
+
+/// How to run the CPU backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuOptions {
+    /// Threads, the caller's included; `None` takes what the machine offers.
+    pub threads: Option<NonZero<usize>>,
+    /// Use no instructions beyond the target's baseline, whatever the machine has.
+    pub portable: bool,
+}
+
+/// The native CPU backend.
+pub struct Cpu {
+    isa: Isa,
+    pool: Pool,
+    /// One per thread, made for the head dimension of the KV cache in use.
+    scratch: Vec<Scratch>,
+}
+
+/// Activations, `[max_rows, cols]` f32, row-major.
+pub struct CpuBuffer {
+    data: AlignedSlice<f32>,
+    cols: usize,
+}
+
+/// Weights of a norm.
+pub struct CpuVector(AlignedSlice<f32>);
+
+impl Cpu {
+    /// Detects the instruction set and starts the threads.
+    ///
+    /// # Errors
+    /// `Device` when the operating system refuses a thread.
+    pub fn new(options: CpuOptions) -> Result<Self, KernelError> {
+        let threads = options
+            .threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(1, NonZero::get);
+        let pool = Pool::new(threads).map_err(|e| KernelError::Device {
+            op: "start threads",
+            source: Box::new(e),
+        })?;
+        let isa = if options.portable {
+            Isa::Portable
+        } else {
+            Isa::detect()
+        };
+        Ok(Self {
+            isa,
+            pool,
+            scratch: Vec::new(),
+        })
+    }
+
+    /// Rows per task of an operation over rows of `cols` elements.
+    fn rows_per_task(cols: usize) -> usize {
+        (TASK_ELEMENTS / cols.max(1)).max(1)
+    }
+}
+
+impl CpuBuffer {
+    /// The first `rows` rows, `[rows, cols]`.
+    fn rows(&self, rows: usize) -> &[f32] {
+        &self.data[..rows * self.cols]
+    }
+
+    /// As [`Self::rows`].
+    fn rows_mut(&mut self, rows: usize) -> &mut [f32] {
+        &mut self.data[..rows * self.cols]
+    }
+}
+
+impl Backend for Cpu {
+    type Buffer = CpuBuffer;
+    type Linear = PackedLinear;
+    type Vector = CpuVector;
+    type RopeTable = CpuRopeTable;
+    type KvCache = CpuKvCache;
+
+    fn description(&self) -> String {
+        format!(
+            "cpu: {}, {} threads",
+            self.isa.name(),
+            self.pool.num_threads()
+        )
+    }
+
+    fn batch_invariant(&self) -> bool {
+        true
+    }
+
+    fn pack_linear(
+        &self,
+        parts: &[WeightView<'_>],
+        bias: Option<&[f32]>,
+        format: WeightFormat,
+    ) -> Result<PackedLinear, KernelError> {
+        PackedLinear::pack(&self.pool, parts, bias, format)
+    }
+
+    fn vector(&self, values: &[f32]) -> Result<CpuVector, KernelError> {
+        let mut vector = AlignedSlice::zeroed(values.len(), "vector")?;
+        vector.copy_from_slice(values);
+        Ok(CpuVector(vector))
+    }
+
+    fn rope_table(&self, table: RopeTableView<'_>) -> Result<CpuRopeTable, KernelError> {
+        CpuRopeTable::new(table)
+    }
+
+    fn buffer(&self, max_rows: usize, cols: usize) -> Result<CpuBuffer, KernelError> {
+        let data = AlignedSlice::zeroed(max_rows.saturating_mul(cols), "activations")?;
+        Ok(CpuBuffer { data, cols })
+    }
+
+    fn kv_cache(&self, shape: KvCacheShape) -> Result<CpuKvCache, KernelError> {
+        CpuKvCache::new(shape)
+    }
+
+    fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize {
+        let dims = shape.head_dim + kv::padded_head_dim(shape.head_dim);
+        shape.num_layers * shape.num_kv_heads * dims * size_of::<f32>()
+    }
+
+    fn copy_blocks(
+        &mut self,
+        kv: &mut CpuKvCache,
+        copies: &[BlockCopy],
+    ) -> Result<(), KernelError> {
+        kv.copy_blocks(copies);
+        Ok(())
+    }
+
+    fn embed(&mut self, op: Embed<'_, Self>) -> Result<(), KernelError> {
+        let cols = op.table.in_features();
+        assert_eq!(op.out.cols, cols, "embed: columns of the output");
+        let rows_per_task = Self::rows_per_task(cols);
+        let out = op.out.rows_mut(op.token_ids.len());
+        self.pool
+            .for_chunks(out, rows_per_task * cols, |index, out| {
+                let ids = &op.token_ids[index * rows_per_task..];
+                for (&id, out) in ids.iter().zip(out.chunks_exact_mut(cols)) {
+                    op.table.unpack_row(id as usize, out);
+                }
+            });
+        Ok(())
+    }
+
+    fn rms_norm(&mut self, op: RmsNorm<'_, Self>) -> Result<(), KernelError> {
+        let cols = op.weight.0.len();
+        assert_eq!([op.input.cols, op.out.cols], [cols; 2], "rms_norm: columns");
+        let norm = Norm {
+            weight: &op.weight.0,
+            eps: op.eps,
+        };
+        let input = op.input.rows(op.rows);
+        let chunk = Self::rows_per_task(cols) * cols;
+        self.pool
+            .for_chunks(op.out.rows_mut(op.rows), chunk, |index, out| {
+                norm.rows(self.isa, &input[index * chunk..][..out.len()], out);
+            });
+        Ok(())
+    }
+
+    fn add_rms_norm(&mut self, op: AddRmsNorm<'_, Self>) -> Result<(), KernelError> {
+        let cols = op.weight.0.len();
+        let widths = [op.residual.cols, op.delta.cols, op.out.cols];
+        assert_eq!(widths, [cols; 3], "add_rms_norm: columns");
+        let norm = Norm {
+            weight: &op.weight.0,
+            eps: op.eps,
+        };
+        let delta = op.delta.rows(op.rows);
+        let chunk = Self::rows_per_task(cols) * cols;
+        let (residual, out) = (op.residual.rows_mut(op.rows), op.out.rows_mut(op.rows));
+        self.pool
+            .for_chunk_pairs(residual, out, chunk, |index, residual, out| {
+                norm.add_rows(
+                    self.isa,
+                    residual,
+                    &delta[index * chunk..][..out.len()],
+                    out,
+                );
+            });
+        Ok(())
+    }
+
+    fn linear(&mut self, op: Linear<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(
+            op.input.cols,
+            op.weight.in_features(),
+            "linear: columns of the input"
+        );
+        assert_eq!(
+            op.out.cols,
+            op.weight.out_features(),
+            "linear: columns of the output"
+        );
+        let out = op.out.rows_mut(op.rows);
+        let input = op.input.rows(op.rows);
+        linear::linear(&self.pool, self.isa, op.weight, input, op.rows, out);
+        Ok(())
+    }
+
+    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
+        let cols = op.shape.row_size();
+        assert_eq!(op.qkv.cols, cols, "head_norm: columns");
+        let weights = [op.q_weight.0.len(), op.k_weight.0.len()];
+        assert_eq!(weights, [op.shape.head_dim; 2], "head_norm: weights");
+        let q_norm = Norm {
+            weight: &op.q_weight.0,
+            eps: op.eps,
+        };
+        let k_norm = Norm {
+            weight: &op.k_weight.0,
+            eps: op.eps,
+        };
+        let (q_size, kv_size) = (op.shape.q_size(), op.shape.kv_size());
+        let chunk = Self::rows_per_task(cols) * cols;
+        self.pool
+            .for_chunks(op.qkv.rows_mut(op.rows), chunk, |_, rows| {
+                for row in rows.chunks_exact_mut(cols) {
+                    q_norm.rows_in_place(self.isa, &mut row[..q_size]);
+                    k_norm.rows_in_place(self.isa, &mut row[q_size..q_size + kv_size]);
+                }
+            });
+        Ok(())
+    }
+
+    fn rope(&mut self, op: Rope<'_, Self>) -> Result<(), KernelError> {
+        let cols = op.shape.row_size();
+        assert_eq!(op.qkv.cols, cols, "rope: columns");
+        let rows_per_task = Self::rows_per_task(cols);
+        let qkv = op.qkv.rows_mut(op.positions.len());
+        self.pool
+            .for_chunks(qkv, rows_per_task * cols, |index, rows| {
+                let positions = &op.positions[index * rows_per_task..];
+                op.table.rotate(self.isa, rows, op.shape, positions);
+            });
+        Ok(())
+    }
+
+    fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.qkv.cols, op.shape.row_size(), "write_kv: columns");
+        let qkv = op.qkv.rows(op.slot_mapping.len());
+        op.kv
+            .write(&self.pool, op.layer, qkv, op.shape, op.slot_mapping);
+        Ok(())
+    }
+
+    fn attention(&mut self, op: Attention<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(
+            op.qkv.cols,
+            op.shape.row_size(),
+            "attention: columns of qkv"
+        );
+        assert_eq!(
+            op.out.cols,
+            op.shape.q_size(),
+            "attention: columns of the output"
+        );
+        // Made by the first attention over a cache: every later step finds it.
+        if self.scratch.first().map(Scratch::head_dim) != Some(op.shape.head_dim) {
+            self.scratch = (0..self.pool.num_threads())
+                .map(|_| Scratch::new(op.shape.head_dim))
+                .collect::<Result<_, _>>()?;
+        }
+        let layer = Layer {
+            qkv: op.qkv.rows(op.batch.num_tokens()),
+            shape: op.shape,
+            kv: op.kv,
+            layer: op.layer,
+            batch: op.batch,
+            scale: op.scale,
+            window: op.window,
+        };
+        let out = op.out.rows_mut(op.batch.num_tokens());
+        layer.attend(&self.pool, self.isa, &mut self.scratch, out);
+        Ok(())
+    }
+
+    fn silu_mul(&mut self, op: SiluMul<'_, Self>) -> Result<(), KernelError> {
+        let cols = op.intermediate_size;
+        assert_eq!(op.gate_up.cols, 2 * cols, "silu_mul: columns of the input");
+        assert_eq!(op.out.cols, cols, "silu_mul: columns of the output");
+        let gate_up = op.gate_up.rows(op.rows);
+        let chunk = Self::rows_per_task(cols) * cols;
+        self.pool
+            .for_chunks(op.out.rows_mut(op.rows), chunk, |index, out| {
+                let gate_up = &gate_up[2 * index * chunk..][..2 * out.len()];
+                silu::silu_mul(self.isa, gate_up, cols, out);
+            });
+        Ok(())
+    }
+
+    fn gather_rows(&mut self, op: GatherRows<'_, Self>) -> Result<(), KernelError> {
+        let cols = op.input.cols;
+        assert_eq!(op.out.cols, cols, "gather_rows: columns");
+        let out = op.out.rows_mut(op.rows.len());
+        for (&row, out) in op.rows.iter().zip(out.chunks_exact_mut(cols)) {
+            out.copy_from_slice(&op.input.data[row as usize * cols..][..cols]);
+        }
+        Ok(())
+    }
+
+    fn read<'a>(
+        &mut self,
+        buffer: &'a CpuBuffer,
+        rows: usize,
+        _host: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], KernelError> {
+        Ok(buffer.rows(rows))
+    }
+}

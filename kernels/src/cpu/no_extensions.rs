@@ -1,0 +1,24 @@
+//! Targets for which nothing is known beyond their baseline.
+
+use crate::cpu::simd::Kernel;
+
+/// An instruction set beyond the baseline: there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extension {}
+
+impl Extension {
+    /// The best one of this machine.
+    pub(crate) fn detect() -> Option<Self> {
+        None
+    }
+
+    /// Its name in logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {}
+    }
+
+    /// Runs `kernel` as compiled for it.
+    pub(crate) fn run<K: Kernel>(self, _kernel: K) {
+        match self {}
+    }
+}

@@ -1,0 +1,153 @@
+//! What the kernels ask of an instruction set: vectors of 16 lanes of f32.
+//!
+//! A kernel is written once over [`Simd`] and compiled once per instruction set; [`Isa::run`] is the
+//! one place of dispatch. Every function on the way from [`Kernel::run`] to an instruction is
+//! `#[inline(always)]`: only inlined into the entry function of its instruction set may it use it.
+
+#![expect(unsafe_code, reason = "vector loads and stores through pointers")]
+
+use half::{bf16, f16};
+
+use crate::cpu::portable::Portable;
+use crate::extensions::Extension;
+
+/// Lanes of a vector: the columns of a weight panel, the keys of a score panel.
+pub(crate) const LANES: usize = 16;
+
+/// An instruction set that the machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isa {
+    /// Plain Rust, vectorised by the compiler for the target's baseline.
+    Portable,
+    /// Instructions beyond the baseline, found at run time.
+    Extended(Extension),
+}
+
+/// Work that is compiled for every instruction set.
+pub(crate) trait Kernel {
+    /// Does the work. Implementations are `#[inline(always)]`.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// Vectors of [`LANES`] f32 lanes. The order of additions inside [`Simd::sum`] and whether
+/// [`Simd::mul_add`] rounds once are fixed per instruction set, so that its results are the same
+/// bits in every kernel.
+pub(crate) trait Simd: Copy {
+    /// 16 lanes.
+    type Vector: Copy;
+
+    /// Rows of the tile that keeps as many accumulators in registers as there are.
+    const TILE_ROWS: usize;
+
+    /// Every lane `value`.
+    fn splat(self, value: f32) -> Self::Vector;
+    /// 16 consecutive floats, of any alignment.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reading 16 elements.
+    unsafe fn load(self, ptr: *const f32) -> Self::Vector;
+    /// 16 bfloat16 in the order of [`bf16_position`].
+    ///
+    /// # Safety
+    /// `ptr` is valid for reading 16 elements.
+    unsafe fn load_bf16(self, ptr: *const bf16) -> Self::Vector;
+    /// 16 consecutive half floats.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reading 16 elements.
+    unsafe fn load_f16(self, ptr: *const f16) -> Self::Vector;
+    /// Stores 16 consecutive floats, at any alignment.
+    ///
+    /// # Safety
+    /// `ptr` is valid for writing 16 elements.
+    unsafe fn store(self, ptr: *mut f32, value: Self::Vector);
+    /// `a + b`
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`
+    fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b`
+    fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`
+    fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b + c`
+    fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The larger lane; `b` where either is NaN.
+    fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The smaller lane; `b` where either is NaN.
+    fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `value` where `x >= limit` or either is NaN, zero elsewhere.
+    fn zero_below(self, x: Self::Vector, limit: Self::Vector, value: Self::Vector) -> Self::Vector;
+    /// `2^n` of lanes that hold `1.5 * 2^23 + n` with `-126 <= n <= 127`: the low bits of such a
+    /// float are the integer `n`.
+    fn exp2_biased(self, biased: Self::Vector) -> Self::Vector;
+    /// The sum of the lanes, in an order of its own.
+    fn sum(self, value: Self::Vector) -> f32;
+    /// The largest lane.
+    fn max_lane(self, value: Self::Vector) -> f32;
+}
+
+impl Isa {
+    /// The best instruction set of this machine.
+    pub(crate) fn detect() -> Self {
+        Extension::detect().map_or(Self::Portable, Self::Extended)
+    }
+
+    /// Its name in logs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Extended(extension) => extension.name(),
+        }
+    }
+
+    /// Runs `kernel` as compiled for this instruction set.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) {
+        match self {
+            Self::Portable => kernel.run(Portable),
+            Self::Extended(extension) => extension.run(kernel),
+        }
+    }
+}
+
+/// Where lane `lane` lies in a panel row of bfloat16: lanes `j` and `j + 8` are the low and the high
+/// half of 32-bit word `j`, so that a shift and a mask widen a whole row.
+pub(crate) const fn bf16_position(lane: usize) -> usize {
+    if lane < LANES / 2 {
+        2 * lane
+    } else {
+        2 * (lane - LANES / 2) + 1
+    }
+}
+
+/// The first `count` floats at `ptr`, zeros in the other lanes.
+///
+/// # Safety
+/// `ptr` is valid for reading `count <= 16` elements.
+#[inline(always)]
+pub(crate) unsafe fn load_partial<S: Simd>(simd: S, ptr: *const f32, count: usize) -> S::Vector {
+    let mut lanes = [0.0f32; LANES];
+    // SAFETY: `count` elements are readable and fit the array; the array holds 16.
+    unsafe {
+        std::ptr::copy_nonoverlapping(ptr, lanes.as_mut_ptr(), count);
+        simd.load(lanes.as_ptr())
+    }
+}
+
+/// Stores the first `count` lanes.
+///
+/// # Safety
+/// `ptr` is valid for writing `count <= 16` elements.
+#[inline(always)]
+pub(crate) unsafe fn store_partial<S: Simd>(
+    simd: S,
+    ptr: *mut f32,
+    value: S::Vector,
+    count: usize,
+) {
+    let mut lanes = [0.0f32; LANES];
+    // SAFETY: the array holds 16; `count` elements are writable.
+    unsafe {
+        simd.store(lanes.as_mut_ptr(), value);
+        std::ptr::copy_nonoverlapping(lanes.as_ptr(), ptr, count);
+    }
+}

@@ -1,0 +1,179 @@
+//! AVX2, FMA and F16C: a vector is two registers of eight lanes.
+
+#![expect(unsafe_code, reason = "intrinsics, reachable only through `enter`")]
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use crate::cpu::simd::{Kernel, Simd};
+
+/// Proof that the code runs inside [`enter`].
+#[derive(Clone, Copy)]
+pub(super) struct Avx2(());
+
+/// Lanes 0 to 7 and 8 to 15.
+#[derive(Clone, Copy)]
+pub(super) struct Pair(__m256, __m256);
+
+/// Runs `kernel`, which is inlined and so compiled with these features.
+///
+/// # Safety
+/// The machine has AVX2, FMA and F16C.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
+    kernel.run(Avx2(()));
+}
+
+// The arithmetic below is safe because `Avx2` exists only inside `enter`.
+impl Simd for Avx2 {
+    type Vector = Pair;
+
+    // 12 accumulators, 2 weight registers and 1 broadcast of 16 registers.
+    const TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        let half = unsafe { _mm256_set1_ps(value) };
+        Pair(half, half)
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, ptr: *const f32) -> Pair {
+        // SAFETY: `self` proves AVX2; the caller vouches for 16 elements.
+        unsafe { Pair(_mm256_loadu_ps(ptr), _mm256_loadu_ps(ptr.add(8))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, ptr: *const bf16) -> Pair {
+        // SAFETY: `self` proves AVX2; the caller vouches for 16 elements, 32 bytes.
+        unsafe {
+            let words = _mm256_loadu_si256(ptr.cast());
+            let low = _mm256_slli_epi32::<16>(words);
+            let high = _mm256_and_si256(words, _mm256_set1_epi32(0xffff_0000_u32 as i32));
+            Pair(_mm256_castsi256_ps(low), _mm256_castsi256_ps(high))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, ptr: *const f16) -> Pair {
+        // SAFETY: `self` proves F16C; the caller vouches for 16 elements, 32 bytes.
+        unsafe {
+            let low = _mm_loadu_si128(ptr.cast());
+            let high = _mm_loadu_si128(ptr.add(8).cast());
+            Pair(_mm256_cvtph_ps(low), _mm256_cvtph_ps(high))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, ptr: *mut f32, value: Pair) {
+        // SAFETY: `self` proves AVX2; the caller vouches for 16 elements.
+        unsafe {
+            _mm256_storeu_ps(ptr, value.0);
+            _mm256_storeu_ps(ptr.add(8), value.1);
+        }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { Pair(_mm256_add_ps(a.0, b.0), _mm256_add_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { Pair(_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { Pair(_mm256_mul_ps(a.0, b.0), _mm256_mul_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { Pair(_mm256_div_ps(a.0, b.0), _mm256_div_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Pair, b: Pair, c: Pair) -> Pair {
+        // SAFETY: `self` proves FMA.
+        unsafe {
+            Pair(
+                _mm256_fmadd_ps(a.0, b.0, c.0),
+                _mm256_fmadd_ps(a.1, b.1, c.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn max(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { Pair(_mm256_max_ps(a.0, b.0), _mm256_max_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: Pair, b: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { Pair(_mm256_min_ps(a.0, b.0), _mm256_min_ps(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn zero_below(self, x: Pair, limit: Pair, value: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let below_low = _mm256_cmp_ps::<_CMP_LT_OQ>(x.0, limit.0);
+            let below_high = _mm256_cmp_ps::<_CMP_LT_OQ>(x.1, limit.1);
+            Pair(
+                _mm256_andnot_ps(below_low, value.0),
+                _mm256_andnot_ps(below_high, value.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn exp2_biased(self, biased: Pair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let one = _mm256_castps_si256(_mm256_set1_ps(1.0));
+            let low = _mm256_slli_epi32::<23>(_mm256_castps_si256(biased.0));
+            let high = _mm256_slli_epi32::<23>(_mm256_castps_si256(biased.1));
+            Pair(
+                _mm256_castsi256_ps(_mm256_add_epi32(low, one)),
+                _mm256_castsi256_ps(_mm256_add_epi32(high, one)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn sum(self, value: Pair) -> f32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let eight = _mm256_add_ps(value.0, value.1);
+            let four = _mm_add_ps(
+                _mm256_castps256_ps128(eight),
+                _mm256_extractf128_ps::<1>(eight),
+            );
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    fn max_lane(self, value: Pair) -> f32 {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let eight = _mm256_max_ps(value.0, value.1);
+            let four = _mm_max_ps(
+                _mm256_castps256_ps128(eight),
+                _mm256_extractf128_ps::<1>(eight),
+            );
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+}
