@@ -1,15 +1,12 @@
 //! A sequence that uses the cache as the scheduler does.
 
-use kv_cache::{
-    BlockTable, CacheConfig, Computed, HashChain, MissReason, OutOfBlocks, PrefixCache, TokenId,
-};
+use kv_cache::{BlockTable, CacheConfig, Computed, HashChain, OutOfBlocks, PrefixCache, TokenId};
 
 pub(crate) struct Sequence {
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) chain: HashChain,
     pub(crate) table: BlockTable,
     pub(crate) num_computed: usize,
-    pub(crate) miss: Option<MissReason>,
 }
 
 pub(crate) fn cache(num_blocks: u32, block_size: usize) -> PrefixCache {
@@ -46,7 +43,6 @@ impl Sequence {
             chain,
             table,
             num_computed,
-            miss: hit.miss(),
         })
     }
 
