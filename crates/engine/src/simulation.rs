@@ -11,10 +11,12 @@
 //! seed S alone. Seeds that once failed are kept in `simulation/failed_seeds.txt` and always run.
 
 mod client;
+mod occurrences;
 mod random;
 mod scenario;
 mod world;
 
+use occurrences::Occurrences;
 use scenario::Scenario;
 use world::World;
 
@@ -31,32 +33,39 @@ fn knob(name: &str) -> Option<u64> {
         .map(|value| value.parse().expect("the knob is a number"))
 }
 
-fn run(seed: u64) {
+fn run(seed: u64) -> Occurrences {
     let outcome = std::panic::catch_unwind(|| {
         let scenario = Scenario::from_seed(seed);
         let first = World::new(&scenario).run();
         let second = World::new(&scenario).run();
-        assert_eq!(first, second, "the same seed left two different traces");
+        assert_eq!(
+            first.trace, second.trace,
+            "the same seed left two different traces"
+        );
+        first.occurrences
     });
-    if let Err(cause) = outcome {
+    outcome.unwrap_or_else(|cause| {
         eprintln!(
             "seed {seed} failed; replay it with\n  PURSER_SIMULATION_SEED={seed} cargo test -p engine \
              simulation\nand keep it in crates/engine/src/simulation/failed_seeds.txt"
         );
         std::panic::resume_unwind(cause);
-    }
+    })
 }
 
 #[test]
 fn every_seed_keeps_the_invariants_and_the_answers() {
     if let Some(seed) = knob("PURSER_SIMULATION_SEED") {
-        return run(seed);
+        run(seed);
+        return;
     }
     let kept = include_str!("simulation/failed_seeds.txt");
     for line in kept.lines().filter(|line| !line.starts_with('#')) {
         run(line.parse().expect("a line is a seed"));
     }
+    let mut total = Occurrences::default();
     for seed in 0..knob("PURSER_SIMULATION_SEEDS").unwrap_or(DEFAULT_SEEDS) {
-        run(seed);
+        total.add(run(seed));
     }
+    total.assert_all_happened();
 }

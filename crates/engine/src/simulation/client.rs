@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use kv_cache::TokenId;
 use models::testing::FakeRunner;
 
+use super::occurrences::Occurrences;
 use super::scenario::{Submission, VOCAB_SIZE};
 use crate::sampler::{Row, Sampler};
 use crate::{Event, EventSink, FinishReason, RequestError};
@@ -113,6 +114,19 @@ impl Client {
             (None, Some(RequestError::ShutDown)) => panic!("nobody shut the engine down"),
             (None, None) => assert!(heard.left, "the request never ended"),
             (Some(_), Some(_)) => panic!("the request ended twice"),
+        }
+    }
+
+    /// Adds how this request ended.
+    pub(super) fn count(&self, refused: bool, occurrences: &mut Occurrences) {
+        let heard = self.heard.lock().unwrap();
+        occurrences.refused_as_too_long += u64::from(refused);
+        occurrences.left += u64::from(heard.left && heard.finished.is_none());
+        occurrences.finished += u64::from(heard.finished.is_some());
+        match heard.failed {
+            Some(RequestError::Model(_)) => occurrences.failed_with_a_step += 1,
+            Some(RequestError::Refused(_)) => occurrences.refused_by_queue += 1,
+            Some(RequestError::ShutDown) | None => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kv_cache::TokenId;
-use scheduler::{SchedulerConfig, StopConditions};
+use scheduler::{OutputReserveConfig, SchedulerConfig, StopConditions};
 
 use super::random::Random;
 use crate::SamplingParams;
@@ -81,6 +81,12 @@ fn config(random: &mut Random) -> SchedulerConfig {
         target_itl: random.one_in(2).then(|| Duration::from_micros(200)),
         max_queued_requests: random.range(1, 30),
         max_queued_tokens: random.choose(&[50, 500, 100_000]),
+        output_reserve: OutputReserveConfig {
+            clip: random.choose(&[4, 4_096]),
+            initial_ratio: random.choose(&[0.0, 0.0, 0.7]),
+            min_ratio: 0.0,
+            decay_steps: random.choose(&[1, 20]),
+        },
         max_overtakes: random.choose(&[0, 1, 16]),
         ..SchedulerConfig::new(block_size, blocks as u32 + 1, random.range(2, capacity))
     }

@@ -9,6 +9,7 @@ use models::testing::{FakeCounters, FakeLimits, FakeRunner};
 use scheduler::{Scheduler, Timestamp};
 
 use super::client::Client;
+use super::occurrences::Occurrences;
 use super::scenario::{Operation, Scenario, Submission, VOCAB_SIZE};
 use crate::clock::Clock;
 use crate::step_loop::StepLoop;
@@ -25,6 +26,13 @@ impl Clock for ManualClock {
         let nanos = self.0.fetch_add(READING, Ordering::Relaxed);
         Timestamp::from_duration(Duration::from_nanos(nanos))
     }
+}
+
+/// What a run has left behind.
+pub(super) struct Run {
+    /// Everything that was heard and counted, in order.
+    pub(super) trace: Vec<String>,
+    pub(super) occurrences: Occurrences,
 }
 
 pub(super) struct World<'a> {
@@ -70,7 +78,7 @@ impl<'a> World<'a> {
     }
 
     /// Runs the scenario to its end and returns what happened, for comparison.
-    pub(super) fn run(mut self) -> Vec<String> {
+    pub(super) fn run(mut self) -> Run {
         for operation in &self.scenario.operations {
             match operation {
                 Operation::Submit(submission) => self.submit(submission),
@@ -129,16 +137,28 @@ impl<'a> World<'a> {
         self.trace.push(format!("{:?}", self.handle.stats()));
     }
 
-    fn finish(mut self) -> Vec<String> {
+    fn finish(mut self) -> Run {
         let stats = self.handle.stats();
         assert_eq!(stats.num_used_blocks, 0, "blocks are held by nobody");
         assert_eq!((stats.num_running, stats.num_waiting), (0, 0));
+        let mut occurrences = Occurrences {
+            preemptions: stats.preemptions,
+            recomputed_tokens: stats.tokens_recomputed,
+            cached_tokens: stats.prompt_tokens_cached,
+            copied_tokens: self.counters.copied_tokens(),
+            evictions: stats.evictions,
+            ..Occurrences::default()
+        };
         for (client, refused) in &self.clients {
             client.check(*refused, self.scenario.failing_step.is_some());
+            client.count(*refused, &mut occurrences);
             self.trace.append(&mut client.heard.lock().unwrap().log);
         }
         self.trace
             .push(format!("{} tokens", self.counters.tokens()));
-        self.trace
+        Run {
+            trace: self.trace,
+            occurrences,
+        }
     }
 }

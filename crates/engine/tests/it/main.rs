@@ -1,5 +1,8 @@
 //! The engine through its public interface, on its own thread, over a model with a shadow KV cache.
 
+#[cfg(test)]
 mod client;
+#[cfg(test)]
 mod counts;
+#[cfg(test)]
 mod endings;
