@@ -6,3 +6,4 @@ mod golden;
 mod random;
 mod stops;
 mod templates;
+mod tokenizers;
