@@ -7,3 +7,4 @@ mod random;
 mod stops;
 mod templates;
 mod tokenizers;
+mod tool_calls;
