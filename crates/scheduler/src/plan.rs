@@ -14,7 +14,6 @@ use crate::{FinishReason, RequestId};
 /// [`commit_step`](crate::Scheduler::commit_step) or, when the model failed,
 /// [`abort_step`](crate::Scheduler::abort_step).
 #[derive(Debug, Default)]
-#[must_use = "a plan is committed or aborted"]
 pub struct StepPlan {
     /// Tokens to compute; at most one chunk per request.
     pub chunks: Vec<Chunk>,

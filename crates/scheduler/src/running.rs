@@ -11,6 +11,7 @@ impl Scheduler {
     ///
     /// # Panics
     /// If the plan before has been neither committed nor aborted.
+    #[must_use = "a plan is committed or aborted"]
     pub fn plan_step(&mut self, now: Timestamp) -> StepPlan {
         assert!(
             self.outstanding.is_none(),

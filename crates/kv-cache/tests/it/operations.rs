@@ -297,7 +297,6 @@ impl Sequence {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a failure names its seed")]
 fn a_million_operations_agree_with_the_model() {
     let mut seen = CacheStats::default();
     for seed in 0..SEEDS {

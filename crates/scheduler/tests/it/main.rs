@@ -1,0 +1,13 @@
+//! The scheduler with a model that keeps a shadow of the KV cache, token by token.
+
+mod admission;
+mod budget;
+mod cancel;
+mod ordering;
+mod preemption;
+mod prefix;
+mod random;
+mod refusal;
+mod simulation;
+mod stop;
+mod world;

@@ -1,0 +1,127 @@
+//! In which order waiting requests are admitted.
+
+use scheduler::{RequestId, Timestamp};
+
+use crate::world::{World, config, request, tokens};
+
+/// One runs at a time, so the order of admission is the queue's.
+fn one_at_a_time(max_overtakes: u32) -> World {
+    let mut settings = config(4, 1000);
+    settings.max_num_seqs = 1;
+    settings.max_num_batched_tokens = 2048;
+    settings.max_overtakes = max_overtakes;
+    World::new(settings)
+}
+
+fn order(world: &World) -> Vec<u64> {
+    world.admissions.iter().map(|id| id.0).collect()
+}
+
+#[test]
+fn lower_classes_wait() {
+    let mut world = one_at_a_time(100);
+    for (id, priority) in [(1, 5), (2, 0), (3, -1), (4, 0), (5, 5)] {
+        let mut new = request(id, tokens(id as u32, 8), 2);
+        new.priority = priority;
+        world.submit(new).expect("the request is taken");
+    }
+    world.run();
+    assert_eq!(order(&world), [3, 2, 4, 1, 5]);
+}
+
+#[test]
+fn short_work_goes_first() {
+    let mut world = one_at_a_time(100);
+    world.now = Timestamp(1_000_000_000);
+    for (id, len) in [(1, 300), (2, 20), (3, 100)] {
+        world.add(id, tokens(id as u32, len), 2);
+    }
+    world.now = Timestamp(1_100_000_000);
+    world.run();
+    assert_eq!(order(&world), [2, 3, 1]);
+}
+
+#[test]
+fn cached_tokens_are_not_work() {
+    let mut world = one_at_a_time(100);
+    world.add(1, tokens(1, 400), 2);
+    world.run();
+    world.add(2, tokens(2, 100), 2);
+    world.add(3, tokens(1, 400), 2);
+    world.now = Timestamp(world.now.0 + 1_000_000);
+    world.run();
+    assert_eq!(order(&world), [1, 3, 2]);
+}
+
+#[test]
+fn waiting_makes_up_for_length() {
+    let mut world = one_at_a_time(100);
+    world.add(1, tokens(1, 8), 2);
+    world.run();
+    world.add(2, tokens(2, 400), 2);
+    // By the time the short one arrives, the long one has waited many times its own length.
+    world.now = Timestamp(world.now.0 + 3_600_000_000_000);
+    world.add(3, tokens(3, 8), 2);
+    world.run();
+    assert_eq!(order(&world), [1, 2, 3]);
+}
+
+#[test]
+fn nobody_is_passed_over_more_often_than_allowed() {
+    for max_overtakes in [0, 1, 3] {
+        let mut world = one_at_a_time(max_overtakes);
+        world.add(1, tokens(1, 1000), 2);
+        for id in 2..10 {
+            world.add(id, tokens(id as u32, 8), 2);
+        }
+        world.now = Timestamp(1_000_000);
+        world.run();
+        let at = order(&world).iter().position(|&id| id == 1);
+        assert_eq!(at, Some(max_overtakes as usize));
+    }
+}
+
+#[test]
+fn a_request_that_does_not_fit_stops_the_others_in_the_end() {
+    let mut settings = config(4, 21);
+    settings.max_num_seqs = 8;
+    settings.max_overtakes = 3;
+    let mut world = World::new(settings);
+    world.add(1, tokens(1, 20), 30);
+    world.step();
+    // Needs 15 blocks; 20 are there, of which 5 and more are taken.
+    world.add(2, tokens(2, 60), 2);
+    for id in 3..20 {
+        world.add(id, tokens(id as u32, 4), 3);
+    }
+    world.run();
+    assert_eq!(order(&world)[0], 1);
+    assert_eq!(order(&world).iter().position(|&id| id == 2), Some(1 + 3));
+    assert_eq!(world.finished.len(), 19);
+}
+
+#[test]
+fn a_better_class_is_not_held_up_by_a_passed_over_request() {
+    let mut settings = config(4, 21);
+    settings.max_num_seqs = 8;
+    settings.max_overtakes = 0;
+    let mut world = World::new(settings);
+    world.add(1, tokens(1, 20), 30);
+    world.step();
+    world.add(2, tokens(2, 60), 2);
+    world.add(3, tokens(3, 4), 3);
+    let mut urgent = request(4, tokens(4, 4), 3);
+    urgent.priority = -1;
+    world.submit(urgent).expect("the request is taken");
+    world.step();
+    assert!(world.admitted.contains_key(&RequestId(4)));
+    assert!(
+        !world.admitted.contains_key(&RequestId(2)),
+        "it does not fit"
+    );
+    assert!(
+        !world.admitted.contains_key(&RequestId(3)),
+        "nobody of its class goes before"
+    );
+    world.run();
+}
