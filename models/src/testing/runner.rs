@@ -1,0 +1,290 @@
+//! A [`ModelRunner`] without weights.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kernels::{KernelError, StepBatch};
+
+use super::chain::History;
+use super::fault::ShadowFault;
+use super::shadow::ShadowKv;
+use crate::{Logits, ModelRunner};
+
+/// Size of a [`FakeRunner`].
+#[derive(Clone, Copy, Debug)]
+pub struct FakeLimits {
+    /// Tokens of the vocabulary.
+    pub vocab_size: usize,
+    /// Blocks of the pool, the null block included.
+    pub num_blocks: usize,
+    /// Tokens per block.
+    pub block_size: usize,
+    /// Most tokens in one step.
+    pub max_num_batched_tokens: usize,
+    /// Most sequences, and most rows of logits, in one step.
+    pub max_num_seqs: usize,
+}
+
+/// What a [`FakeRunner`] has done; shared, so that it can be read after the runner has moved.
+#[derive(Debug, Default)]
+pub struct FakeCounters {
+    steps: AtomicU64,
+    tokens: AtomicU64,
+    copied_tokens: AtomicU64,
+}
+
+impl FakeCounters {
+    /// Forward passes.
+    pub fn steps(&self) -> u64 {
+        self.steps.load(Ordering::SeqCst)
+    }
+
+    /// Tokens computed.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::SeqCst)
+    }
+
+    /// Tokens whose KV was copied between blocks.
+    pub fn copied_tokens(&self) -> u64 {
+        self.copied_tokens.load(Ordering::SeqCst)
+    }
+}
+
+/// A model whose next token is a hash of the sequence's history, with a *shadow* KV cache.
+///
+/// Each slot of the pool remembers the token, the position and the history that it was written for.
+/// A step runs the block copies, writes its rows, then walks every sequence's block table as
+/// attention would and checks that it reads exactly that sequence's own history. A slot that was
+/// never written, written for somebody else, freed too early or shared too early fails in the step
+/// where it is read, not in the text that a user sees.
+///
+/// The one thing that a batch cannot tell is which request a sequence is: a block table that holds,
+/// position by position, *all* of another request's history is consistent in itself. The output
+/// then differs from [`FakeRunner::oracle`], so tests compare that too.
+pub struct FakeRunner {
+    limits: FakeLimits,
+    kv: ShadowKv,
+    counters: Arc<FakeCounters>,
+    fail_at_step: Option<u64>,
+    histories: Vec<History>,
+    logits: Vec<f32>,
+}
+
+impl FakeRunner {
+    /// A runner whose pool is all poison.
+    pub fn new(limits: FakeLimits) -> Self {
+        Self {
+            limits,
+            kv: ShadowKv::new(limits.num_blocks, limits.block_size),
+            counters: Arc::default(),
+            fail_at_step: None,
+            histories: Vec::new(),
+            logits: Vec::new(),
+        }
+    }
+
+    /// Makes forward pass number `step` (the first is 1), and only that one, return an error.
+    pub fn failing_at_step(mut self, step: u64) -> Self {
+        self.fail_at_step = Some(step);
+        self
+    }
+
+    /// Counts of what this runner does.
+    pub fn counters(&self) -> Arc<FakeCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// The `n` tokens that greedy sampling gives after `prompt`, computed without any KV.
+    pub fn oracle(vocab_size: usize, prompt: &[u32], n: usize) -> Vec<u32> {
+        let mut history = History::of(prompt);
+        let mut tokens = Vec::with_capacity(n);
+        for _ in 0..n {
+            let token = history.next_token(vocab_size);
+            tokens.push(token);
+            history = history.then(token);
+        }
+        tokens
+    }
+
+    /// The logits after `tokens`, computed without any KV. Shape: `[vocab_size]`.
+    pub fn oracle_logits(vocab_size: usize, tokens: &[u32]) -> Vec<f32> {
+        let mut row = vec![0.0; vocab_size];
+        History::of(tokens).fill_logits(&mut row);
+        row
+    }
+
+    /// One step; the logits are in [`FakeRunner::forward`]'s layout.
+    ///
+    /// # Errors
+    /// The first fault, in the order copies, writes, reads. The pool is then undefined.
+    pub fn step(&mut self, batch: &StepBatch) -> Result<Logits<'_>, ShadowFault> {
+        self.check_limits(batch)?;
+        self.check_layout(batch)?;
+        self.kv.begin_step();
+        for copy in &batch.block_copies {
+            self.check_copy(copy)?;
+            self.kv.copy(copy)?;
+            self.counters
+                .copied_tokens
+                .fetch_add(copy.num_tokens.into(), Ordering::SeqCst);
+        }
+        self.histories.clear();
+        for seq in 0..batch.num_seqs() {
+            self.kv.write(batch, seq, &mut self.histories)?;
+        }
+        for seq in 0..batch.num_seqs() {
+            self.kv.walk(batch, seq)?;
+        }
+        let vocab_size = self.limits.vocab_size;
+        self.logits
+            .resize(batch.logits_rows.len() * vocab_size, 0.0);
+        for (&row, logits) in batch
+            .logits_rows
+            .iter()
+            .zip(self.logits.chunks_mut(vocab_size))
+        {
+            self.histories[row as usize].fill_logits(logits);
+        }
+        self.counters
+            .tokens
+            .fetch_add(batch.num_tokens() as u64, Ordering::SeqCst);
+        Ok(Logits::new(&self.logits, vocab_size))
+    }
+
+    fn check_limits(&self, batch: &StepBatch) -> Result<(), ShadowFault> {
+        let limits = &self.limits;
+        let counts = [
+            (
+                "tokens of the step",
+                batch.num_tokens(),
+                limits.max_num_batched_tokens,
+            ),
+            (
+                "sequences of the step",
+                batch.num_seqs(),
+                limits.max_num_seqs,
+            ),
+            (
+                "rows of logits",
+                batch.logits_rows.len(),
+                limits.max_num_seqs,
+            ),
+        ];
+        for (what, count, limit) in counts {
+            if count > limit {
+                return Err(ShadowFault::OverLimit { what, count, limit });
+            }
+        }
+        for (row, &token) in batch.token_ids.iter().enumerate() {
+            let vocab_size = limits.vocab_size;
+            if token as usize >= vocab_size {
+                return Err(ShadowFault::BadToken {
+                    row,
+                    token,
+                    vocab_size,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_layout(&self, batch: &StepBatch) -> Result<(), ShadowFault> {
+        let (tokens, seqs) = (batch.num_tokens(), batch.num_seqs());
+        let malformed = |what: String| Err(ShadowFault::Malformed(what));
+        if batch.positions.len() != tokens || batch.slot_mapping.len() != tokens {
+            return malformed("positions and slots are one per token".into());
+        }
+        let prefix_sums = [
+            ("query_start", &batch.query_start, tokens),
+            (
+                "block_table_start",
+                &batch.block_table_start,
+                batch.block_tables.len(),
+            ),
+        ];
+        for (name, sums, total) in prefix_sums {
+            let ends = (sums.first().copied(), sums.last().copied());
+            if sums.len() != seqs + 1 || ends != (Some(0), Some(total as u32)) || !sums.is_sorted()
+            {
+                return malformed(format!("{name} is not a prefix sum of {seqs} sequences"));
+            }
+        }
+        let rows = &batch.logits_rows;
+        if !rows.is_sorted_by(|a, b| a < b) || rows.last().is_some_and(|&r| r as usize >= tokens) {
+            return malformed(format!("logits_rows {rows:?} do not ascend below {tokens}"));
+        }
+        (0..seqs).try_for_each(|seq| self.check_sequence(batch, seq))
+    }
+
+    fn check_sequence(&self, batch: &StepBatch, seq: usize) -> Result<(), ShadowFault> {
+        let rows = batch.query_range(seq);
+        let context_len = batch.context_lens[seq] as usize;
+        if rows.is_empty() || rows.len() > context_len {
+            let (rows, message) = (rows.len(), "rows of a context of");
+            return Err(ShadowFault::Malformed(format!(
+                "sequence {seq}: {rows} {message} {context_len}"
+            )));
+        }
+        let expected = context_len - rows.len()..context_len;
+        if !batch.positions[rows]
+            .iter()
+            .map(|&p| p as usize)
+            .eq(expected.clone())
+        {
+            return Err(ShadowFault::Malformed(format!(
+                "sequence {seq}: positions are not {expected:?}"
+            )));
+        }
+        let table = batch.block_table(seq);
+        if table.len() * self.limits.block_size < context_len {
+            return Err(ShadowFault::Malformed(format!(
+                "sequence {seq}: {} blocks cannot hold {context_len} tokens",
+                table.len()
+            )));
+        }
+        table
+            .iter()
+            .try_for_each(|&block| self.check_block(block, || format!("sequence {seq}")))
+    }
+
+    fn check_copy(&self, copy: &kernels::BlockCopy) -> Result<(), ShadowFault> {
+        for block in [copy.src, copy.dst] {
+            self.check_block(block, || format!("{copy:?}"))?;
+        }
+        if copy.src == copy.dst || copy.num_tokens as usize > self.limits.block_size {
+            return Err(ShadowFault::Malformed(format!("{copy:?}")));
+        }
+        Ok(())
+    }
+
+    fn check_block(&self, block: u32, place: impl Fn() -> String) -> Result<(), ShadowFault> {
+        let num_blocks = self.limits.num_blocks;
+        if block == 0 || block as usize >= num_blocks {
+            return Err(ShadowFault::BadBlock {
+                place: place(),
+                block,
+                num_blocks,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl ModelRunner for FakeRunner {
+    /// # Errors
+    /// `Device` at the step given to [`FakeRunner::failing_at_step`].
+    ///
+    /// # Panics
+    /// On any [`ShadowFault`]: the caller's bug.
+    fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
+        let step = self.counters.steps.fetch_add(1, Ordering::SeqCst) + 1;
+        if self.fail_at_step == Some(step) {
+            let source = format!("step {step} was told to fail").into();
+            return Err(KernelError::Device { op: "fake", source });
+        }
+        match self.step(batch) {
+            Ok(logits) => Ok(logits),
+            Err(fault) => panic!("shadow KV, step {step}: {fault}"),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The shadow of a KV cache: who each slot was written for.
+
+use kernels::{BlockCopy, StepBatch};
+
+use super::chain::History;
+use super::fault::ShadowFault;
+
+/// What stands where keys and values would.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    token: u32,
+    position: u32,
+    /// History up to and including `token`.
+    history: History,
+    /// Step that wrote it, and the sequence of that step's batch.
+    written: (u64, usize),
+}
+
+/// A slot per token of the pool; `None` is poison.
+#[derive(Debug)]
+pub(super) struct ShadowKv {
+    slots: Vec<Option<Slot>>,
+    block_size: usize,
+    step: u64,
+}
+
+impl ShadowKv {
+    /// A pool of poison.
+    pub(super) fn new(num_blocks: usize, block_size: usize) -> Self {
+        Self {
+            slots: vec![None; num_blocks * block_size],
+            block_size,
+            step: 0,
+        }
+    }
+
+    /// Starts a step: what it writes can be told from what earlier steps wrote.
+    pub(super) fn begin_step(&mut self) {
+        self.step += 1;
+    }
+
+    /// Copies a block's first tokens; the rest of the destination becomes poison, because a reader
+    /// that relies on it relies on what happened to lie there.
+    pub(super) fn copy(&mut self, copy: &BlockCopy) -> Result<(), ShadowFault> {
+        let (src, dst) = (copy.src as usize, copy.dst as usize);
+        for offset in 0..self.block_size {
+            let slot = if offset < copy.num_tokens as usize {
+                let held = self.slots[src * self.block_size + offset];
+                if held.is_none() {
+                    return Err(ShadowFault::CopyOfPoison {
+                        src: copy.src,
+                        dst: copy.dst,
+                        offset,
+                    });
+                }
+                held
+            } else {
+                None
+            };
+            self.slots[dst * self.block_size + offset] = slot;
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of sequence `seq` and returns the history after each of them.
+    pub(super) fn write(
+        &mut self,
+        batch: &StepBatch,
+        seq: usize,
+        histories: &mut Vec<History>,
+    ) -> Result<(), ShadowFault> {
+        let rows = batch.query_range(seq);
+        let first = batch.positions[rows.start] as usize;
+        let mut history = match first.checked_sub(1) {
+            None => History::EMPTY,
+            Some(before) => {
+                let slot = self.slot_of(batch.block_table(seq), before);
+                let held = self.slots[slot];
+                held.ok_or(ShadowFault::Poison {
+                    seq,
+                    position: before,
+                    slot,
+                })?
+                .history
+            }
+        };
+        for row in rows {
+            let (token, position) = (batch.token_ids[row], batch.positions[row]);
+            let found = batch.slot_mapping[row] as usize;
+            let expected = self.slot_of(batch.block_table(seq), position as usize);
+            if found != expected {
+                let position = position as usize;
+                return Err(ShadowFault::WrongSlot {
+                    row,
+                    position,
+                    found,
+                    expected,
+                });
+            }
+            if self.slots[found].is_some_and(|held| held.written.0 == self.step) {
+                return Err(ShadowFault::WrittenTwice { slot: found });
+            }
+            history = history.then(token);
+            let written = (self.step, seq);
+            self.slots[found] = Some(Slot {
+                token,
+                position,
+                history,
+                written,
+            });
+            histories.push(history);
+        }
+        Ok(())
+    }
+
+    /// Reads positions `0..context_len` of sequence `seq` as attention would, and checks that they
+    /// are one history from the first token on.
+    pub(super) fn walk(&self, batch: &StepBatch, seq: usize) -> Result<(), ShadowFault> {
+        let mut history = History::EMPTY;
+        for position in 0..batch.context_lens[seq] as usize {
+            let slot = self.slot_of(batch.block_table(seq), position);
+            let held = self.slots[slot].ok_or(ShadowFault::Poison {
+                seq,
+                position,
+                slot,
+            })?;
+            let (step, writer) = held.written;
+            if step == self.step && writer != seq {
+                return Err(ShadowFault::NotYetComputed {
+                    seq,
+                    position,
+                    slot,
+                    writer,
+                });
+            }
+            history = history.then(held.token);
+            if held.position as usize != position || held.history != history {
+                return Err(ShadowFault::ForeignHistory {
+                    seq,
+                    position,
+                    slot,
+                    held_position: held.position as usize,
+                    held_token: held.token,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn slot_of(&self, table: &[u32], position: usize) -> usize {
+        table[position / self.block_size] as usize * self.block_size + position % self.block_size
+    }
+}

@@ -1,0 +1,5 @@
+//! Integration tests of the crate.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod fake_runner;
