@@ -1,0 +1,67 @@
+//! `purser bench`: measurements of a running server, ours or any other that speaks OpenAI's API.
+//!
+//! ```text
+//! purser bench ttft --base-url http://127.0.0.1:8000 --prompt-tokens 2000 --repeat 5
+//! ```
+//!
+//! `ttft` says what a warm prefix is worth: the time to the first token (TTFT) at several prefix
+//! hit rates. A measurement at hit rate `h` sends
+//!
+//! 1. a *warming* request: a prefix of `h` % of the prompt, then a tail of its own;
+//! 2. the *measured* request: the same prefix, then another tail, different from its first token.
+//!
+//! At 0 % nothing is warmed, at 100 % the measured prompt is the warming prompt. Each measurement
+//! draws its own random prefix from the seed, so what is cold was never sent before, whatever the
+//! server holds from elsewhere. The order of hit rates is shuffled in every repetition, so that
+//! drift (clocks, heat, neighbours) does not line up with the hit rate.
+//!
+//! Prompts are lists of token ids when the server has `/tokenize` (vLLM's shape or llama.cpp's),
+//! so lengths and hit rates are exact; otherwise they are text, and the observed hit rate says what
+//! came of it. A server without `/v1/completions` is measured through `/v1/chat/completions`.
+//!
+//! The module knows nothing of the rest of the server. The binary needs `BenchArgs` as a subcommand
+//! and a call of [`run`].
+//!
+//! - [`args`]: the command line. - [`ttft`]: one run from discovery to the written file.
+
+use std::io;
+
+pub mod args;
+pub mod ttft;
+
+mod client;
+mod clock;
+mod endpoint;
+mod error;
+mod identity;
+mod measurement;
+mod progress;
+mod prompt;
+mod random;
+mod report;
+mod session;
+mod sse;
+mod stream_chunk;
+mod summary;
+mod table;
+mod words;
+
+pub use args::{BenchArgs, BenchCommand, TtftArgs};
+pub use error::BenchError;
+
+/// Runs what `args` asks for; results go to standard output and to the file that they name.
+///
+/// # Errors
+/// What [`ttft::run`] says; also when the user interrupts it, after the results so far are written.
+pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
+    match args.command {
+        BenchCommand::Ttft(args) => ttft::run(&args, &mut io::stdout(), interrupted()).await,
+    }
+}
+
+/// Completes at Ctrl-C; where no handler can be installed Ctrl-C keeps ending the process.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

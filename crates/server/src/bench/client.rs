@@ -1,0 +1,278 @@
+//! HTTP to the server under measurement: small JSON requests, and streams with their timing.
+
+use std::error::Error;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Response, Url, header};
+use serde_json::Value;
+
+use super::clock;
+use super::error::{BenchError, Refusal, excerpt};
+use super::sse::SseParser;
+use super::stream_chunk::{StreamChunk, Usage};
+
+/// How long to wait for the connection to be given back after `[DONE]`.
+const GIVE_BACK: Duration = Duration::from_millis(500);
+
+/// One server. Connections stay open between requests, so no TTFT contains a handshake.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+    timeout: u64,
+}
+
+/// A small answer: its JSON and the `Server` header.
+#[derive(Debug)]
+pub(super) struct JsonAnswer {
+    pub(super) body: Value,
+    pub(super) server: Option<String>,
+}
+
+/// A streamed answer, timed from the moment the request is handed to the connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StreamAnswer {
+    /// Until the chunk with the first token has come.
+    pub(super) ttft: Duration,
+    /// Until the stream's last event.
+    pub(super) total: Duration,
+    pub(super) usage: Usage,
+}
+
+impl Client {
+    /// # Errors
+    /// `InvalidUrl`, also when the key cannot be in a header.
+    pub(super) fn new(
+        base_url: &str,
+        api_key: Option<&str>,
+        timeout: u64,
+    ) -> Result<Self, BenchError> {
+        let invalid = |reason: String| BenchError::InvalidUrl {
+            url: base_url.to_owned(),
+            reason,
+        };
+        let url = Url::parse(base_url).map_err(|error| invalid(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid(
+                "it does not begin with http:// or https://".to_owned(),
+            ));
+        }
+        let mut headers = header::HeaderMap::new();
+        if let Some(key) = api_key {
+            let mut value = header::HeaderValue::from_str(&format!("Bearer {key}"))
+                .map_err(|_| invalid("--api-key has characters no header may have".to_owned()))?;
+            value.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, value);
+        }
+        let mut builder = reqwest::Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("purser-bench/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(timeout))
+            .pool_idle_timeout(None)
+            .tcp_nodelay(true);
+        if is_loopback(&url) {
+            // No proxy can reach this machine's own addresses.
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(|error| invalid(chain(&error)))?;
+        let base = base_url.trim_end_matches('/');
+        let base = base
+            .strip_suffix("/v1")
+            .unwrap_or(base)
+            .trim_end_matches('/');
+        Ok(Self {
+            http,
+            base: base.to_owned(),
+            timeout,
+        })
+    }
+
+    /// The address before `/v1`.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The address of `path`, which begins with a slash.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// # Errors
+    /// `Unreachable`, `Silent`, `Unauthorized`, `Refused`, `NotOpenAi`.
+    pub(super) async fn get(&self, path: &str) -> Result<JsonAnswer, BenchError> {
+        let url = self.url(path);
+        self.json(self.http.get(&url), url).await
+    }
+
+    /// # Errors
+    /// `Unreachable`, `Silent`, `Unauthorized`, `Refused`, `NotOpenAi`.
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, BenchError> {
+        let url = self.url(path);
+        Ok(self.json(self.http.post(&url).json(body), url).await?.body)
+    }
+
+    /// Sends `body` and reads the stream to its end.
+    ///
+    /// # Errors
+    /// Those of [`Self::post`], and `BrokenStream`, `NoTokens`.
+    pub(super) async fn stream(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<StreamAnswer, BenchError> {
+        let url = self.url(path);
+        // The body is written before the clock is read: 2,000 token ids take a while to print.
+        let request = self
+            .http
+            .post(&url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "text/event-stream")
+            .body(body.to_string());
+        let sent = clock::monotonic();
+        let mut response = self.send(request, &url).await?;
+        let mut reading = Reading::default();
+        while !reading.done {
+            let piece = response
+                .chunk()
+                .await
+                .map_err(|error| self.broken(&url, &error))?;
+            let Some(piece) = piece else { break };
+            reading
+                .take(&piece, sent.elapsed())
+                .map_err(|reason| BenchError::BrokenStream {
+                    url: url.clone(),
+                    reason,
+                })?;
+        }
+        // A connection is used again only after the end of the body, which follows `[DONE]`.
+        let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
+        let _given_back = tokio::time::timeout(GIVE_BACK, rest).await;
+        let none_computed = reading.usage.completion_tokens == Some(0);
+        match reading.first_token.filter(|_| !none_computed) {
+            Some(ttft) => Ok(StreamAnswer {
+                ttft,
+                total: reading.last,
+                usage: reading.usage,
+            }),
+            None if !reading.any_event => Err(BenchError::NotOpenAi {
+                url,
+                reason: "the answer is not a stream of events".to_owned(),
+            }),
+            None => Err(BenchError::NoTokens { url }),
+        }
+    }
+
+    async fn json(&self, request: RequestBuilder, url: String) -> Result<JsonAnswer, BenchError> {
+        let response = self.send(request, &url).await?;
+        let server = response.headers().get(header::SERVER);
+        let server = server
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.failed(&url, &error))?;
+        let body = serde_json::from_str(&text).map_err(|_| BenchError::NotOpenAi {
+            url,
+            reason: format!("it says {:?}, which is no JSON", excerpt(&text)),
+        })?;
+        Ok(JsonAnswer { body, server })
+    }
+
+    /// The response, if its status is a good one.
+    async fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, BenchError> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| self.failed(url, &error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = response.text().await.unwrap_or_default();
+        let refusal = Refusal::new(url.to_owned(), status.as_u16(), &text);
+        Err(if refusal.is_unauthorized() {
+            BenchError::Unauthorized(refusal)
+        } else {
+            BenchError::Refused(refusal)
+        })
+    }
+
+    fn failed(&self, url: &str, error: &reqwest::Error) -> BenchError {
+        if error.is_timeout() && !error.is_connect() {
+            return BenchError::Silent {
+                url: url.to_owned(),
+                seconds: self.timeout,
+            };
+        }
+        BenchError::Unreachable {
+            url: url.to_owned(),
+            reason: chain(error),
+        }
+    }
+
+    fn broken(&self, url: &str, error: &reqwest::Error) -> BenchError {
+        match self.failed(url, error) {
+            BenchError::Unreachable { url, reason } => BenchError::BrokenStream { url, reason },
+            other => other,
+        }
+    }
+}
+
+/// What has been read of one stream.
+#[derive(Debug, Default)]
+struct Reading {
+    parser: SseParser,
+    usage: Usage,
+    first_token: Option<Duration>,
+    last: Duration,
+    any_event: bool,
+    done: bool,
+}
+
+impl Reading {
+    /// Takes in a piece that came `after` the request was sent.
+    ///
+    /// # Errors
+    /// When the stream reports an error or makes no sense, in words.
+    fn take(&mut self, piece: &[u8], after: Duration) -> Result<(), String> {
+        for event in self.parser.push(piece) {
+            self.any_event = true;
+            self.last = after;
+            if event.data.trim() == "[DONE]" {
+                self.done = true;
+                continue;
+            }
+            let chunk: StreamChunk = match serde_json::from_str(&event.data) {
+                Ok(chunk) => chunk,
+                Err(_) if event.name == "error" => return Err(excerpt(&event.data)),
+                Err(error) => return Err(format!("{error} in {:?}", excerpt(&event.data))),
+            };
+            if event.name == "error" || chunk.error.is_some() {
+                return Err(Refusal::new(String::new(), 0, &event.data).message);
+            }
+            chunk.add_to(&mut self.usage);
+            if chunk.has_token() {
+                self.first_token.get_or_insert(after);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The innermost cause says what the system said ("Connection refused"), the outer ones the place.
+fn chain(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

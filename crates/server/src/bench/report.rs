@@ -1,0 +1,148 @@
+//! The file of results: what was measured, of whom, how, and every raw number.
+
+use std::path::Path;
+use std::{fs, io};
+
+use serde::Serialize;
+
+use super::args::{HitRate, TtftArgs};
+use super::identity::Identity;
+use super::measurement::Measurement;
+use super::summary::{self, Line, Row};
+
+/// Results while they come in.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    pub(super) server: Option<Target>,
+    pub(super) measurements: Vec<Measurement>,
+    pub(super) notes: Vec<String>,
+}
+
+/// The server and how it was asked.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Target {
+    #[serde(flatten)]
+    pub(super) identity: Identity,
+    /// The path that answered.
+    pub(super) endpoint: &'static str,
+    /// `token_ids` or `text`.
+    pub(super) prompt_form: &'static str,
+}
+
+/// The whole file. Times in milliseconds, rates in percent, counts in tokens.
+#[derive(Debug, Serialize)]
+pub(super) struct Report<'a> {
+    benchmark: &'static str,
+    purser_version: &'static str,
+    started_at: String,
+    /// The command that repeats the run; it leaves out the key.
+    command: String,
+    seed: u64,
+    /// Whether every measurement was taken that was asked for.
+    complete: bool,
+    server: &'a Target,
+    settings: Settings<'a>,
+    pub(super) summary: Vec<Row>,
+    pub(super) line: Option<Line>,
+    pub(super) notes: Vec<String>,
+    measurements: &'a [Measurement],
+}
+
+#[derive(Debug, Serialize)]
+struct Settings<'a> {
+    prompt_tokens: u32,
+    repeat: u32,
+    hit_rates: &'a [HitRate],
+    max_tokens: u32,
+}
+
+/// When and from which number a run drew its prompts.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// RFC 3339, UTC.
+    pub(super) started_at: String,
+    pub(super) seed: u64,
+}
+
+impl<'a> Report<'a> {
+    /// Sums up what there is of `results`, whose server is `server`.
+    pub(super) fn new(
+        args: &'a TtftArgs,
+        origin: &Origin,
+        server: &'a Target,
+        results: &'a Results,
+    ) -> Self {
+        let rows = summary::rows(&results.measurements);
+        let mut notes = results.notes.clone();
+        notes.extend(remarks(&rows, origin.seed));
+        Self {
+            benchmark: "ttft",
+            purser_version: env!("CARGO_PKG_VERSION"),
+            started_at: origin.started_at.clone(),
+            command: args.command_line(&server.identity.model, origin.seed),
+            seed: origin.seed,
+            complete: results.measurements.len() == args.total(),
+            server,
+            settings: Settings {
+                prompt_tokens: args.prompt_tokens,
+                repeat: args.repeat,
+                hit_rates: &args.hit_rates,
+                max_tokens: args.max_tokens,
+            },
+            summary: rows,
+            line: summary::line(&results.measurements),
+            notes,
+            measurements: &results.measurements,
+        }
+    }
+
+    /// # Errors
+    /// When `out` cannot be written.
+    pub(super) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        writeln!(out)
+    }
+
+    /// Writes the file beside its place first, so that no half of it replaces an earlier one.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub(super) fn save(&self, path: &Path) -> io::Result<()> {
+        let mut text = Vec::new();
+        self.write(&mut text)?;
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".unfinished");
+        fs::write(&unfinished, text)?;
+        fs::rename(&unfinished, path)
+    }
+}
+
+/// What a reader of the numbers should know and may not see in them.
+fn remarks(rows: &[Row], seed: u64) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if rows.iter().all(|row| row.hit_rate_observed.is_none()) {
+        remarks.push(
+            "the server does not report cached tokens, so hit rates are as asked only \
+             (vLLM: --enable-prompt-tokens-details, SGLang: --enable-cache-report)"
+                .to_owned(),
+        );
+        return remarks;
+    }
+    let observed = |row: &Row| row.hit_rate_observed.unwrap_or_default();
+    let cold = rows.iter().find(|row| row.hit_rate_asked.percent() == 0.0);
+    if let Some(row) = cold.filter(|row| observed(row) > 5.0) {
+        remarks.push(format!(
+            "{:.0} % of the cold prompts were in the cache: was the seed {seed} used against this \
+             server before?",
+            observed(row)
+        ));
+    }
+    let warm: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.hit_rate_asked.percent() >= 50.0)
+        .collect();
+    if !warm.is_empty() && warm.iter().all(|row| observed(row) < 1.0) {
+        remarks.push("nothing was found in the cache: is prefix caching off?".to_owned());
+    }
+    remarks
+}
