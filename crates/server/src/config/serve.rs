@@ -1,0 +1,117 @@
+//! The checked settings of `purser serve`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that serving needs to know, checked once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServeConfig {
+    /// The model.
+    pub model: ModelChoice,
+    /// Names under which clients may ask for it; the first is the one in answers. Not empty.
+    pub served_model_names: Vec<String>,
+    /// Where to listen.
+    pub listen: ListenConfig,
+    /// Who may ask.
+    pub access: AccessConfig,
+    /// How much is computed at once.
+    pub engine: EngineConfig,
+    /// What a request may look like.
+    pub limits: RequestLimits,
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// How long running requests may take to finish once the server is asked to stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// Which model is served.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ModelChoice {
+    /// The one inside the binary.
+    Embedded,
+    /// A folder with `config.json`, `tokenizer.json` and safetensors.
+    Folder(PathBuf),
+    /// A model of a hub.
+    Hub {
+        /// `org/name`.
+        id: String,
+        /// Where and how to fetch it.
+        options: models::hub::HubOptions,
+    },
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// Address.
+    pub host: IpAddr,
+    /// Port; 0 lets the system choose.
+    pub port: u16,
+}
+
+/// Who may ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessConfig {
+    /// Keys, one of which a request must carry; empty lets everybody in.
+    pub api_keys: Vec<String>,
+    /// Whether keys share cached prefixes.
+    pub shared_prefix_cache: bool,
+}
+
+/// How much is computed at once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineConfig {
+    /// Device that computes.
+    pub device: models::Device,
+    /// Type of the weights in memory.
+    pub dtype: models::WeightsDtype,
+    /// Threads; `None` is one per core.
+    pub threads: Option<usize>,
+    /// Longest sequence in tokens; `None` is the model's own limit, or what memory allows.
+    pub max_model_len: Option<usize>,
+    /// Tokens per step; `None` is the device's default.
+    pub max_num_batched_tokens: Option<usize>,
+    /// Sequences per step.
+    pub max_num_seqs: usize,
+    /// Tokens per block.
+    pub block_size: usize,
+    /// Bytes of the KV cache; `None` chooses from the memory that is free.
+    pub kv_cache_memory_bytes: Option<usize>,
+    /// Whether computed prefixes are kept.
+    pub enable_prefix_caching: bool,
+    /// Inter-token latency to keep while prompts are computed; `None` does not care.
+    pub target_itl: Option<Duration>,
+    /// Requests that may wait.
+    pub max_num_queued_reqs: usize,
+    /// Uncached tokens that may wait; `None` is the engine's default.
+    pub max_num_queued_tokens: Option<usize>,
+    /// Fraction of the blocks kept free when a request is admitted beside others.
+    pub watermark: f64,
+    /// Seed from which requests without one draw theirs; `None` draws it from the system.
+    pub seed: Option<u64>,
+}
+
+/// What a request may look like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Bytes of a request's body.
+    pub max_body_bytes: usize,
+    /// Messages of a conversation.
+    pub max_messages: usize,
+    /// Answers to one prompt.
+    pub max_n: usize,
+    /// Likeliest tokens that a client may ask for per position.
+    pub max_logprobs: usize,
+    /// Time between comments in a stream that has nothing else to say.
+    pub keep_alive: Duration,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
