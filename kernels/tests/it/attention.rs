@@ -1,0 +1,125 @@
+//! Attention against f64: head counts and sizes, block sizes, contexts, windows, mixed batches.
+
+use kernels::{Backend, QkvShape};
+
+use crate::fixture::{Rng, assert_close};
+use crate::paged::{Cache, Chunk, Sequence, Setup, oracle};
+
+/// (query heads, KV heads, head_dim): MHA, GQA of 2, 3, 4 and 8, MQA; usual and odd sizes.
+const HEADS: [(usize, usize, usize); 9] = [
+    (2, 2, 64),
+    (4, 2, 80),
+    (9, 3, 64),
+    (4, 1, 128),
+    (8, 1, 96),
+    (16, 2, 16),
+    (5, 1, 20),
+    (7, 1, 7),
+    (3, 3, 33),
+];
+const BLOCK_SIZES: [usize; 5] = [1, 3, 16, 32, 48];
+const CONTEXT_LENS: [usize; 8] = [1, 15, 16, 17, 54, 97, 130, 512];
+const TOLERANCE: f64 = 1e-5;
+
+fn heads((num_q_heads, num_kv_heads, head_dim): (usize, usize, usize)) -> QkvShape {
+    QkvShape {
+        num_q_heads,
+        num_kv_heads,
+        head_dim,
+    }
+}
+
+/// One sequence: a first step of all tokens but the last few, then a step of those.
+fn check<B: Backend>(backend: B, rng: &mut Rng, setup: Setup, context_len: usize, last: usize) {
+    let sequences = [Sequence::random(rng, setup.shape, context_len)];
+    let mut cache = Cache::new(backend, rng, setup, &sequences);
+    let first = context_len - last;
+    let steps = [(first, first), (context_len, last)];
+    for (context_len, query_len) in steps.into_iter().filter(|step| step.1 > 0) {
+        let chunk = Chunk {
+            seq: 0,
+            context_len,
+            query_len,
+        };
+        let got = cache.step(&[chunk]);
+        let want = oracle(setup, &sequences[0], chunk);
+        assert_close(&format!("{setup:?} {chunk:?}"), &got, &want, TOLERANCE);
+    }
+}
+
+pub(crate) fn attention_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut rng = Rng::new(31);
+    for (index, shape) in HEADS.map(heads).into_iter().enumerate() {
+        for (turn, context_len) in CONTEXT_LENS.into_iter().enumerate() {
+            // The long contexts with one block size each, the short ones with all.
+            for (nth, block_size) in BLOCK_SIZES.into_iter().enumerate() {
+                if context_len > 100 && nth != (index + turn) % BLOCK_SIZES.len() {
+                    continue;
+                }
+                let setup = Setup {
+                    shape,
+                    block_size,
+                    window: None,
+                };
+                let last = 1 + rng.below(context_len.min(20));
+                check(backend(), &mut rng, setup, context_len, last);
+            }
+        }
+    }
+}
+
+pub(crate) fn sliding_windows_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut rng = Rng::new(32);
+    let shape = heads((6, 2, 32));
+    for window in [1, 2, 16, 63, 64, 65, 200, 1000] {
+        for block_size in [1, 3, 16, 32] {
+            let setup = Setup {
+                shape,
+                block_size,
+                window: Some(window),
+            };
+            check(backend(), &mut rng, setup, 230, 70);
+        }
+    }
+}
+
+/// Prefill chunks and decodes of several sequences in one batch.
+pub(crate) fn mixed_batches_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut rng = Rng::new(33);
+    for (block_size, window) in [(1, None), (3, Some(40)), (16, None), (32, Some(65))] {
+        let setup = Setup {
+            shape: heads((6, 2, 48)),
+            block_size,
+            window,
+        };
+        let lens = [97, 1, 140, 54, 16, 230];
+        let sequences = lens.map(|len| Sequence::random(&mut rng, setup.shape, len));
+        let mut cache = Cache::new(backend(), &mut rng, setup, &sequences);
+        let mut computed = [0; 6];
+        while computed != lens {
+            let mut chunks = Vec::new();
+            for seq in 0..lens.len() {
+                let left = lens[seq] - computed[seq];
+                // Decodes, small chunks, large chunks, and sequences that pause.
+                let query_len = left.min([0, 1, 1, 7, 40, 100][rng.below(6)]);
+                computed[seq] += query_len;
+                if query_len > 0 {
+                    chunks.push(Chunk {
+                        seq,
+                        context_len: computed[seq],
+                        query_len,
+                    });
+                }
+            }
+            if chunks.is_empty() {
+                continue;
+            }
+            let got = cache.step(&chunks);
+            let mut want = Vec::new();
+            for &chunk in &chunks {
+                want.extend(oracle(setup, &sequences[chunk.seq], chunk));
+            }
+            assert_close(&format!("{setup:?} {chunks:?}"), &got, &want, TOLERANCE);
+        }
+    }
+}

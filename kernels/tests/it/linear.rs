@@ -1,0 +1,192 @@
+//! Products and embeddings, in every dtype, at odd sizes.
+
+use kernels::{Backend, Embed, KernelError, Linear, WeightDtype, WeightFormat, WeightView};
+
+use crate::fixture::{Rng, assert_close, download, encode, poisoned, upload};
+
+/// (rows, out_features, in_features)
+const SHAPES: [(usize, usize, usize); 14] = [
+    (1, 16, 8),
+    (1, 130, 577),
+    (2, 33, 65),
+    (3, 48, 576),
+    (3, 7, 9),
+    (5, 100, 31),
+    (6, 64, 256),
+    (6, 1, 1),
+    (7, 31, 257),
+    (12, 17, 511),
+    (17, 160, 300),
+    (17, 47, 8),
+    (97, 40, 520),
+    (128, 90, 64),
+];
+
+pub(crate) fn products_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut backend = backend();
+    let mut rng = Rng::new(11);
+    for (rows, out_features, in_features) in SHAPES {
+        let input = rng.floats(rows * in_features);
+        let weight = rng.floats(out_features * in_features);
+        let bias = rng.floats(out_features);
+        for dtype in [WeightDtype::F32, WeightDtype::Bf16, WeightDtype::F16] {
+            for (format, with_bias) in [
+                (WeightFormat::Checkpoint, true),
+                (WeightFormat::F32, false),
+                (WeightFormat::Bf16, true),
+            ] {
+                let bias = with_bias.then_some(&bias[..]);
+                let case = Case {
+                    rows,
+                    out_features,
+                    in_features,
+                    dtype,
+                    format,
+                };
+                check(&mut backend, &case, &input, &weight, bias);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Case {
+    rows: usize,
+    out_features: usize,
+    in_features: usize,
+    dtype: WeightDtype,
+    format: WeightFormat,
+}
+
+/// Packs the weights as two stacked parts, multiplies, and compares with the f64 product of the
+/// values that the format keeps.
+fn check<B: Backend>(
+    backend: &mut B,
+    case: &Case,
+    input: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+) {
+    let &Case {
+        rows,
+        out_features,
+        in_features,
+        dtype,
+        format,
+    } = case;
+    let (data, mut exact) = encode(weight, dtype);
+    if format == WeightFormat::Bf16 {
+        (_, exact) = encode(&exact, WeightDtype::Bf16);
+    }
+    let first = out_features / 3;
+    let (head, tail) = data.split_at(first * data.len() / out_features);
+    let view = |data, rows| WeightView {
+        name: "w",
+        data,
+        dtype,
+        rows,
+        cols: in_features,
+    };
+    let parts = [view(head, first), view(tail, out_features - first)];
+    let packed = backend.pack_linear(&parts, bias, format).unwrap();
+    let input_buffer = upload(backend, input, in_features);
+    let mut out = poisoned(backend, rows, out_features);
+    let op = Linear {
+        input: &input_buffer,
+        weight: &packed,
+        rows,
+        out: &mut out,
+    };
+    backend.linear(op).unwrap();
+    let got = download(backend, &out, rows);
+    let want = product(input, &exact, bias, in_features);
+    assert_close(
+        &format!("{case:?}"),
+        &got,
+        &want,
+        2e-6 * (in_features as f64).sqrt(),
+    );
+}
+
+fn product(input: &[f32], weight: &[f32], bias: Option<&[f32]>, depth: usize) -> Vec<f64> {
+    let mut out = Vec::new();
+    for x in input.chunks_exact(depth) {
+        for (n, w) in weight.chunks_exact(depth).enumerate() {
+            let sum: f64 = x
+                .iter()
+                .zip(w)
+                .map(|(x, w)| f64::from(*x) * f64::from(*w))
+                .sum();
+            out.push(sum + bias.map_or(0.0, |bias| f64::from(bias[n])));
+        }
+    }
+    out
+}
+
+pub(crate) fn tied_weights_embed<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut backend = backend();
+    let mut rng = Rng::new(12);
+    let (vocab_size, hidden_size) = (77, 300);
+    let table = rng.floats(vocab_size * hidden_size);
+    for dtype in [WeightDtype::F32, WeightDtype::Bf16, WeightDtype::F16] {
+        let (data, exact) = encode(&table, dtype);
+        let view = WeightView {
+            name: "embed",
+            data: &data,
+            dtype,
+            rows: 77,
+            cols: 300,
+        };
+        let packed = backend
+            .pack_linear(&[view], None, WeightFormat::Checkpoint)
+            .unwrap();
+        let token_ids: Vec<u32> = (0..150).map(|_| rng.below(vocab_size) as u32).collect();
+        let mut out = poisoned(&mut backend, token_ids.len(), hidden_size);
+        let op = Embed {
+            table: &packed,
+            token_ids: &token_ids,
+            out: &mut out,
+        };
+        backend.embed(op).unwrap();
+        let got = download(&mut backend, &out, token_ids.len());
+        for (row, &id) in got.chunks_exact(hidden_size).zip(&token_ids) {
+            let start = id as usize * hidden_size;
+            assert_eq!(
+                row,
+                &exact[start..start + hidden_size],
+                "{dtype:?} token {id}"
+            );
+        }
+    }
+}
+
+pub(crate) fn bad_shapes_are_errors<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let backend = backend();
+    let data = [0; 4 * 6];
+    let view = |name, rows, cols, len| WeightView {
+        name,
+        data: &data[..len],
+        dtype: WeightDtype::F32,
+        rows,
+        cols,
+    };
+    let pack = |parts: &[WeightView<'_>], bias: Option<&[f32]>| match backend
+        .pack_linear(parts, bias, WeightFormat::F32)
+        .err()
+    {
+        Some(KernelError::Shape { tensor, reason, .. }) => format!("{tensor}: {reason}"),
+        Some(other) => format!("{other:?}"),
+        None => "no error".to_owned(),
+    };
+    let (q, k) = (view("q", 2, 3, 24), view("k", 3, 2, 24));
+    assert_eq!(pack(&[q, k], None), "k: 2 input features, expected 3");
+    assert_eq!(
+        pack(&[view("t", 2, 3, 20)], None),
+        "t: 20 bytes, expected 24"
+    );
+    assert_eq!(
+        pack(&[q], Some(&[0.0; 3])),
+        "q: the bias has 3 elements, expected 2"
+    );
+    assert_eq!(pack(&[], None), "(none): at least one matrix is needed");
+}

@@ -1,0 +1,110 @@
+//! Row-wise operations give a row the same bits alone and in any batch.
+
+use kernels::{Backend, Cpu, Linear, RmsNorm, SiluMul, WeightDtype, WeightFormat, WeightView};
+
+use crate::fixture::{Rng, assert_same_bits, download, encode, poisoned, upload};
+
+/// (out_features, in_features): more than one pass over the depth, partial panels, many panels.
+const SHAPES: [(usize, usize); 4] = [(50, 700), (33, 256), (1600, 65), (16, 1537)];
+const DTYPES: [WeightDtype; 3] = [WeightDtype::F32, WeightDtype::Bf16, WeightDtype::F16];
+
+/// `input` `[_, in_features]` times random weights made from `seed`.
+fn product(
+    backend: &mut Cpu,
+    seed: u64,
+    (out_features, in_features): (usize, usize),
+    dtype: WeightDtype,
+    input: &[f32],
+) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    let (data, _) = encode(&rng.floats(out_features * in_features), dtype);
+    let bias = rng.floats(out_features);
+    let view = WeightView {
+        name: "w",
+        data: &data,
+        dtype,
+        rows: out_features,
+        cols: in_features,
+    };
+    let packed = backend
+        .pack_linear(&[view], Some(&bias), WeightFormat::Checkpoint)
+        .unwrap();
+    let rows = input.len() / in_features;
+    let input = upload(backend, input, in_features);
+    let mut out = poisoned(backend, rows, out_features);
+    let op = Linear {
+        input: &input,
+        weight: &packed,
+        rows,
+        out: &mut out,
+    };
+    backend.linear(op).unwrap();
+    download(backend, &out, rows)
+}
+
+pub(crate) fn a_row_alone_is_the_row_in_a_batch(make: &dyn Fn(usize) -> Cpu) {
+    let mut backend = make(2);
+    let mut rng = Rng::new(51);
+    for (shape, dtype) in SHAPES.into_iter().flat_map(|s| DTYPES.map(|d| (s, d))) {
+        let input = rng.floats(128 * shape.1);
+        let all = product(&mut backend, 52, shape, dtype, &input);
+        for rows in [1, 2, 3, 4, 5, 6, 7, 12, 17, 97] {
+            let first = rng.below(128 - rows + 1);
+            let some = &input[first * shape.1..(first + rows) * shape.1];
+            let got = product(&mut backend, 52, shape, dtype, some);
+            let want = &all[first * shape.0..(first + rows) * shape.0];
+            assert_same_bits(&format!("{shape:?} {dtype:?}, {rows} rows"), &got, want);
+        }
+    }
+}
+
+pub(crate) fn threads_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+    let mut rng = Rng::new(53);
+    for (shape, dtype) in SHAPES.into_iter().flat_map(|s| DTYPES.map(|d| (s, d))) {
+        for rows in [1, 5, 100] {
+            let input = rng.floats(rows * shape.1);
+            let want = product(&mut make(1), 54, shape, dtype, &input);
+            for threads in [2, 3] {
+                let got = product(&mut make(threads), 54, shape, dtype, &input);
+                assert_same_bits(&format!("{shape:?} {dtype:?}, {threads}"), &got, &want);
+            }
+        }
+    }
+}
+
+pub(crate) fn row_wise_operations_ignore_other_rows(make: &dyn Fn(usize) -> Cpu) {
+    let mut backend = make(3);
+    let mut rng = Rng::new(55);
+    for cols in [20, 64, 577] {
+        let (rows, eps) = (100, 1e-6);
+        let input = rng.floats(rows * 2 * cols);
+        let weight = backend.vector(&rng.floats(2 * cols)).unwrap();
+        let mut run = |input: &[f32]| {
+            let rows = input.len() / (2 * cols);
+            let buffer = upload(&mut backend, input, 2 * cols);
+            let mut normed = poisoned(&mut backend, rows, 2 * cols);
+            let op = RmsNorm {
+                input: &buffer,
+                weight: &weight,
+                eps,
+                rows,
+                out: &mut normed,
+            };
+            backend.rms_norm(op).unwrap();
+            let mut out = poisoned(&mut backend, rows, cols);
+            let op = SiluMul {
+                gate_up: &normed,
+                intermediate_size: cols,
+                rows,
+                out: &mut out,
+            };
+            backend.silu_mul(op).unwrap();
+            download(&mut backend, &out, rows)
+        };
+        let all = run(&input);
+        for row in [0, 1, 50, 99] {
+            let got = run(&input[row * 2 * cols..(row + 1) * 2 * cols]);
+            assert_same_bits(&format!("{cols}"), &got, &all[row * cols..(row + 1) * cols]);
+        }
+    }
+}

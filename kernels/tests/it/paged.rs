@@ -1,0 +1,227 @@
+//! Sequences in a paged KV cache: building batches, running them, and attention in f64.
+
+use kernels::{Attention, Backend, KvCacheShape, QkvShape, StepBatch, WriteKv};
+
+use crate::fixture::{Rng, download, poisoned, upload};
+
+/// Layers of the cache; attention uses the last one, so that a wrong layer stride is noticed.
+const NUM_LAYERS: usize = 2;
+const LAYER: usize = 1;
+
+/// What the tests vary.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) shape: QkvShape,
+    pub(crate) block_size: usize,
+    pub(crate) window: Option<usize>,
+}
+
+/// One sequence: all its rows, already rotated as far as attention is concerned.
+pub(crate) struct Sequence {
+    /// `[context_len, row_size]`
+    pub(crate) qkv: Vec<f32>,
+    pub(crate) context_len: usize,
+}
+
+/// `query_len` rows of sequence `seq` that end at `context_len`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) seq: usize,
+    pub(crate) context_len: usize,
+    pub(crate) query_len: usize,
+}
+
+/// A cache with a block table per sequence. Slots that hold no token are NaN.
+pub(crate) struct Cache<'a, B: Backend> {
+    pub(crate) backend: B,
+    setup: Setup,
+    sequences: &'a [Sequence],
+    kv: B::KvCache,
+    tables: Vec<Vec<u32>>,
+}
+
+impl Sequence {
+    pub(crate) fn random(rng: &mut Rng, shape: QkvShape, context_len: usize) -> Self {
+        let qkv = rng.floats(context_len * shape.row_size());
+        Self { qkv, context_len }
+    }
+
+    fn rows(&self, shape: QkvShape, chunk: Chunk) -> &[f32] {
+        let first = chunk.context_len - chunk.query_len;
+        &self.qkv[first * shape.row_size()..chunk.context_len * shape.row_size()]
+    }
+}
+
+impl<'a, B: Backend> Cache<'a, B> {
+    /// Blocks for `sequences` in random order, with spare ones between them, and NaN in every slot.
+    pub(crate) fn new(
+        mut backend: B,
+        rng: &mut Rng,
+        setup: Setup,
+        sequences: &'a [Sequence],
+    ) -> Self {
+        let blocks = |s: &Sequence| s.context_len.div_ceil(setup.block_size);
+        let num_blocks = sequences.iter().map(blocks).sum::<usize>() + 3;
+        let mut free = rng.permutation(num_blocks);
+        let tables = sequences
+            .iter()
+            .map(|s| free.split_off(free.len() - blocks(s)))
+            .collect();
+        let cache_shape = KvCacheShape {
+            num_layers: NUM_LAYERS,
+            num_blocks,
+            block_size: setup.block_size,
+            num_kv_heads: setup.shape.num_kv_heads,
+            head_dim: setup.shape.head_dim,
+        };
+        let mut kv = backend.kv_cache(cache_shape).unwrap();
+        let slots: Vec<u32> = (0..(num_blocks * setup.block_size) as u32).collect();
+        let nan = poisoned(&mut backend, slots.len(), setup.shape.row_size());
+        for layer in 0..NUM_LAYERS {
+            let op = WriteKv {
+                qkv: &nan,
+                shape: setup.shape,
+                kv: &mut kv,
+                layer,
+                slot_mapping: &slots,
+            };
+            backend.write_kv(op).unwrap();
+        }
+        Self {
+            backend,
+            setup,
+            sequences,
+            kv,
+            tables,
+        }
+    }
+
+    /// Writes the chunks' keys and values, attends, and returns `[rows, q_size]`.
+    pub(crate) fn step(&mut self, chunks: &[Chunk]) -> Vec<f32> {
+        let shape = self.setup.shape;
+        let batch = self.batch(chunks);
+        let mut rows = Vec::new();
+        for &chunk in chunks {
+            rows.extend_from_slice(self.sequences[chunk.seq].rows(shape, chunk));
+        }
+        let qkv = upload(&mut self.backend, &rows, shape.row_size());
+        self.backend
+            .write_kv(WriteKv {
+                qkv: &qkv,
+                shape,
+                kv: &mut self.kv,
+                layer: LAYER,
+                slot_mapping: &batch.slot_mapping,
+            })
+            .unwrap();
+        let mut out = poisoned(&mut self.backend, batch.num_tokens(), shape.q_size());
+        self.backend
+            .attention(Attention {
+                qkv: &qkv,
+                shape,
+                kv: &self.kv,
+                layer: LAYER,
+                batch: &batch,
+                scale: scale(shape),
+                window: self.setup.window,
+                out: &mut out,
+            })
+            .unwrap();
+        download(&mut self.backend, &out, batch.num_tokens())
+    }
+
+    /// Moves every block of the sequences elsewhere with `copy_blocks`, tables too.
+    pub(crate) fn move_blocks(&mut self, spare: &[u32]) {
+        let mut copies = Vec::new();
+        let mut spare = spare.iter();
+        for (table, sequence) in self.tables.iter_mut().zip(self.sequences) {
+            for (index, block) in table.iter_mut().enumerate() {
+                let Some(&dst) = spare.next() else { break };
+                let left = sequence.context_len - index * self.setup.block_size;
+                let num_tokens = left.min(self.setup.block_size) as u32;
+                copies.push(kernels::BlockCopy {
+                    src: *block,
+                    dst,
+                    num_tokens,
+                });
+                *block = dst;
+            }
+        }
+        self.backend.copy_blocks(&mut self.kv, &copies).unwrap();
+    }
+
+    /// Blocks that no sequence has.
+    pub(crate) fn spare_blocks(&self) -> Vec<u32> {
+        let used = |block: &u32| self.tables.iter().any(|table| table.contains(block));
+        let num_blocks = self.tables.iter().map(Vec::len).sum::<usize>() + 3;
+        (0..num_blocks as u32)
+            .filter(|block| !used(block))
+            .collect()
+    }
+
+    fn batch(&self, chunks: &[Chunk]) -> StepBatch {
+        let mut batch = StepBatch::default();
+        batch.clear();
+        for chunk in chunks {
+            let table = &self.tables[chunk.seq];
+            for position in chunk.context_len - chunk.query_len..chunk.context_len {
+                let block = table[position / self.setup.block_size] as usize;
+                let offset = position % self.setup.block_size;
+                batch.token_ids.push(0);
+                batch.positions.push(position as u32);
+                batch
+                    .slot_mapping
+                    .push((block * self.setup.block_size + offset) as u32);
+            }
+            let blocks = chunk.context_len.div_ceil(self.setup.block_size);
+            batch.query_start.push(batch.token_ids.len() as u32);
+            batch.context_lens.push(chunk.context_len as u32);
+            batch.block_tables.extend(&table[..blocks]);
+            batch
+                .block_table_start
+                .push(batch.block_tables.len() as u32);
+        }
+        batch
+    }
+}
+
+/// The factor of the scores that the tests use.
+pub(crate) fn scale(shape: QkvShape) -> f32 {
+    1.0 / (shape.head_dim as f32).sqrt()
+}
+
+/// Attention of the chunk's rows in f64, `[query_len, q_size]`.
+pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk) -> Vec<f64> {
+    let Setup { shape, window, .. } = setup;
+    let group = shape.num_q_heads / shape.num_kv_heads;
+    let head = |position: usize, index: usize| {
+        let start = position * shape.row_size() + index * shape.head_dim;
+        &sequence.qkv[start..start + shape.head_dim]
+    };
+    let mut out = Vec::new();
+    for position in chunk.context_len - chunk.query_len..chunk.context_len {
+        for q_head in 0..shape.num_q_heads {
+            let key_head = shape.num_q_heads + q_head / group;
+            let value_head = key_head + shape.num_kv_heads;
+            let oldest = window.map_or(0, |w| (position + 1).saturating_sub(w));
+            let query = head(position, q_head);
+            let score = |key: usize| {
+                let pairs = query.iter().zip(head(key, key_head));
+                let dot: f64 = pairs.map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
+                dot * f64::from(scale(shape))
+            };
+            let scores: Vec<f64> = (oldest..=position).map(score).collect();
+            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+            let mut output = vec![0.0; shape.head_dim];
+            for (key, score) in (oldest..=position).zip(&scores) {
+                let weight = (score - max).exp() / sum;
+                for (o, v) in output.iter_mut().zip(head(key, value_head)) {
+                    *o += weight * f64::from(*v);
+                }
+            }
+            out.extend(output);
+        }
+    }
+    out
+}
