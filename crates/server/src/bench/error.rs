@@ -171,3 +171,6 @@ pub(super) fn excerpt(body: &str) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod tests;

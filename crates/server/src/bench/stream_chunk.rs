@@ -100,3 +100,6 @@ impl Delta {
 fn filled(text: &Option<String>) -> bool {
     text.as_ref().is_some_and(|text| !text.is_empty())
 }
+
+#[cfg(test)]
+mod tests;
