@@ -1,7 +1,28 @@
 //! One decoder built from a model configuration, the families that fill it, and their weights.
+//!
+//! [`open`] reads a [`ModelSource`] and checks everything that can be checked without loading:
+//! the configuration, the tensors' names, shapes and types. The caller then sizes the KV cache
+//! and calls [`Model::load`], which packs the weights for a device and gives a [`ModelRunner`].
 
+pub mod config;
+mod decoder;
+#[cfg(feature = "embedded-model")]
+mod embedded;
+mod families;
+mod limits;
+mod load;
+mod model;
+mod rope_table;
 mod runner;
+mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod weights;
 
+pub use config::ModelConfig;
+pub use limits::Limits;
+pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};
+pub use model::{Model, ModelFiles, OpenError, open};
 pub use runner::{Logits, ModelRunner};
+pub use source::{HubOptions, HubRequest, ModelSource};
+pub use weights::WeightsError;

@@ -1,0 +1,222 @@
+//! The rotary embedding as a configuration describes it.
+
+use super::{ConfigError, Fields};
+
+/// Rotary embedding (Su et al. 2021), rotating halves against each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RopeConfig {
+    /// Base of the wavelengths.
+    pub theta: f64,
+    /// How positions beyond those of pre-training are reached.
+    pub scaling: RopeScaling,
+    /// Share of the head, from its start, that is rotated; usually 1.
+    pub partial_rotary_factor: f64,
+}
+
+/// How the frequencies are changed for long contexts, with the parameters of `transformers`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RopeScaling {
+    /// Not at all.
+    None,
+    /// All frequencies divided by `factor`.
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// Llama 3.1: low frequencies divided by `factor`, high ones kept, a ramp between.
+    Llama3 {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Wavelengths above `original / low_freq_factor` count as low frequencies.
+        low_freq_factor: f64,
+        /// Wavelengths below `original / high_freq_factor` count as high frequencies.
+        high_freq_factor: f64,
+        /// Positions of pre-training.
+        original_max_position_embeddings: usize,
+    },
+    /// YaRN (Peng et al. 2023).
+    Yarn {
+        /// The divisor of low frequencies.
+        factor: f64,
+        /// Rotations above which a dimension keeps its frequency.
+        beta_fast: f64,
+        /// Rotations below which a dimension is interpolated.
+        beta_slow: f64,
+        /// Positions of pre-training.
+        original_max_position_embeddings: usize,
+        /// Factor of cosines and sines.
+        attention_factor: f64,
+        /// Round the ramp's ends to whole dimensions.
+        truncate: bool,
+    },
+}
+
+impl RopeConfig {
+    /// Reads `rope_parameters` (transformers 5), or else `rope_theta` and `rope_scaling`.
+    pub(crate) fn parse(
+        fields: &Fields<'_>,
+        default_theta: f64,
+        max_position_embeddings: usize,
+    ) -> Result<Self, ConfigError> {
+        let parameters = match fields.object("rope_parameters")? {
+            Some(parameters) => Some(parameters),
+            None => fields.object("rope_scaling")?,
+        };
+        let nested = |name: &str| name == "full_attention" || name == "sliding_attention";
+        if parameters.is_some_and(|p| p.names().any(nested)) {
+            let supported = "one set of parameters for all layers";
+            return Err(fields.unsupported("rope_parameters", supported));
+        }
+        let number = |name: &'static str| match parameters.map(|p| p.number(name)).transpose()? {
+            Some(Some(value)) => Ok(Some(value)),
+            None | Some(None) => fields.number(name),
+        };
+        let theta = number("rope_theta")?.unwrap_or(default_theta);
+        let partial_rotary_factor = number("partial_rotary_factor")?.unwrap_or(1.0);
+        let original = fields.count("original_max_position_embeddings")?;
+        let scaling = match parameters {
+            None => RopeScaling::None,
+            Some(parameters) => RopeScaling::parse(&parameters, original, max_position_embeddings)?,
+        };
+        Ok(Self {
+            theta,
+            scaling,
+            partial_rotary_factor,
+        })
+    }
+
+    /// Elements at the head's start that are rotated.
+    pub fn rotary_dim(&self, head_dim: usize) -> usize {
+        (head_dim as f64 * self.partial_rotary_factor) as usize
+    }
+
+    pub(super) fn validate(&self, head_dim: usize) -> Result<(), ConfigError> {
+        let contradiction = |fields, reason| Err(ConfigError::Contradiction { fields, reason });
+        if !self.theta.is_finite() || self.theta <= 1.0 {
+            return contradiction("rope_theta", format!("{} is not above 1", self.theta));
+        }
+        let share = self.partial_rotary_factor;
+        if !(share > 0.0 && share <= 1.0) {
+            return contradiction("partial_rotary_factor", format!("{share} is not in (0, 1]"));
+        }
+        let rotary_dim = self.rotary_dim(head_dim);
+        if rotary_dim == 0 || !rotary_dim.is_multiple_of(2) {
+            let reason = format!("{rotary_dim} rotated elements are not a number of pairs");
+            return contradiction("head_dim, partial_rotary_factor", reason);
+        }
+        self.scaling.validate()
+    }
+}
+
+impl RopeScaling {
+    fn parse(
+        fields: &Fields<'_>,
+        original: Option<usize>,
+        max_position_embeddings: usize,
+    ) -> Result<Self, ConfigError> {
+        let name = if fields.text("rope_type")?.is_some() {
+            "rope_type"
+        } else {
+            "type"
+        };
+        // A model may say outside of the parameters how long its pre-training was.
+        let original = match original {
+            Some(original) => original,
+            None => fields
+                .count("original_max_position_embeddings")?
+                .unwrap_or(max_position_embeddings),
+        };
+        match fields.text(name)? {
+            None | Some("default") => Ok(Self::None),
+            Some("linear") => Ok(Self::Linear {
+                factor: fields.needed_number("factor")?,
+            }),
+            Some("llama3") => Ok(Self::Llama3 {
+                factor: fields.needed_number("factor")?,
+                low_freq_factor: fields.needed_number("low_freq_factor")?,
+                high_freq_factor: fields.needed_number("high_freq_factor")?,
+                original_max_position_embeddings: original,
+            }),
+            Some("yarn") => Self::parse_yarn(fields, original, max_position_embeddings),
+            Some(_) => Err(fields.unsupported(name, "default, linear, llama3, yarn")),
+        }
+    }
+
+    fn parse_yarn(
+        fields: &Fields<'_>,
+        original: usize,
+        max_position_embeddings: usize,
+    ) -> Result<Self, ConfigError> {
+        let factor = match fields.number("factor")? {
+            Some(factor) => factor,
+            None => max_position_embeddings as f64 / original.max(1) as f64,
+        };
+        // 0 counts as not given, as in transformers.
+        let given = |name| Ok(fields.number(name)?.filter(|&value| value != 0.0));
+        let attention_factor = match fields.number("attention_factor")? {
+            Some(attention_factor) => attention_factor,
+            None => match (given("mscale")?, given("mscale_all_dim")?) {
+                (Some(mscale), Some(all_dim)) => {
+                    yarn_mscale(factor, mscale) / yarn_mscale(factor, all_dim)
+                }
+                _ => yarn_mscale(factor, 1.0),
+            },
+        };
+        Ok(Self::Yarn {
+            factor,
+            beta_fast: given("beta_fast")?.unwrap_or(32.0),
+            beta_slow: given("beta_slow")?.unwrap_or(1.0),
+            original_max_position_embeddings: original,
+            attention_factor,
+            truncate: fields.flag("truncate")?.unwrap_or(true),
+        })
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let contradiction = |fields, reason| Err(ConfigError::Contradiction { fields, reason });
+        let (factor, original) = match *self {
+            Self::None => return Ok(()),
+            Self::Linear { factor } => (factor, 1),
+            Self::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            } => {
+                // Negated, so that NaN is refused too.
+                if !(low_freq_factor > 0.0 && high_freq_factor > low_freq_factor) {
+                    let reason = format!("{high_freq_factor} is not above {low_freq_factor}");
+                    return contradiction("low_freq_factor, high_freq_factor", reason);
+                }
+                (factor, original_max_position_embeddings)
+            }
+            Self::Yarn {
+                factor,
+                original_max_position_embeddings,
+                ..
+            } => (factor, original_max_position_embeddings),
+        };
+        if !factor.is_finite() || factor <= 0.0 {
+            return contradiction(
+                "factor of the rope scaling",
+                format!("{factor} is unusable"),
+            );
+        }
+        if original == 0 {
+            return contradiction(
+                "original_max_position_embeddings",
+                "must be positive".into(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The factor of cosines and sines that YaRN recommends for a context `scale` times as long.
+fn yarn_mscale(scale: f64, mscale: f64) -> f64 {
+    if scale <= 1.0 {
+        1.0
+    } else {
+        0.1 * mscale * scale.ln() + 1.0
+    }
+}

@@ -1,0 +1,64 @@
+//! A step's activations, allocated once.
+
+use kernels::{Backend, KernelError, QkvShape};
+
+use crate::config::ModelConfig;
+use crate::limits::Limits;
+
+/// Activations; `tokens` is `max_num_batched_tokens`, `seqs` is `max_num_seqs`.
+pub(super) struct Buffers<B: Backend> {
+    /// The state that every layer adds to. `[tokens, hidden_size]`
+    pub(super) residual: B::Buffer,
+    /// Input of a projection. `[tokens, hidden_size]`
+    pub(super) normed: B::Buffer,
+    /// What attention or the feed-forward network adds to the state. `[tokens, hidden_size]`
+    pub(super) delta: B::Buffer,
+    /// `[tokens, qkv.row_size()]`
+    pub(super) qkv: B::Buffer,
+    /// Output of attention. `[tokens, qkv.q_size()]`
+    pub(super) attended: B::Buffer,
+    /// `[tokens, 2 * intermediate_size]`
+    pub(super) gate_up: B::Buffer,
+    /// `[tokens, intermediate_size]`
+    pub(super) activated: B::Buffer,
+    /// The rows of `residual` whose logits are wanted. `[seqs, hidden_size]`
+    pub(super) sampled_residual: B::Buffer,
+    /// The rows of `attended` whose logits are wanted. `[seqs, qkv.q_size()]`
+    pub(super) sampled_attended: B::Buffer,
+    /// `[seqs, vocab_size]`
+    pub(super) logits: B::Buffer,
+    /// Where a backend with its own memory copies the logits.
+    pub(super) host: Vec<f32>,
+}
+
+impl<B: Backend> Buffers<B> {
+    /// Allocates everything.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(super) fn new(
+        backend: &B,
+        config: &ModelConfig,
+        qkv: QkvShape,
+        limits: &Limits,
+    ) -> Result<Self, KernelError> {
+        let tokens = limits.max_num_batched_tokens;
+        // A step has no more rows to sample than tokens; the tail of the last layer runs in the
+        // buffers of all tokens, so these are never smaller.
+        let seqs = limits.max_num_seqs;
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        Ok(Self {
+            residual: backend.buffer(tokens, hidden)?,
+            normed: backend.buffer(tokens, hidden)?,
+            delta: backend.buffer(tokens, hidden)?,
+            qkv: backend.buffer(tokens, qkv.row_size())?,
+            attended: backend.buffer(tokens, qkv.q_size())?,
+            gate_up: backend.buffer(tokens, 2 * intermediate)?,
+            activated: backend.buffer(tokens, intermediate)?,
+            sampled_residual: backend.buffer(seqs, hidden)?,
+            sampled_attended: backend.buffer(seqs, qkv.q_size())?,
+            logits: backend.buffer(seqs, config.vocab_size)?,
+            host: Vec::new(),
+        })
+    }
+}

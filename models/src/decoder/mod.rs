@@ -1,0 +1,350 @@
+//! The decoder: one forward pass for every family, over any backend.
+
+mod buffers;
+mod weights;
+
+use kernels::{
+    AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,
+    QkvShape, RmsNorm, Rope, SiluMul, StepBatch, WeightFormat, WriteKv,
+};
+
+use crate::config::ModelConfig;
+use crate::limits::Limits;
+use crate::weights::Checkpoint;
+use crate::{Logits, ModelRunner};
+
+use buffers::Buffers;
+use weights::{Packing, Weights};
+
+/// A model on a backend, with its KV cache and every buffer of a step.
+///
+/// Life cycle: [`Decoder::new`] packs the weights and allocates everything; then each
+/// [`ModelRunner::forward`] reuses it.
+pub(crate) struct Decoder<B: Backend> {
+    backend: B,
+    weights: Weights<B>,
+    shape: Shape,
+    limits: Limits,
+    buffers: Buffers<B>,
+    kv: B::KvCache,
+}
+
+/// Numbers that every layer needs.
+struct Shape {
+    qkv: QkvShape,
+    intermediate_size: usize,
+    vocab_size: usize,
+    eps: f32,
+    scale: f32,
+}
+
+/// Which rows pass through the end of a layer.
+#[derive(Clone, Copy)]
+enum Rows {
+    /// All of the step.
+    All,
+    /// Those whose logits are wanted.
+    Sampled,
+}
+
+impl<B: Backend> Decoder<B> {
+    /// Packs the weights of a checked checkpoint and allocates everything; `progress` hears the
+    /// number of layers that are packed.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Shape`.
+    pub(crate) fn new(
+        backend: B,
+        config: &ModelConfig,
+        checkpoint: &Checkpoint,
+        format: WeightFormat,
+        limits: Limits,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Self, KernelError> {
+        let qkv = QkvShape {
+            num_q_heads: config.num_q_heads,
+            num_kv_heads: config.num_kv_heads,
+            head_dim: config.head_dim,
+        };
+        let packing = Packing {
+            backend: &backend,
+            config,
+            checkpoint,
+            format,
+        };
+        let weights = packing.pack(limits.max_model_len, progress)?;
+        let buffers = Buffers::new(&backend, config, qkv, &limits)?;
+        let kv = backend.kv_cache(KvCacheShape {
+            num_layers: config.num_layers(),
+            num_blocks: limits.num_blocks,
+            block_size: limits.block_size,
+            num_kv_heads: config.num_kv_heads,
+            head_dim: config.head_dim,
+        })?;
+        let shape = Shape {
+            qkv,
+            intermediate_size: config.intermediate_size,
+            vocab_size: config.vocab_size,
+            eps: config.rms_norm_eps,
+            scale: 1.0 / (config.head_dim as f32).sqrt(),
+        };
+        Ok(Self {
+            backend,
+            weights,
+            shape,
+            limits,
+            buffers,
+            kv,
+        })
+    }
+
+    /// One line for logs.
+    pub(crate) fn description(&self) -> String {
+        self.backend.description()
+    }
+
+    /// The norm in front of layer `index`, which also adds what the layer before it left.
+    fn input_norm(&mut self, index: usize, rows: usize) -> Result<(), KernelError> {
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            ..
+        } = self;
+        let weight = &weights.layers[index].input_norm;
+        let out = &mut buffers.normed;
+        if index == 0 {
+            let input = &buffers.residual;
+            return backend.rms_norm(RmsNorm {
+                input,
+                weight,
+                eps: shape.eps,
+                rows,
+                out,
+            });
+        }
+        backend.add_rms_norm(AddRmsNorm {
+            residual: &mut buffers.residual,
+            delta: &buffers.delta,
+            weight,
+            eps: shape.eps,
+            rows,
+            out,
+        })
+    }
+
+    /// Computes and stores keys and values of layer `index`; leaves the queries in `buffers.qkv`.
+    fn write_kv(&mut self, index: usize, batch: &StepBatch) -> Result<(), KernelError> {
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            kv,
+            ..
+        } = self;
+        let layer = &weights.layers[index];
+        let (rows, qkv_shape) = (batch.num_tokens(), shape.qkv);
+        backend.linear(Linear {
+            input: &buffers.normed,
+            weight: &layer.qkv,
+            rows,
+            out: &mut buffers.qkv,
+        })?;
+        if let Some((q_weight, k_weight)) = &layer.head_norms {
+            backend.head_norm(HeadNorm {
+                qkv: &mut buffers.qkv,
+                shape: qkv_shape,
+                q_weight,
+                k_weight,
+                eps: shape.eps,
+                rows,
+            })?;
+        }
+        if layer.rope {
+            backend.rope(Rope {
+                qkv: &mut buffers.qkv,
+                shape: qkv_shape,
+                positions: &batch.positions,
+                table: &weights.rope,
+            })?;
+        }
+        backend.write_kv(WriteKv {
+            qkv: &buffers.qkv,
+            shape: qkv_shape,
+            kv,
+            layer: index,
+            slot_mapping: &batch.slot_mapping,
+        })
+    }
+
+    /// Attention of layer `index` into `buffers.attended`.
+    fn attend(&mut self, index: usize, batch: &StepBatch) -> Result<(), KernelError> {
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            kv,
+            ..
+        } = self;
+        backend.attention(Attention {
+            qkv: &buffers.qkv,
+            shape: shape.qkv,
+            kv,
+            layer: index,
+            batch,
+            scale: shape.scale,
+            window: weights.layers[index].sliding_window,
+            out: &mut buffers.attended,
+        })
+    }
+
+    /// The rest of layer `index`; what it adds to the state is left in `buffers.delta`.
+    fn feed_forward(&mut self, index: usize, which: Rows, rows: usize) -> Result<(), KernelError> {
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            ..
+        } = self;
+        let layer = &weights.layers[index];
+        let (attended, residual) = match which {
+            Rows::All => (&buffers.attended, &mut buffers.residual),
+            Rows::Sampled => (&buffers.sampled_attended, &mut buffers.sampled_residual),
+        };
+        let delta = &mut buffers.delta;
+        backend.linear(Linear {
+            input: attended,
+            weight: &layer.o,
+            rows,
+            out: delta,
+        })?;
+        backend.add_rms_norm(AddRmsNorm {
+            residual,
+            delta: &buffers.delta,
+            weight: &layer.post_attention_norm,
+            eps: shape.eps,
+            rows,
+            out: &mut buffers.normed,
+        })?;
+        backend.linear(Linear {
+            input: &buffers.normed,
+            weight: &layer.gate_up,
+            rows,
+            out: &mut buffers.gate_up,
+        })?;
+        backend.silu_mul(SiluMul {
+            gate_up: &buffers.gate_up,
+            intermediate_size: shape.intermediate_size,
+            rows,
+            out: &mut buffers.activated,
+        })?;
+        backend.linear(Linear {
+            input: &buffers.activated,
+            weight: &layer.down,
+            rows,
+            out: &mut buffers.delta,
+        })
+    }
+
+    /// The end of the last layer and the output projection, for the sampled rows alone.
+    fn logits(&mut self, last: usize, batch: &StepBatch) -> Result<(), KernelError> {
+        let rows = batch.logits_rows.len();
+        let Self {
+            backend, buffers, ..
+        } = self;
+        backend.gather_rows(GatherRows {
+            input: &buffers.attended,
+            rows: &batch.logits_rows,
+            out: &mut buffers.sampled_attended,
+        })?;
+        backend.gather_rows(GatherRows {
+            input: &buffers.residual,
+            rows: &batch.logits_rows,
+            out: &mut buffers.sampled_residual,
+        })?;
+        self.feed_forward(last, Rows::Sampled, rows)?;
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            ..
+        } = self;
+        backend.add_rms_norm(AddRmsNorm {
+            residual: &mut buffers.sampled_residual,
+            delta: &buffers.delta,
+            weight: &weights.final_norm,
+            eps: shape.eps,
+            rows,
+            out: &mut buffers.normed,
+        })?;
+        backend.linear(Linear {
+            input: &buffers.normed,
+            weight: weights.lm_head.as_ref().unwrap_or(&weights.embedding),
+            rows,
+            out: &mut buffers.logits,
+        })
+    }
+}
+
+impl<B: Backend> ModelRunner for Decoder<B> {
+    /// # Panics
+    /// If the batch exceeds the limits that the model was loaded with, or names a token outside the
+    /// vocabulary: the caller's bugs.
+    fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
+        let (tokens, rows) = (batch.num_tokens(), batch.logits_rows.len());
+        let limits = &self.limits;
+        assert!(
+            tokens <= limits.max_num_batched_tokens,
+            "{tokens} tokens exceed {limits:?}"
+        );
+        assert!(
+            rows <= limits.max_num_seqs.min(tokens),
+            "{rows} logits rows exceed {limits:?}"
+        );
+        let vocab_size = self.shape.vocab_size;
+        let known = |&token: &u32| (token as usize) < vocab_size;
+        assert!(
+            batch.token_ids.iter().all(known),
+            "a token is outside the vocabulary"
+        );
+        let fits = |&position: &u32| (position as usize) < limits.max_model_len;
+        assert!(
+            batch.positions.iter().all(fits),
+            "a position exceeds {limits:?}"
+        );
+
+        self.backend
+            .copy_blocks(&mut self.kv, &batch.block_copies)?;
+        if tokens == 0 {
+            return Ok(Logits::new(&[], vocab_size));
+        }
+        self.backend.embed(Embed {
+            table: &self.weights.embedding,
+            token_ids: &batch.token_ids,
+            out: &mut self.buffers.residual,
+        })?;
+        let last = self.weights.layers.len() - 1;
+        for index in 0..=last {
+            self.input_norm(index, tokens)?;
+            self.write_kv(index, batch)?;
+            if index < last {
+                self.attend(index, batch)?;
+                self.feed_forward(index, Rows::All, tokens)?;
+            }
+        }
+        // Of the last layer, a row whose logits nobody wants leaves keys and values only.
+        if rows == 0 {
+            return Ok(Logits::new(&[], vocab_size));
+        }
+        self.attend(last, batch)?;
+        self.logits(last, batch)?;
+        let Buffers { logits, host, .. } = &mut self.buffers;
+        let data = self.backend.read(logits, rows, host)?;
+        Ok(Logits::new(data, vocab_size))
+    }
+}

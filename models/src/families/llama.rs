@@ -1,0 +1,28 @@
+//! Llama 2 and 3.x, and the many models that are Llamas by shape (SmolLM2 among them).
+
+use super::{Defaults, Family, HeadDim, KvHeads, shared};
+use crate::config::{ConfigError, Fields, ModelConfig};
+
+pub(super) const FAMILY: Family = Family {
+    model_type: "llama",
+    architecture: "LlamaForCausalLM",
+    config,
+};
+
+fn config(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
+    let mut config = shared(
+        fields,
+        &Defaults {
+            model_type: "llama",
+            rope_theta: 10_000.0,
+            tie_word_embeddings: false,
+            kv_heads: KvHeads::AsQuery,
+            head_dim: HeadDim::Divided,
+        },
+    )?;
+    let attention_bias = fields.flag("attention_bias")?.unwrap_or(false);
+    config.qkv_bias = attention_bias;
+    config.o_bias = attention_bias;
+    config.mlp_bias = fields.flag("mlp_bias")?.unwrap_or(false);
+    Ok(config)
+}

@@ -1,0 +1,187 @@
+//! The architecture families. Another one is a file that fills a [`ModelConfig`] and a line in
+//! [`FAMILIES`].
+
+mod llama;
+mod mistral;
+mod qwen2;
+mod qwen3;
+mod smollm3;
+
+use crate::config::{ConfigError, Fields, LayerConfig, ModelConfig, RopeConfig};
+
+/// An architecture that the decoder can be.
+pub(crate) struct Family {
+    /// Its `model_type`.
+    model_type: &'static str,
+    /// Its entry in `architectures`.
+    architecture: &'static str,
+    /// Fills the configuration from `config.json`.
+    pub(crate) config: fn(&Fields<'_>) -> Result<ModelConfig, ConfigError>,
+}
+
+/// Every family.
+const FAMILIES: &[Family] = &[
+    llama::FAMILY,
+    mistral::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+    smollm3::FAMILY,
+];
+
+/// The family that `architectures` names, or else `model_type`.
+pub(crate) fn of(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {
+    let architectures = fields.texts("architectures")?.unwrap_or_default();
+    let model_type = fields.text("model_type")?;
+    let found = match architectures.as_slice() {
+        [] => FAMILIES
+            .iter()
+            .find(|family| Some(family.model_type) == model_type),
+        [named, ..] => FAMILIES.iter().find(|family| family.architecture == *named),
+    };
+    let name = architectures.first().copied().or(model_type);
+    let Some(name) = name else {
+        return Err(fields.missing("architectures"));
+    };
+    let supported = || FAMILIES.iter().map(|family| family.architecture).collect();
+    let found = found.ok_or_else(|| ConfigError::UnsupportedArchitecture {
+        found: name.to_owned(),
+        supported: supported(),
+    })?;
+    if fields.object("quantization_config")?.is_some() {
+        let supported = "an unquantised checkpoint of f32, f16 or bf16";
+        return Err(fields.unsupported("quantization_config", supported));
+    }
+    Ok(found)
+}
+
+/// What a family's file adds to the fields that all families share.
+struct Defaults {
+    model_type: &'static str,
+    rope_theta: f64,
+    tie_word_embeddings: bool,
+    /// What an absent `num_key_value_heads` means.
+    kv_heads: KvHeads,
+    /// What an absent `head_dim` means.
+    head_dim: HeadDim,
+}
+
+/// Meaning of an absent `num_key_value_heads`.
+enum KvHeads {
+    /// As many as query heads.
+    AsQuery,
+    /// An error.
+    Required,
+}
+
+/// Meaning of an absent `head_dim`.
+enum HeadDim {
+    /// `hidden_size / num_attention_heads`.
+    Divided,
+    /// An error.
+    Required,
+}
+
+/// The fields that all families share; every layer rotates and sees everything, nothing has biases.
+fn shared(fields: &Fields<'_>, defaults: &Defaults) -> Result<ModelConfig, ConfigError> {
+    if fields
+        .text("hidden_act")?
+        .is_some_and(|name| name != "silu")
+    {
+        return Err(fields.unsupported("hidden_act", "silu"));
+    }
+    let hidden_size = fields.needed_count("hidden_size")?;
+    let num_q_heads = fields.needed_count("num_attention_heads")?;
+    let num_kv_heads = match (fields.count("num_key_value_heads")?, &defaults.kv_heads) {
+        (Some(heads), _) => heads,
+        (None, KvHeads::AsQuery) => num_q_heads,
+        (None, KvHeads::Required) => return Err(fields.missing("num_key_value_heads")),
+    };
+    let head_dim = match (fields.count("head_dim")?, &defaults.head_dim) {
+        (Some(head_dim), _) => head_dim,
+        (None, HeadDim::Divided) if num_q_heads > 0 && hidden_size.is_multiple_of(num_q_heads) => {
+            hidden_size / num_q_heads
+        }
+        (None, HeadDim::Divided | HeadDim::Required) => return Err(fields.missing("head_dim")),
+    };
+    let max_position_embeddings = fields.needed_count("max_position_embeddings")?;
+    let layer = LayerConfig {
+        rope: true,
+        sliding_window: None,
+    };
+    Ok(ModelConfig {
+        family: defaults.model_type,
+        vocab_size: fields.needed_count("vocab_size")?,
+        hidden_size,
+        intermediate_size: fields.needed_count("intermediate_size")?,
+        num_q_heads,
+        num_kv_heads,
+        head_dim,
+        rms_norm_eps: fields.needed_number("rms_norm_eps")? as f32,
+        max_position_embeddings,
+        tie_word_embeddings: fields
+            .flag("tie_word_embeddings")?
+            .unwrap_or(defaults.tie_word_embeddings),
+        rope: RopeConfig::parse(fields, defaults.rope_theta, max_position_embeddings)?,
+        qkv_bias: false,
+        o_bias: false,
+        mlp_bias: false,
+        qk_norm: false,
+        layers: vec![layer; fields.needed_count("num_hidden_layers")?],
+        eos_token_ids: Vec::new(),
+    })
+}
+
+/// Which layers have a sliding window: those that `layer_types` says, or else `by_default`.
+fn apply_windows(
+    fields: &Fields<'_>,
+    layers: &mut [LayerConfig],
+    by_default: impl Fn(usize) -> bool,
+) -> Result<(), ConfigError> {
+    let sliding: Vec<bool> = match fields.texts("layer_types")? {
+        None => (0..layers.len()).map(by_default).collect(),
+        Some(types) if types.len() != layers.len() => {
+            return Err(ConfigError::Contradiction {
+                fields: "layer_types, num_hidden_layers",
+                reason: format!("{} types of {} layers", types.len(), layers.len()),
+            });
+        }
+        Some(types) => {
+            let sliding = |name: &&str| match *name {
+                "full_attention" => Some(false),
+                "sliding_attention" => Some(true),
+                _ => None,
+            };
+            let known: Option<Vec<bool>> = types.iter().map(sliding).collect();
+            known.ok_or_else(|| {
+                fields.unsupported("layer_types", "full_attention, sliding_attention")
+            })?
+        }
+    };
+    if !sliding.contains(&true) {
+        return Ok(());
+    }
+    let window = fields.needed_count("sliding_window")?;
+    for (layer, sliding) in layers.iter_mut().zip(sliding) {
+        layer.sliding_window = sliding.then_some(window);
+    }
+    Ok(())
+}
+
+/// Windows of the Qwen models: `use_sliding_window` turns them on, from layer `max_window_layers`.
+fn apply_qwen_windows(fields: &Fields<'_>, config: &mut ModelConfig) -> Result<(), ConfigError> {
+    if !fields.flag("use_sliding_window")?.unwrap_or(false) {
+        let asked = fields.texts("layer_types")?.unwrap_or_default();
+        if asked.contains(&"sliding_attention") {
+            return Err(ConfigError::Contradiction {
+                fields: "layer_types, use_sliding_window",
+                reason: "a layer slides, but windows are turned off".into(),
+            });
+        }
+        return Ok(());
+    }
+    let first = match fields.texts("layer_types")? {
+        Some(_) => 0,
+        None => fields.needed_count("max_window_layers")?,
+    };
+    apply_windows(fields, &mut config.layers, |layer| layer >= first)
+}

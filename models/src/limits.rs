@@ -1,0 +1,30 @@
+//! What a runner is sized for.
+
+use crate::config::ModelConfig;
+
+/// Sizes of everything that is allocated when a model is loaded; a step allocates nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Blocks of the KV cache, the null block included.
+    pub num_blocks: usize,
+    /// Tokens per block.
+    pub block_size: usize,
+    /// Most tokens in one step.
+    pub max_num_batched_tokens: usize,
+    /// Most rows of logits in one step.
+    pub max_num_seqs: usize,
+    /// Longest sequence in tokens: rows of the rotary table.
+    pub max_model_len: usize,
+}
+
+impl Limits {
+    /// Bytes of a step's activations and logits on the device.
+    pub fn workspace_bytes(&self, config: &ModelConfig) -> usize {
+        let qkv = (config.num_q_heads + 2 * config.num_kv_heads) * config.head_dim;
+        let attended = config.num_q_heads * config.head_dim;
+        let per_token = 3 * config.hidden_size + qkv + attended + 3 * config.intermediate_size;
+        let per_row = config.hidden_size + attended + config.vocab_size;
+        let elements = self.max_num_batched_tokens * per_token + self.max_num_seqs * per_row;
+        elements * size_of::<f32>()
+    }
+}

@@ -1,0 +1,189 @@
+//! Loading an opened model onto a device.
+
+use std::num::NonZero;
+
+use kernels::{Backend, Cpu, CpuOptions, KernelError, Reference, WeightDtype, WeightFormat};
+use thiserror::Error;
+
+use crate::ModelRunner;
+use crate::decoder::Decoder;
+use crate::limits::Limits;
+use crate::model::Model;
+use crate::weights::{Names, expected};
+
+/// Where to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The fastest one there is.
+    #[default]
+    Auto,
+    /// The native CPU backend.
+    Cpu,
+    /// The reference backend: slow, and the oracle of the others.
+    Reference,
+}
+
+/// Element type of the weights of matrix products; activations and KV are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dtype {
+    /// As in the checkpoint.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    Float32,
+    /// bfloat16, rounded to nearest even.
+    Bfloat16,
+    /// 16-bit IEEE floats, for checkpoints that have them.
+    Float16,
+}
+
+/// How to load a model.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Where to run.
+    pub device: Device,
+    /// Element type of the weights.
+    pub dtype: Dtype,
+    /// What to allocate.
+    pub limits: Limits,
+    /// Threads of a CPU backend; `None` takes what the machine offers.
+    pub threads: Option<NonZero<usize>>,
+}
+
+/// A model that is ready to run.
+pub struct LoadedModel {
+    /// The model on its device.
+    pub runner: Box<dyn ModelRunner>,
+    /// One line for logs: device, features in use, threads.
+    pub description: String,
+    /// Whether a sequence's bits are independent of what else is in the batch.
+    pub batch_invariant: bool,
+}
+
+/// Why a model cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// A limit that leaves no room for any request.
+    #[error("{name} must be at least {least}, but is {value}")]
+    Limit {
+        /// The limit.
+        name: &'static str,
+        /// Its least value.
+        least: usize,
+        /// Its value.
+        value: usize,
+    },
+    /// A conversion that no backend does.
+    #[error(
+        "dtype float16 needs a checkpoint of F16, but tensor {tensor} is {found:?}; use auto, \
+         bfloat16 or float32"
+    )]
+    Dtype {
+        /// The first such tensor.
+        tensor: String,
+        /// Its element type.
+        found: WeightDtype,
+    },
+    /// The device.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+}
+
+impl Model {
+    /// Packs the weights and allocates the KV cache and every buffer; `progress` hears the share of
+    /// the layers that is done, from 0 to 1.
+    ///
+    /// The checkpoint's mapping is given back before this returns.
+    ///
+    /// # Errors
+    /// Impossible limits, an impossible conversion, no memory.
+    pub fn load(
+        self,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<LoadedModel, LoadError> {
+        check_limits(&options.limits)?;
+        let format = self.format(options.dtype)?;
+        match options.device {
+            Device::Auto | Device::Cpu => {
+                let threads = options.threads;
+                let backend = Cpu::new(CpuOptions {
+                    threads,
+                    portable: false,
+                })?;
+                self.load_on(backend, format, options.limits, progress)
+            }
+            Device::Reference => self.load_on(Reference::cpu(), format, options.limits, progress),
+        }
+    }
+
+    fn load_on<B: Backend>(
+        self,
+        backend: B,
+        format: WeightFormat,
+        limits: Limits,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<LoadedModel, LoadError> {
+        let num_layers = self.config.num_layers() as f32;
+        let batch_invariant = backend.batch_invariant();
+        let mut progress = |layers: usize| progress(layers as f32 / num_layers);
+        let (config, checkpoint) = (&self.config, &self.checkpoint);
+        let decoder = Decoder::new(backend, config, checkpoint, format, limits, &mut progress)?;
+        let description = decoder.description();
+        Ok(LoadedModel {
+            runner: Box::new(decoder),
+            description,
+            batch_invariant,
+        })
+    }
+
+    fn format(&self, dtype: Dtype) -> Result<WeightFormat, LoadError> {
+        match dtype {
+            Dtype::Auto => Ok(WeightFormat::Checkpoint),
+            Dtype::Float32 => Ok(WeightFormat::F32),
+            Dtype::Bfloat16 => Ok(WeightFormat::Bf16),
+            Dtype::Float16 => {
+                let matrices = expected(&self.config)
+                    .into_iter()
+                    .filter(|t| t.shape.len() == 2);
+                for tensor in matrices.map(|tensor| tensor.name) {
+                    let found = self.checkpoint.dtype(&tensor);
+                    if found != WeightDtype::F16 {
+                        return Err(LoadError::Dtype { tensor, found });
+                    }
+                }
+                Ok(WeightFormat::Checkpoint)
+            }
+        }
+    }
+
+    /// Bytes of the weights once they are loaded as `dtype`.
+    pub fn loaded_weight_bytes(&self, dtype: Dtype) -> usize {
+        let elements = self.config.num_parameters();
+        match dtype {
+            Dtype::Auto => self.weight_bytes(),
+            Dtype::Float32 => elements * 4,
+            Dtype::Bfloat16 | Dtype::Float16 => elements * 2,
+        }
+    }
+
+    /// Element type of the embedding, which is that of the matrix products in most checkpoints.
+    pub fn checkpoint_dtype(&self) -> WeightDtype {
+        self.checkpoint.dtype(Names::EMBEDDING)
+    }
+}
+
+fn check_limits(limits: &Limits) -> Result<(), LoadError> {
+    let least = [
+        // The null block and one to use.
+        ("num_blocks", limits.num_blocks, 2),
+        ("block_size", limits.block_size, 1),
+        ("max_num_batched_tokens", limits.max_num_batched_tokens, 1),
+        ("max_num_seqs", limits.max_num_seqs, 1),
+        ("max_model_len", limits.max_model_len, 1),
+    ];
+    match least.into_iter().find(|&(_, value, least)| value < least) {
+        None => Ok(()),
+        Some((name, value, least)) => Err(LoadError::Limit { name, least, value }),
+    }
+}

@@ -1,0 +1,200 @@
+//! Opening a model: configuration, files and headers, before anything is allocated.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::config::{ConfigError, ModelConfig};
+use crate::source::ModelSource;
+use crate::weights::{Checkpoint, WeightsError, expected};
+
+/// A model whose configuration is valid and whose tensors are all there; nothing is loaded.
+///
+/// Life cycle: [`open`] checks everything that can be checked, so that the caller can size the KV
+/// cache from [`Model::config`]; [`Model::load`] packs the weights and gives the runner.
+pub struct Model {
+    pub(crate) config: ModelConfig,
+    pub(crate) checkpoint: Checkpoint,
+    name: String,
+    files: ModelFiles,
+    unread_tensors: Vec<String>,
+    fingerprint: [u8; 32],
+}
+
+/// The files of a model that are not its weights, as they are.
+#[derive(Clone, Debug)]
+pub struct ModelFiles {
+    /// `config.json`
+    pub config: Cow<'static, [u8]>,
+    /// `generation_config.json`
+    pub generation_config: Option<Cow<'static, [u8]>>,
+    /// `tokenizer.json`
+    pub tokenizer: Option<Cow<'static, [u8]>>,
+    /// `tokenizer_config.json`
+    pub tokenizer_config: Option<Cow<'static, [u8]>>,
+    /// `special_tokens_map.json`
+    pub special_tokens_map: Option<Cow<'static, [u8]>>,
+    /// `chat_template.jinja`
+    pub chat_template: Option<Cow<'static, [u8]>>,
+}
+
+/// Why a model cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// There is no such folder.
+    #[error("{}: no such folder", .0.display())]
+    NoFolder(PathBuf),
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The program was built without this source.
+    #[error("{what} needs the cargo feature `{feature}`, which this program was built without")]
+    NotBuilt {
+        /// The source.
+        what: String,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The hub.
+    #[cfg(feature = "hub")]
+    #[error(transparent)]
+    Hub(#[from] crate::hub::HubError),
+}
+
+/// Opens a model; one of a hub is downloaded first, unless it is in the cache.
+///
+/// # Errors
+/// Anything wrong with the source, the configuration or the headers of the weights; each error
+/// names the file, field or tensor.
+pub fn open(source: &ModelSource) -> Result<Model, OpenError> {
+    match source {
+        ModelSource::Folder(folder) => open_folder(folder, folder.display().to_string()),
+        #[cfg(feature = "embedded-model")]
+        ModelSource::Embedded => crate::embedded::open(),
+        #[cfg(not(feature = "embedded-model"))]
+        ModelSource::Embedded => {
+            let what = "the embedded model".to_owned();
+            Err(OpenError::NotBuilt {
+                what,
+                feature: "embedded-model",
+            })
+        }
+        #[cfg(feature = "hub")]
+        ModelSource::Hub(request) => {
+            open_folder(&crate::hub::fetch(request)?, request.repo.clone())
+        }
+        #[cfg(not(feature = "hub"))]
+        ModelSource::Hub(request) => {
+            let what = format!("{} is not a folder; fetching it", request.repo);
+            Err(OpenError::NotBuilt {
+                what,
+                feature: "hub",
+            })
+        }
+    }
+}
+
+impl Model {
+    pub(crate) fn new(
+        name: String,
+        files: ModelFiles,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, OpenError> {
+        let config = ModelConfig::parse(&files.config, files.generation_config.as_deref())?;
+        let unread_tensors = checkpoint.check(&config)?;
+        let mut hasher = blake3::Hasher::new_derive_key("purser model fingerprint 1");
+        hasher.update(&(files.config.len() as u64).to_le_bytes());
+        hasher.update(&files.config);
+        checkpoint.fingerprint(&mut hasher);
+        let fingerprint = *hasher.finalize().as_bytes();
+        Ok(Self {
+            config,
+            checkpoint,
+            name,
+            files,
+            unread_tensors,
+            fingerprint,
+        })
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Its name: the embedded model's, the folder, or the hub's id.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Tokenizer, template and configuration, as they are in the source.
+    pub fn files(&self) -> &ModelFiles {
+        &self.files
+    }
+
+    /// Tensors of the checkpoint that nothing reads, although they are not known to be superfluous:
+    /// worth a warning, because the model may be meant to be another one.
+    pub fn unread_tensors(&self) -> &[String] {
+        &self.unread_tensors
+    }
+
+    /// Digest of the configuration and of every tensor's name, type, shape and first 4 KiB. Equal
+    /// fingerprints mean equal KV for equal tokens.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// Bytes of the weights in the checkpoint; loaded as `auto`, they take about as much.
+    pub fn weight_bytes(&self) -> usize {
+        let bytes = expected(&self.config);
+        bytes
+            .iter()
+            .map(|tensor| self.checkpoint.view(&tensor.name).data.len())
+            .sum()
+    }
+
+    /// Bytes that one token's keys and values take in all layers.
+    pub fn kv_bytes_per_token(&self) -> usize {
+        self.config.kv_bytes_per_token()
+    }
+}
+
+fn open_folder(folder: &Path, name: String) -> Result<Model, OpenError> {
+    if !folder.is_dir() {
+        return Err(OpenError::NoFolder(folder.to_owned()));
+    }
+    let optional = |name: &str| match std::fs::read(folder.join(name)) {
+        Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(OpenError::Io {
+            path: folder.join(name),
+            source,
+        }),
+    };
+    let path = folder.join("config.json");
+    let config = std::fs::read(&path).map_err(|source| OpenError::Io { path, source })?;
+    let files = ModelFiles {
+        config: Cow::Owned(config),
+        generation_config: optional("generation_config.json")?,
+        tokenizer: optional("tokenizer.json")?,
+        tokenizer_config: optional("tokenizer_config.json")?,
+        special_tokens_map: optional("special_tokens_map.json")?,
+        chat_template: optional("chat_template.jinja")?,
+    };
+    // An unsupported architecture is the more useful news than a missing file of weights.
+    ModelConfig::parse(&files.config, files.generation_config.as_deref())?;
+    Model::new(name, files, Checkpoint::open(folder)?)
+}

@@ -1,0 +1,135 @@
+//! Cosines and sines of the rotary embedding.
+
+use kernels::RopeTableView;
+
+use crate::config::{RopeConfig, RopeScaling};
+
+/// Cosines and sines for positions `0..max_positions`.
+///
+/// Frequencies are rounded to f32 and multiplied with the position in f32, as `transformers` does:
+/// at position 8,000 the rounding of a frequency moves its angle by 2e-4.
+pub(crate) struct RopeTable {
+    /// `[max_positions, rotary_dim / 2]`
+    cos: Vec<f32>,
+    /// `[max_positions, rotary_dim / 2]`
+    sin: Vec<f32>,
+    rotary_dim: usize,
+}
+
+impl RopeTable {
+    /// Computes the table.
+    pub(crate) fn new(config: &RopeConfig, head_dim: usize, max_positions: usize) -> Self {
+        let rotary_dim = config.rotary_dim(head_dim);
+        let frequencies = frequencies(config, rotary_dim);
+        let factor = match config.scaling {
+            RopeScaling::Yarn {
+                attention_factor, ..
+            } => attention_factor as f32,
+            RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => 1.0,
+        };
+        let mut cos = Vec::with_capacity(max_positions * frequencies.len());
+        let mut sin = Vec::with_capacity(max_positions * frequencies.len());
+        for position in 0..max_positions {
+            for frequency in &frequencies {
+                let angle = f64::from(position as f32 * frequency);
+                cos.push(angle.cos() as f32 * factor);
+                sin.push(angle.sin() as f32 * factor);
+            }
+        }
+        Self {
+            cos,
+            sin,
+            rotary_dim,
+        }
+    }
+
+    /// The table as a backend takes it.
+    pub(crate) fn view(&self) -> RopeTableView<'_> {
+        RopeTableView {
+            cos: &self.cos,
+            sin: &self.sin,
+            rotary_dim: self.rotary_dim,
+        }
+    }
+}
+
+/// Radians per position of each rotated pair. Shape: `[rotary_dim / 2]`.
+fn frequencies(config: &RopeConfig, rotary_dim: usize) -> Vec<f32> {
+    let plain = (0..rotary_dim).step_by(2).map(|i| {
+        let exponent = (i as f32 / rotary_dim as f32) as f64;
+        1.0 / config.theta.powf(exponent) as f32
+    });
+    match config.scaling {
+        RopeScaling::None => plain.collect(),
+        RopeScaling::Linear { factor } => plain.map(|f| f / factor as f32).collect(),
+        RopeScaling::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_max_position_embeddings,
+        } => {
+            let original = original_max_position_embeddings as f64;
+            let scale = |frequency: f32| {
+                let frequency = f64::from(frequency);
+                let wavelength = std::f64::consts::TAU / frequency;
+                if wavelength < original / high_freq_factor {
+                    frequency
+                } else if wavelength > original / low_freq_factor {
+                    frequency / factor
+                } else {
+                    let smooth = (original / wavelength - low_freq_factor)
+                        / (high_freq_factor - low_freq_factor);
+                    (1.0 - smooth) * frequency / factor + smooth * frequency
+                }
+            };
+            plain.map(|frequency| scale(frequency) as f32).collect()
+        }
+        RopeScaling::Yarn {
+            factor,
+            beta_fast,
+            beta_slow,
+            original_max_position_embeddings,
+            truncate,
+            attention_factor: _,
+        } => {
+            let (low, high) = yarn_ramp(&YarnRamp {
+                beta_fast,
+                beta_slow,
+                original: original_max_position_embeddings as f64,
+                theta: config.theta,
+                rotary_dim: rotary_dim as f64,
+                truncate,
+            });
+            let scale = |(pair, frequency): (usize, f32)| {
+                let frequency = f64::from(frequency);
+                let interpolated = ((pair as f64 - low) / (high - low)).clamp(0.0, 1.0);
+                (frequency / factor * interpolated + frequency * (1.0 - interpolated)) as f32
+            };
+            plain.enumerate().map(scale).collect()
+        }
+    }
+}
+
+struct YarnRamp {
+    beta_fast: f64,
+    beta_slow: f64,
+    original: f64,
+    theta: f64,
+    rotary_dim: f64,
+    truncate: bool,
+}
+
+/// The pairs between which frequencies pass from kept to interpolated.
+fn yarn_ramp(ramp: &YarnRamp) -> (f64, f64) {
+    let pair_with = |rotations: f64| {
+        let wavelength = ramp.original / (rotations * std::f64::consts::TAU);
+        ramp.rotary_dim * wavelength.ln() / (2.0 * ramp.theta.ln())
+    };
+    let (mut low, mut high) = (pair_with(ramp.beta_fast), pair_with(ramp.beta_slow));
+    if ramp.truncate {
+        (low, high) = (low.floor(), high.ceil());
+    }
+    let (low, high) = (low.max(0.0), high.min(ramp.rotary_dim - 1.0));
+    // A ramp without width would divide by zero.
+    (low, if low == high { high + 0.001 } else { high })
+}

@@ -1,0 +1,71 @@
+//! Where a model comes from.
+
+use std::path::PathBuf;
+
+/// A place to open a model from.
+#[derive(Clone, Debug)]
+pub enum ModelSource {
+    /// The model that is part of the program (feature `embedded-model`).
+    Embedded,
+    /// A folder as `save_pretrained` writes it.
+    Folder(PathBuf),
+    /// A repository of a hub (feature `hub`).
+    Hub(HubRequest),
+}
+
+/// A repository, and how to reach the hub.
+#[derive(Clone, Debug)]
+pub struct HubRequest {
+    /// `organisation/name`.
+    pub repo: String,
+    /// How to reach the hub.
+    pub options: HubOptions,
+}
+
+/// How to reach a hub; `None` takes the value that `huggingface_hub` would take.
+#[derive(Clone, Default)]
+pub struct HubOptions {
+    /// `HF_ENDPOINT`: the hub's address.
+    pub endpoint: Option<String>,
+    /// `HF_HUB_CACHE`, or `HF_HOME` and `hub`: the folder of downloads.
+    pub cache_dir: Option<PathBuf>,
+    /// `HF_TOKEN`: for gated and private models.
+    pub token: Option<String>,
+    /// `HF_HUB_OFFLINE`: use what is in the cache and ask nobody.
+    pub offline: bool,
+    /// Branch, tag or commit; `main` when `None`.
+    pub revision: Option<String>,
+    /// Draw a progress bar on standard error.
+    pub progress_bar: bool,
+}
+
+/// The token is a secret; it stays out of logs.
+impl std::fmt::Debug for HubOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HubOptions")
+            .field("endpoint", &self.endpoint)
+            .field("cache_dir", &self.cache_dir)
+            .field("token", &self.token.as_ref().map(|_| "<hidden>"))
+            .field("offline", &self.offline)
+            .field("revision", &self.revision)
+            .field("progress_bar", &self.progress_bar)
+            .finish()
+    }
+}
+
+impl ModelSource {
+    /// What a command line means by `model`: a folder if there is one of that name or the name is a
+    /// path (it starts with `.`, `/` or `~`), or else a repository.
+    pub fn named(model: &str, options: HubOptions) -> Self {
+        let path = PathBuf::from(model);
+        let is_path = model.starts_with(['.', '/', '~']) || model.matches('/').count() > 1;
+        if is_path || path.is_dir() {
+            Self::Folder(path)
+        } else {
+            Self::Hub(HubRequest {
+                repo: model.to_owned(),
+                options,
+            })
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Weights of a checkpoint: which tensors a model must have, and where they lie.
+
+mod bytes;
+mod checkpoint;
+mod error;
+mod expected;
+mod header;
+
+pub(crate) use bytes::Bytes;
+pub(crate) use checkpoint::Checkpoint;
+pub use error::WeightsError;
+pub(crate) use expected::{Names, expected};
