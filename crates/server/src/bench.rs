@@ -22,7 +22,8 @@
 //! The module knows nothing of the rest of the server. The binary needs `BenchArgs` as a subcommand
 //! and a call of [`run`].
 //!
-//! - [`args`]: the command line. - [`ttft`]: one run from discovery to the written file.
+//! - [`args`]: the command line.
+//! - [`ttft`]: one run, from the first request to the written file.
 
 use std::io;
 

@@ -146,6 +146,11 @@ impl PromptSource {
         prompt
     }
 
+    /// Up to `len` units, each once: all of them are counted as the average prompt is.
+    pub(super) fn each_once(&self, len: usize) -> Vec<u32> {
+        self.heads[..len.min(self.heads.len())].to_vec()
+    }
+
     /// The requests that show `rate` with prompts of `len` units, at least 2.
     pub(super) fn pair(&mut self, rate: HitRate, len: usize) -> PromptPair {
         let measured = self.fresh(len);

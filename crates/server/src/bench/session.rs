@@ -163,15 +163,19 @@ impl Asker<'_> {
         seed: u64,
         notes: &mut Vec<String>,
     ) -> Result<PromptForm, BenchError> {
-        let long = (self.args.prompt_tokens as usize / 2).clamp(8, 160);
-        let short = long / 4;
+        // Half a prompt fits every server that a prompt fits.
+        let most = (self.args.prompt_tokens as usize / 2).max(8);
         let unknown = PromptForm::Words(WordRate::UNKNOWN);
-        let mut source = PromptSource::new(unknown.clone(), !seed);
+        let source = PromptSource::new(unknown.clone(), !seed);
         let mut counts = Vec::new();
-        for words in [short, long] {
-            let prompt = source.fresh(words);
-            let answer = self.ask(endpoint, source.form().render(&prompt), 1).await?;
-            counts.extend(answer.usage.prompt_tokens.map(|tokens| (words, tokens)));
+        for words in [source.each_once(1), source.each_once(most)] {
+            let answer = self.ask(endpoint, unknown.render(&words), 1).await?;
+            counts.extend(
+                answer
+                    .usage
+                    .prompt_tokens
+                    .map(|tokens| (words.len(), tokens)),
+            );
         }
         if let [short, long] = counts[..] {
             return Ok(PromptForm::Words(WordRate::through(short, long)));
