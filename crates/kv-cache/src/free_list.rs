@@ -98,3 +98,6 @@ impl FreeList {
         self.len += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,11 @@ impl Scheduler {
         budget: &mut StepBudget,
         now: Timestamp,
     ) {
-        if self.waiting.is_empty() || !self.can_take_another(budget) {
+        if self.waiting.is_empty() || self.running.len() == self.config.max_num_seqs {
+            return;
+        }
+        if budget.tokens_left() == 0 {
+            self.blocked_tokens = self.count_blocked_tokens();
             return;
         }
         self.waiting.refresh(&mut self.sequences, &self.cache);
@@ -62,7 +66,10 @@ impl Scheduler {
             }
             match self.try_admit(next.key, &mut promises, plan, budget) {
                 Attempt::Deferred => {}
-                Attempt::NoBudget => break,
+                Attempt::NoBudget => {
+                    self.blocked_tokens = self.count_blocked_tokens();
+                    break;
+                }
                 Attempt::NoRoom => {
                     refusals += 1;
                     if next.head_of_line {
@@ -82,6 +89,31 @@ impl Scheduler {
         }
     }
 
+    /// Tokens of waiting sequences that could be computed if the step had room for them.
+    fn count_blocked_tokens(&self) -> usize {
+        let num_free = self.cache.pool().num_free();
+        let blocked = |&key: &SequenceKey| {
+            let sequence = &self.sequences[key];
+            let cached = self.count_cached_blocks(sequence);
+            let needed = self.cache.pool().blocks_for(sequence.tokens.len()) - cached;
+            let could_run =
+                needed <= num_free && self.owner_to_wait_for(sequence, cached).is_none();
+            if could_run { sequence.wait.uncached } else { 0 }
+        };
+        self.waiting
+            .keys()
+            .iter()
+            .take(MAX_REFUSALS_PER_STEP)
+            .map(blocked)
+            .sum()
+    }
+
+    /// Full blocks of a waiting sequence that it would find in the cache.
+    fn count_cached_blocks(&self, sequence: &Sequence) -> usize {
+        let limit = (sequence.tokens.len() - 1) / self.config.block_size;
+        self.cache.count_cached_blocks(&sequence.chain, limit)
+    }
+
     fn can_take_another(&self, budget: &StepBudget) -> bool {
         self.running.len() < self.config.max_num_seqs && budget.tokens_left() > 0
     }
@@ -93,11 +125,9 @@ impl Scheduler {
         plan: &mut StepPlan,
         budget: &mut StepBudget,
     ) -> Attempt {
-        let block_size = self.config.block_size;
         let sequence = &self.sequences[key];
         let num_tokens = sequence.tokens.len();
-        let limit = (num_tokens - 1) / block_size;
-        let cached = self.cache.count_cached_blocks(&sequence.chain, limit);
+        let cached = self.count_cached_blocks(sequence);
         if let Some(owner) = self.owner_to_wait_for(sequence, cached) {
             let wait = &mut self.sequences[key].wait;
             wait.owner = Some(owner);
@@ -162,7 +192,8 @@ impl Scheduler {
     ///
     /// A sequence waits for a full block that is being computed. One that has waited for a request
     /// keeps waiting until that has computed the block in which the two diverge, so that all tokens
-    /// they share are computed once; but nobody starts to wait for a part of a block.
+    /// they share are computed once; but nobody starts to wait for a part of a block, nor for a
+    /// request of a lower class, which may itself have to wait long.
     fn owner_to_wait_for(&self, sequence: &Sequence, cached: usize) -> Option<RequestId> {
         let covered = cached * self.config.block_size;
         let last = sequence.tokens.len() - 1;
@@ -170,8 +201,10 @@ impl Scheduler {
             return None;
         }
         let next = sequence.chain.hashes().get(cached)?;
+        let serves = |owner: &Sequence| owner.rank.class <= sequence.rank.class;
         if let Some(owner) = self.in_flight.owner(next) {
-            return Some(self.sequences[owner].request);
+            let owner = &self.sequences[owner];
+            return serves(owner).then_some(owner.request);
         }
         let owner = &self.sequences[self.sequences.key(sequence.wait.owner?)?];
         if owner.state != SequenceState::Running || !owner.is_prefilling() {
@@ -205,7 +238,8 @@ impl Scheduler {
         sequence.prefill_target = sequence.tokens.len();
         let hashes = sequence.chain.hashes();
         let to_compute = hit.num_full_blocks().min(hashes.len())..hashes.len();
-        sequence.claimed = self.in_flight.claim(hashes, to_compute, key);
+        self.in_flight.claim(hashes, to_compute.clone(), key);
+        sequence.claimed = to_compute;
         if sequence.state == SequenceState::Preempted {
             let recomputed = sequence.computed_before.saturating_sub(cached_tokens);
             sequence.computed_before = 0;

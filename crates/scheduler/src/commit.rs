@@ -102,7 +102,7 @@ impl Scheduler {
             let sealed = (num_computed / block_size).min(sequence.claimed.end);
             let done = sequence.claimed.start..sealed.max(sequence.claimed.start);
             sequence.claimed.start = done.end;
-            self.in_flight.end(sequence.chain.hashes(), done);
+            self.in_flight.end(sequence.chain.hashes(), done, key);
         }
         if was_prefilling && !sequence.is_prefilling() {
             self.cache

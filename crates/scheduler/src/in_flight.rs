@@ -25,27 +25,19 @@ impl InFlightBlocks {
         self.owners.len()
     }
 
-    /// Claims `blocks` of `hashes` for `owner` and returns what it got: all up to the first one
-    /// that somebody else has claimed.
-    pub(crate) fn claim(
-        &mut self,
-        hashes: &[BlockHash],
-        blocks: Range<usize>,
-        owner: SequenceKey,
-    ) -> Range<usize> {
-        for index in blocks.clone() {
-            if self.owners.contains_key(&hashes[index]) {
-                return blocks.start..index;
-            }
-            self.owners.insert(hashes[index], owner);
-        }
-        blocks
+    /// Notes that `owner` computes `blocks` of `hashes`, in place of whoever did so before: the
+    /// later one is of a better class, or it would have waited.
+    pub(crate) fn claim(&mut self, hashes: &[BlockHash], blocks: Range<usize>, owner: SequenceKey) {
+        self.owners
+            .extend(hashes[blocks].iter().map(|&hash| (hash, owner)));
     }
 
-    /// Ends the claims on `blocks` of `hashes`.
-    pub(crate) fn end(&mut self, hashes: &[BlockHash], blocks: Range<usize>) {
+    /// Ends the claims of `owner` on `blocks` of `hashes`.
+    pub(crate) fn end(&mut self, hashes: &[BlockHash], blocks: Range<usize>, owner: SequenceKey) {
         for hash in &hashes[blocks] {
-            self.owners.remove(hash);
+            if self.owner(hash) == Some(owner) {
+                self.owners.remove(hash);
+            }
         }
     }
 }

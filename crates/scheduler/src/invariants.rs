@@ -1,5 +1,7 @@
 //! What holds between any two calls.
 
+use kv_cache::BlockHash;
+
 use crate::{Scheduler, SequenceState};
 
 impl Scheduler {
@@ -48,7 +50,9 @@ impl Scheduler {
                 sequence.num_computed <= room,
                 "what is computed has its blocks"
             );
-            claims += sequence.claimed.len();
+            let claimed = &sequence.chain.hashes()[sequence.claimed.clone()];
+            let is_mine = |hash: &&BlockHash| self.in_flight.owner(hash) == Some(key);
+            claims += claimed.iter().filter(is_mine).count();
         }
         assert_eq!(
             claims,

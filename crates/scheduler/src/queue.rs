@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use kv_cache::PrefixCache;
 
@@ -91,13 +92,13 @@ impl WaitingQueue {
             let wait = &sequence.wait;
             let context = sequence.tokens.len() - wait.uncached;
             let service = model.prefill_seconds(wait.uncached, context, limits.max_step_tokens);
-            let waited = limits.now.since(sequence.arrived_at).as_secs_f64();
+            let waited = limits.now.since(sequence.arrived_at);
             Candidate {
                 key,
                 rank: sequence.rank,
                 head_of_line: sequence.state == SequenceState::Preempted
                     || wait.overtaken >= limits.max_overtakes,
-                response_ratio: (waited + service) / service,
+                response_ratio: response_ratio(waited, service),
             }
         };
         self.keys.iter().map(candidate).collect()
@@ -133,6 +134,11 @@ pub(crate) struct CandidateLimits {
     pub(crate) now: Timestamp,
     pub(crate) max_step_tokens: usize,
     pub(crate) max_overtakes: u32,
+}
+
+/// How much longer than its `service` seconds a request takes if it is served now, having waited.
+pub(crate) fn response_ratio(waited: Duration, service: f64) -> f64 {
+    (waited.as_secs_f64() + service) / service
 }
 
 /// Writes down how many tokens a sequence would have to compute, by a cheap look at the cache.

@@ -3,6 +3,7 @@
 use kv_cache::BlockTable;
 
 use crate::budget::StepBudget;
+use crate::queue::response_ratio;
 use crate::sequence::SequenceKey;
 use crate::{Chunk, Scheduler, StepPlan, Timestamp};
 
@@ -32,7 +33,8 @@ impl Scheduler {
             self.config.target_itl.filter(|_| decoding),
             self.config.block_size,
         );
-        self.schedule_running(&mut plan, &mut budget);
+        self.schedule_running(&mut plan, &mut budget, now);
+        self.blocked_tokens = 0;
         if plan.preempted.is_empty() {
             self.admit_waiting(&mut plan, &mut budget, now);
             self.reserve.decay();
@@ -86,35 +88,79 @@ impl Scheduler {
     }
 
     /// Decodes first, so that a long prompt cannot keep tokens from those who wait for their next
-    /// one; both in order of rank. Since the token budget is at least the number of sequences, the
-    /// first sequence that is still prefilling always gets some of it.
-    fn schedule_running(&mut self, plan: &mut StepPlan, budget: &mut StepBudget) {
-        let mut order = Vec::with_capacity(self.running.len());
-        let prefilling = |&key: &SequenceKey| self.sequences[key].is_prefilling();
-        order.extend(self.running.iter().copied().filter(|key| !prefilling(key)));
-        order.extend(self.running.iter().copied().filter(prefilling));
-        for key in order {
-            self.schedule_sequence(key, plan, budget);
+    /// one, then prompts.
+    ///
+    /// The oldest prompt of the best class goes first and takes what the other running prompts and
+    /// the queue do not need, or half if they need more: so a long prompt neither holds up short
+    /// ones nor starves. The others follow like the queue, by class and response ratio, and share
+    /// the rest with the queue in the same way. Since the token budget is at least the number of
+    /// sequences, the first prompt always gets some of it.
+    fn schedule_running(&mut self, plan: &mut StepPlan, budget: &mut StepBudget, now: Timestamp) {
+        let mut decodes = Vec::with_capacity(self.running.len());
+        let mut prefills = Vec::new();
+        for &key in &self.running {
+            let list = if self.sequences[key].is_prefilling() {
+                &mut prefills
+            } else {
+                &mut decodes
+            };
+            list.push(key);
+        }
+        for key in decodes {
+            self.schedule_sequence(key, usize::MAX, plan, budget);
+        }
+        let Some((&mut first, others)) = prefills.split_first_mut() else {
+            return;
+        };
+        self.sort_by_response_ratio(others, now);
+        let missing = |&key: &SequenceKey| self.sequences[key].num_missing();
+        let context = self.sequences[first].num_computed;
+        let room = budget.prefill_tokens(&self.step_time, usize::MAX, context);
+        let demand = others.iter().map(missing).sum::<usize>() + self.blocked_tokens;
+        let share = fair_share(room, demand).max(room.min(self.config.block_size));
+        let taken = self.schedule_sequence(first, share, plan, budget);
+        let mut left = fair_share(room - taken, self.blocked_tokens);
+        for &mut key in others {
+            left -= self.schedule_sequence(key, left, plan, budget);
         }
     }
 
+    fn sort_by_response_ratio(&self, keys: &mut [SequenceKey], now: Timestamp) {
+        let budget = self.config.max_num_batched_tokens;
+        keys.sort_by_cached_key(|&key| {
+            let sequence = &self.sequences[key];
+            let (missing, context) = (sequence.num_missing(), sequence.num_computed);
+            let service = self.step_time.prefill_seconds(missing, context, budget);
+            let ratio = response_ratio(now.since(sequence.arrived_at), service);
+            // A positive float's bits are ordered as it is.
+            (
+                sequence.rank.class,
+                std::cmp::Reverse(ratio.to_bits()),
+                sequence.rank.ordinal,
+            )
+        });
+    }
+
+    /// Plans at most `most` tokens of a sequence, preempting others if there are no blocks for even
+    /// one; returns how many it planned.
     fn schedule_sequence(
         &mut self,
         key: SequenceKey,
+        most: usize,
         plan: &mut StepPlan,
         budget: &mut StepBudget,
-    ) {
+    ) -> usize {
         let block_size = self.config.block_size;
         while !self.sequences[key].table.is_empty() {
             let sequence = &self.sequences[key];
-            let (start, wanted) = (sequence.num_computed, sequence.num_missing());
+            let (start, wanted) = (sequence.num_computed, sequence.num_missing().min(most));
             let num_tokens = if sequence.is_prefilling() {
                 budget.prefill_tokens(&self.step_time, wanted, start)
             } else {
                 wanted.min(budget.tokens_left())
             };
             if num_tokens == 0 {
-                return;
+                return 0;
             }
             let num_blocks = sequence.table.blocks().len() + self.cache.pool().num_free();
             let room = num_blocks * block_size - start;
@@ -126,7 +172,15 @@ impl Scheduler {
             let table: &mut BlockTable = &mut self.sequences[key].table;
             let extended = self.cache.extend(table, start + num_tokens);
             extended.expect("the free blocks were counted");
-            return self.push_chunk(key, num_tokens, plan, budget);
+            self.push_chunk(key, num_tokens, plan, budget);
+            return num_tokens;
         }
+        0
     }
+}
+
+/// What one side may take of `total` when the other side asks for `demand`: all that is left over,
+/// and at least half.
+fn fair_share(total: usize, demand: usize) -> usize {
+    total.div_ceil(2).max(total.saturating_sub(demand))
 }

@@ -42,6 +42,8 @@ pub struct Scheduler {
     pub(crate) reserve: OutputReserve,
     pub(crate) step_time: StepTimeModel,
     pub(crate) counters: Counters,
+    /// Tokens of waiting sequences for which the last step had no room.
+    pub(crate) blocked_tokens: usize,
     /// Number of the plan that has been neither committed nor aborted.
     pub(crate) outstanding: Option<u64>,
     pub(crate) last_step: u64,
@@ -64,6 +66,7 @@ impl Scheduler {
             reserve: OutputReserve::new(config.output_reserve),
             step_time: StepTimeModel::new(),
             counters: Counters::default(),
+            blocked_tokens: 0,
             outstanding: None,
             last_step: 0,
             next_ordinal: 0,
@@ -215,7 +218,7 @@ impl Scheduler {
     pub(crate) fn release(&mut self, key: SequenceKey) {
         let sequence = &mut self.sequences[key];
         let claimed = std::mem::take(&mut sequence.claimed);
-        self.in_flight.end(sequence.chain.hashes(), claimed);
+        self.in_flight.end(sequence.chain.hashes(), claimed, key);
         let table = std::mem::take(&mut sequence.table);
         self.cache
             .extend_chain(&mut sequence.chain, &sequence.tokens);

@@ -214,3 +214,6 @@ fn attention_pairs(num_tokens: usize, context: usize) -> f64 {
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
+
+#[cfg(test)]
+mod tests;

@@ -125,3 +125,85 @@ fn a_better_class_is_not_held_up_by_a_passed_over_request() {
     );
     world.run();
 }
+
+#[test]
+fn a_long_prompt_in_progress_does_not_hold_up_short_ones() {
+    let mut settings = config(16, 10_000);
+    settings.max_num_seqs = 8;
+    settings.max_num_batched_tokens = 256;
+    let mut world = World::new(settings);
+    world.add(1, tokens(1, 64), 1);
+    world.run();
+    world.add(2, tokens(2, 100_000), 1);
+    for _ in 0..5 {
+        assert_eq!(world.step().num_tokens(), 256);
+    }
+    // One is cached, the other is not; both would take one step.
+    world.add(3, tokens(1, 64), 1);
+    world.add(4, tokens(4, 100), 1);
+    world.step();
+    let plan = world.step();
+    let chunk = |id| {
+        plan.chunks
+            .iter()
+            .find(|chunk| chunk.request == RequestId(id))
+    };
+    assert!(chunk(3).is_some_and(|chunk| chunk.needs_logits));
+    assert!(chunk(4).is_some_and(|chunk| chunk.needs_logits));
+    // By whole blocks they need 116 tokens; the long prompt has the rest, up to a whole block.
+    assert_eq!(chunk(2).map(|chunk| chunk.tokens.len()), Some(128));
+    world.step();
+    assert_eq!(
+        world.step().num_tokens(),
+        256,
+        "the long prompt is alone again"
+    );
+    assert!(world.scheduler.cancel(RequestId(2)));
+}
+
+#[test]
+fn a_long_prompt_gets_half_of_every_step() {
+    let mut settings = config(16, 10_000);
+    settings.max_num_seqs = 8;
+    settings.max_num_batched_tokens = 256;
+    let mut world = World::new(settings);
+    world.add(1, tokens(1, 4096), 1);
+    world.step();
+    let mut newcomers = 100..;
+    while world.is_running(1) {
+        // More than the other half of a step can compute.
+        for id in newcomers.by_ref().take(2) {
+            world.add(id, tokens(id as u32, 200), 1);
+        }
+        let plan = world.step();
+        let long = plan
+            .chunks
+            .iter()
+            .find(|chunk| chunk.request == RequestId(1));
+        assert!(long.is_some_and(|chunk| chunk.tokens.len() >= 128 - 16 || chunk.needs_logits));
+    }
+    assert!(world.finished.len() > 10, "the others had the other half");
+    world.run();
+}
+
+#[test]
+fn nobody_waits_for_a_prefix_that_a_lower_class_computes() {
+    let mut settings = config(16, 10_000);
+    settings.max_num_batched_tokens = 256;
+    let mut world = World::new(settings);
+    let mut slow = request(1, tokens(0, 1000), 1);
+    slow.priority = 1;
+    world.submit(slow).expect("the request is taken");
+    world.step();
+    world.add(2, tokens(0, 1000), 1);
+    world.add(3, tokens(0, 1000), 1);
+    world.step();
+    world.step();
+    assert!(world.is_running(2), "it computes the prefix itself");
+    assert!(
+        !world.is_running(3),
+        "its twin of the same class waits for it"
+    );
+    world.run();
+    assert_eq!(world.computed(3), 1);
+}
