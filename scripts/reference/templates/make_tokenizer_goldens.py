@@ -25,12 +25,14 @@ CORPUS = [
 
 TEXTS = [
     "", " ", "  ", "   a", "a   ", "a  b   c    d", "\n", "\n\n \t\n", "the quick brown fox",
-    " the quick brown fox", "The Quick", "it's don't I'LL", "1234567890 12,345.67", "😀", "😀😀👩‍👩‍👧‍👦 ok",
+    " the quick brown fox", "The Quick", "it's don't I'LL", "1234567890 12,345.67",
+    "😀", "😀😀👩‍👩‍👧‍👦 ok",
     "漢字とかな", "日本語 the 日本語", "naïve café ñ Å é", "𝔘𝔫𝔦𝔠𝔬𝔡𝔢", "\u200bzero\u200dwidth\ufeff",
     "a\r\nb\rc", "\x00\x01\x7f", "▁ literal ▁▁ metaspace", "<s>inside</s> <unk>", "<0x41> is not A",
     "<|im_start|>user\nhi<|im_end|>\n", "<|im_start|> <|im_end|>", "a<tool_call>b</tool_call>",
     "<tool_call>\n{\"name\": \"f\"}\n</tool_call>", "<late>later<late>", "ÄÖÜ ß ﬁ ½ ²", "Ωmega αβγ",
-    "الْعَرَبِيَّة", "हिन्दी", "ไทย", "한국어 text", "\u0301combining", "x" * 50, "the" * 20, "\ud7ff\ue000\uffff",
+    "الْعَرَبِيَّة", "हिन्दी", "ไทย", "한국어 text", "\u0301combining", "x" * 50,
+    "the" * 20, "\ud7ff\ue000\uffff",
     "ends with space ", "tab\tseparated\tvalues", "mixed 混合 mixed 😀!",
 ]
 
