@@ -15,6 +15,9 @@ use super::stream_chunk::{StreamChunk, Usage};
 /// How long to wait for the connection to be given back after `[DONE]`.
 const GIVE_BACK: Duration = Duration::from_millis(500);
 
+/// Bytes of a body that are kept for an error message.
+const HEAD: usize = 300;
+
 /// One server. Connections stay open between requests, so no TTFT contains a handshake.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -132,6 +135,8 @@ impl Client {
             .body(body.to_string());
         let sent = clock::monotonic();
         let mut response = self.send(request, &url).await?;
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let mut reading = Reading::default();
         while !reading.done {
             let piece = response
@@ -156,9 +161,9 @@ impl Client {
                 total: reading.last,
                 usage: reading.usage,
             }),
-            None if !reading.any_event => Err(BenchError::NotOpenAi {
+            None if !is_stream => Err(BenchError::NotOpenAi {
                 url,
-                reason: "the answer is not a stream of events".to_owned(),
+                reason: format!("it does not stream, but says {:?}", reading.beginning()),
             }),
             None => Err(BenchError::NoTokens { url }),
         }
@@ -228,18 +233,24 @@ struct Reading {
     usage: Usage,
     first_token: Option<Duration>,
     last: Duration,
-    any_event: bool,
+    /// The first bytes of the body, for the error if it is no stream of events.
+    head: Vec<u8>,
     done: bool,
 }
 
 impl Reading {
+    fn beginning(&self) -> String {
+        excerpt(&String::from_utf8_lossy(&self.head))
+    }
+
     /// Takes in a piece that came `after` the request was sent.
     ///
     /// # Errors
     /// When the stream reports an error or makes no sense, in words.
     fn take(&mut self, piece: &[u8], after: Duration) -> Result<(), String> {
+        let room = HEAD.saturating_sub(self.head.len());
+        self.head.extend_from_slice(&piece[..piece.len().min(room)]);
         for event in self.parser.push(piece) {
-            self.any_event = true;
             self.last = after;
             if event.data.trim() == "[DONE]" {
                 self.done = true;

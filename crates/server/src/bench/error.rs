@@ -89,7 +89,10 @@ pub enum BenchError {
         reason: String,
     },
     /// The stream ended well, but without a token.
-    #[error("the stream of {url} ended without a single token, so it has no TTFT")]
+    #[error(
+        "the stream of {url} ended without a single token, so it has no TTFT; \
+        some servers end so when a prompt is too long for them"
+    )]
     NoTokens {
         /// The request's address.
         url: String,

@@ -79,7 +79,12 @@ async fn streams_without_a_token_are_no_measurements() {
     };
     check_error(with(Flow::Empty), &[], &["ended without a single token"]).await;
     check_error(with(Flow::Error), &[], &["stream", "out of memory"]).await;
-    check_error(with(Flow::NoStream), &[], &["not a stream of events"]).await;
+    check_error(
+        with(Flow::NoStream),
+        &[],
+        &["does not stream", "finish_reason"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,0 +1,104 @@
+//! Models without weights: one that says what it is told, and one that can be stopped.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use kernels::{KernelError, StepBatch};
+use models::{Logits, ModelRunner};
+
+/// Says the tokens of a script, whatever the prompt, and then its stop token; one request at a time.
+pub(crate) struct ScriptRunner {
+    script: Vec<u32>,
+    stop: u32,
+    /// Position of the last prompt token.
+    start: u32,
+    /// Position of the row that asked for logits last.
+    last: Option<u32>,
+    logits: Vec<f32>,
+}
+
+impl ScriptRunner {
+    pub(crate) fn new(script: Vec<u32>, stop: u32, vocab_size: usize) -> Self {
+        let logits = vec![0.0; vocab_size];
+        Self { script, stop, start: 0, last: None, logits }
+    }
+}
+
+impl ModelRunner for ScriptRunner {
+    fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
+        assert!(batch.logits_rows.len() <= 1, "a script answers one request at a time");
+        let Some(&row) = batch.logits_rows.first() else {
+            return Ok(Logits::new(&[], self.logits.len()));
+        };
+        let position = batch.positions[row as usize];
+        if self.last.is_none_or(|last| last + 1 != position) {
+            self.start = position;
+        }
+        self.last = Some(position);
+        let said = (position - self.start) as usize;
+        let token = self.script.get(said).copied().unwrap_or(self.stop);
+        if token == self.stop {
+            self.last = None;
+        }
+        self.logits.fill(0.0);
+        self.logits[token as usize] = 10.0;
+        Ok(Logits::new(&self.logits, self.logits.len()))
+    }
+}
+
+/// Lets a model's steps through, or holds them.
+#[derive(Clone, Default)]
+pub(crate) struct Gate {
+    shared: Arc<(Mutex<GateState>, Condvar)>,
+}
+
+#[derive(Default)]
+struct GateState {
+    closed: bool,
+    /// Steps that a closed gate still lets through.
+    steps: u64,
+}
+
+impl Gate {
+    /// Holds every step from the next one on.
+    pub(crate) fn close(&self) {
+        self.change(|state| state.closed = true);
+    }
+
+    /// Lets everything through again.
+    pub(crate) fn open(&self) {
+        self.change(|state| state.closed = false);
+    }
+
+    /// Lets `steps` more through although it is closed.
+    pub(crate) fn allow(&self, steps: u64) {
+        self.change(|state| state.steps += steps);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
+        change(&mut self.shared.0.lock().expect("no test panics while it holds the gate"));
+        self.shared.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let state = self.shared.0.lock().expect("no test panics while it holds the gate");
+        let mut state = self
+            .shared
+            .1
+            .wait_while(state, |state| state.closed && state.steps == 0)
+            .expect("no test panics while it holds the gate");
+        state.steps = state.steps.saturating_sub(1);
+    }
+}
+
+/// A model behind a [`Gate`].
+pub(crate) struct GatedRunner {
+    pub(crate) inner: Box<dyn ModelRunner>,
+    pub(crate) gate: Gate,
+}
+
+impl ModelRunner for GatedRunner {
+    fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
+        self.gate.pass();
+        self.inner.forward(batch)
+    }
+}
