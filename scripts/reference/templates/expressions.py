@@ -12,6 +12,7 @@ CONTEXT = {
     "nil": None, "fl": 1.5, "fl2": 1e20, "fl3": 1e-5, "fl4": 1e16, "fl5": 123456789012345.0,
     "zero": 0.0,
     "mixed": ["a\nb", "tab\t", "q'", 'd"', "both'\"", "é", "\u200b", "\x07", "\\", "😀", "\u00a0"],
+    "shadow": {"items": 1, "keys": [2], "values": "v", "get": None},
     "text": "  The quick\n brown fox  ",
 }
 
@@ -133,6 +134,8 @@ EXPRESSIONS = [
     "{{ range(3) | list }} {{ range(1, 10, 3) | list }}",
     "{{ dict(a=1) }} {{ d == d }} {{ l == [1, 2, 3, 4, 5] }} {{ l < [2] }}",
     "{{ {1: 'x'}[1] }} {{ l[1] }}",
+    "{{ {'items': 1, 'get': 2, 'keys': 3}.items() | list }} {{ {'get': 2}.get('get') }}",
+    "{{ shadow.items() | list }} {{ shadow.keys() | list }} {{ shadow.get('values') }}",
     "{{ l.append(3) }}",
     "{{ d.update({'a': 1}) }}",
     "{{ d.pop('a') }}",

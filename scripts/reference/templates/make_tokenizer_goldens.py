@@ -3,7 +3,7 @@
     python make_tokenizer_goldens.py
 
 Writes crates/text/tests/goldens/tokenizers/: one folder per tokenizer, as a model's folder has it,
-with `golden.json` beside it.
+with `golden.json` beside it. The embedded model has only the latter; its files are in its folder.
 """
 
 import json
@@ -14,7 +14,9 @@ from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normaliz
                         processors, trainers)
 from transformers import PreTrainedTokenizerFast
 
-OUT = pathlib.Path(__file__).resolve().parents[3] / "crates/text/tests/goldens/tokenizers"
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+OUT = ROOT / "crates/text/tests/goldens/tokenizers"
+PEBBLE = ROOT / "models/embedded/pebble-20m"
 
 CORPUS = [
     "the quick brown fox jumps over the lazy dog and the other dogs jump over it",
@@ -46,10 +48,10 @@ def save(name, tokenizer, config, generation_config=None):
     for file, content in files.items():
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         (folder / file).write_text(text + "\n", encoding="utf-8")
-    write_golden(folder)
+    write_golden(folder, folder)
 
 
-def write_golden(folder):
+def write_golden(folder, out):
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     rng = random.Random(7)
     sequences = [[rng.randrange(len(tokenizer)) for _ in range(rng.randrange(1, 12))]
@@ -74,7 +76,8 @@ def write_golden(folder):
         "sequences": [{"ids": ids, "decoded": decoded(ids)} for ids in sequences],
     }
     text = json.dumps(golden, ensure_ascii=True, indent=None, separators=(",", ":"))
-    (folder / "golden.json").write_text(text.replace('{"text"', '\n{"text"') + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "golden.json").write_text(text.replace('{"text"', '\n{"text"') + "\n")
 
 
 def byte_level():
@@ -152,6 +155,7 @@ def main():
     # T5: the decoder drops the first token's space.
     always = pre_tokenizers.Metaspace(prepend_scheme="always", split=True)
     sentencepiece("metaspace_decoder", None, always, decoders.Metaspace(prepend_scheme="always"))
+    write_golden(PEBBLE, OUT / "pebble")
 
 
 if __name__ == "__main__":

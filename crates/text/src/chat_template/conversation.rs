@@ -32,8 +32,10 @@ pub(super) fn probe_content_shape(render: impl Fn(Json) -> Option<String>) -> Co
     const MARK: &str = "content probe";
     let shows = |content: Json| {
         let text = render(json!({"role": "user", "content": content})).unwrap_or_default();
-        // A template that prints the list itself prints the names of the part's fields.
-        text.contains(MARK) && !text.contains("'type'") && !text.contains("\"type\"")
+        // A template that prints the list itself prints the part's fields, as Python or as JSON.
+        let printed = text.contains("'text': 'content probe'");
+        let dumped = text.contains("\"text\": \"content probe\"");
+        text.contains(MARK) && !printed && !dumped
     };
     match (
         shows(json!(MARK)),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use text::{ChatInput, ChatTemplate, ChatTemplates, SpecialTokens, TemplateError, TokenizerFiles};
 
 use crate::golden;
+use crate::random::Random;
 
 /// Arguments of `apply_chat_template` that are not variables of the template.
 const ARGUMENTS: [&str; 5] = [
@@ -37,7 +38,11 @@ fn template(source: &str) -> ChatTemplate {
     ChatTemplate::new(source, &SpecialTokens::default()).unwrap()
 }
 
-fn render_case(template: &ChatTemplate, case: &Value) -> Result<String, TemplateError> {
+fn render_case(
+    template: &ChatTemplate,
+    case: &Value,
+    now: NaiveDateTime,
+) -> Result<String, TemplateError> {
     let list = |key: &str| case[key].as_array().map(Vec::as_slice);
     let flag = |key: &str| case[key].as_bool().unwrap_or(false);
     let mut kwargs = case.as_object().unwrap().clone();
@@ -49,7 +54,7 @@ fn render_case(template: &ChatTemplate, case: &Value) -> Result<String, Template
         add_generation_prompt: flag("add_generation_prompt"),
         continue_final_message: flag("continue_final_message"),
         kwargs: Some(&kwargs),
-        now: now(),
+        now,
     })
 }
 
@@ -74,10 +79,11 @@ fn check_family(name: &str) -> usize {
     let source = golden["template"].as_str().unwrap();
     let template = ChatTemplate::new(source, &special_tokens(&golden["special_tokens"])).unwrap();
     let conversations = golden::json("chat/conversations.json");
+    let now = now();
     let mut differences = String::new();
     let mut texts = 0;
     for (case, expected) in golden["results"].as_object().unwrap() {
-        let seen = render_case(&template, &conversations["cases"][case]);
+        let seen = render_case(&template, &conversations["cases"][case], now);
         texts += usize::from(seen.is_ok());
         if let Some(difference) = difference(&seen, expected) {
             differences += &format!("\n{name} {case}:{difference}");
@@ -106,11 +112,12 @@ fn expressions_give_what_jinja2_gives() {
     let golden = golden::json("chat/expressions.json");
     let context = golden["context"].as_object().unwrap();
     let messages = [json!({"role": "user", "content": ""})];
+    let now = now();
     let mut differences = String::new();
     for pair in golden["expressions"].as_array().unwrap() {
         let source = pair[0].as_str().unwrap();
         let seen = ChatTemplate::new(source, &SpecialTokens::default()).and_then(|template| {
-            let input = ChatInput::new(&messages, now());
+            let input = ChatInput::new(&messages, now);
             template.render(&ChatInput {
                 kwargs: Some(context),
                 ..input
@@ -296,4 +303,73 @@ fn special_tokens_have_names_in_either_spelling() {
         template.render(&ChatInput::new(&message, now())).unwrap(),
         "<s></s>False"
     );
+}
+
+/// Templates come from model folders: whatever is in them, the answer is text or an error.
+#[test]
+fn no_template_makes_the_renderer_panic() {
+    const WORDS: [&str; 28] = [
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "[",
+        "]",
+        ":",
+        "(",
+        ")",
+        "'",
+        "\"",
+        "\\",
+        "%",
+        "é｜",
+        " raw ",
+        " generation ",
+        " endraw ",
+        " messages ",
+        "-",
+        "1",
+        " for x in ",
+        " if ",
+        "|",
+        ".items()",
+        "[::-1]",
+        " % ",
+    ];
+    let messages = [json!({"role": "user", "content": "x"})];
+    let input = ChatInput::new(&messages, now());
+    let mut compiled = 0;
+    for seed in 0..5_000 {
+        let mut random = Random::new(seed);
+        let source: String = (0..1 + random.below(12))
+            .map(|_| WORDS[random.below(WORDS.len())])
+            .collect();
+        if let Ok(template) = ChatTemplate::new(&source, &SpecialTokens::default()) {
+            compiled += 1;
+            let _ = template.render(&input);
+        }
+    }
+    assert!(compiled > 100, "only {compiled} compiled");
+}
+
+#[test]
+fn odd_date_formats_print_what_they_can() {
+    let message = [json!({"role": "user", "content": "x"})];
+    let cases = [
+        ("%", "%"),
+        ("%Y%", "2025%"),
+        ("%é", "%é"),
+        ("%-", "%-"),
+        ("%Q", "%Q"),
+        ("", ""),
+    ];
+    for (format, expected) in cases {
+        let template = template(&format!("{{{{ strftime_now('{format}') }}}}"));
+        assert_eq!(
+            template.render(&ChatInput::new(&message, now())).unwrap(),
+            expected
+        );
+    }
 }

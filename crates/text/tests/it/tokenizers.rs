@@ -6,18 +6,28 @@ use text::{ConfigError, Detokenizer, SpecialTokenText, Tokenizer, TokenizerError
 use crate::golden;
 use crate::random::Random;
 
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "byte_level",
     "prepend",
     "metaspace",
     "no_prefix",
     "metaspace_decoder",
+    "pebble",
 ];
 
+/// Byte-level tokenizers, whose streams always add up to decoding at once.
+const BYTE_LEVEL: [&str; 2] = ["byte_level", "pebble"];
+
 fn load(name: &str) -> Tokenizer {
-    let file = |file: &str| golden::bytes(&format!("tokenizers/{name}/{file}"));
+    let folder = match name {
+        "pebble" => "../../../../models/embedded/pebble-20m".to_owned(),
+        _ => format!("tokenizers/{name}"),
+    };
+    let file = |file: &str| golden::bytes(&format!("{folder}/{file}"));
     let (tokenizer, config) = (file("tokenizer.json"), file("tokenizer_config.json"));
-    let generation = (name == "byte_level").then(|| file("generation_config.json"));
+    let generation = BYTE_LEVEL
+        .contains(&name)
+        .then(|| file("generation_config.json"));
     let files = TokenizerFiles {
         tokenizer_config: Some(&config),
         generation_config: generation.as_deref(),
@@ -97,7 +107,7 @@ fn tokens_become_the_text_that_transformers_makes_of_them() {
                 } else {
                     SpecialTokenText::Keep
                 };
-                if name == "byte_level" || byte_runs_are_text(&tokenizer, &ids, !skip) {
+                if BYTE_LEVEL.contains(&name) || byte_runs_are_text(&tokenizer, &ids, !skip) {
                     let streamed = stream(&tokenizer, &ids, special).concat();
                     assert_eq!(streamed, expected, "{name} {ids:?} skip {skip}");
                 }
@@ -124,6 +134,7 @@ fn special_tokens_and_sizes_are_those_of_transformers() {
         assert_eq!(json!(tokenizer.eos_ids()[0]), golden["eos_id"], "{name}");
     }
     assert_eq!(load("byte_level").eos_ids(), [2, 0]);
+    assert_eq!(load("pebble").eos_ids(), [2, 0]);
     assert_eq!(load("prepend").eos_ids(), [2]);
 }
 
@@ -131,6 +142,7 @@ fn special_tokens_and_sizes_are_those_of_transformers() {
 fn any_stream_of_tokens_adds_up_to_decoding_them_at_once() {
     for (name, seeds) in [
         ("byte_level", 3000),
+        ("pebble", 500),
         ("prepend", 3000),
         ("metaspace_decoder", 1000),
     ] {
@@ -143,7 +155,7 @@ fn any_stream_of_tokens_adds_up_to_decoding_them_at_once() {
                 .map(|_| u32::try_from(random.below(tokenizer.vocab_size())).unwrap())
                 .collect();
             let keep = random.below(2) == 0;
-            if name != "byte_level" && !byte_runs_are_text(&tokenizer, &ids, keep) {
+            if !BYTE_LEVEL.contains(&name) && !byte_runs_are_text(&tokenizer, &ids, keep) {
                 continue;
             }
             compared += 1;
@@ -164,7 +176,7 @@ fn any_stream_of_tokens_adds_up_to_decoding_them_at_once() {
 fn real_text_streams_without_replacement_characters() {
     let text = "naïve 😀😀 漢字 👩‍👩‍👧‍👦 the end\n  done";
     // T5's decoder knows no bytes, so it is not here.
-    for name in ["byte_level", "prepend", "metaspace", "no_prefix"] {
+    for name in ["byte_level", "pebble", "prepend", "metaspace", "no_prefix"] {
         let tokenizer = load(name);
         let ids = tokenizer.encode(text, false).unwrap();
         let deltas = stream(&tokenizer, &ids, SpecialTokenText::Skip);
