@@ -10,6 +10,9 @@ use crate::{Admitted, RequestId, Scheduler, SequenceState, StepPlan, Timestamp};
 /// Sequences that are found not to fit before a step stops looking for smaller ones.
 const MAX_REFUSALS_PER_STEP: usize = 16;
 
+/// Waiting sequences that are counted as blocked by a step that is full.
+const MAX_COUNTED_PER_STEP: usize = 64;
+
 /// What came of the attempt to admit a sequence.
 enum Attempt {
     Admitted,
@@ -43,10 +46,19 @@ impl Scheduler {
         if self.waiting.is_empty() || self.running.len() == self.config.max_num_seqs {
             return;
         }
-        if budget.tokens_left() == 0 {
-            self.blocked_tokens = self.count_blocked_tokens();
-            return;
+        let step = plan.step;
+        if budget.tokens_left() == 0 || self.try_candidates(plan, budget, now) {
+            self.blocked_tokens = self.count_blocked_tokens(step);
         }
+    }
+
+    /// Admits what fits; true if it was the step's budget that did not suffice for more.
+    fn try_candidates(
+        &mut self,
+        plan: &mut StepPlan,
+        budget: &mut StepBudget,
+        now: Timestamp,
+    ) -> bool {
         self.waiting.refresh(&mut self.sequences, &self.cache);
         let limits = CandidateLimits {
             now,
@@ -61,15 +73,16 @@ impl Scheduler {
         let mut refusals = 0;
         while let Some(next) = candidates.pop() {
             let is_closed = closed_from.is_some_and(|class| next.rank.class >= class);
-            if is_closed || refusals == MAX_REFUSALS_PER_STEP || !self.can_take_another(budget) {
-                break;
+            let is_full = self.running.len() == self.config.max_num_seqs;
+            if is_closed || is_full || refusals == MAX_REFUSALS_PER_STEP {
+                return false;
+            }
+            if budget.tokens_left() == 0 {
+                return true;
             }
             match self.try_admit(next.key, &mut promises, plan, budget) {
                 Attempt::Deferred => {}
-                Attempt::NoBudget => {
-                    self.blocked_tokens = self.count_blocked_tokens();
-                    break;
-                }
+                Attempt::NoBudget => return true,
                 Attempt::NoRoom => {
                     refusals += 1;
                     if next.head_of_line {
@@ -87,35 +100,43 @@ impl Scheduler {
                 }
             }
         }
+        false
     }
 
-    /// Tokens of waiting sequences that could be computed if the step had room for them.
-    fn count_blocked_tokens(&self) -> usize {
+    /// Tokens of waiting sequences that could be computed if the step had room for them. Those that
+    /// have to wait for another's blocks anyway are noted as such.
+    fn count_blocked_tokens(&mut self, step: u64) -> usize {
         let num_free = self.cache.pool().num_free();
-        let blocked = |&key: &SequenceKey| {
+        let mut blocked = 0;
+        for at in 0..self.waiting.len().min(MAX_COUNTED_PER_STEP) {
+            let key = self.waiting.keys()[at];
+            let cached = self.count_cached_blocks(key);
             let sequence = &self.sequences[key];
-            let cached = self.count_cached_blocks(sequence);
             let needed = self.cache.pool().blocks_for(sequence.tokens.len()) - cached;
-            let could_run =
-                needed <= num_free && self.owner_to_wait_for(sequence, cached).is_none();
-            if could_run { sequence.wait.uncached } else { 0 }
-        };
-        self.waiting
-            .keys()
-            .iter()
-            .take(MAX_REFUSALS_PER_STEP)
-            .map(blocked)
-            .sum()
+            if needed <= num_free && !self.defer(key, cached, step) {
+                blocked += self.sequences[key].wait.uncached;
+            }
+        }
+        blocked
+    }
+
+    /// Whether a waiting sequence, whose first `cached` full blocks are cached, has to wait for
+    /// another that is computing its next ones.
+    fn defer(&mut self, key: SequenceKey, cached: usize, step: u64) -> bool {
+        let owner = self.owner_to_wait_for(&self.sequences[key], cached);
+        if owner.is_some() {
+            let wait = &mut self.sequences[key].wait;
+            wait.owner = owner;
+            wait.deferred_in = step;
+        }
+        owner.is_some()
     }
 
     /// Full blocks of a waiting sequence that it would find in the cache.
-    fn count_cached_blocks(&self, sequence: &Sequence) -> usize {
+    fn count_cached_blocks(&self, key: SequenceKey) -> usize {
+        let sequence = &self.sequences[key];
         let limit = (sequence.tokens.len() - 1) / self.config.block_size;
         self.cache.count_cached_blocks(&sequence.chain, limit)
-    }
-
-    fn can_take_another(&self, budget: &StepBudget) -> bool {
-        self.running.len() < self.config.max_num_seqs && budget.tokens_left() > 0
     }
 
     fn try_admit(
@@ -125,15 +146,12 @@ impl Scheduler {
         plan: &mut StepPlan,
         budget: &mut StepBudget,
     ) -> Attempt {
-        let sequence = &self.sequences[key];
-        let num_tokens = sequence.tokens.len();
-        let cached = self.count_cached_blocks(sequence);
-        if let Some(owner) = self.owner_to_wait_for(sequence, cached) {
-            let wait = &mut self.sequences[key].wait;
-            wait.owner = Some(owner);
-            wait.deferred_in = plan.step;
+        let cached = self.count_cached_blocks(key);
+        if self.defer(key, cached, plan.step) {
             return Attempt::Deferred;
         }
+        let sequence = &self.sequences[key];
+        let num_tokens = sequence.tokens.len();
         let num_free = self.cache.pool().num_free();
         if self.cache.pool().blocks_for(num_tokens) - cached > num_free {
             return Attempt::NoRoom;

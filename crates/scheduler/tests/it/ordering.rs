@@ -207,3 +207,26 @@ fn nobody_waits_for_a_prefix_that_a_lower_class_computes() {
     world.run();
     assert_eq!(world.computed(3), 1);
 }
+
+#[test]
+fn waiting_for_a_prefix_is_not_being_passed_over() {
+    let mut settings = config(16, 10_000);
+    settings.max_num_batched_tokens = 512;
+    settings.max_overtakes = 1;
+    let mut world = World::new(settings);
+    world.add(1, tokens(0, 2000), 1);
+    world.step();
+    world.add(2, tokens(0, 2000), 1);
+    world.step();
+    // Request 2 is tried first, and has to wait for request 1.
+    world.now = Timestamp(world.now.0 + 3_600_000_000_000);
+    for id in 3..8 {
+        world.add(id, tokens(id as u32, 5), 1);
+    }
+    world.step();
+    assert!(!world.is_running(2));
+    let plan = world.step();
+    assert!(!world.is_running(2));
+    assert_eq!(plan.admitted.len(), 5, "nobody of them is stopped by it");
+    world.run();
+}

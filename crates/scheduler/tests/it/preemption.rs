@@ -121,3 +121,26 @@ fn the_victim_is_the_cheapest_to_compute_again() {
     assert_eq!(first, RequestId(4));
     world.run();
 }
+
+#[test]
+fn a_preempted_request_comes_back_before_others_are_admitted() {
+    let mut world = World::new(config(4, 11));
+    for id in 0..2 {
+        world.add(id, tokens(id as u32, 8), 30);
+    }
+    let victim = loop {
+        if let Some(&victim) = world.step().preempted.first() {
+            break victim;
+        }
+    };
+    world.add(2, tokens(2, 1), 2);
+    while world.scheduler.state(victim) == Some(SequenceState::Preempted) {
+        assert!(
+            !world.admitted.contains_key(&RequestId(2)),
+            "it would fit, but is not next"
+        );
+        world.step();
+    }
+    world.run();
+    assert_eq!(world.scheduler.stats().preemptions, 1);
+}

@@ -30,9 +30,24 @@ fn an_identical_prompt_computes_one_token() {
 }
 
 #[test]
+fn a_prompt_is_shared_while_its_answer_is_generated() {
+    for len in [5, 16, 17, 31, 100] {
+        let mut world = World::new(config(16, 3000));
+        world.add(1, tokens(0, len), 4);
+        world.step();
+        world.add(2, tokens(0, len), 1);
+        world.step();
+        assert!(world.is_running(1));
+        assert_eq!(world.computed(2), 1, "{len} tokens");
+        world.run();
+    }
+}
+
+#[test]
 fn eight_requests_compute_their_common_prefix_once() {
     for block_size in [1, 2, 16, 32] {
-        for budget in [256, 700, 2048] {
+        // Chunks end anywhere, just after the last block that all share, and with the prompt.
+        for budget in [256, 496, 700, 736, 1472, 1488, 2048] {
             let mut settings = config(block_size, 16_000);
             settings.max_num_batched_tokens = budget;
             let mut world = World::new(settings);
