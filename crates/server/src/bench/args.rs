@@ -67,7 +67,7 @@ pub struct TtftArgs {
     pub max_tokens: u32,
 
     /// File for every raw measurement; - prints it in place of the table [default:
-    /// ttft-<time>.json in the current folder]
+    /// ttft-TIME.json in the current folder]
     #[arg(long, value_name = "FILE.json")]
     pub output: Option<PathBuf>,
 
