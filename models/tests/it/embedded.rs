@@ -1,39 +1,118 @@
-//! The embedded model opens, loads and answers.
+//! The embedded model answers as transformers does.
 
-use kernels::StepBatch;
-use models::{Device, Dtype, Limits, LoadOptions, ModelSource, open};
+use models::{Device, Dtype, ModelSource, open};
+use safetensors::SafeTensors;
+use serde::Deserialize;
 
-#[test]
-fn smoke() {
+use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
+use crate::golden::{self, TOLERANCE, distance};
+
+/// A prompt and the greedy answer, its end included unless it was cut.
+#[derive(Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) answer: Vec<u32>,
+}
+
+/// The fifty prompts.
+pub(crate) fn answers() -> Vec<Answer> {
+    let path = golden::folder().join("pebble-20m/answers.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn driver(device: Device, seed: u64) -> Driver {
     let model = open(&ModelSource::Embedded).unwrap();
     assert!(model.unread_tensors().is_empty());
-    let limits = Limits {
-        num_blocks: 8,
+    let setup = Setup {
+        device,
+        dtype: Dtype::Auto,
         block_size: 16,
-        max_num_batched_tokens: 64,
-        max_num_seqs: 4,
-        max_model_len: 512,
+        pool_tokens: 50 * 192,
+        max_tokens: 256,
+        max_rows: 64,
+        max_len: 256,
     };
-    for device in [Device::Cpu, Device::Reference] {
-        let model = open(&ModelSource::Embedded).unwrap();
-        let options = LoadOptions {
-            device,
-            dtype: Dtype::Auto,
-            limits,
-            threads: None,
-        };
-        let mut loaded = model.load(&options, &mut |_| ()).unwrap();
-        let mut batch = StepBatch::default();
-        batch.clear();
-        batch.token_ids = vec![1, 300, 500];
-        batch.positions = vec![0, 1, 2];
-        batch.slot_mapping = vec![16, 17, 18];
-        batch.query_start = vec![0, 3];
-        batch.context_lens = vec![3];
-        batch.block_tables = vec![1];
-        batch.block_table_start = vec![0, 1];
-        batch.logits_rows = vec![2];
-        let logits = loaded.runner.forward(&batch).unwrap();
-        println!("{:?}", &logits.row(0)[..5]);
+    Driver::new(model, setup, &mut Rng(seed))
+}
+
+/// Greedy answers, all sequences in one batch; returns the logits after each prompt.
+fn check(device: Device, answers: &[Answer]) -> Vec<Vec<f32>> {
+    let mut driver = driver(device, 3);
+    let mut after_prompt = Vec::new();
+    let mut live: Vec<(usize, Seq, Vec<u32>)> = Vec::new();
+    for (index, Answer { prompt, .. }) in answers.iter().enumerate() {
+        let mut seq = Seq::new(prompt);
+        let count = prompt.len();
+        let row = driver
+            .step(&mut [Part {
+                seq: &mut seq,
+                count,
+                want: Want::Last,
+            }])
+            .remove(0);
+        let first = argmax(&row);
+        seq.tokens.push(first);
+        live.push((index, seq, vec![first]));
+        after_prompt.push(row);
     }
+    loop {
+        live.retain(|(index, _, got)| {
+            let want = &answers[*index].answer;
+            assert_eq!(
+                got.last(),
+                want.get(got.len() - 1),
+                "prompt {index}: {got:?} {want:?}"
+            );
+            got.len() < want.len()
+        });
+        if live.is_empty() {
+            return after_prompt;
+        }
+        let parts = live.iter_mut().map(|(_, seq, _)| Part {
+            seq,
+            count: 1,
+            want: Want::Last,
+        });
+        let rows = driver.step(&mut parts.collect::<Vec<_>>());
+        for ((_, seq, got), row) in live.iter_mut().zip(&rows) {
+            seq.tokens.push(argmax(row));
+            got.extend(seq.tokens.last());
+        }
+    }
+}
+
+#[test]
+fn fifty_greedy_answers_equal_those_of_transformers() {
+    let answers = answers();
+    assert_eq!(answers.len(), 50);
+    let logits = check(Device::Cpu, &answers);
+    let bytes = std::fs::read(golden::folder().join("pebble-20m/golden.safetensors")).unwrap();
+    let want = golden::rows(&SafeTensors::deserialize(&bytes).unwrap(), "logits");
+    let mut worst = 0.0f32;
+    for (got, want) in logits.iter().step_by(10).zip(&want) {
+        worst = worst.max(distance(got, want));
+    }
+    println!("logits after the prompts: {worst:e}");
+    assert!(worst <= TOLERANCE, "{worst}");
+}
+
+#[test]
+fn the_reference_backend_answers_the_same() {
+    check(Device::Reference, &answers()[..4]);
+}
+
+#[test]
+fn sizes_are_known_before_loading() {
+    let model = open(&ModelSource::Embedded).unwrap();
+    // 8 layers, K and V of 2 heads of 64 f32.
+    assert_eq!(model.kv_bytes_per_token(), 8 * 2 * 2 * 64 * 4);
+    assert_eq!(model.config().num_parameters(), 19_932_672);
+    assert_eq!(model.weight_bytes(), 2 * model.config().num_parameters());
+    assert_eq!(model.config().eos_token_ids, [0, 2]);
+    assert_eq!(
+        model.fingerprint(),
+        open(&ModelSource::Embedded).unwrap().fingerprint()
+    );
+    let files = model.files();
+    assert!(files.tokenizer.is_some() && files.tokenizer_config.is_some());
 }

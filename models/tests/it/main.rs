@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod bits;
+mod driver;
 mod embedded;
 mod fake_runner;
+mod golden;
+mod variants;

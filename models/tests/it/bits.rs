@@ -1,0 +1,209 @@
+//! On the CPU backend a sequence's logits are the same bits, whatever else is in the batch, however
+//! its prompt was chunked, whether its prefix was there already, and whatever the block size.
+
+use models::{Device, Dtype, ModelSource, open};
+
+use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
+use crate::embedded::answers;
+use crate::golden::{self, Golden, VARIANTS};
+
+const DECODED: usize = 12;
+
+/// A prompt, the tokens that are fed after it, and other sequences to share a batch with.
+struct Case {
+    source: ModelSource,
+    prompt: Vec<u32>,
+    fed: Vec<u32>,
+    others: Vec<Vec<u32>>,
+}
+
+impl Case {
+    fn driver(&self, block_size: usize, rng: &mut Rng) -> Driver {
+        let longest = self
+            .others
+            .iter()
+            .map(Vec::len)
+            .max()
+            .unwrap()
+            .max(self.prompt.len());
+        let max_len = longest + DECODED;
+        let setup = Setup {
+            device: Device::Cpu,
+            dtype: Dtype::Auto,
+            block_size,
+            pool_tokens: (self.others.len() + 3) * (max_len + block_size),
+            max_tokens: 2 * longest,
+            max_rows: longest,
+            max_len,
+        };
+        Driver::new(open(&self.source).unwrap(), setup, rng)
+    }
+
+    /// Logits after the prompt and after each fed token, the prompt in one chunk, alone.
+    fn cold(&self, driver: &mut Driver) -> (Seq, Vec<Vec<f32>>) {
+        let mut seq = Seq::new(&self.prompt);
+        let count = self.prompt.len();
+        let rows = driver.step(&mut [Part {
+            seq: &mut seq,
+            count,
+            want: Want::Last,
+        }]);
+        let rows = self.decode(driver, &mut seq, rows);
+        (seq, rows)
+    }
+
+    fn decode(&self, driver: &mut Driver, seq: &mut Seq, mut rows: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        rows.extend(self.fed.iter().map(|&token| driver.decode(seq, token)));
+        rows
+    }
+
+    /// The prompt in random chunks, logits of every row asked for.
+    fn chunked(&self, driver: &mut Driver, rng: &mut Rng) -> Vec<Vec<f32>> {
+        let mut seq = Seq::new(&self.prompt);
+        let last = driver.prefill_in_chunks(&mut seq, rng).pop().unwrap();
+        self.decode(driver, &mut seq, vec![last])
+    }
+
+    /// The first `shared` tokens' KV from another sequence.
+    fn warm(&self, driver: &mut Driver, owner: &Seq, shared: usize) -> Vec<Vec<f32>> {
+        let mut seq = driver.share_prefix(owner, &self.prompt, shared);
+        let count = self.prompt.len() - shared;
+        let rows = driver.step(&mut [Part {
+            seq: &mut seq,
+            count,
+            want: Want::Last,
+        }]);
+        self.decode(driver, &mut seq, rows)
+    }
+
+    /// Steps full of other sequences, at other stages, in random order.
+    fn batched(&self, driver: &mut Driver, rng: &mut Rng) -> Vec<Vec<f32>> {
+        let mut others: Vec<Seq> = self.others.iter().map(|tokens| Seq::new(tokens)).collect();
+        let mut seq = Seq::new(&[&self.prompt[..], &self.fed].concat());
+        let mut rows = Vec::new();
+        while seq.computed < seq.tokens.len() {
+            let count = match self.prompt.len().checked_sub(seq.computed) {
+                None | Some(0) => 1,
+                Some(left) => 1 + rng.below(left),
+            };
+            let wanted = seq.computed + count >= self.prompt.len();
+            let before = rng.below(others.len() + 1);
+            let mut parts = Vec::new();
+            for (index, other) in others.iter_mut().enumerate() {
+                let left = other.tokens.len() - other.computed;
+                if left > 0 && index < before {
+                    let count = 1 + rng.below(left.min(20));
+                    parts.push(Part {
+                        seq: other,
+                        count,
+                        want: Want::Last,
+                    });
+                }
+            }
+            let place = rng.below(parts.len() + 1);
+            let want = if wanted { Want::Last } else { Want::Nothing };
+            parts.insert(
+                place,
+                Part {
+                    seq: &mut seq,
+                    count,
+                    want,
+                },
+            );
+            let mut logits = driver.step(&mut parts);
+            if wanted {
+                rows.push(logits.swap_remove(place));
+            }
+        }
+        rows
+    }
+
+    /// All ways to compute the same, for one block size, against `want`.
+    fn check(&self, block_size: usize, seed: u64, want: &mut Option<Vec<Vec<f32>>>) {
+        let mut rng = Rng(seed);
+        let place = format!("{:?}, block size {block_size}, seed {seed}", self.source);
+        let mut driver = self.driver(block_size, &mut rng);
+        let (owner, cold) = self.cold(&mut driver);
+        let want = want.get_or_insert(cold.clone());
+        assert_eq!(want.len(), 1 + DECODED);
+        assert_bits(&cold, want, &format!("cold, {place}"));
+        assert_bits(
+            &self.chunked(&mut driver, &mut rng),
+            want,
+            &format!("chunked, {place}"),
+        );
+        assert_bits(
+            &self.batched(&mut driver, &mut rng),
+            want,
+            &format!("batched, {place}"),
+        );
+        let most = self.prompt.len() - 1;
+        for shared in [most, 1 + rng.below(most)] {
+            let warm = self.warm(&mut driver, &owner, shared);
+            assert_bits(&warm, want, &format!("warm ({shared} tokens), {place}"));
+        }
+    }
+}
+
+fn assert_bits(got: &[Vec<f32>], want: &[Vec<f32>], place: &str) {
+    assert_eq!(got.len(), want.len(), "{place}");
+    for (step, (got, want)) in got.iter().zip(want).enumerate() {
+        let differing = got
+            .iter()
+            .zip(want)
+            .filter(|(a, b)| a.to_bits() != b.to_bits())
+            .count();
+        assert_eq!(
+            differing, 0,
+            "{place}: logits of step {step} differ in bits"
+        );
+    }
+}
+
+#[test]
+fn cold_warm_batched_and_chunked_are_the_same_bits_with_real_weights() {
+    let answers = answers();
+    let prompt = answers[25].prompt.clone();
+    let fed: Vec<u32> = answers[25]
+        .answer
+        .iter()
+        .cycle()
+        .take(DECODED)
+        .copied()
+        .collect();
+    let others = answers
+        .iter()
+        .step_by(9)
+        .map(|answer| answer.prompt.clone())
+        .collect();
+    let case = Case {
+        source: ModelSource::Embedded,
+        prompt,
+        fed,
+        others,
+    };
+    let mut want = None;
+    for block_size in [1, 16, 32] {
+        case.check(block_size, 11 + block_size as u64, &mut want);
+    }
+}
+
+#[test]
+fn cold_warm_batched_and_chunked_are_the_same_bits_in_every_family() {
+    for variant in VARIANTS {
+        let golden = Golden::read(variant);
+        let others = (0..5)
+            .map(|i| golden.tokens[i..10 + 9 * i].to_vec())
+            .collect();
+        let case = Case {
+            source: ModelSource::Folder(golden::folder().join(variant)),
+            prompt: golden.prompt,
+            fed: golden.tokens[..DECODED].to_vec(),
+            others,
+        };
+        let mut want = None;
+        for block_size in [1, 16, 32] {
+            case.check(block_size, 5 + block_size as u64, &mut want);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Runs sequences on a model: the smallest thing that allocates blocks.
+
+use kernels::{BlockCopy, StepBatch};
+use models::{Device, Dtype, Limits, LoadOptions, Model, ModelRunner};
+
+/// Reproducible random numbers (SplitMix64).
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % bound as u64) as usize
+    }
+}
+
+/// How a driver loads its model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) device: Device,
+    pub(crate) dtype: Dtype,
+    pub(crate) block_size: usize,
+    /// Tokens that the pool holds.
+    pub(crate) pool_tokens: usize,
+    /// Most tokens in a step.
+    pub(crate) max_tokens: usize,
+    /// Most rows of logits in a step.
+    pub(crate) max_rows: usize,
+    /// Longest sequence.
+    pub(crate) max_len: usize,
+}
+
+/// A sequence: its tokens, how many of them have KV, and its blocks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seq {
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) computed: usize,
+    pub(crate) blocks: Vec<u32>,
+}
+
+impl Seq {
+    /// A sequence without KV.
+    pub(crate) fn new(tokens: &[u32]) -> Self {
+        Self {
+            tokens: tokens.to_vec(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Which rows of a part give logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    Nothing,
+    Last,
+    All,
+}
+
+/// The next `count` tokens of a sequence, to compute in a step.
+pub(crate) struct Part<'a> {
+    pub(crate) seq: &'a mut Seq,
+    pub(crate) count: usize,
+    pub(crate) want: Want,
+}
+
+/// A loaded model and its free blocks, in an order that mixes everything.
+pub(crate) struct Driver {
+    runner: Box<dyn ModelRunner>,
+    block_size: usize,
+    free: Vec<u32>,
+    batch: StepBatch,
+    /// Copies that the next step runs.
+    copies: Vec<BlockCopy>,
+}
+
+impl Driver {
+    /// Loads `model`.
+    pub(crate) fn new(model: Model, setup: Setup, rng: &mut Rng) -> Self {
+        let num_blocks = setup.pool_tokens.div_ceil(setup.block_size) + 1;
+        let limits = Limits {
+            num_blocks,
+            block_size: setup.block_size,
+            max_num_batched_tokens: setup.max_tokens,
+            max_num_seqs: setup.max_rows,
+            max_model_len: setup.max_len,
+        };
+        let (device, dtype) = (setup.device, setup.dtype);
+        let options = LoadOptions {
+            device,
+            dtype,
+            limits,
+            threads: None,
+        };
+        let loaded = model.load(&options, &mut |_| ()).unwrap();
+        let mut free: Vec<u32> = (1..num_blocks as u32).collect();
+        for i in (1..free.len()).rev() {
+            free.swap(i, rng.below(i + 1));
+        }
+        let (runner, block_size) = (loaded.runner, setup.block_size);
+        Self {
+            runner,
+            block_size,
+            free,
+            batch: StepBatch::default(),
+            copies: Vec::new(),
+        }
+    }
+
+    /// Computes the parts in one step and returns the logits, row by row.
+    pub(crate) fn step(&mut self, parts: &mut [Part<'_>]) -> Vec<Vec<f32>> {
+        self.batch.clear();
+        self.batch.block_copies.append(&mut self.copies);
+        for part in parts {
+            let needed = (part.seq.computed + part.count).div_ceil(self.block_size);
+            while part.seq.blocks.len() < needed {
+                part.seq
+                    .blocks
+                    .push(self.free.pop().expect("the pool is large enough"));
+            }
+            self.add(part);
+        }
+        let logits = self.runner.forward(&self.batch).unwrap();
+        (0..logits.num_rows())
+            .map(|row| logits.row(row).to_vec())
+            .collect()
+    }
+
+    fn add(&mut self, part: &mut Part<'_>) {
+        let batch = &mut self.batch;
+        let seq = &mut *part.seq;
+        for position in seq.computed..seq.computed + part.count {
+            batch.token_ids.push(seq.tokens[position]);
+            batch.positions.push(position as u32);
+            let block = seq.blocks[position / self.block_size] as usize;
+            batch
+                .slot_mapping
+                .push((block * self.block_size + position % self.block_size) as u32);
+        }
+        let end = batch.token_ids.len() as u32;
+        match part.want {
+            Want::Nothing => {}
+            Want::Last => batch.logits_rows.push(end - 1),
+            Want::All => batch.logits_rows.extend(end - part.count as u32..end),
+        }
+        seq.computed += part.count;
+        batch.query_start.push(end);
+        batch.context_lens.push(seq.computed as u32);
+        batch.block_tables.extend_from_slice(&seq.blocks);
+        batch
+            .block_table_start
+            .push(batch.block_tables.len() as u32);
+    }
+
+    /// Logits of all the sequence's tokens that have no KV yet, in chunks of random size.
+    pub(crate) fn prefill_in_chunks(&mut self, seq: &mut Seq, rng: &mut Rng) -> Vec<Vec<f32>> {
+        let mut rows = Vec::new();
+        while seq.computed < seq.tokens.len() {
+            let count = 1 + rng.below(seq.tokens.len() - seq.computed);
+            rows.extend(self.step(&mut [Part {
+                seq: &mut *seq,
+                count,
+                want: Want::All,
+            }]));
+        }
+        rows
+    }
+
+    /// Adds `token` and computes it: the logits after it.
+    pub(crate) fn decode(&mut self, seq: &mut Seq, token: u32) -> Vec<f32> {
+        seq.tokens.push(token);
+        self.step(&mut [Part {
+            seq,
+            count: 1,
+            want: Want::Last,
+        }])
+        .remove(0)
+    }
+
+    /// A sequence that shares the KV of the first `len` tokens of `other`: whole blocks as they are,
+    /// the rest of the last one copied.
+    pub(crate) fn share_prefix(&mut self, other: &Seq, tokens: &[u32], len: usize) -> Seq {
+        assert!(len <= other.computed && other.tokens[..len] == tokens[..len]);
+        let full = len / self.block_size;
+        let mut blocks = other.blocks[..full].to_vec();
+        let num_tokens = (len % self.block_size) as u32;
+        if num_tokens > 0 {
+            let dst = self.free.pop().expect("the pool is large enough");
+            self.copies.push(BlockCopy {
+                src: other.blocks[full],
+                dst,
+                num_tokens,
+            });
+            blocks.push(dst);
+        }
+        Seq {
+            tokens: tokens.to_vec(),
+            computed: len,
+            blocks,
+        }
+    }
+}
+
+/// The token with the largest logit; the first one of equals.
+pub(crate) fn argmax(row: &[f32]) -> u32 {
+    let mut best = 0;
+    for (token, &logit) in row.iter().enumerate() {
+        if logit > row[best] {
+            best = token;
+        }
+    }
+    best as u32
+}

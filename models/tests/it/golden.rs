@@ -1,0 +1,93 @@
+//! What transformers computed; scripts/reference/models makes the files.
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+
+/// Most distance between two rows of logits: the largest difference of an element, divided by the
+/// largest magnitude in the expected row.
+pub(crate) const TOLERANCE: f32 = 2e-5;
+
+/// Every variant.
+pub(crate) const VARIANTS: &[&str] = &[
+    "llama2-mha",
+    "llama3-gqa",
+    "llama-mqa-biases",
+    "llama-linear-tied",
+    "llama-yarn",
+    "llama-float16",
+    "llama-bfloat16-sharded",
+    "mistral-window",
+    "mistral-head-dim",
+    "qwen2",
+    "qwen2-window",
+    "qwen3",
+    "qwen3-yarn-window",
+    "smollm3",
+    "smollm3-window",
+];
+
+/// A variant's prompt, its greedy tokens, and the logits of both.
+pub(crate) struct Golden {
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) prompt_logits: Vec<Vec<f32>>,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) logits: Vec<Vec<f32>>,
+}
+
+/// The folder of all goldens.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+}
+
+impl Golden {
+    /// Reads a variant's file.
+    pub(crate) fn read(variant: &str) -> Self {
+        let path = folder().join(variant).join("golden.safetensors");
+        let bytes = std::fs::read(path).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        Self {
+            prompt: ids(&tensors, "prompt"),
+            prompt_logits: rows(&tensors, "prompt_logits"),
+            tokens: ids(&tensors, "tokens"),
+            logits: rows(&tensors, "logits"),
+        }
+    }
+}
+
+/// Rows of f32.
+pub(crate) fn rows(tensors: &SafeTensors<'_>, name: &str) -> Vec<Vec<f32>> {
+    let tensor = tensors.tensor(name).unwrap();
+    let elements = tensor
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let elements: Vec<f32> = elements.collect();
+    elements
+        .chunks(tensor.shape()[1])
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+fn ids(tensors: &SafeTensors<'_>, name: &str) -> Vec<u32> {
+    let tensor = tensors.tensor(name).unwrap();
+    tensor
+        .data()
+        .chunks_exact(4)
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect()
+}
+
+/// See [`TOLERANCE`].
+pub(crate) fn distance(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    let largest = want.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    let difference = got
+        .iter()
+        .zip(want)
+        .fold(0.0f32, |most, (a, b)| match (a - b).abs() {
+            difference if difference.is_nan() => f32::INFINITY,
+            difference => most.max(difference),
+        });
+    difference / largest
+}

@@ -1,0 +1,149 @@
+"""Makes tiny random models of every family, and stores what transformers computes with them.
+
+    python make_goldens.py            # both
+    python make_goldens.py tiny       # models/tests/goldens/<variant>/
+    python make_goldens.py pebble     # models/tests/goldens/pebble-20m/
+
+A variant's folder is a model's folder as `save_pretrained` writes it, with two files more:
+`config.v4.json`, the configuration as transformers 4 wrote it, and `golden.safetensors`:
+
+    prompt          [n] i32         a random prompt
+    prompt_logits   [n, vocab] f32  logits of all its rows
+    tokens          [64] i32        tokens decoded greedily
+    logits          [64, vocab] f32 logits that each of them was taken from
+
+All is computed in f32 with eager attention; a checkpoint of f16 or bf16 is widened first.
+"""
+
+import json
+import pathlib
+import sys
+
+import torch
+from prompts import conversations
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from variants import VARIANTS
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+OUT = ROOT / "models/tests/goldens"
+PEBBLE = ROOT / "models/embedded/pebble-20m"
+PROMPT_TOKENS, DECODED_TOKENS = 48, 64
+PEBBLE_TOKENS = 48
+# A greedy token is far enough from a tie when another order of additions cannot change it.
+LEAST_MARGIN = 1e-3
+
+
+def load(folder):
+    """The model in `folder`, in f32."""
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager")
+    return model.eval()
+
+
+@torch.no_grad()
+def decode(model, prompt, count, stop=()):
+    """All rows of the prompt's logits, greedy tokens, and the logits of each of them."""
+    output = model(torch.tensor([prompt]), use_cache=True)
+    prompt_logits, row, tokens, rows = output.logits[0], output.logits[0, -1], [], []
+    while len(tokens) < count:
+        rows.append(row)
+        tokens.append(int(row.argmax()))
+        if tokens[-1] in stop:
+            break
+        output = model(torch.tensor([tokens[-1:]]), past_key_values=output.past_key_values,
+                       use_cache=True)
+        row = output.logits[0, -1]
+    return prompt_logits, tokens, torch.stack(rows)
+
+
+def margin(rows):
+    """The least distance between the largest and the second largest logit."""
+    best = rows.topk(2, dim=-1).values
+    return float((best[:, 0] - best[:, 1]).min())
+
+
+def randomise(model, generator):
+    """Gives norms and biases, which start as ones and zeros, values that can be seen."""
+    for name, parameter in model.named_parameters():
+        if parameter.dim() == 1:
+            noise = torch.randn(parameter.shape, generator=generator) * 0.2
+            parameter.data += noise.to(parameter.dtype)
+
+
+def old_form(config):
+    """A configuration as transformers 4 wrote it."""
+    config = dict(config)
+    parameters = dict(config.pop("rope_parameters"))
+    config["rope_theta"] = parameters.pop("rope_theta")
+    config["rope_scaling"] = None if parameters["rope_type"] == "default" else parameters
+    config["torch_dtype"] = config.pop("dtype")
+    config["transformers_version"] = "4.51.0"
+    return config
+
+
+def make_variant(name, config, save_arguments, dtype, seed):
+    """Writes one variant; returns the margin of its greedy tokens."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    folder = OUT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    model = AutoModelForCausalLM.from_config(config)
+    randomise(model, generator)
+    model.to(getattr(torch, dtype)).save_pretrained(folder, **save_arguments)
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config.v4.json").write_text(json.dumps(old_form(written), indent=1) + "\n")
+    again = AutoConfig.for_model(**old_form(written))
+    assert again.rope_parameters == config.rope_parameters, name
+
+    prompt = torch.randint(3, config.vocab_size, (PROMPT_TOKENS,), generator=generator).tolist()
+    prompt_logits, tokens, logits = decode(load(folder), prompt, DECODED_TOKENS)
+    tensors = {
+        "prompt": torch.tensor(prompt, dtype=torch.int32), "prompt_logits": prompt_logits,
+        "tokens": torch.tensor(tokens, dtype=torch.int32), "logits": logits,
+    }
+    save_file({key: value.contiguous() for key, value in tensors.items()},
+              folder / "golden.safetensors")
+    return margin(logits)
+
+
+def make_tiny():
+    """Writes every variant, with the first seed whose greedy tokens are far from ties."""
+    for name, variant in VARIANTS.items():
+        for seed in range(100):
+            found = make_variant(name, *variant, seed)
+            if found > LEAST_MARGIN:
+                break
+        else:
+            raise RuntimeError(f"{name}: no seed without near ties")
+        print(f"{name}: seed {seed}, margin {found:.4f}")
+
+
+def make_pebble():
+    """Writes 50 prompts of the embedded model with their greedy answers, and a few rows of logits."""
+    tokenizer, model = AutoTokenizer.from_pretrained(PEBBLE), load(PEBBLE)
+    cases, sampled, least = [], [], float("inf")
+    for index, messages in enumerate(conversations()):
+        prompt = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
+        prompt_logits, tokens, rows = decode(model, prompt, PEBBLE_TOKENS, stop={2})
+        least = min(least, margin(rows))
+        cases.append({"prompt": prompt, "answer": tokens})
+        if index % 10 == 0:
+            sampled.append(prompt_logits[-1])
+        print(index, len(prompt), f"{margin(rows):.4f}", repr(tokenizer.decode(tokens)))
+    folder = OUT / "pebble-20m"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
+    (folder / "answers.json").write_text(f"[\n{lines}\n]\n")
+    # Logits after the prompts 0, 10, 20, 30, 40.
+    save_file({"logits": torch.stack(sampled)}, folder / "golden.safetensors")
+    print(f"least margin {least:.5f}")
+
+
+if __name__ == "__main__":
+    asked = sys.argv[1:] or ["tiny", "pebble"]
+    for what in asked:
+        {"tiny": make_tiny, "pebble": make_pebble}[what]()
