@@ -15,16 +15,21 @@ use crate::cpu::memory::AlignedSlice;
 use crate::cpu::packed::{Element, PackedLinear, Panels};
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::{Isa, Kernel, LANES, Simd, load_partial, store_partial};
-use crate::cpu::tile::{Panel, Rows, accumulate};
+use crate::cpu::tile::{Panel, Reading, Rows, accumulate};
 
-/// Rows up to which all of them fit one tile and weights are streamed once.
-const FEW_ROWS: usize = 3;
+/// Rows up to which one tile takes several panels at once.
+const FEW_ROWS: usize = 2;
+/// Row tiles up to which weights, not sums, are the cost: one pass over the whole depth.
+const FEW_TILES: usize = 3;
 /// Input features per pass over many rows: a panel's pass stays in the L1 cache (16 KiB of f32).
 const DEPTH_BLOCK: usize = 256;
 /// Rows per task: their inputs of one pass stay in the L2 cache (96 KiB).
 const ROW_BLOCK: usize = 96;
-/// Multiply-adds that are worth waking another thread for, some 10 microseconds of one core.
-const TASK_WORK: usize = 1 << 18;
+/// Panels that one row takes at once.
+const STREAM_PANELS: usize = 4;
+/// Multiply-adds that are worth handing to another thread: the weights take one core several
+/// microseconds to stream.
+const TASK_WORK: usize = 1 << 17;
 /// Tasks per thread that even out cores of different speed.
 const TASKS_PER_THREAD: usize = 8;
 
@@ -82,15 +87,18 @@ fn product<T: Element>(
     });
 }
 
-/// Panels that one task takes: a multiple of what the few-row tile wants, enough work to be worth a
-/// task, few enough that every thread gets several.
+/// Panels that one task takes: as many tasks as are worthwhile, at most some per thread, the same
+/// number for every thread, and whole tiles of one row.
 fn panels_per_task(threads: usize, rows: usize, num_panels: usize, depth: usize) -> usize {
-    let tile_panels = 4;
-    let work = rows.min(ROW_BLOCK) * depth * LANES;
-    let worthwhile = TASK_WORK.div_ceil(work.max(1));
     let row_tasks = rows.div_ceil(ROW_BLOCK).max(1);
-    let even = num_panels * row_tasks / (threads * TASKS_PER_THREAD);
-    even.max(worthwhile).next_multiple_of(tile_panels)
+    let worthwhile = (rows * depth * num_panels * LANES).div_ceil(TASK_WORK);
+    let tasks = worthwhile
+        .clamp(1, threads * TASKS_PER_THREAD)
+        .next_multiple_of(threads);
+    let panel_tasks = tasks.div_ceil(row_tasks);
+    num_panels
+        .div_ceil(panel_tasks)
+        .next_multiple_of(STREAM_PANELS)
 }
 
 /// One task: `rows` of the input times the panels `columns`.
@@ -109,33 +117,21 @@ impl<T: Element> Kernel for Product<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let depth = self.weight.in_features();
+        let tiles = self.rows.len().div_ceil(S::TILE_ROWS);
         if self.rows.len() <= FEW_ROWS {
             self.stream(simd);
-            return;
-        }
-        for start in (0..depth).step_by(DEPTH_BLOCK) {
-            let pass = start..depth.min(start + DEPTH_BLOCK);
-            for panel in self.columns.clone() {
-                let mut row = self.rows.start;
-                while row < self.rows.end {
-                    let count = S::TILE_ROWS.min(self.rows.end - row);
-                    match count {
-                        1 => self.tile::<S, 1, 1>(simd, row, panel, &pass),
-                        2 => self.tile::<S, 2, 1>(simd, row, panel, &pass),
-                        3 => self.tile::<S, 3, 1>(simd, row, panel, &pass),
-                        4 => self.tile::<S, 4, 1>(simd, row, panel, &pass),
-                        5 => self.tile::<S, 5, 1>(simd, row, panel, &pass),
-                        _ => self.tile::<S, 6, 1>(simd, row, panel, &pass),
-                    }
-                    row += count.min(6);
-                }
+        } else if tiles <= FEW_TILES {
+            self.pass(simd, tiles, 0..depth);
+        } else {
+            for start in (0..depth).step_by(DEPTH_BLOCK) {
+                self.pass(simd, tiles, start..depth.min(start + DEPTH_BLOCK));
             }
         }
     }
 }
 
 impl<T: Element> Product<'_, T> {
-    /// Few rows: several panels at once keep enough sums in flight, in one pass over the depth.
+    /// Very few rows: several panels at once keep enough sums in flight.
     #[inline(always)]
     fn stream<S: Simd>(&self, simd: S) {
         let pass = 0..self.weight.in_features();
@@ -144,13 +140,38 @@ impl<T: Element> Product<'_, T> {
         while panel < self.columns.end {
             let left = self.columns.end - panel;
             panel += match (self.rows.len(), left) {
-                (1, 4..) => self.tile_of::<S, 1, 4>(simd, row, panel, &pass),
-                (1, _) => self.tile_of::<S, 1, 1>(simd, row, panel, &pass),
-                (2, 2..) => self.tile_of::<S, 2, 2>(simd, row, panel, &pass),
-                (2, _) => self.tile_of::<S, 2, 1>(simd, row, panel, &pass),
-                (_, 2..) => self.tile_of::<S, 3, 2>(simd, row, panel, &pass),
-                _ => self.tile_of::<S, 3, 1>(simd, row, panel, &pass),
+                // Several streams at once keep the processor's own prefetching busy enough.
+                (1, 4..) => self.tile_of::<S, 1, 4>(simd, row, panel, &pass, Reading::Cached),
+                (1, _) => self.tile_of::<S, 1, 1>(simd, row, panel, &pass, Reading::Streamed),
+                (_, 2..) => self.tile_of::<S, 2, 2>(simd, row, panel, &pass, Reading::Cached),
+                _ => self.tile_of::<S, 2, 1>(simd, row, panel, &pass, Reading::Streamed),
             };
+        }
+    }
+
+    /// All rows in `tiles` tiles of nearly the same size, over the input features `pass`. The first
+    /// tile brings a panel into the cache for the others.
+    #[inline(always)]
+    fn pass<S: Simd>(&self, simd: S, tiles: usize, pass: Range<usize>) {
+        for panel in self.columns.clone() {
+            let mut row = self.rows.start;
+            for tile in 0..tiles {
+                let count = (self.rows.end - row).div_ceil(tiles - tile);
+                let reading = if tile == 0 {
+                    Reading::Streamed
+                } else {
+                    Reading::Cached
+                };
+                match count {
+                    1 => self.tile::<S, 1, 1>(simd, row, panel, &pass, reading),
+                    2 => self.tile::<S, 2, 1>(simd, row, panel, &pass, reading),
+                    3 => self.tile::<S, 3, 1>(simd, row, panel, &pass, reading),
+                    4 => self.tile::<S, 4, 1>(simd, row, panel, &pass, reading),
+                    5 => self.tile::<S, 5, 1>(simd, row, panel, &pass, reading),
+                    _ => self.tile::<S, 6, 1>(simd, row, panel, &pass, reading),
+                }
+                row += count;
+            }
         }
     }
 
@@ -162,14 +183,13 @@ impl<T: Element> Product<'_, T> {
         row: usize,
         panel: usize,
         pass: &Range<usize>,
+        reading: Reading,
     ) -> usize {
-        self.tile::<S, R, P>(simd, row, panel, pass);
+        self.tile::<S, R, P>(simd, row, panel, pass, reading);
         P
     }
 
-    /// `R` rows from `row` on times `P` panels from `panel` on, over the input features `pass`: the
-    /// first pass begins the sums, the others continue what lies in the output, the last one adds
-    /// the bias.
+    /// Computes a [`Tile`].
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const P: usize>(
         &self,
@@ -177,17 +197,50 @@ impl<T: Element> Product<'_, T> {
         row: usize,
         panel: usize,
         pass: &Range<usize>,
+        reading: Reading,
     ) {
-        let depth = self.weight.in_features();
+        let pass = pass.clone();
+        simd.outline(Tile::<T, R, P> {
+            product: self,
+            row,
+            panel,
+            pass,
+            reading,
+        });
+    }
+}
+
+/// `R` rows from `row` on times `P` panels from `panel` on, over the input features `pass`: the
+/// first pass begins the sums, the others continue what lies in the output, the last one adds the
+/// bias.
+struct Tile<'a, T, const R: usize, const P: usize> {
+    product: &'a Product<'a, T>,
+    row: usize,
+    panel: usize,
+    pass: Range<usize>,
+    reading: Reading,
+}
+
+impl<T: Element, const R: usize, const P: usize> Kernel for Tile<'_, T, R, P> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self {
+            product,
+            row,
+            panel,
+            pass,
+            reading,
+        } = self;
+        let depth = product.weight.in_features();
         let panel_len = depth * LANES;
-        let width = self.weight.out_features();
-        debug_assert!(row + R <= self.rows.end && panel + P <= self.columns.end);
+        let width = product.weight.out_features();
+        debug_assert!(row + R <= product.rows.end && panel + P <= product.columns.end);
         let rows = Rows {
-            ptr: self.input.as_ptr(),
+            ptr: product.input.as_ptr(),
             stride: depth,
         };
         let mut panels = [Panel {
-            ptr: self.panels.as_ptr(),
+            ptr: product.panels.as_ptr(),
             stride: LANES,
         }; P];
         let mut acc = [[simd.splat(0.0); P]; R];
@@ -204,15 +257,15 @@ impl<T: Element> Product<'_, T> {
             if pass.start > 0 {
                 for r in 0..R {
                     for p in 0..P {
-                        let (ptr, count) = self.columns_at(row + r, panel + p, width);
+                        let (ptr, count) = product.columns_at(row + r, panel + p, width);
                         acc[r][p] = load_columns(simd, ptr, count);
                     }
                 }
             }
-            accumulate(simd, rows, panels, pass.len(), &mut acc);
+            accumulate(simd, rows, panels, pass.len(), reading, &mut acc);
             for p in 0..P {
-                let (_, count) = self.columns_at(row, panel + p, width);
-                if let (Some(bias), true) = (self.weight.bias(), pass.end == depth) {
+                let (_, count) = product.columns_at(row, panel + p, width);
+                if let (Some(bias), true) = (product.weight.bias(), pass.end == depth) {
                     let bias = bias.as_ptr().add((panel + p) * LANES);
                     let bias = load_columns(simd, bias, count);
                     for r in 0..R {
@@ -220,13 +273,15 @@ impl<T: Element> Product<'_, T> {
                     }
                 }
                 for r in 0..R {
-                    let (ptr, count) = self.columns_at(row + r, panel + p, width);
+                    let (ptr, count) = product.columns_at(row + r, panel + p, width);
                     store_columns(simd, ptr, acc[r][p], count);
                 }
             }
         }
     }
+}
 
+impl<T: Element> Product<'_, T> {
     /// Where panel `panel` of row `row` goes, and how many of its 16 columns exist.
     ///
     /// # Safety

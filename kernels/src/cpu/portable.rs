@@ -7,7 +7,7 @@ use std::array::from_fn;
 use half::{bf16, f16};
 
 use crate::TARGET_HAS_FMA;
-use crate::cpu::simd::{LANES, Simd};
+use crate::cpu::simd::{Kernel, LANES, Simd};
 
 /// The instruction set that every target has.
 #[derive(Clone, Copy)]
@@ -24,6 +24,11 @@ impl Simd for Portable {
     // Registers of four lanes: 6 rows need 24 accumulators (AArch64 has 32), 3 rows need 12 (the
     // baseline of x86-64 has 16).
     const TILE_ROWS: usize = if TARGET_HAS_FMA { 6 } else { 3 };
+
+    #[inline(never)]
+    fn outline<K: Kernel>(self, kernel: K) {
+        kernel.run(self);
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Lanes {
@@ -61,6 +66,9 @@ impl Simd for Portable {
         // SAFETY: the caller vouches for 16 elements; alignment is not assumed.
         unsafe { ptr.cast::<[f32; LANES]>().write_unaligned(value.0) }
     }
+
+    #[inline(always)]
+    fn prefetch(self, _ptr: *const u8) {}
 
     #[inline(always)]
     fn add(self, a: Lanes, b: Lanes) -> Lanes {

@@ -39,6 +39,8 @@ pub(crate) trait Simd: Copy {
     /// Rows of the tile that keeps as many accumulators in registers as there are.
     const TILE_ROWS: usize;
 
+    /// Runs `kernel` in a function of its own, so that its loop gets the registers to itself.
+    fn outline<K: Kernel>(self, kernel: K);
     /// Every lane `value`.
     fn splat(self, value: f32) -> Self::Vector;
     /// 16 consecutive floats, of any alignment.
@@ -61,6 +63,8 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `ptr` is valid for writing 16 elements.
     unsafe fn store(self, ptr: *mut f32, value: Self::Vector);
+    /// Asks for a cache line; any address is harmless.
+    fn prefetch(self, ptr: *const u8);
     /// `a + b`
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a - b`

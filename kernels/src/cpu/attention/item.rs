@@ -12,11 +12,11 @@
 use std::ops::Range;
 
 use crate::cpu::attention::keys::{GROUPS, KeyGroup, locate};
-use crate::cpu::attention::{Layer, Scratch, TILE_KEYS};
+use crate::cpu::attention::{ITEM_ROWS, Layer, Scratch, TILE_KEYS};
 use crate::cpu::exp::exp;
 use crate::cpu::kv::padded_head_dim;
 use crate::cpu::simd::{Kernel, LANES, Simd};
-use crate::cpu::tile::{Panel, Rows, accumulate};
+use crate::cpu::tile::{Panel, Reading, Rows, accumulate};
 
 /// Rows `rows` of sequence `seq` and KV head `kv_head`; row `i` is head `i % group` of the group, of
 /// the sequence's query `i / group`.
@@ -42,7 +42,12 @@ impl Kernel for Item<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
         self.begin();
-        let visible = self.visible(0).start..self.visible(self.rows.len() - 1).end;
+        let mut visible = [const { 0..0 }; ITEM_ROWS];
+        for (row, visible) in visible.iter_mut().enumerate().take(self.rows.len()) {
+            *visible = self.visible(row);
+        }
+        let rows = &visible[..self.rows.len()];
+        let visible = rows[0].start..rows[rows.len() - 1].end;
         let first_tile = visible.start / TILE_KEYS;
         for tile in first_tile..visible.end.div_ceil(TILE_KEYS) {
             let start = tile * TILE_KEYS;
@@ -59,7 +64,7 @@ impl Kernel for Item<'_> {
             );
             let mut row = 0;
             while row < self.rows.len() {
-                let run = self.run_from(row, start);
+                let run = run_from(rows, row, start);
                 row = run.rows.end;
                 if run.keys.is_empty() {
                     continue;
@@ -83,22 +88,6 @@ impl Item<'_> {
         let position = self.layer.batch.context_lens[self.seq] as usize - query_len + query;
         let window = self.layer.window.unwrap_or(usize::MAX);
         (position + 1).saturating_sub(window)..position + 1
-    }
-
-    /// The longest run from row `row` on, for the tile that begins at position `start`.
-    fn run_from(&self, row: usize, start: usize) -> Run {
-        let keys = |row: usize| {
-            let visible = self.visible(row);
-            let clip = |position: usize| position.saturating_sub(start).min(TILE_KEYS);
-            clip(visible.start)..clip(visible.end)
-        };
-        let first = keys(row);
-        let same = |&next: &usize| keys(next) == first;
-        let len = 1 + (row + 1..self.rows.len()).take_while(same).count();
-        Run {
-            rows: row..row + len,
-            keys: first,
-        }
     }
 
     /// Gathers the scaled queries and empties the running state.
@@ -139,7 +128,6 @@ impl Item<'_> {
                     (1, _) => self.score_tile::<S, 1, 1>(simd, row, group, groups),
                     (2, 2..) => self.score_tile::<S, 2, 2>(simd, row, group, groups),
                     (2, _) => self.score_tile::<S, 2, 1>(simd, row, group, groups),
-                    (3, 2..) => self.score_tile::<S, 3, 2>(simd, row, group, groups),
                     (3, _) => self.score_tile::<S, 3, 1>(simd, row, group, groups),
                     (4, _) => self.score_tile::<S, 4, 1>(simd, row, group, groups),
                     (5, _) => self.score_tile::<S, 5, 1>(simd, row, group, groups),
@@ -179,7 +167,14 @@ impl Item<'_> {
         // SAFETY: the run's rows lie in the scratch, its groups were located and have `head_dim` rows
         // of 16 keys.
         unsafe {
-            accumulate(simd, rows.at(row, 0), panels, head_dim, &mut acc);
+            accumulate(
+                simd,
+                rows.at(row, 0),
+                panels,
+                head_dim,
+                Reading::Cached,
+                &mut acc,
+            );
             for r in 0..R {
                 for p in 0..P {
                     let start = (row + r) * TILE_KEYS + (group + p) * LANES;
@@ -251,7 +246,6 @@ impl Item<'_> {
                     (1, _) => self.value_tile::<S, 1, 1>(simd, row, panel, keys, groups),
                     (2, 2..) => self.value_tile::<S, 2, 2>(simd, row, panel, keys, groups),
                     (2, _) => self.value_tile::<S, 2, 1>(simd, row, panel, keys, groups),
-                    (3, 2..) => self.value_tile::<S, 3, 2>(simd, row, panel, keys, groups),
                     (3, _) => self.value_tile::<S, 3, 1>(simd, row, panel, keys, groups),
                     (4, _) => self.value_tile::<S, 4, 1>(simd, row, panel, keys, groups),
                     (5, _) => self.value_tile::<S, 5, 1>(simd, row, panel, keys, groups),
@@ -300,7 +294,14 @@ impl Item<'_> {
                 for p in 0..P {
                     panels[p].ptr = groups[group].values.add(offset + p * LANES);
                 }
-                accumulate(simd, weights.at(row, start), panels, end - start, &mut acc);
+                accumulate(
+                    simd,
+                    weights.at(row, start),
+                    panels,
+                    end - start,
+                    Reading::Cached,
+                    &mut acc,
+                );
             }
             for r in 0..R {
                 for p in 0..P {
@@ -334,5 +335,21 @@ impl Item<'_> {
                 std::ptr::copy_nonoverlapping(outputs.as_ptr(), to, head_dim);
             }
         }
+    }
+}
+
+/// The longest run from row `row` on, for the tile that begins at position `start`; `rows` are the
+/// positions that the item's rows see.
+fn run_from(rows: &[Range<usize>], row: usize, start: usize) -> Run {
+    let clip = |position: usize| position.saturating_sub(start).min(TILE_KEYS);
+    let keys = |visible: &Range<usize>| clip(visible.start)..clip(visible.end);
+    let first = keys(&rows[row]);
+    let len = rows[row..]
+        .iter()
+        .take_while(|next| keys(next) == first)
+        .count();
+    Run {
+        rows: row..row + len,
+        keys: first,
     }
 }

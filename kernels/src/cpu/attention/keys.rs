@@ -80,22 +80,18 @@ fn gather(
 ) {
     let block_size = layer.kv.shape().block_size;
     let value_dim = padded_head_dim(layer.shape.head_dim);
-    let mut position = positions.start;
-    while position < positions.end {
+    for (column, position) in positions.enumerate() {
         let block = table[position / block_size] as usize;
         let offset = position % block_size;
-        let count = (block_size - offset).min(positions.end - position);
-        let column = position - positions.start;
         let block_keys = layer.kv.keys(layer.layer, block, kv_head);
         let rows = keys
             .chunks_exact_mut(TILE_KEYS)
             .zip(block_keys.chunks_exact(block_size));
         for (to, from) in rows {
-            to[column..column + count].copy_from_slice(&from[offset..offset + count]);
+            to[column] = from[offset];
         }
         let block_values = layer.kv.values(layer.layer, block, kv_head);
-        values[column * value_dim..(column + count) * value_dim]
-            .copy_from_slice(&block_values[offset * value_dim..(offset + count) * value_dim]);
-        position += count;
+        values[column * value_dim..(column + 1) * value_dim]
+            .copy_from_slice(&block_values[offset * value_dim..(offset + 1) * value_dim]);
     }
 }

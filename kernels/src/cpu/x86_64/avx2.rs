@@ -21,6 +21,7 @@ pub(super) struct Pair(__m256, __m256);
 /// # Safety
 /// The machine has AVX2, FMA and F16C.
 #[target_feature(enable = "avx2,fma,f16c")]
+#[inline(never)]
 pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
     kernel.run(Avx2(()));
 }
@@ -31,6 +32,12 @@ impl Simd for Avx2 {
 
     // 12 accumulators, 2 weight registers and 1 broadcast of 16 registers.
     const TILE_ROWS: usize = 6;
+
+    #[inline(always)]
+    fn outline<K: Kernel>(self, kernel: K) {
+        // SAFETY: `self` proves that the machine has the features.
+        unsafe { enter(kernel) }
+    }
 
     #[inline(always)]
     fn splat(self, value: f32) -> Pair {
@@ -73,6 +80,12 @@ impl Simd for Avx2 {
             _mm256_storeu_ps(ptr, value.0);
             _mm256_storeu_ps(ptr.add(8), value.1);
         }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, ptr: *const u8) {
+        // SAFETY: a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr.cast()) }
     }
 
     #[inline(always)]
