@@ -58,6 +58,10 @@ fn answer(content: &str, calls: &[(&str, &str)]) -> Answer {
 
 /// Answers of models, and what they mean.
 fn cases() -> Vec<(&'static str, Answer)> {
+    [well_formed(), broken_off()].concat()
+}
+
+fn well_formed() -> Vec<(&'static str, Answer)> {
     let oslo = ("get_weather", r#"{"city": "Oslo"}"#);
     vec![
         ("Just text.", answer("Just text.", &[])),
@@ -106,7 +110,12 @@ fn cases() -> Vec<(&'static str, Answer)> {
             "<tool_call>{\"id\": 7, \"name\": \"f\", \"arguments\": {\"a\":1}, \"more\": [2]}</tool_call>",
             answer("", &[("f", "{\"a\":1}")]),
         ),
-        // A call whose end the model forgot, in several degrees.
+    ]
+}
+
+/// Calls whose end the model forgot, in several degrees.
+fn broken_off() -> Vec<(&'static str, Answer)> {
+    vec![
         (
             "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}",
             answer("", &[("f", "{\"a\": 1}")]),
