@@ -71,6 +71,7 @@ fn run(seed: u64) -> String {
     let mut random = Random::new(seed);
     let settings = settings(&mut random);
     let mut world = World::new(settings.clone());
+    world.full_check_every = 10;
     let longest = world.scheduler.max_sequence_len();
     let mut prompts = Vec::new();
     let mut expected = Vec::new();
