@@ -204,8 +204,13 @@ fn nobody_waits_for_a_prefix_that_a_lower_class_computes() {
         !world.is_running(3),
         "its twin of the same class waits for it"
     );
+    // The one that has computed most of it may go: there is another.
+    assert!(world.scheduler.cancel(RequestId(1)));
+    world.add(4, tokens(0, 1000), 1);
+    world.step();
+    assert!(!world.is_running(3) && !world.is_running(4));
     world.run();
-    assert_eq!(world.computed(3), 1);
+    assert_eq!((world.computed(3), world.computed(4)), (1, 1));
 }
 
 #[test]
@@ -229,4 +234,42 @@ fn waiting_for_a_prefix_is_not_being_passed_over() {
     assert!(!world.is_running(2));
     assert_eq!(plan.admitted.len(), 5, "nobody of them is stopped by it");
     world.run();
+}
+
+#[test]
+fn of_the_other_prompts_in_progress_short_work_goes_first() {
+    let mut settings = config(16, 10_000);
+    settings.max_num_seqs = 8;
+    settings.max_num_batched_tokens = 96;
+    let mut world = World::new(settings);
+    world.add(1, tokens(1, 4000), 1);
+    world.step();
+    world.add(2, tokens(2, 2000), 1);
+    world.step();
+    world.step();
+    assert!(world.is_running(1) && world.is_running(2));
+    world.add(3, tokens(3, 60), 1);
+    while !world.is_running(3) {
+        world.step();
+    }
+    // The oldest has its half; of the rest the short prompt gets what it needs.
+    let plan = world.step();
+    let order: Vec<_> = plan.chunks.iter().map(|chunk| chunk.request.0).collect();
+    assert_eq!(order, [1, 3, 2]);
+    world.run();
+}
+
+#[test]
+fn what_others_have_computed_meanwhile_shortens_the_work() {
+    let mut world = one_at_a_time(100);
+    let mut first = request(1, tokens(1, 800), 20);
+    first.priority = -1;
+    world.submit(first).expect("the request is taken");
+    // As it arrives, all of its prompt is work; once the first has run, four tokens are.
+    let mut twin = tokens(1, 800);
+    twin.extend(tokens(7, 4));
+    world.add(2, tokens(2, 100), 2);
+    world.add(3, twin, 2);
+    world.run();
+    assert_eq!(order(&world), [1, 3, 2]);
 }
