@@ -1,3 +1,24 @@
-//! server
+//! The binary `purser`: HTTP, configuration, metrics.
+//!
+//! A request passes `routes` (which JSON it is), `validate` (whether it can be done), `prompt`
+//! (its tokens), `answer` (from the engine's events to pieces of text) and `wire` (which JSON goes
+//! out). Only this crate knows the APIs' types.
 
+pub mod answer;
+pub mod app;
+pub mod auth;
 pub mod bench;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod metrics;
+pub mod model;
+pub mod prompt;
+pub mod routes;
+pub mod serve;
+pub mod shutdown;
+pub mod sizing;
+pub mod sse;
+pub mod text_pool;
+pub mod validate;
+pub mod wire;

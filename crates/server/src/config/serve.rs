@@ -1,14 +1,15 @@
 //! The checked settings of `purser serve`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use models::ModelSource;
+
 /// Everything that serving needs to know, checked once.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ServeConfig {
     /// The model.
-    pub model: ModelChoice,
+    pub model: ModelSource,
     /// Names under which clients may ask for it; the first is the one in answers. Not empty.
     pub served_model_names: Vec<String>,
     /// Where to listen.
@@ -23,22 +24,6 @@ pub struct ServeConfig {
     pub log_format: LogFormat,
     /// How long running requests may take to finish once the server is asked to stop.
     pub shutdown_timeout: Duration,
-}
-
-/// Which model is served.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ModelChoice {
-    /// The one inside the binary.
-    Embedded,
-    /// A folder with `config.json`, `tokenizer.json` and safetensors.
-    Folder(PathBuf),
-    /// A model of a hub.
-    Hub {
-        /// `org/name`.
-        id: String,
-        /// Where and how to fetch it.
-        options: models::hub::HubOptions,
-    },
 }
 
 /// Where to listen.
@@ -60,12 +45,12 @@ pub struct AccessConfig {
 }
 
 /// How much is computed at once.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// Device that computes.
     pub device: models::Device,
     /// Type of the weights in memory.
-    pub dtype: models::WeightsDtype,
+    pub dtype: models::Dtype,
     /// Threads; `None` is one per core.
     pub threads: Option<usize>,
     /// Longest sequence in tokens; `None` is the model's own limit, or what memory allows.

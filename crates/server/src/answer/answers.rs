@@ -1,0 +1,207 @@
+//! All answers to one API request.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use engine::{Event, GenerateRequest, StopConditions, TokenId};
+use text::{Detokenizer, SpecialTokenText, StopMatcher};
+use tokio::sync::mpsc;
+
+use super::choice::{AnswerEvent, Choice};
+use super::sink::ChoiceSink;
+use crate::app::App;
+use crate::auth::Caller;
+use crate::validate::sampling::Generation;
+use crate::wire::error::ApiError;
+
+/// What is asked of the engine: `generation.n` answers to each prompt.
+pub struct Order<'a> {
+    /// Prompts as token ids.
+    pub prompts: Vec<Vec<u32>>,
+    /// How to answer.
+    pub generation: &'a Generation,
+    /// Output tokens when the request does not say.
+    pub default_max_tokens: Option<usize>,
+    /// Whether tool calls are looked for.
+    pub parse_tool_calls: bool,
+    /// Who asks.
+    pub caller: &'a Caller,
+}
+
+/// The answers as they are made. Dropping it cancels what still runs.
+pub struct Answers {
+    events: mpsc::Receiver<(usize, Event)>,
+    choices: Vec<Choice>,
+    ready: VecDeque<AnswerEvent>,
+    /// Tokens of all prompts.
+    prompt_tokens: usize,
+    /// Answers to each prompt.
+    n: usize,
+    num_finished: usize,
+}
+
+impl Answers {
+    /// Submits the requests; choice `p * n + i` is answer `i` to prompt `p`.
+    ///
+    /// # Errors
+    /// When a prompt is empty or does not fit, or the engine refuses; nothing is left running.
+    pub fn submit(app: &App, order: Order<'_>) -> Result<Self, ApiError> {
+        let outputs = output_tokens(app, &order)?;
+        let n = order.generation.n;
+        // Room for every event of every choice, so that the engine never finds the channel full.
+        let capacity: usize = outputs.iter().map(|output| n * (output + 2)).sum();
+        let (sender, events) = mpsc::channel(capacity.min(tokio::sync::Semaphore::MAX_PERMITS));
+        let seed = order.generation.seed.unwrap_or_else(|| app.draw_seed());
+        let mut choices = Vec::new();
+        let prompt_tokens = order.prompts.iter().map(Vec::len).sum();
+        for (prompt, &max_tokens) in order.prompts.iter().zip(&outputs) {
+            for answer in 0..n {
+                let index = choices.len();
+                let choice = choice(app, &order, index, prompt.len(), max_tokens)?;
+                let mut sampling = order.generation.sampling.clone();
+                sampling.seed = seed.wrapping_add(answer as u64);
+                let sink = ChoiceSink {
+                    index,
+                    events: sender.clone(),
+                    ended: Arc::clone(&choice.ended),
+                };
+                app.engine().submit(GenerateRequest {
+                    prompt: prompt.iter().copied().map(TokenId).collect(),
+                    sampling,
+                    stop: StopConditions {
+                        max_tokens,
+                        min_tokens: order.generation.min_tokens,
+                        stop_token_ids: order.generation.stop_token_ids.clone(),
+                    },
+                    priority: order.generation.priority,
+                    cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
+                    sink: Box::new(sink),
+                })?;
+                choices.push(choice);
+            }
+        }
+        let ready = VecDeque::new();
+        Ok(Self {
+            events,
+            choices,
+            ready,
+            prompt_tokens,
+            n,
+            num_finished: 0,
+        })
+    }
+
+    /// Waits until the engine has said something, or `patience` is over. A refusal usually arrives
+    /// in this time, when it can still be an HTTP status.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn first_word(&mut self, patience: Duration) -> Result<(), ApiError> {
+        match tokio::time::timeout(patience, self.events.recv()).await {
+            Ok(Some((_, Event::Failed(error)))) => Err(error.into()),
+            Ok(Some((index, event))) => {
+                self.take(index, event);
+                Ok(())
+            }
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The next event; `None` when all choices have ended. Safe to cancel.
+    pub async fn next(&mut self) -> Option<AnswerEvent> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.num_finished += usize::from(matches!(event, AnswerEvent::Finished(_)));
+                return Some(event);
+            }
+            if self.num_finished == self.choices.len() {
+                return None;
+            }
+            let (index, event) = self.events.recv().await?;
+            self.take(index, event);
+        }
+    }
+
+    /// Tokens of all prompts, each once however many answers it has.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt_tokens
+    }
+
+    /// Number of choices.
+    pub fn num_choices(&self) -> usize {
+        self.choices.len()
+    }
+
+    /// Choices whose end [`Answers::next`] has told.
+    pub fn num_finished(&self) -> usize {
+        self.num_finished
+    }
+
+    /// Whether the choice is the first answer to its prompt.
+    pub fn is_first_of_prompt(&self, index: usize) -> bool {
+        index.is_multiple_of(self.n)
+    }
+
+    fn take(&mut self, index: usize, event: Event) {
+        let events = self.choices[index].take(event);
+        self.ready.extend(events);
+    }
+}
+
+/// Output tokens of each prompt.
+fn output_tokens(app: &App, order: &Order<'_>) -> Result<Vec<usize>, ApiError> {
+    let window = app.model().window;
+    order
+        .prompts
+        .iter()
+        .map(|prompt| {
+            if prompt.is_empty() {
+                return Err(ApiError::field("prompt", "The prompt has no tokens."));
+            }
+            window
+                .output_tokens(
+                    prompt.len(),
+                    order.generation.max_tokens,
+                    order.default_max_tokens,
+                )
+                .map_err(ApiError::context_length)
+        })
+        .collect()
+}
+
+fn choice(
+    app: &App,
+    order: &Order<'_>,
+    index: usize,
+    prompt_tokens: usize,
+    max_tokens: usize,
+) -> Result<Choice, ApiError> {
+    let generation = order.generation;
+    let model = app.model();
+    let special = if generation.skip_special_tokens {
+        SpecialTokenText::Skip
+    } else {
+        SpecialTokenText::Keep
+    };
+    let stops = StopMatcher::new(generation.stop.clone(), generation.include_stop)
+        .map_err(|error| ApiError::field("stop", error.to_string()))?;
+    let parser = model
+        .tool_calls
+        .filter(|_| order.parse_tool_calls)
+        .map(|format| format.parser());
+    Ok(Choice {
+        index,
+        detokenizer: Detokenizer::new(&model.tokenizer, special),
+        stops,
+        parser,
+        min_tokens: generation.min_tokens,
+        prompt_tokens,
+        ended: Arc::new(AtomicBool::new(false)),
+        metrics: app.metrics().request_started(max_tokens),
+        cached_tokens: 0,
+        num_tokens: 0,
+        called: false,
+    })
+}

@@ -1,0 +1,214 @@
+//! One answer in the making.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use engine::{Event, FinishReason, TokenLogprobs, TokenOutput};
+use text::{Detokenizer, StopMatcher, ToolCallParser, ToolEvent};
+
+use crate::metrics::RequestMetrics;
+use crate::wire::error::ApiError;
+
+/// What has become of a choice.
+#[derive(Clone, Debug)]
+pub enum AnswerEvent {
+    /// More of the answer. The parts may be empty while text is held back.
+    Delta {
+        /// The choice.
+        index: usize,
+        /// Text and tool calls.
+        parts: Vec<Part>,
+        /// The token behind it, when log probabilities were asked for.
+        token: Option<TokenPiece>,
+    },
+    /// The choice has ended.
+    Finished(Finish),
+    /// The choice has no answer.
+    Failed(ApiError),
+}
+
+/// A piece of an answer.
+pub type Part = ToolEvent;
+
+/// A token with its log probabilities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenPiece {
+    /// Its id.
+    pub token: u32,
+    /// Its log probabilities.
+    pub logprobs: TokenLogprobs,
+}
+
+/// How a choice ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finish {
+    /// The choice.
+    pub index: usize,
+    /// Why.
+    pub reason: FinishedAs,
+    /// Prompt tokens taken from the prefix cache.
+    pub cached_tokens: usize,
+    /// Tokens generated.
+    pub completion_tokens: usize,
+}
+
+/// OpenAI's `finish_reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishedAs {
+    /// A stop token or stop string.
+    Stop,
+    /// No tokens were left.
+    Length,
+    /// The answer calls tools.
+    ToolCalls,
+}
+
+impl FinishedAs {
+    /// As the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+        }
+    }
+}
+
+/// The state of a choice between events.
+pub(super) struct Choice {
+    pub(super) index: usize,
+    pub(super) detokenizer: Detokenizer,
+    pub(super) stops: StopMatcher,
+    pub(super) parser: Option<Box<dyn ToolCallParser>>,
+    /// Tokens before which stop strings are not looked for.
+    pub(super) min_tokens: usize,
+    pub(super) prompt_tokens: usize,
+    pub(super) ended: Arc<AtomicBool>,
+    pub(super) metrics: RequestMetrics,
+    pub(super) cached_tokens: usize,
+    pub(super) num_tokens: usize,
+    pub(super) called: bool,
+}
+
+impl Choice {
+    /// Takes an event of the engine and returns what follows from it.
+    pub(super) fn take(&mut self, event: Event) -> Vec<AnswerEvent> {
+        if self.ended.load(Ordering::Relaxed) {
+            // What the engine computed before it noticed that the choice has ended.
+            return Vec::new();
+        }
+        match event {
+            Event::Admitted(admission) => {
+                self.cached_tokens = admission.cached_tokens;
+                self.metrics.admitted(&admission, self.prompt_tokens);
+                Vec::new()
+            }
+            Event::Token(output) => self.token(output),
+            Event::Finished(completion) => {
+                self.num_tokens = completion.completion_tokens;
+                self.ended.store(true, Ordering::Relaxed);
+                let reason = match completion.reason {
+                    FinishReason::Stop(_) => FinishedAs::Stop,
+                    FinishReason::Length => FinishedAs::Length,
+                };
+                let held = self.detokenizer.finish();
+                let (mut parts, stopped) = self.watch(&held);
+                let reason = if stopped { FinishedAs::Stop } else { reason };
+                parts.extend(self.flush());
+                self.metrics.completed(&completion);
+                self.end(parts, reason)
+            }
+            Event::Failed(error) => {
+                self.ended.store(true, Ordering::Relaxed);
+                self.metrics.failed();
+                vec![AnswerEvent::Failed(error.into())]
+            }
+        }
+    }
+
+    fn token(&mut self, output: TokenOutput) -> Vec<AnswerEvent> {
+        self.num_tokens += 1;
+        self.metrics.token();
+        let token = output.token.0;
+        let text = self.detokenizer.push(token);
+        let (mut parts, stopped) = self.watch(&text);
+        let token = output
+            .logprobs
+            .map(|logprobs| TokenPiece { token, logprobs });
+        if !stopped {
+            return vec![AnswerEvent::Delta {
+                index: self.index,
+                parts,
+                token,
+            }];
+        }
+        self.ended.store(true, Ordering::Relaxed);
+        parts.extend(self.flush());
+        self.metrics.stopped();
+        let mut events = vec![AnswerEvent::Delta {
+            index: self.index,
+            parts,
+            token,
+        }];
+        events.extend(self.end(Vec::new(), FinishedAs::Stop));
+        events
+    }
+
+    /// Passes text through the stop strings and the tool-call parser; true when one has ended the
+    /// answer.
+    fn watch(&mut self, text: &str) -> (Vec<Part>, bool) {
+        if self.num_tokens < self.min_tokens {
+            return (self.parse(text), false);
+        }
+        let delta = self.stops.push(text);
+        (self.parse(&delta.text), delta.matched.is_some())
+    }
+
+    fn parse(&mut self, text: &str) -> Vec<Part> {
+        let parts = match &mut self.parser {
+            Some(parser) => parser.push(text),
+            None if text.is_empty() => Vec::new(),
+            None => vec![Part::Content(text.to_owned())],
+        };
+        self.note_calls(parts)
+    }
+
+    /// What stop strings and parser have held back.
+    fn flush(&mut self) -> Vec<Part> {
+        let held = self.stops.finish();
+        let mut parts = self.parse(&held);
+        if let Some(parser) = &mut self.parser {
+            parts.extend(parser.finish());
+        }
+        self.note_calls(parts)
+    }
+
+    fn note_calls(&mut self, parts: Vec<Part>) -> Vec<Part> {
+        self.called |= parts
+            .iter()
+            .any(|part| matches!(part, Part::CallStart { .. }));
+        parts
+    }
+
+    fn end(&self, parts: Vec<Part>, reason: FinishedAs) -> Vec<AnswerEvent> {
+        let reason = match reason {
+            FinishedAs::Stop if self.called => FinishedAs::ToolCalls,
+            other => other,
+        };
+        let mut events = Vec::new();
+        if !parts.is_empty() {
+            events.push(AnswerEvent::Delta {
+                index: self.index,
+                parts,
+                token: None,
+            });
+        }
+        events.push(AnswerEvent::Finished(Finish {
+            index: self.index,
+            reason,
+            cached_tokens: self.cached_tokens,
+            completion_tokens: self.num_tokens,
+        }));
+        events
+    }
+}

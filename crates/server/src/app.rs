@@ -1,0 +1,140 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use engine::EngineHandle;
+
+use crate::clock;
+use crate::config::serve::{AccessConfig, RequestLimits};
+use crate::metrics::Metrics;
+use crate::model::ServedModel;
+use crate::text_pool::TextPool;
+
+/// The application; clones share everything.
+#[derive(Clone)]
+pub struct App {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    model: ServedModel,
+    engine: EngineHandle,
+    text_pool: TextPool,
+    access: AccessConfig,
+    limits: RequestLimits,
+    metrics: Metrics,
+    seeds: Seeds,
+    accepting: AtomicBool,
+    started: u64,
+}
+
+/// What an [`App`] is made of.
+pub struct AppParts {
+    /// The model.
+    pub model: ServedModel,
+    /// The engine that runs it.
+    pub engine: EngineHandle,
+    /// Who may ask.
+    pub access: AccessConfig,
+    /// What a request may look like.
+    pub limits: RequestLimits,
+    /// Where counts go.
+    pub metrics: Metrics,
+    /// Seed from which requests without one draw theirs.
+    pub seed: u64,
+}
+
+impl App {
+    /// An application that takes requests.
+    pub fn new(parts: AppParts) -> Self {
+        let AppParts {
+            model,
+            engine,
+            access,
+            limits,
+            metrics,
+            seed,
+        } = parts;
+        let shared = Shared {
+            model,
+            engine,
+            text_pool: TextPool::new(),
+            access,
+            limits,
+            metrics,
+            seeds: Seeds {
+                next: AtomicU64::new(seed),
+            },
+            accepting: AtomicBool::new(true),
+            started: clock::unix_seconds(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &ServedModel {
+        &self.shared.model
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &EngineHandle {
+        &self.shared.engine
+    }
+
+    /// Where text is rendered and tokenised.
+    pub fn text_pool(&self) -> &TextPool {
+        &self.shared.text_pool
+    }
+
+    /// Who may ask.
+    pub fn access(&self) -> &AccessConfig {
+        &self.shared.access
+    }
+
+    /// What a request may look like.
+    pub fn limits(&self) -> &RequestLimits {
+        &self.shared.limits
+    }
+
+    /// Where counts go.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// A seed for a request that has none.
+    pub fn draw_seed(&self) -> u64 {
+        self.shared.seeds.draw()
+    }
+
+    /// When the server started, in seconds since 1970.
+    pub fn started(&self) -> u64 {
+        self.shared.started
+    }
+
+    /// Whether requests are still taken.
+    pub fn is_accepting(&self) -> bool {
+        self.shared.accepting.load(Ordering::Acquire)
+    }
+
+    /// Takes no more requests; what runs goes on.
+    pub fn stop_accepting(&self) {
+        self.shared.accepting.store(false, Ordering::Release);
+        self.shared.engine.shutdown();
+    }
+}
+
+/// A sequence of seeds: the same server seed and order of requests give the same seeds.
+struct Seeds {
+    next: AtomicU64,
+}
+
+impl Seeds {
+    fn draw(&self) -> u64 {
+        // An odd step visits all 2^64 values; neighbours differ in many bits.
+        self.next
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed)
+    }
+}

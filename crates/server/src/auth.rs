@@ -1,0 +1,129 @@
+//! Who asks: API keys, and whose cached prefixes a request may share.
+
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
+use subtle::ConstantTimeEq;
+
+use crate::app::App;
+use crate::config::serve::AccessConfig;
+use crate::wire::error::ApiError;
+
+/// A caller that was let in.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The caller's key, unless all share their prefixes or there are no keys.
+    namespace: Option<String>,
+}
+
+impl Caller {
+    /// Lets a caller in, or not.
+    ///
+    /// # Errors
+    /// 401 when keys are asked for and the request carries none of them.
+    pub fn admit(access: &AccessConfig, authorization: Option<&str>) -> Result<Self, ApiError> {
+        if access.api_keys.is_empty() {
+            return Ok(Self { namespace: None });
+        }
+        let token = authorization
+            .and_then(bearer)
+            .ok_or_else(ApiError::unauthorized)?;
+        // All keys are compared, in constant time each: the time taken tells nothing about them.
+        let mut found = None;
+        for key in &access.api_keys {
+            if bool::from(key.as_bytes().ct_eq(token.as_bytes())) {
+                found = Some(key);
+            }
+        }
+        let key = found.ok_or_else(ApiError::unauthorized)?;
+        Ok(Self {
+            namespace: (!access.shared_prefix_cache).then(|| key.clone()),
+        })
+    }
+
+    /// The salt of a request of this caller: prefixes are shared within key and `cache_salt`.
+    pub fn cache_salt(&self, request_salt: &str) -> Vec<u8> {
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        if namespace.is_empty() && request_salt.is_empty() {
+            return Vec::new();
+        }
+        // The length in front keeps ("a", "bc") and ("ab", "c") apart.
+        let mut salt = (namespace.len() as u64).to_le_bytes().to_vec();
+        salt.extend_from_slice(namespace.as_bytes());
+        salt.extend_from_slice(request_salt.as_bytes());
+        salt
+    }
+}
+
+/// Middleware: a request goes on with its [`Caller`], or ends with 401.
+pub async fn require_key(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let caller = Caller::admit(app.access(), header.and_then(|value| value.to_str().ok()))?;
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+/// The token of `Bearer TOKEN`; the scheme's case does not matter (RFC 9110).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(keys: &[&str], shared: bool) -> AccessConfig {
+        let api_keys = keys.iter().map(|&key| key.to_owned()).collect();
+        AccessConfig {
+            api_keys,
+            shared_prefix_cache: shared,
+        }
+    }
+
+    #[test]
+    fn only_known_keys_are_let_in() {
+        let access = access(&["one", "two"], false);
+        assert!(Caller::admit(&access, Some("Bearer two")).is_ok());
+        assert!(Caller::admit(&access, Some("bearer one")).is_ok());
+        for header in [
+            None,
+            Some("Bearer three"),
+            Some("Basic one"),
+            Some("one"),
+            Some("Bearer "),
+        ] {
+            assert!(Caller::admit(&access, header).is_err(), "{header:?}");
+        }
+        assert!(Caller::admit(&self::access(&[], false), None).is_ok());
+    }
+
+    #[test]
+    fn each_key_and_salt_has_its_own_prefixes() {
+        let salt = |access: &AccessConfig, key: &str, salt: &str| {
+            Caller::admit(access, Some(&format!("Bearer {key}")))
+                .unwrap()
+                .cache_salt(salt)
+        };
+        let own = access(&["a", "ab"], false);
+        let salts = [
+            salt(&own, "a", ""),
+            salt(&own, "ab", ""),
+            salt(&own, "a", "b"),
+            salt(&own, "ab", "b"),
+        ];
+        for (index, one) in salts.iter().enumerate() {
+            assert!(salts[..index].iter().all(|other| other != one));
+        }
+        let shared = access(&["a", "ab"], true);
+        assert_eq!(salt(&shared, "a", ""), salt(&shared, "ab", ""));
+        assert_ne!(salt(&shared, "a", ""), salt(&shared, "a", "x"));
+    }
+}

@@ -1,0 +1,41 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::bench::BenchArgs;
+use crate::config::settings::ServeSettings;
+
+const EXAMPLES: &str = "\
+Examples:
+  purser                                     serve the built-in model on 127.0.0.1:8000
+  purser serve Qwen/Qwen3-0.6B --port 9000   serve a model of the hub
+  purser serve ./model --max-model-len 8k    serve a folder
+  purser bench ttft                          measure a running server
+
+  curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
+       -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
+
+Every flag is also a variable (--max-model-len is PURSER_MAX_MODEL_LEN) and a key of the --config
+file (max-model-len = \"8k\"). Flags are stronger than variables, variables than the file.";
+
+/// LLM inference server for open-weight models, with an OpenAI-compatible API.
+#[derive(Debug, Parser)]
+#[command(name = "purser", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `serve` when it is left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Flags of `serve`, which may be used without the word.
+    #[command(flatten)]
+    pub serve: ServeSettings,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a model over HTTP
+    #[command(after_help = EXAMPLES)]
+    Serve(Box<ServeSettings>),
+    /// Measure a running server, this one or any other with OpenAI's API
+    Bench(BenchArgs),
+}

@@ -1,0 +1,283 @@
+//! Configuration: read once, checked once, never looked at again.
+//!
+//! The command line is stronger than `PURSER_*` variables, these than a TOML file, and that than the
+//! defaults. [`resolve`] lays them over each other and checks the result.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use models::{Device, Dtype, HubOptions, ModelSource};
+
+pub mod serve;
+pub mod settings;
+pub mod values;
+
+use serve::{AccessConfig, EngineConfig, ListenConfig, LogFormat, RequestLimits, ServeConfig};
+use settings::{DeviceName, DtypeName, LogFormatName, ServeSettings};
+
+/// A setting that cannot work, with the name of its flag.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {message}", path.display())]
+    Toml {
+        /// Its path.
+        path: PathBuf,
+        /// Key and reason.
+        message: String,
+    },
+    /// A value is out of its range, or contradicts another.
+    #[error("--{flag}: {message}")]
+    Value {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+}
+
+/// The environment as the process found it: a variable's value by its name.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The process's own environment.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+pub fn process_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Lays `flags` (command line and variables) over the file that they name, and checks everything.
+///
+/// # Errors
+/// The first setting that cannot work.
+pub fn resolve(
+    flags: ServeSettings,
+    environment: Environment<'_>,
+) -> Result<ServeConfig, ConfigError> {
+    let settings = match flags.config.clone() {
+        Some(path) => flags.over(read_file(&path)?),
+        None => flags,
+    };
+    let listen = listen(&settings)?;
+    let access = access(&settings, &listen, environment)?;
+    let model = model(&settings, environment);
+    Ok(ServeConfig {
+        served_model_names: served_names(&settings, &model)?,
+        model,
+        engine: engine(&settings)?,
+        limits: limits(&settings)?,
+        log_format: match settings.log_format {
+            None | Some(LogFormatName::Text) => LogFormat::Text,
+            Some(LogFormatName::Json) => LogFormat::Json,
+        },
+        shutdown_timeout: seconds("shutdown-timeout", settings.shutdown_timeout, 30.0)?,
+        listen,
+        access,
+    })
+}
+
+fn read_file(path: &Path) -> Result<ServeSettings, ConfigError> {
+    let owned = path.to_owned();
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::File {
+        path: owned.clone(),
+        source,
+    })?;
+    let wrong = |error: toml::de::Error| ConfigError::Toml {
+        path: owned.clone(),
+        message: error.to_string(),
+    };
+    let table: toml::Table = toml::from_str(&text).map_err(wrong)?;
+    // `max_model_len` and `max-model-len` are the same key.
+    let keys = table
+        .into_iter()
+        .map(|(key, value)| (key.replace('_', "-"), value));
+    toml::Value::Table(keys.collect()).try_into().map_err(wrong)
+}
+
+fn listen(settings: &ServeSettings) -> Result<ListenConfig, ConfigError> {
+    let host = match settings.host.as_deref() {
+        None | Some("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Some(host) => host.parse().map_err(|_| {
+            wrong(
+                "host",
+                format!("`{host}` is no IP address; write 127.0.0.1, 0.0.0.0 or ::"),
+            )
+        })?,
+    };
+    Ok(ListenConfig {
+        host,
+        port: settings.port.unwrap_or(8_000),
+    })
+}
+
+fn access(
+    settings: &ServeSettings,
+    listen: &ListenConfig,
+    environment: Environment<'_>,
+) -> Result<AccessConfig, ConfigError> {
+    let from_vllm = || environment("VLLM_API_KEY").map(|key| vec![key]);
+    let api_keys = settings
+        .api_key
+        .clone()
+        .or_else(from_vllm)
+        .unwrap_or_default();
+    let sendable = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
+    if !api_keys.iter().all(sendable) {
+        return Err(wrong(
+            "api-key",
+            "a key has at least one character, and no blanks",
+        ));
+    }
+    let public = !listen.host.is_loopback();
+    if public && api_keys.is_empty() && !settings.insecure.unwrap_or(false) {
+        let message = format!(
+            "{} can be reached by others, and no --api-key is set; set one, or allow everybody in \
+             with --insecure",
+            listen.host
+        );
+        return Err(wrong("host", message));
+    }
+    let shared_prefix_cache = settings.shared_prefix_cache.unwrap_or(false);
+    Ok(AccessConfig {
+        api_keys,
+        shared_prefix_cache,
+    })
+}
+
+fn model(settings: &ServeSettings, environment: Environment<'_>) -> ModelSource {
+    let Some(model) = settings.model.as_deref().filter(|model| !model.is_empty()) else {
+        return ModelSource::Embedded;
+    };
+    let mut options = HubOptions::from_lookup(environment);
+    options.revision = settings.revision.clone();
+    options.progress_bar = true;
+    ModelSource::named(model, options)
+}
+
+fn served_names(settings: &ServeSettings, model: &ModelSource) -> Result<Vec<String>, ConfigError> {
+    if let Some(names) = &settings.served_model_name {
+        return match names.iter().any(String::is_empty) || names.is_empty() {
+            true => Err(wrong(
+                "served-model-name",
+                "a name has at least one character",
+            )),
+            false => Ok(names.clone()),
+        };
+    }
+    Ok(vec![match model {
+        ModelSource::Embedded => "pebble-20m".to_owned(),
+        ModelSource::Hub(request) => request.repo.clone(),
+        ModelSource::Folder(path) => path
+            .canonicalize()
+            .ok()
+            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+            .unwrap_or_else(|| path.display().to_string()),
+    }])
+}
+
+fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
+    let max_num_seqs = at_least_one("max-num-seqs", settings.max_num_seqs)?.unwrap_or(64);
+    let batched = at_least_one("max-num-batched-tokens", settings.max_num_batched_tokens)?;
+    if let Some(batched) = batched.filter(|&batched| batched < max_num_seqs) {
+        let message = format!(
+            "{batched} tokens per step leave no room for --max-num-seqs {max_num_seqs}, which need \
+             one each"
+        );
+        return Err(wrong("max-num-batched-tokens", message));
+    }
+    let watermark = settings.watermark.unwrap_or(0.01);
+    if !(0.0..1.0).contains(&watermark) {
+        return Err(wrong(
+            "watermark",
+            format!("{watermark} must be at least 0 and below 1"),
+        ));
+    }
+    let target_itl = settings.target_itl_ms.unwrap_or(100.0);
+    let target_itl = seconds("target-itl-ms", Some(target_itl / 1_000.0), 0.0)?;
+    Ok(EngineConfig {
+        device: match settings.device {
+            None | Some(DeviceName::Auto) => Device::Auto,
+            Some(DeviceName::Cpu) => Device::Cpu,
+            Some(DeviceName::Reference) => Device::Reference,
+        },
+        dtype: match settings.dtype {
+            None | Some(DtypeName::Auto) => Dtype::Auto,
+            Some(DtypeName::Float32) => Dtype::Float32,
+            Some(DtypeName::Bfloat16) => Dtype::Bfloat16,
+            Some(DtypeName::Float16) => Dtype::Float16,
+        },
+        threads: at_least_one("threads", settings.threads)?,
+        max_model_len: settings.max_model_len.and_then(|count| count.0),
+        max_num_batched_tokens: batched,
+        max_num_seqs,
+        block_size: at_least_one("block-size", settings.block_size)?.unwrap_or(16),
+        kv_cache_memory_bytes: settings.kv_cache_memory_bytes.map(|size| size.0),
+        enable_prefix_caching: prefix_caching(settings)?,
+        target_itl: (!target_itl.is_zero()).then_some(target_itl),
+        max_num_queued_reqs: at_least_one("max-num-queued-reqs", settings.max_num_queued_reqs)?
+            .unwrap_or(1_024),
+        max_num_queued_tokens: settings.max_num_queued_tokens.and_then(|count| count.0),
+        watermark,
+        seed: settings.seed,
+    })
+}
+
+fn prefix_caching(settings: &ServeSettings) -> Result<bool, ConfigError> {
+    match (
+        settings.enable_prefix_caching,
+        settings.no_enable_prefix_caching,
+    ) {
+        (Some(on), Some(off)) if on == off => Err(wrong(
+            "enable-prefix-caching",
+            "it is both turned on and turned off",
+        )),
+        (on, off) => Ok(on.unwrap_or(!off.unwrap_or(false))),
+    }
+}
+
+fn limits(settings: &ServeSettings) -> Result<RequestLimits, ConfigError> {
+    let keep_alive = seconds("keep-alive-secs", settings.keep_alive_secs, 10.0)?;
+    if keep_alive.is_zero() {
+        return Err(wrong("keep-alive-secs", "it must be above 0"));
+    }
+    Ok(RequestLimits {
+        max_body_bytes: settings.max_body_bytes.map_or(32 << 20, |size| size.0),
+        max_messages: at_least_one("max-messages", settings.max_messages)?.unwrap_or(10_000),
+        max_n: at_least_one("max-n", settings.max_n)?.unwrap_or(128),
+        max_logprobs: settings.max_logprobs.unwrap_or(20),
+        keep_alive,
+    })
+}
+
+fn at_least_one(flag: &'static str, value: Option<usize>) -> Result<Option<usize>, ConfigError> {
+    match value {
+        Some(0) => Err(wrong(flag, "it must be at least 1")),
+        value => Ok(value),
+    }
+}
+
+fn seconds(flag: &'static str, value: Option<f64>, default: f64) -> Result<Duration, ConfigError> {
+    let value = value.unwrap_or(default);
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|duration| duration.as_secs() <= 86_400)
+        .ok_or_else(|| wrong(flag, "it must be a time between 0 and a day"))
+}
+
+fn wrong(flag: &'static str, message: impl Into<String>) -> ConfigError {
+    ConfigError::Value {
+        flag,
+        message: message.into(),
+    }
+}

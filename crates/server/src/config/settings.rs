@@ -1,0 +1,290 @@
+//! The flags of `purser serve`, as they are written: on the command line, in `PURSER_*` variables
+//! and as keys of a TOML file. One struct defines all three; nothing here has a default, so that
+//! the sources can be laid over each other.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+
+use super::values::{ByteSize, TokenCount};
+
+/// Type of the weights in memory.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DtypeName {
+    /// As in the checkpoint.
+    Auto,
+    /// 32-bit floats.
+    #[value(alias = "float")]
+    #[serde(alias = "float")]
+    Float32,
+    /// bfloat16.
+    Bfloat16,
+    /// 16-bit floats.
+    #[value(alias = "half")]
+    #[serde(alias = "half")]
+    Float16,
+}
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceName {
+    /// The fastest there is.
+    Auto,
+    /// The native CPU kernels.
+    Cpu,
+    /// The plain implementation that the others are checked against; slow.
+    Reference,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormatName {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags of `purser serve`. Names and meanings are vLLM's where vLLM has them.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ServeSettings {
+    /// Model: a folder (config.json, tokenizer.json, safetensors), or a hub id such as
+    /// Qwen/Qwen3-0.6B. Without it: Pebble-20M, which is inside this program
+    #[arg(env = "PURSER_MODEL")]
+    pub model: Option<String>,
+
+    /// Branch, tag or commit of a hub model [default: main]
+    #[arg(long, env = "PURSER_REVISION", help_heading = "Model")]
+    pub revision: Option<String>,
+    /// Names that clients may use; the first stands in answers [default: the model's name]
+    #[arg(long, env = "PURSER_SERVED_MODEL_NAME", num_args = 1.., value_delimiter = ',',
+          help_heading = "Model", value_name = "NAME")]
+    pub served_model_name: Option<Vec<String>>,
+    /// Type of the weights in memory [default: auto]
+    #[arg(long, env = "PURSER_DTYPE", help_heading = "Model")]
+    pub dtype: Option<DtypeName>,
+    /// Longest sequence, prompt and output together: 8192, 8k, auto [default: auto, which is the
+    /// model's limit or what memory allows]
+    #[arg(
+        long,
+        env = "PURSER_MAX_MODEL_LEN",
+        help_heading = "Model",
+        value_name = "TOKENS"
+    )]
+    pub max_model_len: Option<TokenCount>,
+
+    /// Address to listen on [default: 127.0.0.1]
+    #[arg(long, env = "PURSER_HOST", help_heading = "Server")]
+    pub host: Option<String>,
+    /// Port to listen on; 0 lets the system choose [default: 8000]
+    #[arg(long, env = "PURSER_PORT", help_heading = "Server")]
+    pub port: Option<u16>,
+    /// Key that clients must send; several may be given. VLLM_API_KEY is read too
+    #[arg(long, env = "PURSER_API_KEY", hide_env_values = true, num_args = 1..,
+          value_delimiter = ',', help_heading = "Server", value_name = "KEY")]
+    pub api_key: Option<Vec<String>>,
+    /// Let a public address be used without an API key
+    #[arg(long, env = "PURSER_INSECURE", num_args = 0..=1, default_missing_value = "true",
+          help_heading = "Server")]
+    pub insecure: Option<bool>,
+    /// Largest body of a request: 32m [default: 32m]
+    #[arg(
+        long,
+        env = "PURSER_MAX_BODY_BYTES",
+        help_heading = "Server",
+        value_name = "BYTES"
+    )]
+    pub max_body_bytes: Option<ByteSize>,
+    /// Most messages of a conversation [default: 10000]
+    #[arg(
+        long,
+        env = "PURSER_MAX_MESSAGES",
+        help_heading = "Server",
+        value_name = "N"
+    )]
+    pub max_messages: Option<usize>,
+    /// Most answers to one prompt [default: 128]
+    #[arg(long, env = "PURSER_MAX_N", help_heading = "Server", value_name = "N")]
+    pub max_n: Option<usize>,
+    /// Most alternatives that a client may ask for with logprobs [default: 20]
+    #[arg(
+        long,
+        env = "PURSER_MAX_LOGPROBS",
+        help_heading = "Server",
+        value_name = "N"
+    )]
+    pub max_logprobs: Option<usize>,
+    /// Seconds between comments in a stream that has nothing to say yet [default: 10]
+    #[arg(
+        long,
+        env = "PURSER_KEEP_ALIVE_SECS",
+        help_heading = "Server",
+        value_name = "SECONDS"
+    )]
+    pub keep_alive_secs: Option<f64>,
+    /// Seconds that running requests have to finish after SIGTERM [default: 30]
+    #[arg(
+        long,
+        env = "PURSER_SHUTDOWN_TIMEOUT",
+        help_heading = "Server",
+        value_name = "SECONDS"
+    )]
+    pub shutdown_timeout: Option<f64>,
+    /// How logs are written [default: text]
+    #[arg(long, env = "PURSER_LOG_FORMAT", help_heading = "Server")]
+    pub log_format: Option<LogFormatName>,
+
+    /// Where to compute [default: auto]
+    #[arg(long, env = "PURSER_DEVICE", help_heading = "Engine")]
+    pub device: Option<DeviceName>,
+    /// Threads that compute [default: one per core]
+    #[arg(
+        long,
+        short = 't',
+        env = "PURSER_THREADS",
+        help_heading = "Engine",
+        value_name = "N"
+    )]
+    pub threads: Option<usize>,
+    /// Tokens computed in one step, of all requests together [default: 256 on a CPU]
+    #[arg(
+        long,
+        env = "PURSER_MAX_NUM_BATCHED_TOKENS",
+        help_heading = "Engine",
+        value_name = "TOKENS"
+    )]
+    pub max_num_batched_tokens: Option<usize>,
+    /// Sequences that run at the same time [default: 64]
+    #[arg(
+        long,
+        env = "PURSER_MAX_NUM_SEQS",
+        help_heading = "Engine",
+        value_name = "N"
+    )]
+    pub max_num_seqs: Option<usize>,
+    /// While others receive tokens, compute prompts in chunks so small that a step takes no longer
+    /// than this many milliseconds; 0 does not care [default: 100]
+    #[arg(
+        long,
+        env = "PURSER_TARGET_ITL_MS",
+        help_heading = "Engine",
+        value_name = "MS"
+    )]
+    pub target_itl_ms: Option<f64>,
+    /// Requests that may wait before clients are told to come back later [default: 1024]
+    #[arg(
+        long,
+        env = "PURSER_MAX_NUM_QUEUED_REQS",
+        help_heading = "Engine",
+        value_name = "N"
+    )]
+    pub max_num_queued_reqs: Option<usize>,
+    /// Prompt tokens not in the cache that may wait [default: 1048576]
+    #[arg(
+        long,
+        env = "PURSER_MAX_NUM_QUEUED_TOKENS",
+        help_heading = "Engine",
+        value_name = "TOKENS"
+    )]
+    pub max_num_queued_tokens: Option<TokenCount>,
+    /// Seed of requests that have none [default: random]
+    #[arg(long, env = "PURSER_SEED", help_heading = "Engine")]
+    pub seed: Option<u64>,
+
+    /// Memory of the KV cache: 2g, 512m [default: enough for four of the longest sequences, at most
+    /// half of the memory that is free]
+    #[arg(
+        long,
+        env = "PURSER_KV_CACHE_MEMORY_BYTES",
+        help_heading = "KV cache",
+        value_name = "BYTES"
+    )]
+    pub kv_cache_memory_bytes: Option<ByteSize>,
+    /// Tokens per block [default: 16]
+    #[arg(
+        long,
+        env = "PURSER_BLOCK_SIZE",
+        help_heading = "KV cache",
+        value_name = "TOKENS"
+    )]
+    pub block_size: Option<usize>,
+    /// Keep computed prefixes for later requests; --no-enable-prefix-caching does not
+    #[arg(long, env = "PURSER_ENABLE_PREFIX_CACHING", num_args = 0..=1,
+          default_missing_value = "true", help_heading = "KV cache")]
+    pub enable_prefix_caching: Option<bool>,
+    /// Compute every prompt whole
+    #[arg(long, env = "PURSER_NO_ENABLE_PREFIX_CACHING", num_args = 0..=1,
+          default_missing_value = "true", help_heading = "KV cache")]
+    pub no_enable_prefix_caching: Option<bool>,
+    /// Let requests with different API keys share cached prefixes; whoever has a key can then learn
+    /// from the time to the first token what others have asked
+    #[arg(long, env = "PURSER_SHARED_PREFIX_CACHE", num_args = 0..=1,
+          default_missing_value = "true", help_heading = "KV cache")]
+    pub shared_prefix_cache: Option<bool>,
+    /// Fraction of the blocks kept free when a request is admitted beside others [default: 0.01]
+    #[arg(
+        long,
+        env = "PURSER_WATERMARK",
+        help_heading = "KV cache",
+        value_name = "FRACTION"
+    )]
+    pub watermark: Option<f64>,
+
+    /// TOML file with these flags as keys (port = 9000). Flags and variables are stronger
+    #[arg(long, env = "PURSER_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// `first` where it says something, else `second`, field by field.
+macro_rules! layered {
+    ($first:ident, $second:ident, $($field:ident),* $(,)?) => {
+        ServeSettings { $($field: $first.$field.or($second.$field)),* }
+    };
+}
+
+impl ServeSettings {
+    /// Lays these settings over weaker ones.
+    pub fn over(self, weaker: Self) -> Self {
+        layered!(
+            self,
+            weaker,
+            model,
+            revision,
+            served_model_name,
+            dtype,
+            max_model_len,
+            host,
+            port,
+            api_key,
+            insecure,
+            max_body_bytes,
+            max_messages,
+            max_n,
+            max_logprobs,
+            keep_alive_secs,
+            shutdown_timeout,
+            log_format,
+            device,
+            threads,
+            max_num_batched_tokens,
+            max_num_seqs,
+            target_itl_ms,
+            max_num_queued_reqs,
+            max_num_queued_tokens,
+            seed,
+            kv_cache_memory_bytes,
+            block_size,
+            enable_prefix_caching,
+            no_enable_prefix_caching,
+            shared_prefix_cache,
+            watermark,
+            config,
+        )
+    }
+}

@@ -1,0 +1,50 @@
+//! `purser`: serve a model, or measure a server.
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::Parser;
+use server::cli::{Cli, Command};
+use server::config::serve::LogFormat;
+use server::config::settings::ServeSettings;
+use server::{bench, config, serve};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> anyhow::Result<()> {
+    let Cli { command, serve } = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    match command {
+        None => runtime.block_on(run_server(serve)),
+        Some(Command::Serve(settings)) => runtime.block_on(run_server(*settings)),
+        Some(Command::Bench(args)) => runtime.block_on(bench::run(args)),
+    }
+}
+
+async fn run_server(settings: ServeSettings) -> anyhow::Result<()> {
+    let config = config::resolve(settings, &config::process_environment)?;
+    start_logs(config.log_format);
+    serve::run(config, |url| {
+        // A closed standard output is no reason not to serve.
+        let _ = writeln!(
+            std::io::stdout(),
+            "Purser listens on {url}\n\
+             Try: curl {url}/v1/chat/completions -H 'Content-Type: application/json' \
+             -d '{{\"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
+        );
+    })
+    .await
+}
+
+fn start_logs(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => logs.init(),
+        LogFormat::Json => logs.json().init(),
+    }
+}

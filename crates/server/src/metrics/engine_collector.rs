@@ -1,0 +1,211 @@
+//! The engine's own counts, read when somebody asks: they are never stale and never kept twice.
+
+use std::fmt;
+
+use engine::{EngineHandle, EngineStats, Histogram};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+/// Reads [`EngineHandle::stats`].
+#[derive(Debug)]
+pub(super) struct EngineCollector {
+    engine: Engine,
+}
+
+/// The handle, which has nothing to say for itself in debug output.
+struct Engine(EngineHandle);
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EngineHandle")
+    }
+}
+
+impl EngineCollector {
+    pub(super) fn new(engine: EngineHandle) -> Self {
+        Self {
+            engine: Engine(engine),
+        }
+    }
+}
+
+impl Collector for EngineCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stats = self.engine.0.stats();
+        gauges(&stats, &mut encoder)?;
+        counters(&stats, &mut encoder)?;
+        blocks(&stats, &mut encoder)?;
+        by_source(&stats, &mut encoder)?;
+        let tokens = StepHistogram(&stats.step_tokens);
+        series(
+            &mut encoder,
+            "vllm:iteration_tokens",
+            "Tokens computed per step",
+            &tokens,
+        )?;
+        series(
+            &mut encoder,
+            "purser_step_tokens",
+            "Tokens computed per step",
+            &tokens,
+        )?;
+        let seconds = StepHistogram(&stats.step_seconds);
+        series(
+            &mut encoder,
+            "purser_step_seconds",
+            "Seconds per step",
+            &seconds,
+        )
+    }
+}
+
+fn gauges(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let usage = stats.kv_cache_usage();
+    let running = stats.num_running as f64;
+    let waiting = stats.num_waiting as f64;
+    let gauges = [
+        ("vllm:num_requests_running", "Sequences that run", running),
+        ("purser_num_requests_running", "Sequences that run", running),
+        ("vllm:num_requests_waiting", "Sequences that wait", waiting),
+        (
+            "purser_num_requests_waiting",
+            "Sequences that wait",
+            waiting,
+        ),
+        (
+            "vllm:kv_cache_usage_perc",
+            "KV blocks in use, 0 to 1",
+            usage,
+        ),
+        (
+            "vllm:gpu_cache_usage_perc",
+            "KV blocks in use, 0 to 1 (old name)",
+            usage,
+        ),
+        (
+            "purser_kv_cache_usage_ratio",
+            "KV blocks in use, 0 to 1",
+            usage,
+        ),
+        (
+            "purser_waiting_uncached_tokens",
+            "Tokens that the waiting sequences would compute",
+            stats.waiting_uncached_tokens as f64,
+        ),
+        (
+            "purser_prefill_tokens_per_second",
+            "Measured prefill rate; 0 before the first measurement",
+            stats.prefill_tokens_per_second.unwrap_or(0.0),
+        ),
+    ];
+    gauges
+        .into_iter()
+        .try_for_each(|(name, help, value)| series(encoder, name, help, &ConstGauge::new(value)))
+}
+
+fn counters(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let counters = [
+        (
+            "vllm:generation_tokens",
+            "Tokens generated",
+            stats.generation_tokens,
+        ),
+        (
+            "purser_generation_tokens",
+            "Tokens generated",
+            stats.generation_tokens,
+        ),
+        ("vllm:num_preemptions", "Preemptions", stats.preemptions),
+        ("purser_preemptions", "Preemptions", stats.preemptions),
+        (
+            "vllm:prompt_tokens_cached",
+            "Prompt tokens from the cache",
+            stats.prompt_tokens_cached,
+        ),
+        (
+            "vllm:prompt_tokens_recomputed",
+            "Tokens computed again after preemptions",
+            stats.tokens_recomputed,
+        ),
+        (
+            "purser_tokens_recomputed",
+            "Tokens computed again after preemptions",
+            stats.tokens_recomputed,
+        ),
+        (
+            "purser_cache_evictions",
+            "Cached blocks given up for others",
+            stats.evictions,
+        ),
+        ("purser_steps", "Steps computed", stats.steps),
+    ];
+    counters
+        .into_iter()
+        .try_for_each(|(name, help, value)| series(encoder, name, help, &ConstCounter::new(value)))
+}
+
+fn blocks(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let held = stats.num_used_blocks + stats.num_cached_blocks;
+    let states = [
+        ("used", stats.num_used_blocks),
+        ("cached", stats.num_cached_blocks),
+        ("free", stats.num_blocks - held.min(stats.num_blocks)),
+    ];
+    let help = "KV blocks: held by sequences, kept for later, empty";
+    let mut encoder =
+        encoder.encode_descriptor("purser_kv_blocks", help, None, MetricType::Gauge)?;
+    states.into_iter().try_for_each(|(state, count)| {
+        let labels = [("state", state)];
+        ConstGauge::new(count as f64).encode(encoder.encode_family(&labels)?)
+    })
+}
+
+fn by_source(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let sources = [
+        ("local_compute", stats.prompt_tokens_computed),
+        ("local_cache_hit", stats.prompt_tokens_cached),
+    ];
+    for name in [
+        "vllm:prompt_tokens_by_source",
+        "purser_prompt_tokens_by_source",
+    ] {
+        let help = "Prompt tokens by where their KV came from, at admission";
+        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (source, count) in sources {
+            let labels = [("source", source)];
+            ConstCounter::new(count).encode(encoder.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+fn series<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    metric: &M,
+) -> Result<(), fmt::Error> {
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+/// The engine's histogram in the registry's terms.
+struct StepHistogram<'a>(&'a Histogram);
+
+impl EncodeMetric for StepHistogram<'_> {
+    fn encode(
+        &self,
+        mut encoder: prometheus_client::encoding::MetricEncoder<'_>,
+    ) -> Result<(), fmt::Error> {
+        let ends = self.0.bounds.iter().copied().chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = ends.zip(self.0.counts.iter().copied()).collect();
+        let count = self.0.counts.iter().sum();
+        encoder.encode_histogram::<NoLabelSet>(self.0.sum, count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}

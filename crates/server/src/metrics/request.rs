@@ -1,0 +1,138 @@
+//! One choice's figures as they come about.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::{Admission, Completion, FinishReason, MissCause};
+
+use super::series::{FinishLabels, MissLabels, Series};
+use crate::clock;
+
+/// Follows a choice from its submission to its end; dropped before the end, it counts as aborted.
+pub struct RequestMetrics {
+    series: Arc<Series>,
+    started: Instant,
+    first_token: Option<Instant>,
+    last_token: Option<Instant>,
+    num_tokens: usize,
+    prompt_tokens: usize,
+    cached_tokens: usize,
+    ended: bool,
+}
+
+impl RequestMetrics {
+    pub(super) fn new(series: Arc<Series>, max_tokens: usize) -> Self {
+        series.request_max_tokens.observe(max_tokens as f64);
+        Self {
+            series,
+            started: clock::now(),
+            first_token: None,
+            last_token: None,
+            num_tokens: 0,
+            prompt_tokens: 0,
+            cached_tokens: 0,
+            ended: false,
+        }
+    }
+
+    /// The engine has admitted it: the one moment at which prefix hits are counted.
+    pub fn admitted(&mut self, admission: &Admission, prompt_tokens: usize) {
+        let series = &self.series;
+        (self.prompt_tokens, self.cached_tokens) = (prompt_tokens, admission.cached_tokens);
+        series.prompt_tokens.inc_by(prompt_tokens as u64);
+        series.prefix_queries.inc_by(prompt_tokens as u64);
+        series.prefix_hits.inc_by(admission.cached_tokens as u64);
+        series.request_prompt_tokens.observe(prompt_tokens as f64);
+        series.queue.observe(admission.queue_time.as_secs_f64());
+        if let Some(miss) = admission.miss {
+            let cause = match miss.cause {
+                MissCause::NeverSeen => "never_seen",
+                MissCause::Evicted => "evicted",
+                MissCause::OtherSalt => "other_salt",
+                MissCause::NotCacheable => "not_cacheable",
+            };
+            series.misses.get_or_create(&MissLabels { cause }).inc();
+        }
+    }
+
+    /// A token has arrived.
+    pub fn token(&mut self) {
+        let now = clock::now();
+        match self.last_token {
+            None => {
+                self.first_token = Some(now);
+                self.series.ttft.observe((now - self.started).as_secs_f64());
+            }
+            Some(last) => self.series.itl.observe((now - last).as_secs_f64()),
+        }
+        self.last_token = Some(now);
+        self.num_tokens += 1;
+    }
+
+    /// The engine has finished it.
+    pub fn completed(&mut self, completion: &Completion) {
+        self.series
+            .prefill
+            .observe(completion.prefill_time.as_secs_f64());
+        self.series
+            .decode
+            .observe(completion.decode_time.as_secs_f64());
+        let inference = completion.prefill_time + completion.decode_time;
+        self.series.inference.observe(inference.as_secs_f64());
+        self.num_tokens = completion.completion_tokens;
+        self.end(match completion.reason {
+            FinishReason::Stop(_) => "stop",
+            FinishReason::Length => "length",
+        });
+    }
+
+    /// A stop string has ended it.
+    pub fn stopped(&mut self) {
+        self.end("stop");
+    }
+
+    /// It has no answer.
+    pub fn failed(&mut self) {
+        self.end("error");
+    }
+
+    fn end(&mut self, finished_reason: &'static str) {
+        self.ended = true;
+        let series = &self.series;
+        series
+            .finished
+            .get_or_create(&FinishLabels { finished_reason })
+            .inc();
+        series
+            .request_generation_tokens
+            .observe(self.num_tokens as f64);
+        let total = clock::now() - self.started;
+        series.e2e.observe(total.as_secs_f64());
+        if let (Some(first), Some(last)) = (self.first_token, self.last_token)
+            && self.num_tokens > 1
+        {
+            let per_token = (last - first).as_secs_f64() / (self.num_tokens - 1) as f64;
+            series.time_per_output_token.observe(per_token);
+        }
+        let ttft = self
+            .first_token
+            .map(|first| (first - self.started).as_secs_f64() * 1e3);
+        tracing::info!(
+            finished_reason,
+            prompt_tokens = self.prompt_tokens,
+            cached_tokens = self.cached_tokens,
+            completion_tokens = self.num_tokens,
+            ttft_ms = ttft,
+            total_ms = total.as_secs_f64() * 1e3,
+            "answered"
+        );
+    }
+}
+
+impl Drop for RequestMetrics {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end("abort");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The routes, and what goes around every one of them.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::auth::require_key;
+use crate::wire::error::ApiError;
+
+mod body;
+mod chat;
+mod completions;
+mod health;
+mod identity;
+mod models;
+mod request_id;
+mod tokenize;
+
+/// All routes of `app`.
+pub fn router(app: &App) -> Router {
+    let with_key = Router::new()
+        .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/completions", post(completions::complete))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*name}", get(models::one))
+        .route("/tokenize", post(tokenize::tokenize))
+        .route("/detokenize", post(tokenize::detokenize))
+        .layer(from_fn_with_state(app.clone(), require_key));
+    let open = Router::new()
+        .route("/health", get(health::health))
+        .route("/ping", get(health::health))
+        .route("/ready", get(health::ready))
+        .route("/version", get(health::version))
+        .route("/metrics", get(health::metrics));
+    with_key
+        .merge(open)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(|_| {
+            ApiError::internal("The server has made a mistake.").into_response()
+        }))
+        .layer(from_fn_with_state(app.clone(), health::count))
+        .layer(from_fn(request_id::identify))
+        .layer(DefaultBodyLimit::max(app.limits().max_body_bytes))
+        .with_state(app.clone())
+}
+
+async fn not_found(uri: axum::http::Uri) -> Response {
+    let message = format!("There is nothing at {}.", uri.path());
+    ApiError::http(StatusCode::NOT_FOUND, message).into_response()
+}
+
+async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) -> Response {
+    let message = format!("{} does not take {method}.", uri.path());
+    ApiError::http(StatusCode::METHOD_NOT_ALLOWED, message).into_response()
+}

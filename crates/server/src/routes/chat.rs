@@ -1,0 +1,236 @@
+//! `POST /v1/chat/completions`.
+
+use std::collections::VecDeque;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures::Stream;
+use serde_json::{Value, json};
+
+use super::body::Body;
+use super::identity::Identity;
+use crate::answer::{AnswerEvent, Answers, Order};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::validate::chat;
+use crate::wire::chat::{
+    AssistantMessage, ChatChoice, ChatCompletion, ChatLogprobs, delta, logprob_entry,
+};
+use crate::wire::error::ApiError;
+use crate::wire::usage::Usage;
+use crate::{prompt, sse};
+
+/// Answers a conversation, at once or as a stream.
+///
+/// # Errors
+/// Whatever is wrong with the request, or the server's refusal.
+pub(super) async fn complete(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let request = chat::request(&body, app.model(), app.limits())?;
+    let parse_tool_calls = request.conversation.tools.enabled;
+    let tokens = prompt::of_chat(&app, request.conversation).await?;
+    let generation = request.generation;
+    let mut answers = Answers::submit(
+        &app,
+        Order {
+            prompts: vec![tokens],
+            generation: &generation,
+            default_max_tokens: app.model().defaults.max_tokens,
+            parse_tool_calls,
+            caller: &caller,
+        },
+    )?;
+    let identity = Identity::new("chatcmpl", app.model());
+    if generation.stream {
+        answers.first_word(app.limits().keep_alive).await?;
+        let keep_alive = app.limits().keep_alive;
+        let with_logprobs = generation.sampling.logprobs.is_some();
+        let stream = ChatStream::new(app, answers, identity, generation.include_usage);
+        return Ok(sse::response(stream.chunks(with_logprobs), keep_alive));
+    }
+    let completion = collect(&app, answers, identity).await?;
+    Ok(Json(completion).into_response())
+}
+
+/// Waits for all answers.
+async fn collect(
+    app: &App,
+    mut answers: Answers,
+    identity: Identity,
+) -> Result<ChatCompletion, ApiError> {
+    let mut choices: Vec<ChatChoice> = (0..answers.num_choices())
+        .map(|index| ChatChoice {
+            index,
+            message: AssistantMessage::default(),
+            logprobs: None,
+            finish_reason: "length",
+        })
+        .collect();
+    let (mut cached_tokens, mut completion_tokens) = (0, 0);
+    while let Some(event) = answers.next().await {
+        match event {
+            AnswerEvent::Delta {
+                index,
+                parts,
+                token,
+            } => {
+                let choice = &mut choices[index];
+                parts
+                    .into_iter()
+                    .for_each(|part| choice.message.add(part, Identity::call));
+                if let Some(piece) = token {
+                    let logprobs = choice.logprobs.get_or_insert_with(ChatLogprobs::default);
+                    logprobs
+                        .content
+                        .push(logprob_entry(&app.model().tokenizer, &piece));
+                }
+            }
+            AnswerEvent::Finished(finish) => {
+                let choice = &mut choices[finish.index];
+                choice.message.complete();
+                choice.finish_reason = finish.reason.as_str();
+                completion_tokens += finish.completion_tokens;
+                if finish.index == 0 {
+                    cached_tokens = finish.cached_tokens;
+                }
+            }
+            AnswerEvent::Failed(error) => return Err(error),
+        }
+    }
+    let usage = Usage::new(answers.prompt_tokens(), cached_tokens, completion_tokens);
+    let Identity { id, created, model } = identity;
+    Ok(ChatCompletion {
+        id,
+        object: "chat.completion",
+        created,
+        model,
+        choices,
+        usage,
+    })
+}
+
+/// The chunks of a streamed chat.
+struct ChatStream {
+    app: App,
+    answers: Answers,
+    identity: Identity,
+    include_usage: bool,
+    ready: VecDeque<String>,
+    cached_tokens: usize,
+    completion_tokens: usize,
+    done: bool,
+}
+
+impl ChatStream {
+    fn new(app: App, answers: Answers, identity: Identity, include_usage: bool) -> Self {
+        let mut stream = Self {
+            app,
+            answers,
+            identity,
+            include_usage,
+            ready: VecDeque::new(),
+            cached_tokens: 0,
+            completion_tokens: 0,
+            done: false,
+        };
+        for index in 0..stream.answers.num_choices() {
+            let role = json!({"role": "assistant", "content": ""});
+            stream.push(index, role, None, None);
+        }
+        stream
+    }
+
+    fn chunks(self, with_logprobs: bool) -> impl Stream<Item = String> + Send {
+        futures::stream::unfold(self, move |mut stream| async move {
+            loop {
+                if let Some(chunk) = stream.ready.pop_front() {
+                    return Some((chunk, stream));
+                }
+                if stream.done {
+                    return None;
+                }
+                match stream.answers.next().await {
+                    Some(event) => stream.take(event, with_logprobs),
+                    None => stream.end(),
+                }
+            }
+        })
+    }
+
+    fn take(&mut self, event: AnswerEvent, with_logprobs: bool) {
+        match event {
+            AnswerEvent::Delta {
+                index,
+                parts,
+                token,
+            } => {
+                let entry = token.map(|piece| logprob_entry(&self.app.model().tokenizer, &piece));
+                let mut logprobs = entry.map(|entry| json!({"content": [entry], "refusal": null}));
+                if parts.is_empty() && with_logprobs {
+                    self.push(index, json!({"content": ""}), logprobs.take(), None);
+                }
+                for part in &parts {
+                    self.push(index, delta(part, Identity::call), logprobs.take(), None);
+                }
+            }
+            AnswerEvent::Finished(finish) => {
+                self.completion_tokens += finish.completion_tokens;
+                if finish.index == 0 {
+                    self.cached_tokens = finish.cached_tokens;
+                }
+                self.push(finish.index, json!({}), None, Some(finish.reason.as_str()));
+            }
+            AnswerEvent::Failed(error) => {
+                self.ready.push_back(error.body().to_string());
+                self.ready.push_back(sse::DONE.to_owned());
+                self.done = true;
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if self.include_usage {
+            let prompt_tokens = self.answers.prompt_tokens();
+            let usage = Usage::new(prompt_tokens, self.cached_tokens, self.completion_tokens);
+            let mut chunk = self.envelope(json!([]));
+            chunk["usage"] = json!(usage);
+            self.ready.push_back(chunk.to_string());
+        }
+        self.ready.push_back(sse::DONE.to_owned());
+        self.done = true;
+    }
+
+    fn push(
+        &mut self,
+        index: usize,
+        delta: Value,
+        logprobs: Option<Value>,
+        finish_reason: Option<&str>,
+    ) {
+        let chunk = self.envelope(json!([{
+            "index": index,
+            "delta": delta,
+            "logprobs": logprobs,
+            "finish_reason": finish_reason,
+        }]));
+        self.ready.push_back(chunk.to_string());
+    }
+
+    fn envelope(&self, choices: Value) -> Value {
+        let mut chunk = json!({
+            "id": self.identity.id,
+            "object": "chat.completion.chunk",
+            "created": self.identity.created,
+            "model": self.identity.model,
+            "choices": choices,
+        });
+        if self.include_usage {
+            chunk["usage"] = Value::Null;
+        }
+        chunk
+    }
+}

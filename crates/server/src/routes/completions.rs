@@ -1,0 +1,260 @@
+//! `POST /v1/completions`.
+
+use std::collections::VecDeque;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use futures::Stream;
+
+use super::body::Body;
+use super::identity::Identity;
+use crate::answer::{AnswerEvent, Answers, Order, Part};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::validate::completion::{self, DEFAULT_MAX_TOKENS, Prompt};
+use crate::wire::completion::{Completion, CompletionChoice, CompletionLogprobs};
+use crate::wire::error::ApiError;
+use crate::wire::usage::Usage;
+use crate::{prompt, sse};
+
+/// Continues prompts, at once or as a stream.
+///
+/// # Errors
+/// Whatever is wrong with the request, or the server's refusal.
+pub(super) async fn complete(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let request = completion::request(&body, app.model(), app.limits())?;
+    let mut prompts = Vec::new();
+    for prompt in request.prompts {
+        prompts.push(match prompt {
+            Prompt::Tokens(tokens) => tokens,
+            Prompt::Text(text) => prompt::of_text(&app, text, request.add_special_tokens).await?,
+        });
+    }
+    let generation = request.generation;
+    let order = Order {
+        prompts,
+        generation: &generation,
+        default_max_tokens: Some(DEFAULT_MAX_TOKENS),
+        parse_tool_calls: false,
+        caller: &caller,
+    };
+    let mut answers = Answers::submit(&app, order).map_err(|error| of_prompt(error))?;
+    let identity = Identity::new("cmpl", app.model());
+    if generation.stream {
+        answers
+            .first_word(app.limits().keep_alive)
+            .await
+            .map_err(of_prompt)?;
+        let keep_alive = app.limits().keep_alive;
+        let stream = CompletionStream::new(app, answers, identity, generation.include_usage);
+        return Ok(sse::response(stream.chunks(), keep_alive));
+    }
+    Ok(Json(collect(&app, answers, identity).await?).into_response())
+}
+
+/// A prompt that is too long is the field `prompt` here.
+fn of_prompt(error: ApiError) -> ApiError {
+    if error.is_context_length() {
+        error.with_param("prompt")
+    } else {
+        error
+    }
+}
+
+/// Waits for all answers.
+async fn collect(
+    app: &App,
+    mut answers: Answers,
+    identity: Identity,
+) -> Result<Completion, ApiError> {
+    let mut choices: Vec<CompletionChoice> = (0..answers.num_choices())
+        .map(|index| choice(index, String::new()))
+        .collect();
+    let mut offsets = vec![0; choices.len()];
+    let mut totals = Totals::default();
+    while let Some(event) = answers.next().await {
+        match event {
+            AnswerEvent::Delta {
+                index,
+                parts,
+                token,
+            } => {
+                let choice = &mut choices[index];
+                choice.text.push_str(&text_of(parts));
+                if let Some(piece) = token {
+                    let logprobs = choice
+                        .logprobs
+                        .get_or_insert_with(CompletionLogprobs::default);
+                    let tokenizer = &app.model().tokenizer;
+                    offsets[index] = logprobs.add(tokenizer, &piece, offsets[index]);
+                }
+            }
+            AnswerEvent::Finished(finish) => {
+                choices[finish.index].finish_reason = Some(finish.reason.as_str());
+                totals.add(finish, &answers);
+            }
+            AnswerEvent::Failed(error) => return Err(of_prompt(error)),
+        }
+    }
+    let usage = Some(Some(totals.usage(&answers)));
+    let Identity { id, created, model } = identity;
+    Ok(Completion {
+        id,
+        object: "text_completion",
+        created,
+        model,
+        choices,
+        usage,
+    })
+}
+
+/// Tokens over all choices.
+#[derive(Default)]
+struct Totals {
+    cached_tokens: usize,
+    completion_tokens: usize,
+}
+
+impl Totals {
+    fn add(&mut self, finish: crate::answer::Finish, answers: &Answers) {
+        self.completion_tokens += finish.completion_tokens;
+        // Each prompt counts once: the further answers to it find it cached anyway.
+        if answers.is_first_of_prompt(finish.index) {
+            self.cached_tokens += finish.cached_tokens;
+        }
+    }
+
+    fn usage(&self, answers: &Answers) -> Usage {
+        Usage::new(
+            answers.prompt_tokens(),
+            self.cached_tokens,
+            self.completion_tokens,
+        )
+    }
+}
+
+fn choice(index: usize, text: String) -> CompletionChoice {
+    CompletionChoice {
+        index,
+        text,
+        logprobs: None,
+        finish_reason: None,
+    }
+}
+
+/// Without a tool-call parser all parts are text.
+fn text_of(parts: Vec<Part>) -> String {
+    parts
+        .into_iter()
+        .filter_map(|part| match part {
+            Part::Content(text) => Some(text),
+            Part::CallStart { .. } | Part::ArgumentsDelta { .. } => None,
+        })
+        .collect()
+}
+
+/// The chunks of streamed completions.
+struct CompletionStream {
+    app: App,
+    answers: Answers,
+    identity: Identity,
+    include_usage: bool,
+    ready: VecDeque<String>,
+    offsets: Vec<usize>,
+    totals: Totals,
+    done: bool,
+}
+
+impl CompletionStream {
+    fn new(app: App, answers: Answers, identity: Identity, include_usage: bool) -> Self {
+        let offsets = vec![0; answers.num_choices()];
+        let (ready, totals) = (VecDeque::new(), Totals::default());
+        Self {
+            app,
+            answers,
+            identity,
+            include_usage,
+            ready,
+            offsets,
+            totals,
+            done: false,
+        }
+    }
+
+    fn chunks(self) -> impl Stream<Item = String> + Send {
+        futures::stream::unfold(self, |mut stream| async move {
+            loop {
+                if let Some(chunk) = stream.ready.pop_front() {
+                    return Some((chunk, stream));
+                }
+                if stream.done {
+                    return None;
+                }
+                match stream.answers.next().await {
+                    Some(event) => stream.take(event),
+                    None => stream.end(),
+                }
+            }
+        })
+    }
+
+    fn take(&mut self, event: AnswerEvent) {
+        match event {
+            AnswerEvent::Delta {
+                index,
+                parts,
+                token,
+            } => {
+                let mut choice = choice(index, text_of(parts));
+                if let Some(piece) = token {
+                    let mut logprobs = CompletionLogprobs::default();
+                    let tokenizer = &self.app.model().tokenizer;
+                    self.offsets[index] = logprobs.add(tokenizer, &piece, self.offsets[index]);
+                    choice.logprobs = Some(logprobs);
+                }
+                if !choice.text.is_empty() || choice.logprobs.is_some() {
+                    self.push(vec![choice], None);
+                }
+            }
+            AnswerEvent::Finished(finish) => {
+                self.totals.add(finish, &self.answers);
+                let mut last = choice(finish.index, String::new());
+                last.finish_reason = Some(finish.reason.as_str());
+                self.push(vec![last], None);
+            }
+            AnswerEvent::Failed(error) => {
+                self.ready.push_back(error.body().to_string());
+                self.ready.push_back(sse::DONE.to_owned());
+                self.done = true;
+            }
+        }
+    }
+
+    fn end(&mut self) {
+        if self.include_usage {
+            let usage = self.totals.usage(&self.answers);
+            self.push(Vec::new(), Some(usage));
+        }
+        self.ready.push_back(sse::DONE.to_owned());
+        self.done = true;
+    }
+
+    fn push(&mut self, choices: Vec<CompletionChoice>, usage: Option<Usage>) {
+        let chunk = Completion {
+            id: self.identity.id.clone(),
+            object: "text_completion",
+            created: self.identity.created,
+            model: self.identity.model.clone(),
+            choices,
+            usage: self.include_usage.then_some(usage),
+        };
+        // The types have no map with other keys than strings, so writing them cannot fail.
+        self.ready
+            .push_back(serde_json::to_string(&chunk).unwrap_or_default());
+    }
+}

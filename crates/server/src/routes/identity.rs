@@ -1,0 +1,34 @@
+//! What every answer says of itself.
+
+use crate::clock;
+use crate::model::ServedModel;
+
+/// Id, time and model of an answer.
+pub(super) struct Identity {
+    /// Unique.
+    pub(super) id: String,
+    /// Seconds since 1970.
+    pub(super) created: u64,
+    /// The model's name.
+    pub(super) model: String,
+}
+
+impl Identity {
+    /// A new answer of `model`; its id begins with `prefix`.
+    pub(super) fn new(prefix: &str, model: &ServedModel) -> Self {
+        Self {
+            id: format!("{prefix}-{}", unique()),
+            created: clock::unix_seconds(),
+            model: model.name().to_owned(),
+        }
+    }
+
+    /// The id of a tool call.
+    pub(super) fn call() -> String {
+        format!("call_{}", &unique()[..24])
+    }
+}
+
+fn unique() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
+}

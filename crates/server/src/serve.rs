@@ -1,0 +1,203 @@
+//! `purser serve`: from settings to a listening server, and to its end.
+
+use std::future::IntoFuture;
+use std::num::NonZero;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
+use indicatif::{ProgressBar, ProgressStyle};
+use models::{LoadOptions, Model};
+use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::app::{App, AppParts};
+use crate::config::serve::{EngineConfig, ListenConfig, ServeConfig};
+use crate::metrics::{CacheInfo, Metrics};
+use crate::model::{GenerationDefaults, ServedModel};
+use crate::shutdown::{self, StopSignals};
+use crate::sizing::{Sizing, available_memory};
+use crate::{clock, routes};
+
+/// Serves until the process is asked to stop; `announce` hears the address when requests are taken.
+///
+/// # Errors
+/// When the model cannot be loaded or the address cannot be used.
+pub async fn run(config: ServeConfig, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
+    let signals = StopSignals::listen().context("listening for signals")?;
+    let listener = bind(&config.listen).await?;
+    let address = listener
+        .local_addr()
+        .context("reading the listener's address")?;
+    let shutdown_timeout = config.shutdown_timeout;
+    let load = tokio::task::spawn_blocking(move || load(config));
+    let (app, engine) = load.await.context("loading the model")??;
+    announce(&format!("http://{address}"));
+
+    let (overdue, is_overdue) = oneshot::channel();
+    let drain = shutdown::drain(app.clone(), signals, shutdown_timeout, overdue);
+    // Without this a small piece of a stream waits for the acknowledgement of the one before it
+    // (Nagle), which clients delay by up to 40 ms.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::warn!(%error, "cannot switch Nagle's algorithm off");
+        }
+    });
+    let served = axum::serve(listener, routes::router(&app)).with_graceful_shutdown(drain);
+    tokio::select! {
+        result = served.into_future() => result.context("serving")?,
+        Ok(()) = is_overdue => tracing::warn!("some clients did not read to the end"),
+    }
+    app.engine().abort();
+    tokio::task::spawn_blocking(|| engine.join())
+        .await
+        .context("joining the engine")
+}
+
+async fn bind(listen: &ListenConfig) -> anyhow::Result<TcpListener> {
+    let address = (listen.host, listen.port);
+    TcpListener::bind(address).await.with_context(|| {
+        let (host, port) = address;
+        format!("cannot listen on {host}:{port}; is another server running there? (--port)")
+    })
+}
+
+/// Loads the model and starts its engine.
+///
+/// # Errors
+/// When the model's files or the settings cannot work.
+pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
+    let start = clock::now();
+    let model = models::open(&config.model)?;
+    for tensor in model.unread_tensors() {
+        tracing::warn!(
+            tensor,
+            "the checkpoint has a tensor that the model does not use"
+        );
+    }
+    let sizing = Sizing::new(&model, &config.engine, available_memory())?;
+    let served = served_model(&model, config.served_model_names, sizing.max_model_len)?;
+    let scheduler = scheduler_config(&model, &config.engine, &sizing);
+    let cache = CacheInfo {
+        block_size: sizing.block_size,
+        num_blocks: sizing.num_blocks - 1,
+        cache_dtype: "float32",
+        enable_prefix_caching: config.engine.enable_prefix_caching,
+    };
+    let (engine, thread) = start_engine(model, &config.engine, &sizing, scheduler)?;
+    tracing::info!(
+        model = served.name(),
+        max_model_len = sizing.max_model_len,
+        kv_cache_tokens = (sizing.num_blocks - 1) * sizing.block_size,
+        kv_cache_mib = sizing.kv_cache_bytes >> 20,
+        max_num_batched_tokens = sizing.max_num_batched_tokens,
+        max_num_seqs = config.engine.max_num_seqs,
+        seconds = (clock::now() - start).as_secs_f64(),
+        "model loaded"
+    );
+    let app = App::new(AppParts {
+        metrics: Metrics::new(served.name(), &cache, engine.clone()),
+        model: served,
+        engine,
+        access: config.access,
+        limits: config.limits,
+        seed: config.engine.seed.unwrap_or_else(random_seed),
+    });
+    Ok((app, thread))
+}
+
+fn random_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+fn served_model(
+    model: &Model,
+    names: Vec<String>,
+    max_model_len: usize,
+) -> anyhow::Result<ServedModel> {
+    let files = model.files();
+    let tokenizer_json = files
+        .tokenizer
+        .as_deref()
+        .context("the model has no tokenizer.json")?;
+    let tokenizer_files = TokenizerFiles {
+        tokenizer_config: files.tokenizer_config.as_deref(),
+        special_tokens_map: files.special_tokens_map.as_deref(),
+        generation_config: files.generation_config.as_deref(),
+        chat_template: files.chat_template.as_deref(),
+        ..TokenizerFiles::new(tokenizer_json)
+    };
+    let tokenizer = Tokenizer::from_files(&tokenizer_files)?;
+    let templates = ChatTemplates::from_files(&tokenizer_files)?;
+    let tool_calls = templates
+        .as_ref()
+        .and_then(|templates| templates.select(true).ok())
+        .and_then(|template| ToolCallFormat::detect(template.source()));
+    let defaults = match files.generation_config.as_deref() {
+        Some(bytes) => GenerationDefaults::from_json(bytes).map_err(anyhow::Error::msg)?,
+        None => GenerationDefaults::default(),
+    };
+    let mut eos_token_ids: Vec<TokenId> = tokenizer
+        .eos_ids()
+        .iter()
+        .chain(&model.config().eos_token_ids)
+        .map(|&id| TokenId(id))
+        .collect();
+    eos_token_ids.sort_unstable();
+    eos_token_ids.dedup();
+    Ok(ServedModel {
+        names,
+        tokenizer,
+        templates,
+        tool_calls,
+        defaults,
+        window: context::Window {
+            tokens: max_model_len,
+        },
+        eos_token_ids,
+        vocab_size: model.config().vocab_size,
+    })
+}
+
+fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> SchedulerConfig {
+    let num_blocks = u32::try_from(sizing.num_blocks).unwrap_or(u32::MAX);
+    let defaults = SchedulerConfig::new(sizing.block_size, num_blocks, sizing.max_model_len);
+    SchedulerConfig {
+        enable_prefix_caching: engine.enable_prefix_caching,
+        fingerprint: model.fingerprint().to_vec(),
+        max_num_seqs: engine.max_num_seqs,
+        max_num_batched_tokens: sizing.max_num_batched_tokens,
+        target_itl: engine.target_itl,
+        watermark: engine.watermark,
+        max_queued_requests: engine.max_num_queued_reqs,
+        max_queued_tokens: engine
+            .max_num_queued_tokens
+            .unwrap_or(defaults.max_queued_tokens),
+        ..defaults
+    }
+}
+
+fn start_engine(
+    model: Model,
+    engine: &EngineConfig,
+    sizing: &Sizing,
+    scheduler: SchedulerConfig,
+) -> anyhow::Result<(EngineHandle, EngineThread)> {
+    let options = LoadOptions {
+        device: engine.device,
+        dtype: engine.dtype,
+        limits: sizing.limits(engine.max_num_seqs),
+        threads: engine.threads.and_then(NonZero::new),
+    };
+    let bar = ProgressBar::new(100).with_style(
+        ProgressStyle::with_template("loading {bar:40} {percent} %")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let loaded = model.load(&options, &mut |share| {
+        bar.set_position((share * 100.0) as u64)
+    })?;
+    bar.finish_and_clear();
+    tracing::info!(device = loaded.description, "device");
+    Ok(engine::start(scheduler, loaded.runner)?)
+}

@@ -1,0 +1,189 @@
+//! How much is allocated at start: the KV cache and what a step needs.
+
+use anyhow::bail;
+use models::{Limits, Model};
+
+use crate::config::serve::EngineConfig;
+
+/// Tokens per step on a CPU: the prefill rate is flat from here on, and a step stays short enough
+/// for others' tokens (benches/results).
+const CPU_BATCHED_TOKENS: usize = 256;
+
+/// Longest sequences that the KV cache holds by default.
+const DEFAULT_SEQUENCES: usize = 4;
+
+/// Sizes that follow from the model, the settings and the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizing {
+    /// Longest sequence.
+    pub max_model_len: usize,
+    /// Tokens per step.
+    pub max_num_batched_tokens: usize,
+    /// Tokens per block.
+    pub block_size: usize,
+    /// Blocks, the null block included.
+    pub num_blocks: usize,
+    /// Bytes of all blocks.
+    pub kv_cache_bytes: usize,
+}
+
+/// What sizes depend on of a model.
+#[derive(Clone, Copy, Debug)]
+struct ModelSizes {
+    kv_bytes_per_token: usize,
+    max_position_embeddings: usize,
+}
+
+impl Sizing {
+    /// Sizes for `model`; `available` is the memory that is free, in bytes.
+    ///
+    /// # Errors
+    /// When something asked for does not fit; the message says what to change.
+    pub fn new(model: &Model, engine: &EngineConfig, available: usize) -> anyhow::Result<Self> {
+        let sizes = ModelSizes {
+            kv_bytes_per_token: model.kv_bytes_per_token(),
+            max_position_embeddings: model.config().max_position_embeddings,
+        };
+        let weights = model.loaded_weight_bytes(engine.dtype);
+        if weights > available {
+            bail!(
+                "the weights need {} MiB and {} MiB of memory are free",
+                weights >> 20,
+                available >> 20
+            );
+        }
+        Self::compute(sizes, engine, available - weights)
+    }
+
+    fn compute(model: ModelSizes, engine: &EngineConfig, available: usize) -> anyhow::Result<Self> {
+        let model_len = model.max_position_embeddings;
+        if let Some(asked) = engine.max_model_len.filter(|&asked| asked > model_len) {
+            bail!("--max-model-len {asked} is more than the model's own limit of {model_len}");
+        }
+        let wanted_len = engine.max_model_len.unwrap_or(model_len);
+        let block_bytes = engine.block_size * model.kv_bytes_per_token;
+        let bytes = engine.kv_cache_memory_bytes.unwrap_or_else(|| {
+            let default = DEFAULT_SEQUENCES * wanted_len * model.kv_bytes_per_token;
+            default.min(available / 2)
+        });
+        // The null block holds no tokens but takes memory.
+        let usable = (bytes / block_bytes).saturating_sub(1);
+        let capacity = usable * engine.block_size;
+        let fits = wanted_len.min(capacity);
+        if engine.max_model_len.is_some_and(|asked| asked > capacity) || fits == 0 {
+            let needed = (wanted_len.div_ceil(engine.block_size) + 1) * block_bytes;
+            bail!(
+                "a sequence of {wanted_len} tokens needs a KV cache of {} MiB, and it has {} MiB; \
+                 lower --max-model-len, or raise --kv-cache-memory-bytes",
+                needed.div_ceil(1 << 20),
+                bytes >> 20
+            );
+        }
+        Ok(Self {
+            max_model_len: fits,
+            max_num_batched_tokens: engine
+                .max_num_batched_tokens
+                .unwrap_or(CPU_BATCHED_TOKENS.max(engine.max_num_seqs)),
+            block_size: engine.block_size,
+            num_blocks: usable + 1,
+            kv_cache_bytes: (usable + 1) * block_bytes,
+        })
+    }
+
+    /// What a runner is sized for.
+    pub fn limits(&self, max_num_seqs: usize) -> Limits {
+        Limits {
+            num_blocks: self.num_blocks,
+            block_size: self.block_size,
+            max_num_batched_tokens: self.max_num_batched_tokens,
+            max_num_seqs,
+            max_model_len: self.max_model_len,
+        }
+    }
+}
+
+/// Memory that the system could give now, in bytes.
+pub fn available_memory() -> usize {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    usize::try_from(system.available_memory()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use models::{Device, Dtype};
+
+    use super::*;
+
+    const MODEL: ModelSizes = ModelSizes {
+        kv_bytes_per_token: 1_024,
+        max_position_embeddings: 8_192,
+    };
+
+    fn engine() -> EngineConfig {
+        EngineConfig {
+            device: Device::Auto,
+            dtype: Dtype::Auto,
+            threads: None,
+            max_model_len: None,
+            max_num_batched_tokens: None,
+            max_num_seqs: 64,
+            block_size: 16,
+            kv_cache_memory_bytes: None,
+            enable_prefix_caching: true,
+            target_itl: None,
+            max_num_queued_reqs: 1,
+            max_num_queued_tokens: None,
+            watermark: 0.0,
+            seed: None,
+        }
+    }
+
+    #[test]
+    fn plenty_of_memory_holds_four_of_the_longest() {
+        let sizing = Sizing::compute(MODEL, &engine(), 1 << 40).unwrap();
+        assert_eq!(sizing.max_model_len, 8_192);
+        assert_eq!(sizing.num_blocks, 4 * 8_192 / 16);
+        assert_eq!(sizing.kv_cache_bytes, 4 * 8_192 * 1_024);
+        assert_eq!(sizing.max_num_batched_tokens, 256);
+    }
+
+    #[test]
+    fn little_memory_shortens_the_sequence_unless_it_was_asked_for() {
+        let available = 8 << 20;
+        let sizing = Sizing::compute(MODEL, &engine(), available).unwrap();
+        assert_eq!(sizing.max_model_len, 4 * 1_024 - 16);
+        let asked = EngineConfig {
+            max_model_len: Some(8_192),
+            ..engine()
+        };
+        let error = Sizing::compute(MODEL, &asked, available)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("needs a KV cache of 9 MiB, and it has 4 MiB"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn more_than_the_model_has_is_refused() {
+        let asked = EngineConfig {
+            max_model_len: Some(8_193),
+            ..engine()
+        };
+        let error = Sizing::compute(MODEL, &asked, 1 << 40)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the model's own limit of 8192"), "{error}");
+    }
+
+    #[test]
+    fn a_cache_too_small_for_a_block_is_refused() {
+        let tiny = EngineConfig {
+            kv_cache_memory_bytes: Some(16 * 1_024),
+            ..engine()
+        };
+        assert!(Sizing::compute(MODEL, &tiny, 1 << 40).is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! From a request's JSON to what the server acts on; fields are checked here and never again.
+
+pub mod chat;
+pub mod completion;
+pub mod fields;
+pub mod messages;
+pub mod sampling;
+pub mod tokenize;

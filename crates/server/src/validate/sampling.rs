@@ -1,0 +1,363 @@
+//! The fields that chat and completions have in common.
+
+use engine::{SamplingParams, TokenId};
+use serde_json::{Map, Value};
+
+use super::fields::{Fields, integer, number, wrong_type};
+use crate::model::ServedModel;
+use crate::wire::error::ApiError;
+
+/// Stop strings of a request at most.
+const MAX_STOPS: usize = 16;
+/// Bytes of a stop string at most: so much text may be held back.
+const MAX_STOP_BYTES: usize = 1_000;
+/// Stop tokens of a request at most.
+const MAX_STOP_TOKENS: usize = 128;
+/// Bytes of a cache salt at most.
+const MAX_SALT_BYTES: usize = 1_024;
+
+/// Fields that clients send and that change no answer here: who asks, what for, where to keep it.
+pub const HARMLESS: [&str; 13] = [
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "parallel_tool_calls",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "request_id",
+    "verbosity",
+    "return_token_ids",
+    "api_key",
+    "api_base",
+];
+
+/// How to generate, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generation {
+    /// Parameters of the first answer; its seed is the request's, if it has one.
+    pub sampling: SamplingParams,
+    /// The request's seed.
+    pub seed: Option<u64>,
+    /// Answers to the prompt.
+    pub n: usize,
+    /// Output tokens asked for.
+    pub max_tokens: Option<usize>,
+    /// Output tokens before which nothing stops.
+    pub min_tokens: usize,
+    /// Strings that end the answer.
+    pub stop: Vec<String>,
+    /// Whether the stop string is part of the answer.
+    pub include_stop: bool,
+    /// Tokens that end the answer, the model's own included unless it is to ignore them.
+    pub stop_token_ids: Vec<TokenId>,
+    /// Class of the request; lower is earlier.
+    pub priority: i32,
+    /// Keeps the request's cached prefixes to requests with the same salt.
+    pub cache_salt: String,
+    /// Whether special tokens are left out of the text.
+    pub skip_special_tokens: bool,
+    /// Whether to send the answer as it is made.
+    pub stream: bool,
+    /// Whether a stream ends with the usage.
+    pub include_usage: bool,
+}
+
+/// Takes the common fields; `logprobs` is the caller's, since the APIs differ.
+///
+/// # Errors
+/// The first wrong field.
+pub fn generation(
+    fields: &mut Fields,
+    model: &ServedModel,
+    logprobs: Option<u32>,
+    max_n: usize,
+) -> Result<Generation, ApiError> {
+    check_model(fields, model)?;
+    let seed = seed(fields)?;
+    let sampling = sampling(fields, model, logprobs, seed)?;
+    let stream = fields.boolean("stream")?.unwrap_or(false);
+    let ignore_eos = fields.boolean("ignore_eos")?.unwrap_or(false);
+    let max_tokens = max_tokens(fields)?;
+    let generation = Generation {
+        sampling,
+        seed,
+        n: fields.count("n", 1..=max_n)?.unwrap_or(1),
+        max_tokens,
+        min_tokens: fields
+            .count("min_tokens", 0..=model.window.tokens)?
+            .unwrap_or(0),
+        stop: stop_strings(fields)?,
+        include_stop: fields
+            .boolean("include_stop_str_in_output")?
+            .unwrap_or(false),
+        stop_token_ids: stop_tokens(fields, model, ignore_eos)?,
+        priority: priority(fields)?,
+        cache_salt: cache_salt(fields)?,
+        skip_special_tokens: fields.boolean("skip_special_tokens")?.unwrap_or(true),
+        stream,
+        include_usage: include_usage(fields, stream)?,
+    };
+    check_detokenizing(fields)?;
+    if let Some(max_tokens) = max_tokens.filter(|&max| max < generation.min_tokens) {
+        let message = format!(
+            "Invalid value for `min_tokens`: {} is more than the {max_tokens} output tokens.",
+            generation.min_tokens
+        );
+        return Err(ApiError::field("min_tokens", message));
+    }
+    Ok(generation)
+}
+
+/// The model that is asked for must be one of this server's names; absent is fine.
+///
+/// # Errors
+/// 404 when it is another.
+pub fn check_model(fields: &mut Fields, model: &ServedModel) -> Result<(), ApiError> {
+    match fields.string("model")? {
+        Some(name) if !name.is_empty() && !model.names.contains(&name) => {
+            Err(ApiError::model_not_found(&name, &model.names))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sampling(
+    fields: &mut Fields,
+    model: &ServedModel,
+    logprobs: Option<u32>,
+    seed: Option<u64>,
+) -> Result<SamplingParams, ApiError> {
+    let defaults = &model.defaults;
+    let top_k = match fields.integer("top_k", -1..=i64::from(u32::MAX))? {
+        // vLLM and Hugging Face both use 0, vLLM also -1, for "all".
+        Some(0 | -1) => None,
+        Some(k) => Some(k as u32),
+        None => defaults.top_k,
+    };
+    let top_p = fields.number("top_p", 0.0..=1.0)?;
+    if top_p == Some(0.0) {
+        let message = "Invalid value for `top_p`: it must be above 0 and at most 1.";
+        return Err(ApiError::field("top_p", message));
+    }
+    let penalty = fields.number("repetition_penalty", 0.0..=100.0)?;
+    if penalty == Some(0.0) {
+        let message = "Invalid value for `repetition_penalty`: it must be above 0.";
+        return Err(ApiError::field("repetition_penalty", message));
+    }
+    Ok(SamplingParams {
+        temperature: fields
+            .number("temperature", 0.0..=2.0)?
+            .unwrap_or(defaults.temperature),
+        top_k,
+        top_p: top_p.unwrap_or(defaults.top_p),
+        min_p: fields.number("min_p", 0.0..=1.0)?.unwrap_or(defaults.min_p),
+        repetition_penalty: penalty.unwrap_or(defaults.repetition_penalty),
+        presence_penalty: fields
+            .number("presence_penalty", -2.0..=2.0)?
+            .unwrap_or(0.0),
+        frequency_penalty: fields
+            .number("frequency_penalty", -2.0..=2.0)?
+            .unwrap_or(0.0),
+        logit_bias: logit_bias(fields, model)?,
+        seed: seed.unwrap_or(0),
+        logprobs,
+    })
+}
+
+fn seed(fields: &mut Fields) -> Result<Option<u64>, ApiError> {
+    // Clients send signed numbers; the bits are what matters.
+    Ok(fields
+        .integer("seed", i64::MIN..=i64::MAX)?
+        .map(|seed| seed as u64))
+}
+
+fn max_tokens(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
+    let current = fields.count("max_completion_tokens", 1..=usize::MAX)?;
+    let deprecated = fields.count("max_tokens", 1..=usize::MAX)?;
+    match (current, deprecated) {
+        (Some(a), Some(b)) if a != b => {
+            let message = "`max_tokens` and `max_completion_tokens` contradict each other.";
+            Err(ApiError::field("max_tokens", message))
+        }
+        (current, deprecated) => Ok(current.or(deprecated)),
+    }
+}
+
+fn priority(fields: &mut Fields) -> Result<i32, ApiError> {
+    let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
+    Ok(fields.integer("priority", range)?.unwrap_or(0) as i32)
+}
+
+fn cache_salt(fields: &mut Fields) -> Result<String, ApiError> {
+    let salt = fields.string("cache_salt")?.unwrap_or_default();
+    if salt.len() > MAX_SALT_BYTES {
+        let message = format!(
+            "Invalid value for `cache_salt`: {} bytes, at most {MAX_SALT_BYTES}.",
+            salt.len()
+        );
+        return Err(ApiError::field("cache_salt", message));
+    }
+    Ok(salt)
+}
+
+fn logit_bias(fields: &mut Fields, model: &ServedModel) -> Result<Vec<(TokenId, f32)>, ApiError> {
+    let map: Map<String, Value> = fields.object("logit_bias")?.unwrap_or_default();
+    map.iter()
+        .map(|(key, value)| {
+            let path = format!("logit_bias.{key}");
+            let token = key
+                .parse()
+                .ok()
+                .filter(|&token: &u32| model.has_token(token));
+            let Some(token) = token else {
+                let message = format!("Invalid key in `logit_bias`: `{key}` is not a token id.");
+                return Err(ApiError::field("logit_bias", message));
+            };
+            Ok((TokenId(token), number(&path, value, -100.0..=100.0)?))
+        })
+        .collect()
+}
+
+fn stop_strings(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
+    let stops = match fields.value("stop") {
+        None => return Ok(Vec::new()),
+        Some(Value::String(stop)) => vec![stop],
+        Some(Value::Array(items)) => {
+            let strings = items.iter().enumerate().map(|(index, item)| {
+                let path = format!("stop[{index}]");
+                item.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| wrong_type(&path, "a string", item))
+            });
+            strings.collect::<Result<_, _>>()?
+        }
+        Some(other) => return Err(wrong_type("stop", "a string or an array of them", &other)),
+    };
+    if stops.len() > MAX_STOPS {
+        let message = format!("`stop` has {} strings, at most {MAX_STOPS}.", stops.len());
+        return Err(ApiError::field("stop", message));
+    }
+    match stops
+        .iter()
+        .find(|stop| stop.is_empty() || stop.len() > MAX_STOP_BYTES)
+    {
+        Some(stop) => {
+            let message = format!(
+                "A string in `stop` has {} bytes; it must have 1 to {MAX_STOP_BYTES}.",
+                stop.len()
+            );
+            Err(ApiError::field("stop", message))
+        }
+        None => Ok(stops),
+    }
+}
+
+fn stop_tokens(
+    fields: &mut Fields,
+    model: &ServedModel,
+    ignore_eos: bool,
+) -> Result<Vec<TokenId>, ApiError> {
+    let asked = fields.array("stop_token_ids")?.unwrap_or_default();
+    if asked.len() > MAX_STOP_TOKENS {
+        let message = format!("{} tokens, at most {MAX_STOP_TOKENS}.", asked.len());
+        return Err(ApiError::field(
+            "stop_token_ids",
+            format!("`stop_token_ids`: {message}"),
+        ));
+    }
+    let mut tokens = Vec::new();
+    for (index, value) in asked.iter().enumerate() {
+        let path = format!("stop_token_ids[{index}]");
+        let id = integer(&path, value, 0..=i64::from(u32::MAX))? as u32;
+        if !model.has_token(id) {
+            return Err(ApiError::field(
+                &path,
+                format!("`{path}`: {id} is not a token id."),
+            ));
+        }
+        tokens.push(TokenId(id));
+    }
+    if !ignore_eos {
+        tokens.extend(model.eos_token_ids.iter().copied());
+    }
+    tokens.sort_unstable();
+    tokens.dedup();
+    Ok(tokens)
+}
+
+fn include_usage(fields: &mut Fields, stream: bool) -> Result<bool, ApiError> {
+    let Some(options) = fields.object("stream_options")? else {
+        return Ok(false);
+    };
+    if !stream {
+        let message = "`stream_options` is only allowed when `stream` is true.";
+        return Err(ApiError::field("stream_options", message));
+    }
+    let mut options = Fields::from_value("stream_options".into(), Value::Object(options))?;
+    let include = options.boolean("include_usage")?.unwrap_or(false);
+    let unsupported = [(
+        "continuous_usage_stats",
+        "the usage is sent once, at the end.",
+    )];
+    options.finish(&["include_obfuscation"], &unsupported)?;
+    Ok(include)
+}
+
+fn check_detokenizing(fields: &mut Fields) -> Result<(), ApiError> {
+    if fields.boolean("detokenize")? == Some(false) {
+        let message = "`detokenize`: answers are always text.";
+        return Err(ApiError::unsupported("detokenize", message));
+    }
+    // Spaces between special tokens are what the tokenizer's decoder makes them.
+    if fields.boolean("spaces_between_special_tokens")? == Some(false) {
+        let message = "`spaces_between_special_tokens` cannot be turned off.";
+        return Err(ApiError::unsupported(
+            "spaces_between_special_tokens",
+            message,
+        ));
+    }
+    Ok(())
+}
+
+/// Fields of vLLM and OpenAI that would change the answer and that the server does not have.
+pub const UNSUPPORTED: [(&str, &str); 19] = [
+    (
+        "structured_outputs",
+        "constrained decoding is not supported.",
+    ),
+    ("guided_json", "constrained decoding is not supported."),
+    ("guided_regex", "constrained decoding is not supported."),
+    ("guided_choice", "constrained decoding is not supported."),
+    ("guided_grammar", "constrained decoding is not supported."),
+    ("grammar", "constrained decoding is not supported."),
+    ("json_schema", "constrained decoding is not supported."),
+    ("use_beam_search", "beam search is not supported."),
+    ("length_penalty", "beam search is not supported."),
+    ("early_stopping", "beam search is not supported."),
+    (
+        "bad_words",
+        "forbidding words is not supported; `logit_bias` forbids tokens.",
+    ),
+    (
+        "allowed_token_ids",
+        "restricting the vocabulary is not supported.",
+    ),
+    ("truncate_prompt_tokens", "prompts are never cut silently."),
+    (
+        "prompt_logprobs",
+        "log probabilities of the prompt are not supported.",
+    ),
+    (
+        "logits_processors",
+        "custom logits processors are not supported.",
+    ),
+    ("typical_p", "typical sampling is not supported."),
+    ("top_a", "top-a sampling is not supported."),
+    ("mirostat", "mirostat is not supported."),
+    (
+        "kv_transfer_params",
+        "moving KV between servers is not supported.",
+    ),
+];

@@ -1,0 +1,6 @@
+//! The APIs' JSON: what goes out. What comes in is read by `validate`.
+
+pub mod chat;
+pub mod completion;
+pub mod error;
+pub mod usage;

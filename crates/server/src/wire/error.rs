@@ -1,0 +1,210 @@
+//! Errors in OpenAI's shape, and which status each has.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use context::WindowExceeded;
+use engine::{RequestError, SubmitError};
+use serde_json::{Value, json};
+
+/// `{"error": {"message", "type", "param", "code"}}` with its status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+    param: Option<String>,
+    code: Option<&'static str>,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    /// 400: a field of the request is wrong.
+    pub fn field(param: impl Into<String>, message: impl Into<String>) -> Self {
+        let (param, message) = (Some(param.into()), message.into());
+        Self {
+            param,
+            ..Self::request(message)
+        }
+    }
+
+    /// 400: the request as a whole is wrong.
+    pub fn request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// 400: a field asks for something that the server cannot do.
+    pub fn unsupported(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: Some("unsupported_parameter"),
+            ..Self::field(param, message)
+        }
+    }
+
+    /// 400: prompt and output do not fit; agents look for the code to compact their context.
+    pub fn context_length(exceeded: WindowExceeded) -> Self {
+        let WindowExceeded {
+            prompt,
+            output,
+            window,
+        } = exceeded;
+        let message = format!(
+            "This model's maximum context length is {window} tokens. However, you requested {} \
+             tokens ({prompt} in the prompt, {output} in the completion). Please reduce the length \
+             of the prompt or of the completion.",
+            prompt.saturating_add(output)
+        );
+        Self {
+            code: Some("context_length_exceeded"),
+            ..Self::field("messages", message)
+        }
+    }
+
+    /// 404: the model has another name.
+    pub fn model_not_found(name: &str, known: &[String]) -> Self {
+        let message = format!(
+            "The model `{name}` does not exist. This server has: {}.",
+            known.join(", ")
+        );
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: Some("model_not_found"),
+            ..Self::field("model", message)
+        }
+    }
+
+    /// 401: no key, or an unknown one.
+    pub fn unauthorized() -> Self {
+        let message = "A valid API key is required: send it as `Authorization: Bearer KEY`.";
+        let error = Self::new(StatusCode::UNAUTHORIZED, "authentication_error", message);
+        Self {
+            code: Some("invalid_api_key"),
+            ..error
+        }
+    }
+
+    /// 500: a bug.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message)
+    }
+
+    /// Another status that HTTP itself defines.
+    pub fn http(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", message)
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What went wrong, for people.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The body, which is also what an event stream carries.
+    pub fn body(&self) -> Value {
+        json!({"error": {
+            "message": self.message,
+            "type": self.kind,
+            "param": self.param,
+            "code": self.code,
+        }})
+    }
+
+    /// Whether prompt and output did not fit.
+    pub fn is_context_length(&self) -> bool {
+        self.code == Some("context_length_exceeded")
+    }
+
+    /// Says that the wrong field is `param`.
+    pub fn with_param(self, param: impl Into<String>) -> Self {
+        Self {
+            param: Some(param.into()),
+            ..self
+        }
+    }
+
+    fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        let (code, param, retry_after) = (None, None, None);
+        Self {
+            status,
+            kind,
+            message: message.into(),
+            param,
+            code,
+            retry_after,
+        }
+    }
+
+    fn overloaded(retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs_f64().ceil();
+        let message = format!("The server's queue is full. Please retry after {seconds} s.");
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message);
+        Self {
+            code: Some("queue_full"),
+            retry_after: Some(retry_after),
+            ..error
+        }
+    }
+
+    fn shutting_down() -> Self {
+        let message = "The server is shutting down.";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message);
+        Self {
+            code: Some("shutting_down"),
+            ..error
+        }
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::TooLong {
+                prompt_tokens,
+                max_tokens,
+                max_model_len,
+            } => Self::context_length(WindowExceeded {
+                prompt: prompt_tokens,
+                output: max_tokens,
+                window: max_model_len,
+            }),
+            SubmitError::QueueFull { retry_after } => Self::overloaded(retry_after),
+            SubmitError::ShuttingDown => Self::shutting_down(),
+        }
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Refused(refused) => refused.into(),
+            RequestError::Model(reason) => Self::internal(format!("The model failed: {reason}.")),
+            RequestError::ShutDown => Self::shutting_down(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        if let Some(after) = self.retry_after {
+            // Whole seconds, rounded up, as RFC 9110 has it.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        response
+    }
+}
