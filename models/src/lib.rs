@@ -9,6 +9,7 @@ mod decoder;
 #[cfg(feature = "embedded-model")]
 mod embedded;
 mod families;
+mod hub_environment;
 mod limits;
 mod load;
 mod model;
