@@ -109,6 +109,27 @@ impl Model {
         }
     }
 
+    /// A table of `num_blocks` blocks that starts with `full`, its copy's source pinned.
+    pub(crate) fn allocate(
+        &mut self,
+        full: &[u32],
+        num_blocks: usize,
+        copy_src: Option<u32>,
+    ) -> ModelTable {
+        for &id in full.iter().chain(&copy_src) {
+            self.hold(id);
+        }
+        let mut blocks = full.to_vec();
+        while blocks.len() < num_blocks {
+            blocks.push(self.take());
+        }
+        ModelTable {
+            blocks,
+            num_sealed: full.len(),
+            copy_src,
+        }
+    }
+
     /// Hands out the next free block.
     pub(crate) fn take(&mut self) -> u32 {
         let id = self.free.remove(0);

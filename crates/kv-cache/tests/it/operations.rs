@@ -134,31 +134,17 @@ impl World {
             "more blocks were given than there are"
         );
 
-        let mut model = ModelTable {
-            num_sealed: full.len(),
-            ..ModelTable::default()
-        };
-        for &id in &full {
-            self.model.hold(id);
-        }
         let pinned = table.pending_copy().map(|copy| copy.src.0);
-        if shared > 0 {
-            let tight = |id: u32| needed + usize::from(self.model.refs(id) == 0);
-            let free_before = self.model.num_free() + revived;
-            match pinned {
-                Some(src) => assert!(children.contains(&src), "the source has the tokens"),
-                None => assert!(children.iter().any(|&id| tight(id) > free_before)),
-            }
+        let fits =
+            |&id: &u32| needed + usize::from(self.model.refs(id) == 0) <= self.model.num_free();
+        match pinned {
+            Some(src) => assert!(children.contains(&src), "the source has the tokens"),
+            None => assert!(
+                shared == 0 || !children.iter().all(fits),
+                "a copy was given up"
+            ),
         }
-        if let Some(src) = pinned {
-            self.model.hold(src);
-            model.copy_src = Some(src);
-        }
-        model.blocks.clone_from(&full);
-        while model.blocks.len() < num_blocks {
-            let id = self.model.take();
-            model.blocks.push(id);
-        }
+        let model = self.model.allocate(&full, num_blocks, pinned);
         let num_computed = table.num_cached_tokens();
         let prompt_len = tokens.len();
         self.sequences.push(Sequence {
