@@ -18,6 +18,9 @@ mod weights;
 #[cfg_attr(target_arch = "x86_64", path = "cpu/x86_64/mod.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "cpu/no_extensions.rs")]
 mod extensions;
+#[cfg_attr(target_os = "linux", path = "cpu/huge_pages_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "cpu/huge_pages_none.rs")]
+mod huge_pages;
 
 pub use backend::{
     AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,

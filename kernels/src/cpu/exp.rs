@@ -1,5 +1,8 @@
 //! The exponential: one implementation for softmax and SiLU.
 
+#[cfg(test)]
+mod tests;
+
 use crate::cpu::simd::Simd;
 
 /// Results below `e^-80` are zero, so that products of a softmax weight and a value of ordinary

@@ -13,9 +13,14 @@ use std::ptr::NonNull;
 use half::{bf16, f16};
 
 use crate::KernelError;
+use crate::huge_pages::advise;
 
 /// A cache line, and the width of the widest vector registers.
 const ALIGNMENT: usize = 64;
+/// What every allocator gives; asking for more would make it zero the memory by touching it.
+const ALLOCATED_ALIGNMENT: usize = 16;
+/// From here on translating addresses costs more than rounding the size up to huge pages.
+const LARGE: usize = 4 << 20;
 
 /// A fixed-length slice on the heap whose first element lies on a cache line.
 ///
@@ -24,6 +29,8 @@ const ALIGNMENT: usize = 64;
 pub(crate) struct AlignedSlice<T> {
     ptr: NonNull<T>,
     len: usize,
+    /// What the allocator gave; `None` if the slice is empty.
+    allocation: Option<(NonNull<u8>, Layout)>,
     owns: PhantomData<T>,
 }
 
@@ -49,19 +56,29 @@ impl<T: Zeroable> AlignedSlice<T> {
         let bytes = len.saturating_mul(size_of::<T>());
         let out_of_memory = || KernelError::OutOfMemory { what, bytes };
         if bytes == 0 {
+            let ptr = NonNull::dangling();
             return Ok(Self {
-                ptr: NonNull::dangling(),
+                ptr,
                 len: 0,
+                allocation: None,
                 owns: PhantomData,
             });
         }
-        let layout = Layout::from_size_align(bytes, ALIGNMENT).map_err(|_| out_of_memory())?;
+        let padded = bytes.saturating_add(ALIGNMENT);
+        let layout =
+            Layout::from_size_align(padded, ALLOCATED_ALIGNMENT).map_err(|_| out_of_memory())?;
         // SAFETY: the layout's size is not zero.
-        let ptr = unsafe { alloc_zeroed(layout) };
-        let ptr = NonNull::new(ptr.cast::<T>()).ok_or_else(out_of_memory)?;
+        let start = unsafe { alloc_zeroed(layout) };
+        let start = NonNull::new(start).ok_or_else(out_of_memory)?;
+        // SAFETY: the offset is below `ALIGNMENT`, by which the allocation is larger than the slice.
+        let ptr = unsafe { start.add(start.align_offset(ALIGNMENT)) }.cast::<T>();
+        if bytes >= LARGE {
+            advise(start.as_ptr(), padded);
+        }
         Ok(Self {
             ptr,
             len,
+            allocation: Some((start, layout)),
             owns: PhantomData,
         })
     }
@@ -85,12 +102,9 @@ impl<T> DerefMut for AlignedSlice<T> {
 
 impl<T> Drop for AlignedSlice<T> {
     fn drop(&mut self) {
-        if self.len > 0 {
-            let bytes = self.len * size_of::<T>();
-            let layout = Layout::from_size_align(bytes, ALIGNMENT)
-                .expect("the layout was valid when the memory was allocated");
+        if let Some((start, layout)) = self.allocation {
             // SAFETY: allocated in `zeroed` with this layout.
-            unsafe { dealloc(self.ptr.as_ptr().cast(), layout) };
+            unsafe { dealloc(start.as_ptr(), layout) };
         }
     }
 }

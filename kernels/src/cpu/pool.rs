@@ -5,6 +5,9 @@
     reason = "shares a borrowed closure and disjoint slices with the workers"
 )]
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

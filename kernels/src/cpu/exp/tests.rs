@@ -1,0 +1,57 @@
+#![expect(unsafe_code, reason = "loads and stores vectors")]
+
+use super::exp;
+use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
+
+/// `out = e^x`
+struct Exp<'a> {
+    x: [f32; LANES],
+    out: &'a mut [f32; LANES],
+}
+
+impl Kernel for Exp<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: both arrays have 16 elements.
+        unsafe { simd.store(self.out.as_mut_ptr(), exp(simd, simd.load(self.x.as_ptr()))) }
+    }
+}
+
+fn exp_of(isa: Isa, x: f32) -> f32 {
+    let mut out = [f32::NAN; LANES];
+    isa.run(Exp {
+        x: [x; LANES],
+        out: &mut out,
+    });
+    assert!(
+        out.iter().all(|lane| lane.to_bits() == out[0].to_bits()),
+        "lanes agree on e^{x}"
+    );
+    out[0]
+}
+
+#[test]
+fn matches_f64() {
+    for isa in [Isa::Portable, Isa::detect()] {
+        let mut worst = 0.0f64;
+        for step in 0..200_000 {
+            let x = -80.0 + step as f32 * (168.0 / 200_000.0);
+            let want = f64::from(x).exp();
+            worst = worst.max((f64::from(exp_of(isa, x)) - want).abs() / want);
+        }
+        assert!(worst < 2e-7, "{isa:?}: {worst:e}");
+    }
+}
+
+#[test]
+fn ends_are_defined() {
+    for isa in [Isa::Portable, Isa::detect()] {
+        assert_eq!(exp_of(isa, 0.0).to_bits(), 1.0f32.to_bits());
+        assert_eq!(exp_of(isa, -0.0).to_bits(), 1.0f32.to_bits());
+        assert_eq!(exp_of(isa, -80.1), 0.0);
+        assert_eq!(exp_of(isa, f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp_of(isa, 1000.0), exp_of(isa, 88.0));
+        assert!(exp_of(isa, f32::INFINITY).is_finite());
+        assert!(exp_of(isa, f32::NAN).is_nan());
+    }
+}
