@@ -1,6 +1,8 @@
 //! Products and embeddings, in every dtype, at odd sizes.
 
-use kernels::{Backend, Embed, KernelError, Linear, WeightDtype, WeightFormat, WeightView};
+use kernels::{
+    Backend, Embed, GatherRows, KernelError, Linear, WeightDtype, WeightFormat, WeightView,
+};
 
 use crate::fixture::{Rng, assert_close, download, encode, poisoned, upload};
 
@@ -189,4 +191,38 @@ pub(crate) fn bad_shapes_are_errors<B: Backend>(backend: &mut dyn FnMut() -> B) 
         "q: the bias has 3 elements, expected 2"
     );
     assert_eq!(pack(&[], None), "(none): at least one matrix is needed");
+}
+
+/// A step in which no row samples asks for the logits of no row.
+pub(crate) fn no_rows_are_fine<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut backend = backend();
+    let mut rng = Rng::new(13);
+    let (data, _) = encode(&rng.floats(20 * 8), WeightDtype::F32);
+    let view = WeightView {
+        name: "w",
+        data: &data,
+        dtype: WeightDtype::F32,
+        rows: 20,
+        cols: 8,
+    };
+    let packed = backend
+        .pack_linear(&[view], None, WeightFormat::Checkpoint)
+        .unwrap();
+    let hidden = upload(&mut backend, &rng.floats(3 * 8), 8);
+    let mut gathered = backend.buffer(2, 8).unwrap();
+    let op = GatherRows {
+        input: &hidden,
+        rows: &[],
+        out: &mut gathered,
+    };
+    backend.gather_rows(op).unwrap();
+    let mut out = backend.buffer(2, 20).unwrap();
+    let op = Linear {
+        input: &gathered,
+        weight: &packed,
+        rows: 0,
+        out: &mut out,
+    };
+    backend.linear(op).unwrap();
+    assert!(download(&mut backend, &out, 0).is_empty());
 }

@@ -58,6 +58,7 @@ for_every_backend! {
     linear::products_match_f64 => linear,
     linear::tied_weights_embed => embed,
     linear::bad_shapes_are_errors => pack_errors,
+    linear::no_rows_are_fine => no_rows,
     elementwise::rms_norm_matches_f64 => rms_norm,
     elementwise::add_rms_norm_matches_f64 => add_rms_norm,
     elementwise::head_norm_matches_f64 => head_norm,

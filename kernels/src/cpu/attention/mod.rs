@@ -109,6 +109,12 @@ impl Layer<'_> {
             "whole groups"
         );
         assert!(self.window != Some(0), "a row sees itself");
+        assert!(
+            self.batch.query_start.is_sorted(),
+            "sequences' rows follow each other"
+        );
+        let end = self.batch.query_start.last().map_or(0, |&end| end as usize);
+        assert!(end <= rows, "sequences' rows are rows of the step");
         for seq in 0..self.batch.num_seqs() {
             let context_len = self.batch.context_lens[seq] as usize;
             assert!(
