@@ -9,6 +9,8 @@ mod decoder;
 #[cfg(feature = "embedded-model")]
 mod embedded;
 mod families;
+#[cfg(feature = "hub")]
+mod hub;
 mod hub_environment;
 mod limits;
 mod load;
@@ -21,6 +23,8 @@ pub mod testing;
 mod weights;
 
 pub use config::ModelConfig;
+#[cfg(feature = "hub")]
+pub use hub::HubError;
 pub use limits::Limits;
 pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};
 pub use model::{Model, ModelFiles, OpenError, open};

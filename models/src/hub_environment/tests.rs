@@ -21,7 +21,8 @@ fn cache_folder_is_the_one_that_other_tools_use() {
     let hf_home = ("HF_HOME", "~/hf");
     let old = ("HUGGINGFACE_HUB_CACHE", "/old");
     let hub = ("HF_HUB_CACHE", "~/models");
-    let cases: [(&[(&str, &str)], Option<&str>); 8] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+    let cases: [Case<'_>; 8] = [
         (&[], None),
         (&[home], Some("/users/ada/.cache/huggingface/hub")),
         (&[home, xdg], Some("/var/caches/huggingface/hub")),
