@@ -66,7 +66,7 @@ class Checks:
 def curl(url, *arguments):
     """Status, headers (names in lower case) and body of one request."""
     command = ["curl", "--silent", "--show-error", "--include", "--max-time", "60", *arguments, url]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, check=True, capture_output=True).stdout.decode()
     head, body = output.split("\r\n\r\n", 1)
     while head.startswith("HTTP/1.1 100"):
         head, body = body.split("\r\n\r\n", 1)
@@ -175,11 +175,13 @@ def check_parameters(checks, client, model):
                  all(token.token == token.top_logprobs[0].token for token in tokens))
 
     def sampled(seed):
-        return client.chat.completions.create(
-            model=model, messages=FALCON, temperature=2.0, seed=seed, n=2, max_tokens=12
+        # Not a conversation, so that the model is far from certain.
+        return client.completions.create(
+            model=model, prompt="The capital of", temperature=2.0, seed=seed, n=2, max_tokens=12
         )
+
     first, again, other = sampled(7), sampled(7), sampled(8)
-    texts = [[c.message.content for c in a.choices] for a in (first, again, other)]
+    texts = [[choice.text for choice in answer.choices] for answer in (first, again, other)]
     checks.equal("n", [choice.index for choice in first.choices], [0, 1])
     checks.equal("the same seed answers the same", texts[0], texts[1])
     checks.holds("another seed answers otherwise", texts[0] != texts[2], texts)
@@ -303,7 +305,8 @@ def check_errors(checks, client, url, model):
     ):
         found, _, body = curl(url + route, "-H", "Content-Type: application/json", *arguments)
         checks.equal(f"curl {name}", found, status)
-        checks.holds(f"curl {name} has OpenAI's shape", "message" in json.loads(body)["error"], body)
+        error = json.loads(body)["error"]
+        checks.holds(f"curl {name} has OpenAI's shape", "message" in error, body)
 
 
 def main():
