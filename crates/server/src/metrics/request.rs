@@ -18,6 +18,8 @@ pub struct RequestMetrics {
     prompt_tokens: usize,
     cached_tokens: usize,
     ended: bool,
+    /// The HTTP request's, for the log line: a stream ends outside of its handler.
+    span: tracing::Span,
 }
 
 impl RequestMetrics {
@@ -32,6 +34,7 @@ impl RequestMetrics {
             prompt_tokens: 0,
             cached_tokens: 0,
             ended: false,
+            span: tracing::Span::current(),
         }
     }
 
@@ -43,7 +46,10 @@ impl RequestMetrics {
         series.prefix_queries.inc_by(prompt_tokens as u64);
         series.prefix_hits.inc_by(admission.cached_tokens as u64);
         series.request_prompt_tokens.observe(prompt_tokens as f64);
-        series.queue.observe(admission.queue_time.as_secs_f64());
+        series
+            .latencies
+            .queue
+            .observe(admission.queue_time.as_secs_f64());
         if let Some(miss) = admission.miss {
             let cause = match miss.cause {
                 MissCause::NeverSeen => "never_seen",
@@ -61,9 +67,16 @@ impl RequestMetrics {
         match self.last_token {
             None => {
                 self.first_token = Some(now);
-                self.series.ttft.observe((now - self.started).as_secs_f64());
+                self.series
+                    .latencies
+                    .ttft
+                    .observe((now - self.started).as_secs_f64());
             }
-            Some(last) => self.series.itl.observe((now - last).as_secs_f64()),
+            Some(last) => self
+                .series
+                .latencies
+                .itl
+                .observe((now - last).as_secs_f64()),
         }
         self.last_token = Some(now);
         self.num_tokens += 1;
@@ -72,13 +85,18 @@ impl RequestMetrics {
     /// The engine has finished it.
     pub fn completed(&mut self, completion: &Completion) {
         self.series
+            .latencies
             .prefill
             .observe(completion.prefill_time.as_secs_f64());
         self.series
+            .latencies
             .decode
             .observe(completion.decode_time.as_secs_f64());
         let inference = completion.prefill_time + completion.decode_time;
-        self.series.inference.observe(inference.as_secs_f64());
+        self.series
+            .latencies
+            .inference
+            .observe(inference.as_secs_f64());
         self.num_tokens = completion.completion_tokens;
         self.end(match completion.reason {
             FinishReason::Stop(_) => "stop",
@@ -107,17 +125,18 @@ impl RequestMetrics {
             .request_generation_tokens
             .observe(self.num_tokens as f64);
         let total = clock::now() - self.started;
-        series.e2e.observe(total.as_secs_f64());
+        series.latencies.e2e.observe(total.as_secs_f64());
         if let (Some(first), Some(last)) = (self.first_token, self.last_token)
             && self.num_tokens > 1
         {
             let per_token = (last - first).as_secs_f64() / (self.num_tokens - 1) as f64;
-            series.time_per_output_token.observe(per_token);
+            series.latencies.time_per_output_token.observe(per_token);
         }
         let ttft = self
             .first_token
             .map(|first| (first - self.started).as_secs_f64() * 1e3);
         tracing::info!(
+            parent: &self.span,
             finished_reason,
             prompt_tokens = self.prompt_tokens,
             cached_tokens = self.cached_tokens,

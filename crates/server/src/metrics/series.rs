@@ -69,6 +69,11 @@ pub(super) struct Series {
     pub(super) request_prompt_tokens: Histogram,
     pub(super) request_generation_tokens: Histogram,
     pub(super) request_max_tokens: Histogram,
+    pub(super) latencies: Latencies,
+}
+
+/// Seconds, of requests that have come to an end or are on their way.
+pub(super) struct Latencies {
     pub(super) ttft: Histogram,
     pub(super) itl: Histogram,
     pub(super) time_per_output_token: Histogram,
@@ -83,7 +88,6 @@ impl Series {
     pub(super) fn register(registry: &mut Registry, cache: &CacheInfo) -> Self {
         register_cache_info(registry, cache);
         let mut to = Registration { registry };
-        let histogram = |buckets: &[f64]| Histogram::new(buckets.iter().copied());
         Self {
             http_requests: to.own("http_requests", "HTTP requests answered", Family::default()),
             http_seconds: to.own(
@@ -124,6 +128,14 @@ impl Series {
                 "Output tokens that a request may have",
                 histogram(&TOKENS),
             ),
+            latencies: Latencies::register(&mut to),
+        }
+    }
+}
+
+impl Latencies {
+    fn register(to: &mut Registration<'_>) -> Self {
+        Self {
             ttft: to.both(
                 "time_to_first_token_seconds",
                 "Seconds from the request to its first token",
@@ -166,6 +178,10 @@ impl Series {
             ),
         }
     }
+}
+
+fn histogram(buckets: &[f64]) -> Histogram {
+    Histogram::new(buckets.iter().copied())
 }
 
 fn register_cache_info(registry: &mut Registry, cache: &CacheInfo) {
