@@ -11,6 +11,7 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod listen;
 pub mod metrics;
 pub mod model;
 pub mod prompt;

@@ -24,6 +24,23 @@ pub struct ServedModel {
     pub eos_token_ids: Vec<TokenId>,
     /// Rows of the model's embedding: ids below it can be computed.
     pub vocab_size: usize,
+    /// Texts longer than this cannot fit, see [`max_text_bytes`].
+    pub max_text_bytes: usize,
+}
+
+/// Bytes of text beyond which no tokenisation fits into `window`: every token the longest of the
+/// vocabulary, and a normaliser that leaves a quarter of the bytes (composing characters leaves at
+/// least a third). Longer texts are refused without spending seconds on counting their tokens.
+pub fn max_text_bytes(tokenizer: &Tokenizer, vocab_size: usize, window: Window) -> usize {
+    let ids = 0..u32::try_from(vocab_size).unwrap_or(u32::MAX);
+    let longest = ids
+        .map(|id| tokenizer.token_bytes(id).len())
+        .max()
+        .unwrap_or(0);
+    window
+        .tokens
+        .saturating_mul(longest.max(1))
+        .saturating_mul(4)
 }
 
 /// Defaults of the model's `generation_config.json`, as vLLM takes them over.

@@ -70,6 +70,9 @@ fn encode(
     text: &str,
     add_special: bool,
 ) -> Result<Vec<u32>, ApiError> {
+    if text.len() > model.max_text_bytes {
+        return Err(ApiError::text_too_long(param, text.len(), model.window));
+    }
     model
         .tokenizer
         .encode(text, add_special)

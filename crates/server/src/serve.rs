@@ -1,31 +1,31 @@
 //! `purser serve`: from settings to a listening server, and to its end.
 
-use std::future::IntoFuture;
 use std::num::NonZero;
+use std::time::Duration;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
 use models::{LoadOptions, Model};
 use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::app::{App, AppParts};
 use crate::config::serve::{EngineConfig, ListenConfig, ServeConfig};
 use crate::metrics::{CacheInfo, Metrics};
-use crate::model::{GenerationDefaults, ServedModel};
+use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use crate::shutdown::{self, StopSignals};
 use crate::sizing::{Sizing, available_memory};
-use crate::{clock, routes};
+use crate::{clock, listen, routes};
+
+/// How long clients that do not read may keep the server from ending.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Serves until the process is asked to stop; `announce` hears the address when requests are taken.
 ///
 /// # Errors
 /// When the model cannot be loaded or the address cannot be used.
 pub async fn run(config: ServeConfig, announce: impl FnOnce(&str)) -> anyhow::Result<()> {
-    let signals = StopSignals::listen().context("listening for signals")?;
     let listener = bind(&config.listen).await?;
     let address = listener
         .local_addr()
@@ -33,23 +33,12 @@ pub async fn run(config: ServeConfig, announce: impl FnOnce(&str)) -> anyhow::Re
     let shutdown_timeout = config.shutdown_timeout;
     let load = tokio::task::spawn_blocking(move || load(config));
     let (app, engine) = load.await.context("loading the model")??;
+    // Until here a signal ends the process at once, as it should: there is nothing to finish.
+    let signals = StopSignals::listen().context("listening for signals")?;
     announce(&format!("http://{address}"));
 
-    let (overdue, is_overdue) = oneshot::channel();
-    let drain = shutdown::drain(app.clone(), signals, shutdown_timeout, overdue);
-    // Without this a small piece of a stream waits for the acknowledgement of the one before it
-    // (Nagle), which clients delay by up to 40 ms.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::warn!(%error, "cannot switch Nagle's algorithm off");
-        }
-    });
-    let served = axum::serve(listener, routes::router(&app)).with_graceful_shutdown(drain);
-    tokio::select! {
-        result = served.into_future() => result.context("serving")?,
-        Ok(()) = is_overdue => tracing::warn!("some clients did not read to the end"),
-    }
-    app.engine().abort();
+    let drained = shutdown::drain(&app, &engine, signals, shutdown_timeout);
+    listen::serve(listener, routes::router(&app), drained, LAST_WORDS).await;
     tokio::task::spawn_blocking(|| engine.join())
         .await
         .context("joining the engine")
@@ -146,17 +135,20 @@ fn served_model(
         .collect();
     eos_token_ids.sort_unstable();
     eos_token_ids.dedup();
+    let window = context::Window {
+        tokens: max_model_len,
+    };
+    let vocab_size = model.config().vocab_size;
     Ok(ServedModel {
         names,
-        tokenizer,
         templates,
         tool_calls,
         defaults,
-        window: context::Window {
-            tokens: max_model_len,
-        },
+        window,
         eos_token_ids,
-        vocab_size: model.config().vocab_size,
+        max_text_bytes: max_text_bytes(&tokenizer, vocab_size, window),
+        vocab_size,
+        tokenizer,
     })
 }
 

@@ -3,16 +3,13 @@
 use std::io;
 use std::time::Duration;
 
+use engine::EngineThread;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
 
 use crate::app::App;
 
 /// How often the engine is looked at while it drains.
 const POLL: Duration = Duration::from_millis(20);
-
-/// How long clients that do not read may keep the server from ending.
-const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// SIGTERM and SIGINT.
 pub struct StopSignals {
@@ -41,40 +38,28 @@ impl StopSignals {
     }
 }
 
-/// Waits for a signal, then stops taking requests and returns, whereupon the listener closes. What
-/// runs has `timeout` to finish; then, or at a second signal, it is ended with an error. `overdue`
-/// hears when even telling the clients has taken too long.
-pub async fn drain(
-    app: App,
-    mut signals: StopSignals,
-    timeout: Duration,
-    overdue: oneshot::Sender<()>,
-) {
+/// Waits for a signal, then stops taking requests: whoever asks is told so, and `/ready` says it
+/// too. What runs has `timeout` to finish; then, or at a second signal, it is ended with an error.
+/// Completes when nothing runs any more.
+pub async fn drain(app: &App, engine: &EngineThread, mut signals: StopSignals, timeout: Duration) {
     signals.next().await;
     tracing::info!(
         timeout_secs = timeout.as_secs_f64(),
         "stopping: no more requests are taken"
     );
     app.stop_accepting();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = idle(&app) => {}
-            () = tokio::time::sleep(timeout) => tracing::warn!("requests did not finish in time"),
-            () = signals.next() => tracing::warn!("second signal"),
-        }
-        app.engine().abort();
-        tokio::time::sleep(LAST_WORDS).await;
-        // Nobody listens when all connections have closed in time.
-        let _ = overdue.send(());
-    });
+    tokio::select! {
+        () = ended(engine) => return,
+        () = tokio::time::sleep(timeout) => tracing::warn!("requests did not finish in time"),
+        () = signals.next() => tracing::warn!("second signal"),
+    }
+    app.engine().abort();
+    ended(engine).await;
 }
 
-async fn idle(app: &App) {
-    loop {
-        let stats = app.engine().stats();
-        if stats.num_running + stats.num_waiting == 0 {
-            return;
-        }
+/// Completes when the engine has ended: it does once it has finished all that it took.
+async fn ended(engine: &EngineThread) {
+    while !engine.is_finished() {
         tokio::time::sleep(POLL).await;
     }
 }

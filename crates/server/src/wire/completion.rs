@@ -43,7 +43,7 @@ pub struct CompletionChoice {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CompletionLogprobs {
     tokens: Vec<String>,
-    token_logprobs: Vec<f32>,
+    token_logprobs: Vec<f64>,
     /// `null` when no alternatives were asked for.
     top_logprobs: Option<Vec<Map<String, Value>>>,
     /// Characters of the answer's tokens before each token.
@@ -64,7 +64,8 @@ impl CompletionLogprobs {
                 .push(top.collect());
         }
         self.tokens.push(text);
-        self.token_logprobs.push(finite(piece.logprobs.chosen));
+        self.token_logprobs
+            .push(f64::from(finite(piece.logprobs.chosen)));
         self.text_offset.push(offset);
         next
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use context::WindowExceeded;
+use context::{Window, WindowExceeded};
 use engine::{RequestError, SubmitError};
 use serde_json::{Value, json};
 
@@ -59,6 +59,19 @@ impl ApiError {
         Self {
             code: Some("context_length_exceeded"),
             ..Self::field("messages", message)
+        }
+    }
+
+    /// 400: a text that cannot fit, whatever its tokens.
+    pub fn text_too_long(param: &str, bytes: usize, window: Window) -> Self {
+        let window = window.tokens;
+        let message = format!(
+            "This model's maximum context length is {window} tokens, which cannot hold a text of \
+             {bytes} bytes. Please reduce the length of the prompt."
+        );
+        Self {
+            code: Some("context_length_exceeded"),
+            ..Self::field(param, message)
         }
     }
 

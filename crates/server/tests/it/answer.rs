@@ -14,11 +14,17 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) async fn read(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
-        Self { status, headers, text: response.text().await.expect("the body is complete") }
+        Self {
+            status,
+            headers,
+            text: response.text().await.expect("the body is complete"),
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("headers are ASCII"))
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("headers are ASCII"))
     }
 
     /// The body, which must be JSON.
@@ -44,7 +50,11 @@ impl Answer {
             .map(String::as_str)
             .collect();
         assert_eq!(keys, ["message", "type", "param", "code"], "{}", self.text);
-        assert!(!self.header("x-request-id").is_empty(), "{:?}", self.headers);
+        assert!(
+            !self.header("x-request-id").is_empty(),
+            "{:?}",
+            self.headers
+        );
         assert_eq!(self.header("content-type"), "application/json");
         body["error"].clone()
     }
@@ -53,22 +63,34 @@ impl Answer {
     pub(crate) fn events(&self) -> Vec<&str> {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         assert_eq!(self.header("content-type"), "text/event-stream");
-        self.text.split("\n\n").filter_map(|event| event.strip_prefix("data: ")).collect()
+        self.text
+            .split("\n\n")
+            .filter_map(|event| event.strip_prefix("data: "))
+            .collect()
     }
 
     /// The chunks of a stream that ends with `[DONE]`.
     pub(crate) fn chunks(&self) -> Vec<Value> {
         let mut events = self.events();
         assert_eq!(events.pop(), Some("[DONE]"), "{}", self.text);
-        events.iter().map(|event| serde_json::from_str(event).expect("chunks are JSON")).collect()
+        events
+            .iter()
+            .map(|event| serde_json::from_str(event).expect("chunks are JSON"))
+            .collect()
     }
 }
 
 /// Replaces what differs between any two answers, after a look at its form.
 pub(crate) fn without_identity(mut answer: Value, prefix: &str) -> Value {
     let id = answer["id"].as_str().expect("an answer has an id");
-    assert!(id.starts_with(prefix) && id.len() > prefix.len() + 8, "{id}");
-    assert!(answer["created"].as_u64().expect("a time") > 1_700_000_000, "{answer}");
+    assert!(
+        id.starts_with(prefix) && id.len() > prefix.len() + 8,
+        "{id}"
+    );
+    assert!(
+        answer["created"].as_u64().expect("a time") > 1_700_000_000,
+        "{answer}"
+    );
     answer["id"] = "ID".into();
     answer["created"] = 0.into();
     answer
@@ -86,5 +108,7 @@ pub(crate) fn chat_text(chunks: &[Value], index: u64) -> String {
 /// The reasons for which a stream's choices ended, in order.
 pub(crate) fn finish_reasons(chunks: &[Value]) -> Vec<&str> {
     let choices = chunks.iter().filter_map(|chunk| chunk["choices"].get(0));
-    choices.filter_map(|choice| choice["finish_reason"].as_str()).collect()
+    choices
+        .filter_map(|choice| choice["finish_reason"].as_str())
+        .collect()
 }

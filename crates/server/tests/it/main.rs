@@ -1,3 +1,16 @@
 //! Integration tests of the server crate, one binary for all.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod answer;
+mod auth;
 mod bench_ttft;
+mod chat;
+mod completions;
+mod faults;
+mod metrics;
+mod overload;
+mod process;
+mod runners;
+mod validation;
+mod world;

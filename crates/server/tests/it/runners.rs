@@ -19,13 +19,22 @@ pub(crate) struct ScriptRunner {
 impl ScriptRunner {
     pub(crate) fn new(script: Vec<u32>, stop: u32, vocab_size: usize) -> Self {
         let logits = vec![0.0; vocab_size];
-        Self { script, stop, start: 0, last: None, logits }
+        Self {
+            script,
+            stop,
+            start: 0,
+            last: None,
+            logits,
+        }
     }
 }
 
 impl ModelRunner for ScriptRunner {
     fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
-        assert!(batch.logits_rows.len() <= 1, "a script answers one request at a time");
+        assert!(
+            batch.logits_rows.len() <= 1,
+            "a script answers one request at a time"
+        );
         let Some(&row) = batch.logits_rows.first() else {
             return Ok(Logits::new(&[], self.logits.len()));
         };
@@ -75,12 +84,22 @@ impl Gate {
     }
 
     fn change(&self, change: impl FnOnce(&mut GateState)) {
-        change(&mut self.shared.0.lock().expect("no test panics while it holds the gate"));
+        change(
+            &mut self
+                .shared
+                .0
+                .lock()
+                .expect("no test panics while it holds the gate"),
+        );
         self.shared.1.notify_all();
     }
 
     fn pass(&self) {
-        let state = self.shared.0.lock().expect("no test panics while it holds the gate");
+        let state = self
+            .shared
+            .0
+            .lock()
+            .expect("no test panics while it holds the gate");
         let mut state = self
             .shared
             .1

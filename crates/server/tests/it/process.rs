@@ -1,0 +1,224 @@
+//! The binary itself: it answers with the embedded model, and ends as it should.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, chat_text, finish_reasons};
+use crate::world::PATIENCE;
+
+/// A running `purser serve`; dropping it kills it.
+struct Process {
+    child: Child,
+    url: String,
+    client: Client,
+}
+
+impl Process {
+    fn start(flags: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_purser"))
+            .args(["serve", "--port", "0", "--threads", "2"])
+            .args(flags)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines
+            .map(|line| line.unwrap())
+            .find_map(|line| Some(line[line.find("http://")?..].to_owned()))
+            .expect("the server says where it listens");
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self {
+            child,
+            url: url.trim().to_owned(),
+            client,
+        }
+    }
+
+    async fn send(&self, route: &str, body: Value) -> reqwest::Result<Response> {
+        self.client
+            .post(format!("{}{route}", self.url))
+            .json(&body)
+            .send()
+            .await
+    }
+
+    async fn chat(&self, body: Value) -> Answer {
+        Answer::read(self.send("/v1/chat/completions", body).await.unwrap()).await
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits for the process to end by itself.
+    async fn ended(mut self) -> ExitStatus {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(status) = self.child.try_wait().unwrap() {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        waited.await.expect("the process ends")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Already gone when the test has ended well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn falcon() -> Value {
+    json!([
+        {
+            "role": "system",
+            "content": "The budget of project Falcon is 4312 euros. The port of the proxy is 8443.",
+        },
+        {"role": "user", "content": "What is the budget of project Falcon?"},
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_model_answers_and_calls_tools() {
+    let process = Process::start(&[]);
+    let expected = "The budget of project Falcon is 4312 euros.";
+    let answer = process.chat(json!({"messages": falcon()})).await.ok();
+    assert_eq!(answer["choices"][0]["message"]["content"], expected);
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    assert_eq!(answer["usage"]["prompt_tokens"], 52);
+    assert_eq!(answer["usage"]["completion_tokens"], 16);
+    let stream = json!({
+        "messages": falcon(),
+        "stream": true,
+        "stream_options": {"include_usage": true},
+    });
+    let chunks = process.chat(stream).await.chunks();
+    assert_eq!(chat_text(&chunks, 0), expected);
+    assert_eq!(finish_reasons(&chunks), ["stop"]);
+    let details = &chunks.last().unwrap()["usage"]["prompt_tokens_details"];
+    assert_eq!(details["cached_tokens"], 51);
+    let parameters = json!({
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    });
+    let tool = json!({"type": "function", "function": {
+        "name": "get_weather",
+        "description": "Get the weather of a city.",
+        "parameters": parameters,
+    }});
+    let messages = json!([{"role": "user", "content": "What is the weather in Paris?"}]);
+    let answer = process
+        .chat(json!({"messages": messages, "tools": [tool]}))
+        .await
+        .ok();
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls", "{answer}");
+    assert_eq!(
+        choice["message"]["tool_calls"][0]["function"],
+        json!({"name": "get_weather", "arguments": "{\"city\": \"Paris\"}"})
+    );
+    process.signal("-INT");
+    assert!(process.ended().await.success());
+}
+
+/// Starts streams that say `max_tokens` tokens each, and waits until all of them speak.
+async fn streams(process: &Process, max_tokens: usize) -> Vec<(Vec<u8>, Response)> {
+    let started = (0..4).map(async |number| {
+        let body = json!({
+            "prompt": [1, 310, 201, 100 + number],
+            "max_tokens": max_tokens,
+            "ignore_eos": true,
+            "stream": true,
+        });
+        let mut response = process.send("/v1/completions", body).await.unwrap();
+        let first = response.chunk().await.unwrap().unwrap();
+        (first.to_vec(), response)
+    });
+    join_all(started).await
+}
+
+async fn read((mut bytes, response): (Vec<u8>, Response)) -> String {
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk.unwrap());
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_lets_running_requests_finish() {
+    let process = Process::start(&["--shutdown-timeout", "60"]);
+    let running = streams(&process, 100).await;
+    process.signal("-TERM");
+    // Whoever comes later is told, or finds nobody: never a hanging connection.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    if let Ok(late) = process
+        .send("/v1/completions", json!({"prompt": [5]}))
+        .await
+    {
+        assert_eq!(late.status(), 503);
+    }
+    for text in join_all(running.into_iter().map(read)).await {
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+        assert!(text.contains("\"finish_reason\":\"length\""), "{text}");
+        assert!(!text.contains("\"error\""), "{text}");
+    }
+    assert!(process.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_finish_in_time_ends_with_an_error() {
+    let process = Process::start(&["--shutdown-timeout", "0.1"]);
+    let running = streams(&process, 8_000).await;
+    process.signal("-TERM");
+    for text in join_all(running.into_iter().map(read)).await {
+        assert!(text.contains("\"code\":\"shutting_down\""), "{text}");
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    }
+    assert!(process.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait() {
+    let process = Process::start(&["--shutdown-timeout", "1000"]);
+    let running = streams(&process, 8_000).await;
+    process.signal("-TERM");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    process.signal("-TERM");
+    join_all(running.into_iter().map(read)).await;
+    assert!(process.ended().await.success());
+}
+
+#[test]
+fn a_public_address_needs_a_key() {
+    let output = Command::new(env!("CARGO_BIN_EXE_purser"))
+        .args(["serve", "--host", "0.0.0.0", "--port", "0"])
+        .env_remove("VLLM_API_KEY")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        message.contains("--api-key") && message.contains("--insecure"),
+        "{message}"
+    );
+}

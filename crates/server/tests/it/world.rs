@@ -1,0 +1,275 @@
+//! A server of this process on a port of its own, over models without weights.
+
+use std::path::Path;
+use std::time::Duration;
+
+use context::Window;
+use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
+use models::ModelRunner;
+use models::testing::{FakeLimits, FakeRunner};
+use reqwest::{Client, RequestBuilder};
+use serde_json::{Value, json};
+use server::app::{App, AppParts};
+use server::config::serve::{AccessConfig, RequestLimits};
+use server::metrics::{CacheInfo, Metrics};
+use server::model::{GenerationDefaults, ServedModel, max_text_bytes};
+use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
+
+use crate::answer::Answer;
+use crate::runners::{Gate, GatedRunner, ScriptRunner};
+
+/// Tokens of the embedded model's vocabulary.
+pub(crate) const VOCAB_SIZE: usize = 4096;
+/// The embedded model's `<|im_end|>`.
+pub(crate) const IM_END: u32 = 2;
+/// Tokens per block.
+pub(crate) const BLOCK_SIZE: usize = 16;
+
+/// Longest that a test waits for a model that computes in microseconds.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What differs between the tests' servers.
+pub(crate) struct Setup {
+    pub(crate) api_keys: Vec<&'static str>,
+    pub(crate) shared_prefix_cache: bool,
+    pub(crate) max_model_len: usize,
+    pub(crate) max_num_seqs: usize,
+    pub(crate) max_queued_requests: usize,
+    pub(crate) limits: RequestLimits,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            api_keys: Vec::new(),
+            shared_prefix_cache: false,
+            max_model_len: 4096,
+            max_num_seqs: 16,
+            max_queued_requests: 1024,
+            limits: RequestLimits {
+                max_body_bytes: 1 << 20,
+                max_messages: 32,
+                max_n: 8,
+                max_logprobs: 20,
+                keep_alive: Duration::from_secs(15),
+            },
+        }
+    }
+}
+
+/// A running server; dropping it ends the engine.
+pub(crate) struct World {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    pub(crate) app: App,
+    pub(crate) gate: Gate,
+    pub(crate) tokenizer: Tokenizer,
+    thread: Option<EngineThread>,
+}
+
+impl World {
+    /// A server of a model whose next token is a hash of everything before it, and that notices
+    /// every wrong KV slot.
+    pub(crate) async fn start(setup: Setup) -> Self {
+        Self::start_with(setup, |limits, _| Box::new(FakeRunner::new(limits))).await
+    }
+
+    /// A server of a model that always answers `script`, one request at a time.
+    pub(crate) async fn saying(script: &str) -> Self {
+        Self::start_with(Setup::default(), |limits, tokenizer| {
+            let script = tokenizer.encode(script, false).unwrap();
+            Box::new(ScriptRunner::new(script, IM_END, limits.vocab_size))
+        })
+        .await
+    }
+
+    /// A server of another model.
+    pub(crate) async fn start_with(
+        setup: Setup,
+        runner: impl FnOnce(FakeLimits, &Tokenizer) -> Box<dyn ModelRunner>,
+    ) -> Self {
+        let mut config = SchedulerConfig::new(BLOCK_SIZE, 2_049, setup.max_model_len);
+        config.max_num_seqs = setup.max_num_seqs;
+        config.max_num_batched_tokens = 512;
+        config.max_queued_requests = setup.max_queued_requests;
+        let limits = FakeLimits {
+            vocab_size: VOCAB_SIZE,
+            num_blocks: config.num_blocks as usize,
+            block_size: config.block_size,
+            max_num_batched_tokens: config.max_num_batched_tokens,
+            max_num_seqs: config.max_num_seqs,
+        };
+        let model = served_model(setup.max_model_len);
+        let (gate, tokenizer) = (Gate::default(), model.tokenizer.clone());
+        let inner = runner(limits, &tokenizer);
+        let gated = GatedRunner {
+            inner,
+            gate: gate.clone(),
+        };
+        let cache = CacheInfo {
+            block_size: config.block_size,
+            num_blocks: config.num_blocks as usize - 1,
+            cache_dtype: "float32",
+            enable_prefix_caching: true,
+        };
+        let (engine, thread) = engine::start(config, Box::new(gated)).unwrap();
+        let app = App::new(AppParts {
+            metrics: Metrics::new(model.name(), &cache, engine.clone()),
+            model,
+            engine,
+            access: AccessConfig {
+                api_keys: setup.api_keys.iter().map(|&key| key.to_owned()).collect(),
+                shared_prefix_cache: setup.shared_prefix_cache,
+            },
+            limits: setup.limits,
+            seed: 1,
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let router = server::routes::router(&app);
+        let forever = std::future::pending();
+        tokio::spawn(server::listen::serve(listener, router, forever, PATIENCE));
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        Self {
+            url,
+            client,
+            app,
+            gate,
+            tokenizer,
+            thread: Some(thread),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &EngineHandle {
+        self.app.engine()
+    }
+
+    /// A request with a JSON body.
+    pub(crate) fn post(&self, route: &str, body: &Value) -> RequestBuilder {
+        self.client.post(format!("{}{route}", self.url)).json(body)
+    }
+
+    pub(crate) async fn ask(&self, route: &str, body: Value) -> Answer {
+        Answer::read(self.post(route, &body).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, route: &str) -> Answer {
+        let request = self.client.get(format!("{}{route}", self.url));
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// A chat of one message, with `fields` beside it.
+    pub(crate) async fn chat(&self, fields: Value) -> Answer {
+        self.ask(
+            "/v1/chat/completions",
+            with(json!({"messages": hello()}), fields),
+        )
+        .await
+    }
+
+    pub(crate) async fn complete(&self, fields: Value) -> Answer {
+        self.ask(
+            "/v1/completions",
+            with(json!({"prompt": [5, 6, 7]}), fields),
+        )
+        .await
+    }
+
+    /// The tokens that [`FakeRunner`] says after `prompt`.
+    pub(crate) fn oracle(&self, prompt: &[u32], n: usize) -> Vec<u32> {
+        FakeRunner::oracle(VOCAB_SIZE, prompt, n)
+    }
+
+    pub(crate) fn decode(&self, tokens: &[u32]) -> String {
+        self.tokenizer.decode(tokens, true).unwrap()
+    }
+
+    /// The value of a metric without labels, or with `labels` as they are written.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let answer = self.get("/metrics").await;
+        let line = answer.text.lines().find(|line| line.starts_with(name));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {}", answer.text));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Waits until the engine's figures are as `wanted`, and complains when they never are.
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&engine::EngineStats) -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !wanted(&self.engine().stats()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        assert!(
+            waited.await.is_ok(),
+            "never {what}: {:?}",
+            self.engine().stats()
+        );
+    }
+
+    /// Waits until no request is left and every block is free, and checks `/health`.
+    pub(crate) async fn until_idle(&self) {
+        self.until("idle", |stats| {
+            stats.num_running == 0 && stats.num_waiting == 0 && stats.num_used_blocks == 0
+        })
+        .await;
+        assert_eq!(self.get("/health").await.status, 200);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.gate.open();
+        self.engine().abort();
+        if let Some(thread) = self.thread.take() {
+            thread.join();
+        }
+    }
+}
+
+/// `fields` over the fields of `body`.
+pub(crate) fn with(mut body: Value, fields: Value) -> Value {
+    let Value::Object(fields) = fields else {
+        panic!("fields are an object")
+    };
+    body.as_object_mut().unwrap().extend(fields);
+    body
+}
+
+pub(crate) fn hello() -> Value {
+    json!([{"role": "user", "content": "Hello"}])
+}
+
+/// The embedded model as requests see it, greedy by default.
+fn served_model(max_model_len: usize) -> ServedModel {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/embedded/pebble-20m");
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let (tokenizer, config) = (read("tokenizer.json"), read("tokenizer_config.json"));
+    let files = TokenizerFiles {
+        tokenizer_config: Some(&config),
+        ..TokenizerFiles::new(&tokenizer)
+    };
+    let templates = ChatTemplates::from_files(&files).unwrap().unwrap();
+    let tool_calls = ToolCallFormat::detect(templates.select(true).unwrap().source());
+    let tokenizer = Tokenizer::from_files(&files).unwrap();
+    let window = Window {
+        tokens: max_model_len,
+    };
+    ServedModel {
+        names: vec!["pebble".to_owned(), "alias".to_owned()],
+        max_text_bytes: max_text_bytes(&tokenizer, VOCAB_SIZE, window),
+        tokenizer,
+        templates: Some(templates),
+        tool_calls,
+        defaults: GenerationDefaults {
+            temperature: 0.0,
+            ..GenerationDefaults::default()
+        },
+        window,
+        eos_token_ids: vec![TokenId(0), TokenId(IM_END)],
+        vocab_size: VOCAB_SIZE,
+    }
+}
