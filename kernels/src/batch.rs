@@ -13,8 +13,8 @@ pub struct BlockCopy {
 
 /// One step's inputs as flat host vectors; sequences are laid out one after the other.
 ///
-/// For sequence `s`, rows `query_start[s]..query_start[s + 1]` are the tokens computed in this step,
-/// its KV after the step covers tokens `0..context_lens[s]`, and its blocks, in order, are
+/// For sequence `s`, rows `query_start[s]..query_start[s + 1]` are the tokens computed in this
+/// step, its KV after the step covers tokens `0..context_lens[s]`, and its blocks, in order, are
 /// `block_tables[block_table_start[s]..block_table_start[s + 1]]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepBatch {

@@ -10,9 +10,9 @@ use crate::{BlockCopy, KernelError, KvCacheShape, QkvShape};
 /// Keys `[layer][block][kv_head][head_dim][block_size]` and values
 /// `[layer][block][kv_head][block_size][padded head_dim]`, f32.
 ///
-/// Sixteen keys of a block are a panel of the score product (lanes = keys), 16 dimensions of a block
-/// are a panel of the value product (lanes = dimensions), so neither is repacked in a step. Values
-/// are padded to whole vectors; the padding stays zero.
+/// Sixteen keys of a block are a panel of the score product (lanes = keys), 16 dimensions of a
+/// block are a panel of the value product (lanes = dimensions), so neither is repacked in a step.
+/// Values are padded to whole vectors; the padding stays zero.
 pub struct CpuKvCache {
     shape: KvCacheShape,
     keys: AlignedSlice<f32>,

@@ -244,9 +244,9 @@ impl<T: Element, const R: usize, const P: usize> Kernel for Tile<'_, T, R, P> {
             stride: LANES,
         }; P];
         let mut acc = [[simd.splat(0.0); P]; R];
-        // SAFETY: `product` made the ranges: `row + R` rows lie in the input and the output, panels
-        // below `panel + P` in `panels`, of which the last may stand for fewer than 16 columns of the
-        // output, and `columns` cuts to those. No other task touches them.
+        // SAFETY: `product` made the ranges: `row + R` rows lie in the input and the output,
+        // panels below `panel + P` in `panels`, of which the last may stand for fewer than 16
+        // columns of the output, and `columns` cuts to those. No other task touches them.
         unsafe {
             for p in 0..P {
                 panels[p].ptr = panels[p]

@@ -70,7 +70,8 @@ impl<T: Zeroable> AlignedSlice<T> {
         // SAFETY: the layout's size is not zero.
         let start = unsafe { alloc_zeroed(layout) };
         let start = NonNull::new(start).ok_or_else(out_of_memory)?;
-        // SAFETY: the offset is below `ALIGNMENT`, by which the allocation is larger than the slice.
+        // SAFETY: the offset is below `ALIGNMENT`, by which the allocation is larger than the
+        // slice.
         let ptr = unsafe { start.add(start.align_offset(ALIGNMENT)) }.cast::<T>();
         if bytes >= LARGE {
             advise(start.as_ptr(), padded);
@@ -88,7 +89,8 @@ impl<T> Deref for AlignedSlice<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `ptr` is valid for `len` initialised elements (zeros are values) while `self` lives.
+        // SAFETY: `ptr` is valid for `len` initialised elements (zeros are values) while `self`
+        // lives.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }

@@ -81,8 +81,8 @@ impl Kernel for NormRowsInPlace<'_> {
     }
 }
 
-/// `1 / sqrt(mean(row^2) + eps)`. The order of additions depends on the length alone: vector `i` goes
-/// to sum `i % 4`, then (0 + 1) + (2 + 3), then the lanes.
+/// `1 / sqrt(mean(row^2) + eps)`. The order of additions depends on the length alone: vector `i`
+/// goes to sum `i % 4`, then (0 + 1) + (2 + 3), then the lanes.
 #[inline(always)]
 fn inverse_rms<S: Simd>(simd: S, row: &[f32], eps: f32) -> f32 {
     let mut sums = [simd.splat(0.0); 4];

@@ -13,8 +13,8 @@ use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
 /// Columns of K decoded at a time while packing.
 const PACK_COLS: usize = 256;
 
-/// A matrix `[out_features, in_features]` as panels `[out_features / 16][in_features][16]`, the last
-/// one filled up with zeros: one vector holds the weights of 16 outputs for one input.
+/// A matrix `[out_features, in_features]` as panels `[out_features / 16][in_features][16]`, the
+/// last one filled up with zeros: one vector holds the weights of 16 outputs for one input.
 pub struct PackedLinear {
     panels: Panels,
     /// `[out_features]`

@@ -101,8 +101,8 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `run(worker, task)` once for every task below `num_tasks`, in any order, on any thread;
-    /// `worker < num_threads()` is the caller's thread if 0. Returns when all are done.
+    /// Calls `run(worker, task)` once for every task below `num_tasks`, in any order, on any
+    /// thread; `worker < num_threads()` is the caller's thread if 0. Returns when all are done.
     ///
     /// # Panics
     /// If a task panics.
@@ -237,8 +237,8 @@ impl Shared {
         let mut seen = 0;
         while let Some(region) = self.enter(index, seen) {
             seen = region;
-            // SAFETY: inside the gate: the caller wrote `job` before it opened, and neither writes it
-            // nor ends the closure's borrow before this worker has left.
+            // SAFETY: inside the gate: the caller wrote `job` before it opened, and neither writes
+            // it nor ends the closure's borrow before this worker has left.
             let job = unsafe { *self.job.get() };
             let tasks = || {
                 // SAFETY: as above.

@@ -1,7 +1,7 @@
 //! What the kernels ask of an instruction set: vectors of 16 lanes of f32.
 //!
-//! A kernel is written once over [`Simd`] and compiled once per instruction set; [`Isa::run`] is the
-//! one place of dispatch. Every function on the way from [`Kernel::run`] to an instruction is
+//! A kernel is written once over [`Simd`] and compiled once per instruction set; [`Isa::run`] is
+//! the one place of dispatch. Every function on the way from [`Kernel::run`] to an instruction is
 //! `#[inline(always)]`: only inlined into the entry function of its instruction set may it use it.
 
 #![expect(unsafe_code, reason = "vector loads and stores through pointers")]
@@ -113,8 +113,8 @@ impl Isa {
     }
 }
 
-/// Where lane `lane` lies in a panel row of bfloat16: lanes `j` and `j + 8` are the low and the high
-/// half of 32-bit word `j`, so that a shift and a mask widen a whole row.
+/// Where lane `lane` lies in a panel row of bfloat16: lanes `j` and `j + 8` are the low and the
+/// high half of 32-bit word `j`, so that a shift and a mask widen a whole row.
 pub(crate) const fn bf16_position(lane: usize) -> usize {
     if lane < LANES / 2 {
         2 * lane

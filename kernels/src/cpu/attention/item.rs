@@ -18,8 +18,8 @@ use crate::cpu::kv::padded_head_dim;
 use crate::cpu::simd::{Kernel, LANES, Simd};
 use crate::cpu::tile::{Panel, Reading, Rows, accumulate};
 
-/// Rows `rows` of sequence `seq` and KV head `kv_head`; row `i` is head `i % group` of the group, of
-/// the sequence's query `i / group`.
+/// Rows `rows` of sequence `seq` and KV head `kv_head`; row `i` is head `i % group` of the group,
+/// of the sequence's query `i / group`.
 pub(super) struct Item<'a> {
     pub(super) layer: Layer<'a>,
     pub(super) seq: usize,
@@ -164,8 +164,8 @@ impl Item<'_> {
             };
         }
         let mut acc = [[simd.splat(0.0); P]; R];
-        // SAFETY: the run's rows lie in the scratch, its groups were located and have `head_dim` rows
-        // of 16 keys.
+        // SAFETY: the run's rows lie in the scratch, its groups were located and have `head_dim`
+        // rows of 16 keys.
         unsafe {
             accumulate(
                 simd,

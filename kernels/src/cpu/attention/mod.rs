@@ -27,6 +27,9 @@ const TILE_KEYS: usize = 64;
 /// Rows (queries times heads of the group) per item: enough to use a tile of keys well, few enough
 /// that their state stays near.
 const ITEM_ROWS: usize = 48;
+/// Multiply-adds of a step below which the caller computes alone: a few microseconds, about what it
+/// takes to hear from another thread.
+const SMALL_STEP: usize = 1 << 16;
 
 /// The inputs of one layer's attention; shapes as in [`crate::Attention`].
 #[derive(Clone, Copy)]
@@ -41,8 +44,8 @@ pub(crate) struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    /// Attention of all rows into `out` `[batch.num_tokens(), num_q_heads * head_dim]`. `scratch` has
-    /// one element per thread of `pool`.
+    /// Attention of all rows into `out` `[batch.num_tokens(), num_q_heads * head_dim]`. `scratch`
+    /// has one element per thread of `pool`.
     ///
     /// # Panics
     /// If the shapes contradict each other, or a sequence's block table is too short.
@@ -59,7 +62,7 @@ impl Layer<'_> {
         let num_items = (0..self.batch.num_seqs()).map(items_of).sum();
         let scratch = SharedPtr(scratch.as_mut_ptr());
         let out = SharedPtr(out.as_mut_ptr());
-        pool.run(num_items, &|worker, index| {
+        let attend_item = |worker: usize, index: usize| {
             let mut seq = 0;
             let mut index = index;
             while index >= items_of(seq) {
@@ -81,7 +84,21 @@ impl Layer<'_> {
                 scratch,
                 out: out.get(),
             });
-        });
+        };
+        if self.multiply_adds() < SMALL_STEP {
+            (0..num_items).for_each(|index| attend_item(0, index));
+        } else {
+            pool.run(num_items, &attend_item);
+        }
+    }
+
+    /// An upper bound of the step's work: every row with its sequence's whole context, scores and
+    /// values.
+    fn multiply_adds(&self) -> usize {
+        let lens =
+            |seq: usize| self.batch.query_range(seq).len() * self.batch.context_lens[seq] as usize;
+        let pairs: usize = (0..self.batch.num_seqs()).map(lens).sum();
+        2 * pairs * self.shape.q_size()
     }
 
     /// Query heads per KV head.
