@@ -1,7 +1,6 @@
 //! The routes, and what goes around every one of them.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -46,7 +45,6 @@ pub fn router(app: &App) -> Router {
         }))
         .layer(from_fn_with_state(app.clone(), health::count))
         .layer(from_fn(request_id::identify))
-        .layer(DefaultBodyLimit::max(app.limits().max_body_bytes))
         .with_state(app.clone())
 }
 

@@ -47,8 +47,8 @@ impl Answers {
     ///
     /// # Errors
     /// When a prompt is empty or does not fit, or the engine refuses; nothing is left running.
-    pub fn submit(app: &App, order: Order<'_>) -> Result<Self, ApiError> {
-        let outputs = output_tokens(app, &order)?;
+    pub fn submit(app: &App, order: &Order<'_>) -> Result<Self, ApiError> {
+        let outputs = output_tokens(app, order)?;
         let n = order.generation.n;
         // Room for every event of every choice, so that the engine never finds the channel full.
         let capacity: usize = outputs.iter().map(|output| n * (output + 2)).sum();
@@ -59,7 +59,7 @@ impl Answers {
         for (prompt, &max_tokens) in order.prompts.iter().zip(&outputs) {
             for answer in 0..n {
                 let index = choices.len();
-                let choice = choice(app, &order, index, prompt.len(), max_tokens)?;
+                let choice = choice(app, order, index, prompt.len(), max_tokens)?;
                 let mut sampling = order.generation.sampling.clone();
                 sampling.seed = seed.wrapping_add(answer as u64);
                 let sink = ChoiceSink {

@@ -64,7 +64,7 @@ fn scale(digits: &str, factor: usize) -> Option<usize> {
         .bytes()
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
     let product = digits.parse::<f64>().ok().filter(|_| valid)? * factor as f64;
-    (product >= 1.0 && product < 1e18).then_some(product as usize)
+    (1.0..1e18).contains(&product).then_some(product as usize)
 }
 
 impl<'de> Deserialize<'de> for ByteSize {

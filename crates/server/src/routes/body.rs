@@ -1,30 +1,57 @@
 //! The body of a request that carries JSON.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use futures::StreamExt;
 
+use crate::app::App;
 use crate::wire::error::ApiError;
 
-/// A body's bytes, complete and within the limit.
-pub(super) struct Body(pub(super) Bytes);
+/// How many times the limit of a body that is too large is read and thrown away: a client that
+/// writes its whole request before it reads would otherwise see a broken connection, not the 413.
+const DRAINED_LIMITS: usize = 4;
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+/// A body's bytes, complete and within the limit.
+pub(super) struct Body(pub(super) Vec<u8>);
+
+impl FromRequest<App> for Body {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let content_type = request.headers().get(header::CONTENT_TYPE);
         if let Some(kind) = content_type.filter(|kind| !is_json(kind.as_bytes())) {
             let kind = String::from_utf8_lossy(kind.as_bytes()).into_owned();
             let message = format!("The content type must be `application/json`, not `{kind}`.");
             return Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
         }
-        match Bytes::from_request(request, state).await {
-            Ok(bytes) => Ok(Self(bytes)),
-            Err(rejection) => Err(refused(&rejection)),
+        read(request.into_body(), app.limits().max_body_bytes)
+            .await
+            .map(Self)
+    }
+}
+
+/// Reads at most `limit` bytes; what is beyond is drained, within reason, and an error.
+async fn read(body: axum::body::Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut received: usize = 0;
+    let mut frames = body.into_data_stream();
+    while let Some(frame) = frames.next().await {
+        let frame = frame
+            .map_err(|error| ApiError::request(format!("The body could not be read: {error}.")))?;
+        received += frame.len();
+        if received <= limit {
+            bytes.extend_from_slice(&frame);
+        } else if received > limit.saturating_mul(DRAINED_LIMITS) {
+            break;
+        } else {
+            bytes = Vec::new();
         }
     }
+    if received <= limit {
+        return Ok(bytes);
+    }
+    let message = format!("The body is larger than the {limit} bytes that this server takes.");
+    Err(ApiError::http(StatusCode::PAYLOAD_TOO_LARGE, message))
 }
 
 /// `application/json` or `application/..+json`, with or without parameters.
@@ -36,15 +63,4 @@ fn is_json(content_type: &[u8]) -> bool {
     let essence = essence.trim_ascii().to_ascii_lowercase();
     essence == b"application/json"
         || essence.starts_with(b"application/") && essence.ends_with(b"+json")
-}
-
-fn refused(rejection: &BytesRejection) -> ApiError {
-    let status = rejection.status();
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return ApiError::http(status, "The body is larger than this server takes.");
-    }
-    ApiError::http(
-        status,
-        format!("The body could not be read: {}.", rejection.body_text()),
-    )
 }

@@ -36,7 +36,7 @@ pub(super) async fn complete(
     let generation = request.generation;
     let mut answers = Answers::submit(
         &app,
-        Order {
+        &Order {
             prompts: vec![tokens],
             generation: &generation,
             default_max_tokens: app.model().defaults.max_tokens,
@@ -139,7 +139,7 @@ impl ChatStream {
         };
         for index in 0..stream.answers.num_choices() {
             let role = json!({"role": "assistant", "content": ""});
-            stream.push(index, role, None, None);
+            stream.push(index, &role, None, None);
         }
         stream
     }
@@ -171,10 +171,11 @@ impl ChatStream {
                 let entry = token.map(|piece| logprob_entry(&self.app.model().tokenizer, &piece));
                 let mut logprobs = entry.map(|entry| json!({"content": [entry], "refusal": null}));
                 if parts.is_empty() && with_logprobs {
-                    self.push(index, json!({"content": ""}), logprobs.take(), None);
+                    self.push(index, &json!({"content": ""}), logprobs.as_ref(), None);
                 }
                 for part in &parts {
-                    self.push(index, delta(part, Identity::call), logprobs.take(), None);
+                    let delta = delta(part, Identity::call);
+                    self.push(index, &delta, logprobs.take().as_ref(), None);
                 }
             }
             AnswerEvent::Finished(finish) => {
@@ -182,7 +183,8 @@ impl ChatStream {
                 if finish.index == 0 {
                     self.cached_tokens = finish.cached_tokens;
                 }
-                self.push(finish.index, json!({}), None, Some(finish.reason.as_str()));
+                let reason = finish.reason.as_str();
+                self.push(finish.index, &json!({}), None, Some(reason));
             }
             AnswerEvent::Failed(error) => {
                 self.ready.push_back(error.body().to_string());
@@ -196,7 +198,7 @@ impl ChatStream {
         if self.include_usage {
             let prompt_tokens = self.answers.prompt_tokens();
             let usage = Usage::new(prompt_tokens, self.cached_tokens, self.completion_tokens);
-            let mut chunk = self.envelope(json!([]));
+            let mut chunk = self.envelope(&json!([]));
             chunk["usage"] = json!(usage);
             self.ready.push_back(chunk.to_string());
         }
@@ -207,11 +209,11 @@ impl ChatStream {
     fn push(
         &mut self,
         index: usize,
-        delta: Value,
-        logprobs: Option<Value>,
+        delta: &Value,
+        logprobs: Option<&Value>,
         finish_reason: Option<&str>,
     ) {
-        let chunk = self.envelope(json!([{
+        let chunk = self.envelope(&json!([{
             "index": index,
             "delta": delta,
             "logprobs": logprobs,
@@ -220,7 +222,7 @@ impl ChatStream {
         self.ready.push_back(chunk.to_string());
     }
 
-    fn envelope(&self, choices: Value) -> Value {
+    fn envelope(&self, choices: &Value) -> Value {
         let mut chunk = json!({
             "id": self.identity.id,
             "object": "chat.completion.chunk",

@@ -43,7 +43,7 @@ pub(super) async fn complete(
         parse_tool_calls: false,
         caller: &caller,
     };
-    let mut answers = Answers::submit(&app, order).map_err(|error| of_prompt(error))?;
+    let mut answers = Answers::submit(&app, &order).map_err(of_prompt)?;
     let identity = Identity::new("cmpl", app.model());
     if generation.stream {
         answers

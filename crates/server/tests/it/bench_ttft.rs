@@ -16,6 +16,7 @@ use fake::{Config, Counts, Fake, Flow, Seen, Tokenize};
 
 mod endings;
 mod fake;
+mod own;
 
 const RATES: [f64; 7] = [0.0, 25.0, 50.0, 75.0, 90.0, 99.0, 100.0];
 

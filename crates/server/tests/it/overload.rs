@@ -105,18 +105,20 @@ async fn a_client_that_goes_away_in_the_queue_is_forgotten() {
     world.gate.close();
     let send = |number| {
         world
-            .post("/v1/completions", &body(number, 50, true))
+            .post("/v1/completions", &body(number, 3_000, true))
             .send()
     };
     let running = send(1).await;
     world.gate.allow(2);
     world.until("running", |stats| stats.num_running == 1).await;
-    let queued = tokio::time::timeout(Duration::from_millis(300), send(2)).await;
-    world.gate.allow(2);
-    world.until("waiting", |stats| stats.num_waiting == 1).await;
+    let queued = tokio::spawn(send(2));
+    world
+        .step_until("waiting", |stats| stats.num_waiting == 1)
+        .await;
     drop(queued);
-    world.gate.allow(4);
-    world.until("alone", |stats| stats.num_waiting == 0).await;
+    world
+        .step_until("alone", |stats| stats.num_waiting == 0)
+        .await;
     assert_eq!(world.engine().stats().num_running, 1);
     drop(running);
     world.gate.open();

@@ -196,6 +196,23 @@ impl World {
         line.rsplit(' ').next().unwrap().parse().unwrap()
     }
 
+    /// Lets step after step through the gate until the figures are as `wanted`: what has arrived
+    /// shows in them only after a step. Slowly, so that a running answer does not end meanwhile.
+    pub(crate) async fn step_until(
+        &self,
+        what: &str,
+        wanted: impl Fn(&engine::EngineStats) -> bool,
+    ) {
+        for _ in 0..PATIENCE.as_millis() / 20 {
+            if wanted(&self.engine().stats()) {
+                return;
+            }
+            self.gate.allow(1);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never {what}: {:?}", self.engine().stats());
+    }
+
     /// Waits until the engine's figures are as `wanted`, and complains when they never are.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&engine::EngineStats) -> bool) {
         let waited = tokio::time::timeout(PATIENCE, async {
