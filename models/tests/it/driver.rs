@@ -179,8 +179,8 @@ impl Driver {
         .remove(0)
     }
 
-    /// A sequence that shares the KV of the first `len` tokens of `other`: whole blocks as they are,
-    /// the rest of the last one copied.
+    /// A sequence that shares the KV of the first `len` tokens of `other`: whole blocks as they
+    /// are, the rest of the last one copied.
     pub(crate) fn share_prefix(&mut self, other: &Seq, tokens: &[u32], len: usize) -> Seq {
         assert!(len <= other.computed && other.tokens[..len] == tokens[..len]);
         let full = len / self.block_size;

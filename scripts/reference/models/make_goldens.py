@@ -122,7 +122,7 @@ def make_tiny():
 
 
 def make_pebble():
-    """Writes 50 prompts of the embedded model with their greedy answers, and a few rows of logits."""
+    """Writes 50 prompts of the embedded model, their greedy answers, and a few rows of logits."""
     tokenizer, model = AutoTokenizer.from_pretrained(PEBBLE), load(PEBBLE)
     cases, sampled, least = [], [], float("inf")
     for index, messages in enumerate(conversations()):

@@ -1,4 +1,4 @@
-"""Fifty prompts in the wordings that the embedded model was trained for, and a few that it was not."""
+"""Fifty prompts, most of them in wordings that the embedded model was trained for."""
 
 FACTS = [
     ("budget", "project Falcon", "4312 euros"), ("port", "the proxy", "8443"),

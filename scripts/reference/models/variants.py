@@ -27,6 +27,7 @@ def rope(theta=10000.0, **scaling):
 
 LLAMA3 = rope(500000.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=48)
+LINEAR = rope(rope_type="linear", factor=3.0)
 YARN = rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=32)
 YARN_MSCALE = rope(50000.0, rope_type="yarn", factor=8.0, original_max_position_embeddings=24,
                    beta_fast=16.0, beta_slow=2.0, mscale=0.8, mscale_all_dim=0.4, truncate=False)
@@ -44,7 +45,7 @@ VARIANTS = {
     "llama-mqa-biases": (tiny(LlamaConfig, num_key_value_heads=1, attention_bias=True,
                               mlp_bias=True, eos_token_id=[2, 3]), {}, "float32"),
     "llama-linear-tied": (tiny(LlamaConfig, tie_word_embeddings=True, head_dim=12,
-                               rope_parameters=rope(rope_type="linear", factor=3.0)), {}, "float32"),
+                               rope_parameters=LINEAR), {}, "float32"),
     "llama-yarn": (tiny(LlamaConfig, rope_parameters=YARN, head_dim=16), {}, "float32"),
     "llama-float16": (tiny(LlamaConfig), {}, "float16"),
     "llama-bfloat16-sharded": (tiny(LlamaConfig), {"max_shard_size": "12KB"}, "bfloat16"),
