@@ -6,10 +6,10 @@
 
 pub mod config;
 mod decoder;
-#[cfg(feature = "embedded-model")]
+#[cfg_attr(not(feature = "embedded-model"), path = "embedded_absent.rs")]
 mod embedded;
 mod families;
-#[cfg(feature = "hub")]
+#[cfg_attr(not(feature = "hub"), path = "hub_absent.rs")]
 mod hub;
 mod hub_environment;
 mod limits;
@@ -23,7 +23,6 @@ pub mod testing;
 mod weights;
 
 pub use config::ModelConfig;
-#[cfg(feature = "hub")]
 pub use hub::HubError;
 pub use limits::Limits;
 pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};

@@ -69,7 +69,6 @@ pub enum OpenError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// The hub.
-    #[cfg(feature = "hub")]
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
 }
@@ -82,27 +81,9 @@ pub enum OpenError {
 pub fn open(source: &ModelSource) -> Result<Model, OpenError> {
     match source {
         ModelSource::Folder(folder) => open_folder(folder, folder.display().to_string()),
-        #[cfg(feature = "embedded-model")]
         ModelSource::Embedded => crate::embedded::open(),
-        #[cfg(not(feature = "embedded-model"))]
-        ModelSource::Embedded => {
-            let what = "the embedded model".to_owned();
-            Err(OpenError::NotBuilt {
-                what,
-                feature: "embedded-model",
-            })
-        }
-        #[cfg(feature = "hub")]
         ModelSource::Hub(request) => {
             open_folder(&crate::hub::fetch(request)?, request.repo.clone())
-        }
-        #[cfg(not(feature = "hub"))]
-        ModelSource::Hub(request) => {
-            let what = format!("{} is not a folder; fetching it", request.repo);
-            Err(OpenError::NotBuilt {
-                what,
-                feature: "hub",
-            })
         }
     }
 }

@@ -1,12 +1,21 @@
 //! A second oracle for whole models: those of candle-transformers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+#[path = "../it/driver.rs"]
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod driver;
+#[path = "../it/golden.rs"]
+#[expect(dead_code, reason = "the other tests use the rest")]
+mod golden;
+
 use candle_core::{DType, Device as CandleDevice, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{llama, qwen3};
 use models::{Device, Dtype, ModelSource, open};
 
-use crate::driver::{Driver, Rng, Seq, Setup};
-use crate::golden::{self, Golden, TOLERANCE, distance};
+use driver::{Driver, Rng, Seq, Setup};
+use golden::{self, Golden, TOLERANCE, distance};
 
 /// Logits after the prompt, on both of our backends.
 fn ours(variant: &str, prompt: &[u32]) -> [Vec<f32>; 2] {

@@ -1,0 +1,20 @@
+//! In the place of the hub, in a program that was built without it.
+
+use std::path::PathBuf;
+
+use crate::model::OpenError;
+use crate::source::HubRequest;
+
+/// What a hub can fail with: nothing, where there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {}
+
+/// # Errors
+/// Always: nothing can be fetched.
+pub(crate) fn fetch(request: &HubRequest) -> Result<PathBuf, OpenError> {
+    let what = format!("{} is not a folder; fetching it", request.repo);
+    Err(OpenError::NotBuilt {
+        what,
+        feature: "hub",
+    })
+}
