@@ -115,7 +115,7 @@ async fn a_client_that_goes_away_in_the_queue_is_forgotten() {
     world
         .step_until("waiting", |stats| stats.num_waiting == 1)
         .await;
-    drop(queued);
+    queued.abort();
     world
         .step_until("alone", |stats| stats.num_waiting == 0)
         .await;

@@ -64,6 +64,21 @@ impl Process {
         assert!(kill.unwrap().success());
     }
 
+    /// Waits until the server has understood that it is to stop.
+    async fn until_draining(&self) {
+        let ready = format!("{}/ready", self.url);
+        let waited = tokio::time::timeout(PATIENCE, async {
+            // Nobody answers any more when everything is over already.
+            while let Ok(ready) = self.client.get(&ready).send().await {
+                if ready.status() == 503 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        waited.await.expect("the server hears the signal");
+    }
+
     /// Waits for the process to end by itself.
     async fn ended(mut self) -> ExitStatus {
         let waited = tokio::time::timeout(PATIENCE, async {
@@ -169,13 +184,13 @@ async fn sigterm_lets_running_requests_finish() {
     let process = Process::start(&["--shutdown-timeout", "60"]);
     let running = streams(&process, 100).await;
     process.signal("-TERM");
-    // Whoever comes later is told, or finds nobody: never a hanging connection.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    process.until_draining().await;
+    // Whoever comes later is told; the listener closes only when the last answer is complete.
     if let Ok(late) = process
         .send("/v1/completions", json!({"prompt": [5]}))
         .await
     {
-        assert_eq!(late.status(), 503);
+        Answer::read(late).await.error(503);
     }
     for text in join_all(running.into_iter().map(read)).await {
         assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
@@ -202,7 +217,7 @@ async fn a_second_signal_does_not_wait() {
     let process = Process::start(&["--shutdown-timeout", "1000"]);
     let running = streams(&process, 8_000).await;
     process.signal("-TERM");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    process.until_draining().await;
     process.signal("-TERM");
     join_all(running.into_iter().map(read)).await;
     assert!(process.ended().await.success());
