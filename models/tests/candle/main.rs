@@ -15,7 +15,7 @@ use candle_transformers::models::{llama, qwen3};
 use models::{Device, Dtype, ModelSource, open};
 
 use driver::{Driver, Rng, Seq, Setup};
-use golden::{self, Golden, TOLERANCE, distance};
+use golden::{Golden, TOLERANCE, distance};
 
 /// Logits after the prompt, on both of our backends.
 fn ours(variant: &str, prompt: &[u32]) -> [Vec<f32>; 2] {

@@ -3,8 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod bits;
-#[cfg(feature = "candle-oracle")]
-mod candle;
 mod checkpoints;
 mod driver;
 mod embedded;
