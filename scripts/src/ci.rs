@@ -33,18 +33,6 @@ pub fn run(tree: &Tree) -> anyhow::Result<()> {
     step("tests", || {
         succeed(&mut tree.cargo(&["test", "--workspace", "--locked"]))
     })?;
-    step("second oracle", || {
-        let args = [
-            "test",
-            "--locked",
-            "-p",
-            "models",
-            "--features",
-            "candle-oracle",
-            "oracle",
-        ];
-        succeed(&mut tree.cargo(&args))
-    })?;
     step("docs", || {
         let args = [
             "doc",
