@@ -6,6 +6,10 @@
 Both load the same weights and stay loaded; for every workload they take turns (ours, theirs, ours,
 theirs ...), so that what disturbs the machine disturbs both. `speed-MODEL-DTYPE.json` has every
 repetition, `speed.md` the medians and their ratio. Models that `--models` lacks are made first.
+
+Each repetition says which share of the processors others used meanwhile. A row of the table whose
+share is above a twentieth is marked: measure it again on a quiet machine. llama.cpp's threads wait
+for each other by spinning, so that it loses far more than its share of the time.
 """
 
 import argparse
@@ -17,12 +21,14 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from processor_time import ForeignShare
 from workload import DEFAULT, Workload
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 EMBEDDED = Path("models/embedded/pebble-20m")
 RANDOM = "smollm2-135m"
+MAX_FOREIGN_SHARE = 0.05
 DTYPES = ["bf16", "f32"]
 
 
@@ -93,7 +99,7 @@ def compare(args: argparse.Namespace, binary: Path, model: str, dtype: str) -> l
         for workload in args.workloads:
             for repetition in range(args.repeat):
                 for side in (ours, theirs):
-                    load = os.getloadavg()[0]
+                    foreign = ForeignShare([ours.process.pid, theirs.process.pid])
                     result = side.measure(workload)
                     result |= {
                         "program": side.name,
@@ -101,20 +107,28 @@ def compare(args: argparse.Namespace, binary: Path, model: str, dtype: str) -> l
                         "dtype": dtype,
                         "threads": args.threads,
                         "repetition": repetition,
-                        "load_before": load,
+                        "foreign_share": round(foreign.share(), 3),
                         "command": args.command,
                     }
                     results.append(result)
     return results
 
 
-def medians(results: list[dict], workload: str, program: str) -> tuple[float, float, float]:
-    rates = [
-        result["tokens_per_second"]
-        for result in results
-        if (result["workload"], result["program"]) == (workload, program)
-    ]
-    return statistics.median(rates), min(rates), max(rates)
+def of(results: list[dict], **wanted: str) -> list[dict]:
+    return [r for r in results if all(r[key] == value for key, value in wanted.items())]
+
+
+def row(model: str, dtype: str, workload: str, results: list[dict]) -> str:
+    """One line of the table, from the repetitions of both programs."""
+    cells, middles = [], []
+    for program in ("purser", "llama.cpp"):
+        rates = [r["tokens_per_second"] for r in of(results, program=program)]
+        middles.append(statistics.median(rates))
+        cells.append(f"{middles[-1]:.1f} [{min(rates):.1f}..{max(rates):.1f}]")
+    foreign = statistics.median(r["foreign_share"] for r in results)
+    mark = " (busy)" if foreign > MAX_FOREIGN_SHARE else ""
+    cells += [f"{middles[0] / middles[1]:.2f}", f"{foreign:.0%}{mark}"]
+    return f"| {model} | {dtype} | {workload} | {' | '.join(cells)} |"
 
 
 def table(results: list[dict], provenance: dict) -> str:
@@ -127,19 +141,16 @@ def table(results: list[dict], provenance: dict) -> str:
         f"Command: `{results[0]['command']}`  ",
         *(f"{program}: {device}  " for program, device in sorted(devices.items())),
         "",
-        "Tokens per second: median [min..max]; ratio of the medians, ours to theirs.",
+        "Tokens per second: median [min..max]; ratio of the medians, ours to theirs; median share "
+        "of the processors that others used meanwhile.",
         "",
-        "| model | weights | workload | purser | llama.cpp | ratio |",
-        "|---|---|---|---|---|---|",
+        "| model | weights | workload | purser | llama.cpp | ratio | others |",
+        "|---|---|---|---|---|---|---|",
     ]
     seen = dict.fromkeys((r["model"], r["dtype"], r["workload"]) for r in results)
     for model, dtype, workload in seen:
-        rows = [r for r in results if (r["model"], r["dtype"]) == (model, dtype)]
-        ours = medians(rows, workload, "purser")
-        theirs = medians(rows, workload, "llama.cpp")
-        cells = ["{:.1f} [{:.1f}..{:.1f}]".format(*side) for side in (ours, theirs)]
-        ratio = ours[0] / theirs[0]
-        lines.append(f"| {model} | {dtype} | {workload} | {' | '.join(cells)} | {ratio:.2f} |")
+        repetitions = of(results, model=model, dtype=dtype, workload=workload)
+        lines.append(row(model, dtype, workload, repetitions))
     return "\n".join(lines) + "\n"
 
 

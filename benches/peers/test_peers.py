@@ -3,6 +3,7 @@
 import unittest
 
 from compare import table
+from processor_time import busy_ticks, process_ticks
 from workload import Workload, token
 
 
@@ -32,9 +33,10 @@ class WorkloadTest(unittest.TestCase):
 
 class TableTest(unittest.TestCase):
     def test_a_row_has_medians_ranges_and_their_ratio(self) -> None:
-        def results(program: str, rates: list[float]) -> list[dict]:
+        def results(program: str, rates: list[float], foreign_share: float) -> list[dict]:
             row = {"model": "m", "dtype": "f32", "workload": "pp8", "command": "c", "device": "d"}
-            return [row | {"program": program, "tokens_per_second": rate} for rate in rates]
+            row |= {"program": program, "foreign_share": foreign_share}
+            return [row | {"tokens_per_second": rate} for rate in rates]
 
         provenance = {
             "processor": "p",
@@ -43,9 +45,26 @@ class TableTest(unittest.TestCase):
             "features": ["fma"],
             "commit": "abc",
         }
-        rows = results("purser", [90.0, 30.0, 60.0]) + results("llama.cpp", [40.0, 50.0, 20.0])
-        expected = "| m | f32 | pp8 | 60.0 [30.0..90.0] | 40.0 [20.0..50.0] | 1.50 |"
-        self.assertEqual(table(rows, provenance).splitlines()[-1], expected)
+        ours, theirs = [90.0, 30.0, 60.0], [40.0, 50.0, 20.0]
+        cases = {0.02: "2%", 0.5: "50% (busy)"}
+        for share, others in cases.items():
+            rows = results("purser", ours, share) + results("llama.cpp", theirs, share)
+            cells = f"60.0 [30.0..90.0] | 40.0 [20.0..50.0] | 1.50 | {others}"
+            last = table(rows, provenance).splitlines()[-1]
+            self.assertEqual(last, f"| m | f32 | pp8 | {cells} |")
+
+
+class ProcessorTimeTest(unittest.TestCase):
+    # From proc(5): user nice system idle iowait irq softirq steal guest guest_nice.
+    STAT = "cpu  100 20 30 900 40 5 5 10 0 0\ncpu0 1 2 3 4\n"
+
+    def test_busy_is_all_but_idle_and_waiting(self) -> None:
+        self.assertEqual(busy_ticks(self.STAT), 170)
+
+    def test_a_process_has_user_and_system_time_behind_its_name(self) -> None:
+        # The name may hold spaces and brackets; utime is field 14, stime field 15.
+        stat = "42 (a) b) R " + " ".join(str(field) for field in range(4, 53))
+        self.assertEqual(process_ticks(stat), 14 + 15)
 
 
 if __name__ == "__main__":
