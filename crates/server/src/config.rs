@@ -281,3 +281,6 @@ fn wrong(flag: &'static str, message: impl Into<String>) -> ConfigError {
         message: message.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! `purser`: serve a model, or measure a server.
 
 use std::io::Write;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
@@ -10,7 +11,18 @@ use server::config::settings::ServeSettings;
 use server::{bench, config, serve};
 use tracing_subscriber::EnvFilter;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line with its causes; a closed standard error hears nothing.
+            let _ = writeln!(std::io::stderr(), "purser: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
     let Cli { command, serve } = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

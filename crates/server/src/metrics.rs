@@ -1,7 +1,7 @@
 //! Prometheus metrics: own names, and vLLM's for the same values, which routers and dashboards read.
 //!
 //! Two kinds of source: what requests report as they go ([`RequestMetrics`]), and what the engine
-//! has counted, read when somebody asks ([`engine_collector`]).
+//! has counted, read when somebody asks.
 
 mod engine_collector;
 mod request;

@@ -1,8 +1,11 @@
 //! The body of a request that carries JSON.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use futures::StreamExt;
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::wire::error::ApiError;
@@ -10,6 +13,9 @@ use crate::wire::error::ApiError;
 /// How many times the limit of a body that is too large is read and thrown away: a client that
 /// writes its whole request before it reads would otherwise see a broken connection, not the 413.
 const DRAINED_LIMITS: usize = 4;
+
+/// How long a client may send nothing in the middle of a body.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A body's bytes, complete and within the limit.
 pub(super) struct Body(pub(super) Vec<u8>);
@@ -19,14 +25,15 @@ impl FromRequest<App> for Body {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let content_type = request.headers().get(header::CONTENT_TYPE);
-        if let Some(kind) = content_type.filter(|kind| !is_json(kind.as_bytes())) {
-            let kind = String::from_utf8_lossy(kind.as_bytes()).into_owned();
-            let message = format!("The content type must be `application/json`, not `{kind}`.");
-            return Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-        }
-        read(request.into_body(), app.limits().max_body_bytes)
-            .await
-            .map(Self)
+        let other_type = content_type
+            .filter(|kind| !is_json(kind.as_bytes()))
+            .map(|kind| String::from_utf8_lossy(kind.as_bytes()).into_owned());
+        let body = read(request.into_body(), app.limits().max_body_bytes).await?;
+        let Some(kind) = other_type else {
+            return Ok(Self(body));
+        };
+        let message = format!("The content type must be `application/json`, not `{kind}`.");
+        Err(ApiError::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
     }
 }
 
@@ -35,7 +42,11 @@ async fn read(body: axum::body::Body, limit: usize) -> Result<Vec<u8>, ApiError>
     let mut bytes = Vec::new();
     let mut received: usize = 0;
     let mut frames = body.into_data_stream();
-    while let Some(frame) = frames.next().await {
+    let late = |_| {
+        let message = "The body did not arrive in time.";
+        ApiError::http(StatusCode::REQUEST_TIMEOUT, message)
+    };
+    while let Some(frame) = timeout(PATIENCE, frames.next()).await.map_err(late)? {
         let frame = frame
             .map_err(|error| ApiError::request(format!("The body could not be read: {error}.")))?;
         received += frame.len();

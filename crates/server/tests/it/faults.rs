@@ -49,7 +49,9 @@ async fn bodies_that_are_no_json() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_types_and_sizes_of_bodies() {
-    let world = World::start(Setup::default()).await;
+    let mut setup = Setup::default();
+    setup.limits.max_body_bytes = 4 << 20;
+    let world = World::start(setup).await;
     let error = send(
         &world,
         "messages=hello",
@@ -67,7 +69,7 @@ async fn other_types_and_sizes_of_bodies() {
     let body = json!({"messages": [{"role": "user", "content": "x".repeat(10 << 20)}]}).to_string();
     send(&world, body, "application/json").await.error(413);
     // The same without a length in front.
-    let chunks = (0..20).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100_000]));
+    let chunks = (0..60).map(|_| Ok::<_, std::io::Error>(vec![b' '; 100_000]));
     let stream = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
     send(&world, stream, "application/json").await.error(413);
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 1});

@@ -1,0 +1,211 @@
+//! Sources, their order, and what is refused.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+use models::ModelSource;
+
+use super::serve::ServeConfig;
+use super::settings::ServeSettings;
+use super::values::{ByteSize, TokenCount};
+use super::{ConfigError, resolve};
+use crate::cli::Cli;
+
+fn settings(arguments: &[&str]) -> ServeSettings {
+    Cli::try_parse_from([&["purser"], arguments].concat())
+        .unwrap()
+        .serve
+}
+
+fn config(arguments: &[&str]) -> Result<ServeConfig, ConfigError> {
+    resolve(settings(arguments), &|_| None)
+}
+
+fn refused(arguments: &[&str]) -> String {
+    config(arguments).unwrap_err().to_string()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn with_file(path: &Path, arguments: &[&str]) -> Result<ServeConfig, ConfigError> {
+    config(&[&["--config", path.to_str().unwrap()], arguments].concat())
+}
+
+#[test]
+fn defaults_serve_the_embedded_model_to_this_machine() {
+    let config = config(&[]).unwrap();
+    assert!(matches!(config.model, ModelSource::Embedded));
+    assert_eq!(config.served_model_names, ["pebble-20m"]);
+    assert_eq!(
+        (config.listen.host.to_string(), config.listen.port),
+        ("127.0.0.1".into(), 8_000)
+    );
+    assert!(config.access.api_keys.is_empty() && !config.access.shared_prefix_cache);
+    assert!(config.engine.enable_prefix_caching);
+    assert_eq!(config.engine.target_itl, Some(Duration::from_millis(100)));
+    assert_eq!(config.limits.max_body_bytes, 32 << 20);
+}
+
+#[test]
+fn serve_may_be_said_or_left_out() {
+    let said = Cli::try_parse_from(["purser", "serve", "some/model", "--port", "9"]).unwrap();
+    let Some(crate::cli::Command::Serve(said)) = said.command else {
+        panic!("it was said")
+    };
+    let left_out = settings(&["some/model", "--port", "9"]);
+    assert_eq!((said.model, said.port), (left_out.model, left_out.port));
+}
+
+#[test]
+fn flags_are_stronger_than_the_file() {
+    let file =
+        file("port = 9000\nmax_model_len = \"8k\"\nblock-size = 32\nshared-prefix-cache = true\n");
+    let config = with_file(file.path(), &["--port", "9001"]).unwrap();
+    assert_eq!(config.listen.port, 9_001);
+    assert_eq!(config.engine.max_model_len, Some(8_000));
+    assert_eq!(config.engine.block_size, 32);
+    assert!(config.access.shared_prefix_cache);
+}
+
+#[test]
+fn a_file_with_something_else_is_refused() {
+    for (text, part) in [
+        ("prot = 9000\n", "unknown field `prot`"),
+        ("port = \"many\"\n", "port"),
+        ("port = 70000\n", "port"),
+        ("kv-cache-memory-bytes = \"2 pounds\"\n", "2 pounds"),
+        ("port = \n", "TOML parse error"),
+    ] {
+        let file = file(text);
+        let message = with_file(file.path(), &[]).unwrap_err().to_string();
+        assert!(message.contains(part), "{text}: {message}");
+        assert!(message.contains(file.path().to_str().unwrap()), "{message}");
+    }
+    let message = with_file(Path::new("/nowhere/purser.toml"), &[])
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("/nowhere/purser.toml"), "{message}");
+}
+
+#[test]
+fn values_that_cannot_work_name_their_flag() {
+    for (arguments, part) in [
+        (
+            &["--host", "example.com"][..],
+            "--host: `example.com` is no IP address",
+        ),
+        (
+            &["--host", "0.0.0.0"],
+            "--api-key, or allow everybody in with --insecure",
+        ),
+        (
+            &["--api-key", ""],
+            "--api-key: a key has at least one character",
+        ),
+        (
+            &["--max-num-seqs", "0"],
+            "--max-num-seqs: it must be at least 1",
+        ),
+        (
+            &["--max-num-batched-tokens", "8", "--max-num-seqs", "9"],
+            "--max-num-batched-tokens: 8",
+        ),
+        (
+            &["--watermark", "1"],
+            "--watermark: 1 must be at least 0 and below 1",
+        ),
+        (&["--target-itl-ms", "-1"], "--target-itl-ms"),
+        (&["--keep-alive-secs", "0"], "--keep-alive-secs"),
+        (&["--shutdown-timeout", "1e9"], "--shutdown-timeout"),
+        (&["--block-size", "0"], "--block-size"),
+        (
+            &["--enable-prefix-caching", "--no-enable-prefix-caching"],
+            "both turned on",
+        ),
+        (&["--served-model-name", ""], "--served-model-name"),
+    ] {
+        let arguments: Vec<String> = arguments
+            .chunks(2)
+            .flat_map(|pair| match pair {
+                // A value that begins with a dash needs the equals sign.
+                [flag, value] if value.starts_with('-') && !value.starts_with("--") => {
+                    vec![format!("{flag}={value}")]
+                }
+                pair => pair.iter().map(|&word| word.to_owned()).collect(),
+            })
+            .collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let message = refused(&arguments);
+        assert!(message.contains(part), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn a_public_address_takes_a_key_or_a_promise() {
+    assert!(config(&["--host", "0.0.0.0", "--api-key", "k"]).is_ok());
+    assert!(config(&["--host", "::", "--insecure"]).is_ok());
+    let from_vllm = |name: &str| (name == "VLLM_API_KEY").then(|| "k".to_owned());
+    let config = resolve(settings(&["--host", "0.0.0.0"]), &from_vllm).unwrap();
+    assert_eq!(config.access.api_keys, ["k"]);
+}
+
+#[test]
+fn sizes_have_units() {
+    for (text, bytes) in [
+        ("1", 1),
+        ("64k", 65_536),
+        ("2g", 2 << 30),
+        ("1.5GiB", 3 << 29),
+        ("512MB", 512 << 20),
+    ] {
+        assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+    }
+    for (text, tokens) in [
+        ("8192", Some(8_192)),
+        ("8k", Some(8_000)),
+        ("8K", Some(8_192)),
+        ("auto", None),
+    ] {
+        assert_eq!(text.parse(), Ok(TokenCount(tokens)), "{text}");
+    }
+    for text in ["", "g", "-1", "0", "1e3", "2gg", "nan", "999999999999t"] {
+        assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        assert!(text.parse::<TokenCount>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn every_flag_is_a_variable_and_a_key_and_is_explained() {
+    let command = Cli::command();
+    let mut checked = 0;
+    for argument in command.get_arguments() {
+        let name = argument.get_id().as_str();
+        if ["help", "version"].contains(&name) {
+            continue;
+        }
+        checked += 1;
+        let variable = argument
+            .get_env()
+            .map(|name| name.to_string_lossy().into_owned());
+        assert_eq!(
+            variable,
+            Some(format!("PURSER_{}", name.to_uppercase())),
+            "{name}"
+        );
+        assert!(argument.get_help().is_some(), "{name} is not explained");
+        if name == "config" {
+            continue;
+        }
+        // An unknown key is an error that names the field; a known one complains of its type.
+        let file = file(&format!("{name} = {{}}\n"));
+        let message = with_file(file.path(), &[]).unwrap_err().to_string();
+        assert!(!message.contains("unknown field"), "{name}: {message}");
+    }
+    assert!(checked > 25, "{checked} flags");
+}
