@@ -1,8 +1,8 @@
 //! What the machine can do at most: bytes read per second and f32 operations per second.
 //!
 //! Plain Rust that the compiler turns into vector instructions, so it is to be built for the
-//! machine that it measures: `RUSTFLAGS="-C target-cpu=native"`. Without that flag `mul_add` is a
-//! library call and the peak means nothing.
+//! machine that it measures, with `-C target-cpu=native`. Without that, `mul_add` is a library call
+//! and the peak means nothing.
 
 use std::hint::black_box;
 use std::io::Write;
