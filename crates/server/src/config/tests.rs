@@ -102,7 +102,7 @@ fn values_that_cannot_work_name_their_flag() {
         ),
         (
             &["--host", "0.0.0.0"],
-            "--api-key, or allow everybody in with --insecure",
+            "set one, or allow everybody in with --insecure",
         ),
         (
             &["--api-key", ""],
