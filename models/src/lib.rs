@@ -10,7 +10,7 @@ mod decoder;
 mod embedded;
 mod families;
 #[cfg_attr(not(feature = "hub"), path = "hub_absent.rs")]
-mod hub;
+pub mod hub;
 mod hub_environment;
 mod limits;
 mod load;
@@ -23,7 +23,6 @@ pub mod testing;
 mod weights;
 
 pub use config::ModelConfig;
-pub use hub::HubError;
 pub use limits::Limits;
 pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};
 pub use model::{Model, ModelFiles, OpenError, open};

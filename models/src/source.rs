@@ -22,14 +22,14 @@ pub struct HubRequest {
     pub options: HubOptions,
 }
 
-/// How to reach a hub; `None` takes the value that `huggingface_hub` would take.
+/// How to reach a hub.
 #[derive(Clone, Default)]
 pub struct HubOptions {
-    /// `HF_ENDPOINT`: the hub's address.
+    /// `HF_ENDPOINT`: the hub's address; `None` is <https://huggingface.co>.
     pub endpoint: Option<String>,
-    /// `HF_HUB_CACHE`, or `HF_HOME` and `hub`: the folder of downloads.
+    /// `HF_HUB_CACHE`, or `HF_HOME` and `hub`: the folder of downloads. Fetching needs one.
     pub cache_dir: Option<PathBuf>,
-    /// `HF_TOKEN`: for gated and private models.
+    /// `HF_TOKEN`: for gated and private models; `None` sends none.
     pub token: Option<String>,
     /// `HF_HUB_OFFLINE`: use what is in the cache and ask nobody.
     pub offline: bool,

@@ -1,140 +1,277 @@
-//! What can go wrong between here and a hub.
+//! Why a model cannot be fetched.
 
-use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
-use hf_hub::HFError;
+use thiserror::Error;
 
-use crate::source::HubRequest;
+use crate::config::ConfigError;
 
-/// The hub's code for a repository that does not exist, or that the caller may not see.
-const REPO_NOT_FOUND: &str = "RepoNotFound";
-
-/// Why a repository cannot be fetched.
-#[derive(Debug, thiserror::Error)]
+/// Why a model cannot be fetched. Every error names the repository or the file that it is about,
+/// and what to do.
+#[derive(Debug, Error)]
 pub enum HubError {
-    /// Neither a folder nor a repository.
-    #[error("{repo:?} is neither a folder nor a hub id of the form organisation/name")]
+    /// No name of a repository.
+    #[error("{repo:?} is neither a folder nor the id of a model on a hub, as in org/name")]
     Name {
         /// What was asked for.
         repo: String,
     },
-    /// The hub has no such repository, or hides it.
-    #[error(
-        "repository {repo} was not found; check its spelling, and set HF_TOKEN if it is private"
-    )]
-    NotFound {
+    /// No name of a revision.
+    #[error("{revision:?} cannot be a revision of {repo}; give a branch, a tag or a commit")]
+    RevisionName {
+        /// The repository.
+        repo: String,
+        /// What was asked for.
+        revision: String,
+    },
+    /// No address of a hub.
+    #[error("HF_ENDPOINT={endpoint} is not an address of a hub: {reason}")]
+    Endpoint {
+        /// The address.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No token.
+    #[error("cannot ask for {repo}: HF_TOKEN has characters that no token has")]
+    Token {
         /// The repository.
         repo: String,
     },
+    /// Nothing says where downloads go.
+    #[error("no folder for downloads, because HOME is not set; set HF_HOME or HF_HUB_CACHE")]
+    NoCacheFolder,
+    /// The hub does not have the repository, or hides it.
+    #[error(
+        "{repo} does not exist on {endpoint}, or is private; check the spelling, and set HF_TOKEN \
+         to a token that can read it if it is private"
+    )]
+    UnknownRepo {
+        /// The repository.
+        repo: String,
+        /// The hub.
+        endpoint: String,
+    },
     /// The repository has no such revision.
-    #[error("repository {repo} has no revision {revision}")]
-    NoRevision {
+    #[error("{repo} has no revision {revision}; give a branch, a tag or a commit that it has")]
+    UnknownRevision {
         /// The repository.
         repo: String,
         /// The revision.
         revision: String,
     },
-    /// The hub wants to know who asks.
+    /// The hub refuses because of who asks (401 and 403).
     #[error(
-        "access to repository {repo} is restricted: accept its conditions on the hub and set \
-         HF_TOKEN to a token that may read it (the hub says: {reason})"
+        "{repo} is gated or private, and the hub refused {what} (HTTP {status}{}); {}",
+        said(message),
+        remedy(*with_token, endpoint, repo)
     )]
-    Restricted {
+    AccessDenied {
         /// The repository.
         repo: String,
-        /// The hub's words.
-        reason: String,
+        /// The hub.
+        endpoint: String,
+        /// The file, or the request.
+        what: String,
+        /// HTTP status.
+        status: u16,
+        /// The hub's own words; may be empty.
+        message: String,
+        /// Whether a token was sent.
+        with_token: bool,
     },
     /// Offline, and not in the cache.
     #[error(
-        "repository {repo}, revision {revision}, is not in the cache ({}), and HF_HUB_OFFLINE \
-         forbids to fetch it",
+        "HF_HUB_OFFLINE is set, and {what} of {repo} is not in the cache ({}); fetch it once \
+         without HF_HUB_OFFLINE",
         cache_dir.display()
     )]
-    NotInCache {
+    NotCached {
+        /// The repository.
+        repo: String,
+        /// The revision or file that is missing.
+        what: String,
+        /// The cache.
+        cache_dir: PathBuf,
+    },
+    /// The repository has no weights that can be read.
+    #[error(
+        "{repo} has no model.safetensors and no model.safetensors.index.json{}; choose a \
+         repository with weights in safetensors",
+        unread(found)
+    )]
+    NoSafetensors {
+        /// The repository.
+        repo: String,
+        /// Formats of weights that it has instead, such as GGUF.
+        found: Vec<&'static str>,
+    },
+    /// A file that a model must have.
+    #[error("{repo} has no {file} at revision {revision}; it is not a complete model")]
+    MissingFile {
         /// The repository.
         repo: String,
         /// The revision.
         revision: String,
-        /// The cache.
-        cache_dir: PathBuf,
+        /// The file.
+        file: String,
+    },
+    /// The list of shards is malformed.
+    #[error("{repo}: {file} is malformed: {reason}")]
+    Index {
+        /// The repository.
+        repo: String,
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The model is of no family that can run; its weights were not downloaded.
+    #[error("{repo}: {source}")]
+    Config {
+        /// The repository.
+        repo: String,
+        /// What is wrong.
+        source: ConfigError,
     },
     /// The hub cannot be reached.
     #[error(
-        "cannot reach the hub for repository {repo}: {reason}; if the model was fetched before, \
-         HF_HUB_OFFLINE=1 takes it from the cache"
+        "cannot reach {endpoint} for {what} of {repo}: {reason}; check the network and \
+         HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to use what is in the cache"
     )]
-    Unreachable {
+    Network {
         /// The repository.
         repo: String,
-        /// The network's words.
+        /// The hub.
+        endpoint: String,
+        /// The file, or the request.
+        what: String,
+        /// The cause.
         reason: String,
     },
-    /// Anything else.
-    #[error("repository {repo}: {source}")]
-    Other {
+    /// The hub answers with another failure.
+    #[error(
+        "{endpoint} refused {what} of {repo} (HTTP {status}{}); try again later",
+        said(message)
+    )]
+    Refused {
         /// The repository.
         repo: String,
-        /// The library's error.
-        source: Box<HFError>,
+        /// The hub.
+        endpoint: String,
+        /// The file, or the request.
+        what: String,
+        /// HTTP status.
+        status: u16,
+        /// The hub's own words; may be empty.
+        message: String,
+    },
+    /// The hub's answer makes no sense.
+    #[error("{endpoint} does not answer as a hub does, for {what} of {repo}: {reason}")]
+    Protocol {
+        /// The repository.
+        repo: String,
+        /// The hub.
+        endpoint: String,
+        /// The file, or the request.
+        what: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// A download stopped in the middle, several times.
+    #[error(
+        "the download of {file} of {repo} stopped after {have} of {size} bytes: {reason}; run \
+         again to continue where it stopped"
+    )]
+    Interrupted {
+        /// The repository.
+        repo: String,
+        /// The file.
+        file: String,
+        /// Bytes on the disk.
+        have: u64,
+        /// Bytes of the file.
+        size: u64,
+        /// The cause.
+        reason: String,
+    },
+    /// The bytes are not those that the hub promised.
+    #[error(
+        "{file} of {repo} arrived damaged: its SHA-256 is {found}, not {expected}; it was deleted, \
+         run again to fetch it anew"
+    )]
+    Damaged {
+        /// The repository.
+        repo: String,
+        /// The file.
+        file: String,
+        /// The digest that the hub announced.
+        expected: String,
+        /// The digest of what it sent.
+        found: String,
+    },
+    /// The cache cannot be read or written.
+    #[error(
+        "{}: {source}; see to the permissions of the folder and the space left",
+        path.display()
+    )]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The system gives no thread to download with.
+    #[error("cannot start to download {repo}: {source}")]
+    Thread {
+        /// The repository.
+        repo: String,
+        /// The system's error.
+        source: io::Error,
     },
 }
 
 impl HubError {
-    /// What the library's error means for the request.
-    pub(super) fn of(request: &HubRequest, error: HFError) -> Self {
-        let repo = request.repo.clone();
-        let asked = request.options.revision.clone();
-        match error {
-            // Without the hub's own code, only somebody who named a revision can have misspelt it.
-            HFError::RevisionNotFound { context, .. } => {
-                let code = context.and_then(|context| context.error_code);
-                match asked.filter(|_| code.as_deref() != Some(REPO_NOT_FOUND)) {
-                    Some(revision) => Self::NoRevision { repo, revision },
-                    None => Self::NotFound { repo },
-                }
-            }
-            HFError::RepoNotFound { .. } => Self::NotFound { repo },
-            HFError::AuthRequired { context }
-            | HFError::Forbidden { context }
-            | HFError::Http { context }
-                if matches!(context.status.as_u16(), 401 | 403) =>
-            {
-                // The hub answers so for repositories that do not exist, too.
-                if context.error_code.as_deref() == Some(REPO_NOT_FOUND) {
-                    return Self::NotFound { repo };
-                }
-                let reason = context
-                    .server_message
-                    .unwrap_or_else(|| context.status.to_string());
-                Self::Restricted { repo, reason }
-            }
-            HFError::LocalEntryNotFound { .. } => {
-                let cache_dir = request.options.cache_dir.clone();
-                Self::NotInCache {
-                    repo,
-                    revision: asked.unwrap_or_else(|| "main".into()),
-                    cache_dir: cache_dir.unwrap_or_else(hf_hub::resolve_cache_dir),
-                }
-            }
-            HFError::Request { source, .. } => Self::Unreachable {
-                repo,
-                reason: innermost(&source).to_string(),
-            },
-            error => Self::Other {
-                repo,
-                source: Box::new(error),
-            },
+    /// Whether the same request may succeed a moment later.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Network { .. } | Self::Interrupted { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+            _ => false,
         }
+    }
+
+    /// For `map_err` of an operation on `path`.
+    pub(super) fn disk(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Disk { path, source }
     }
 }
 
-/// The first cause: the layers above it say "error sending request".
-fn innermost(error: &dyn Error) -> &dyn Error {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
+fn said(message: &str) -> String {
+    match message {
+        "" => String::new(),
+        message => format!(": {message}"),
     }
-    error
+}
+
+fn remedy(with_token: bool, endpoint: &str, repo: &str) -> String {
+    match with_token {
+        false => format!(
+            "accept its terms at {endpoint}/{repo} if it has any, and set HF_TOKEN to a token of \
+             an account with access"
+        ),
+        true => format!(
+            "the token in HF_TOKEN (or of the login) has no access: accept the terms at \
+             {endpoint}/{repo} with its account, or set HF_TOKEN to another token"
+        ),
+    }
+}
+
+fn unread(found: &[&str]) -> String {
+    match found {
+        [] => String::new(),
+        found => format!(" (it has {}, which is not read)", found.join(" and ")),
+    }
 }

@@ -1,154 +1,243 @@
-//! Fetching a repository of a hub into the standard cache folder.
+//! Fetching a model of a hub into the folder that all tools of the hub share.
+//!
+//! [`fetch`] asks the hub once which commit a revision is at, and downloads what the cache lacks of
+//! it. The protocol is `hf-hub`'s; what comes is written here, because a blob must never be half a
+//! file, nor a server's page of an error: every file is checked for its size and, if it is a large
+//! one, its SHA-256, before it gets its name, and a download that stopped goes on where it was.
 
+mod cache;
+mod client;
+mod download;
 mod error;
+mod part;
 mod progress;
+mod selection;
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
 
-use hf_hub::progress::Progress;
-use hf_hub::{HFClientSync, HFError, HFRepositorySync, RepoTypeModel};
-use serde::Deserialize;
+use crate::config::ModelConfig;
+use crate::source::HubRequest;
 
-use crate::model::OpenError;
-use crate::source::{HubOptions, HubRequest};
-use crate::{ModelConfig, WeightsError};
-
+use cache::Cache;
+use client::Client;
+use download::Download;
 pub use error::HubError;
-use progress::Bar;
+pub use progress::{Bar, Progress};
+use selection::{CONFIG, INDEX, Unreadable, select, shards};
 
-/// Everything but the weights; a repository has most of them.
-const SMALL_FILES: &[&str] = &[
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    INDEX_FILE,
-];
-const INDEX_FILE: &str = "model.safetensors.index.json";
-const SINGLE_FILE: &str = "model.safetensors";
+const DEFAULT_REVISION: &str = "main";
+/// Longest id of a repository.
+const MAX_REPO: usize = 96;
 
-/// The part of the index that says which files to fetch.
-#[derive(Deserialize)]
-struct Index {
-    weight_map: std::collections::BTreeMap<String, String>,
-}
-
-/// Fetches the files of a model that are not in the cache, and gives the snapshot's folder.
+/// The folder of a model's files, which are fetched first unless they are in the cache. Draws a
+/// progress bar if the options ask for one.
 ///
-/// The small files come first: an architecture that is not supported costs no gigabytes.
+/// Offline, the cache is all there is. A hub that cannot be reached is no error either if the cache
+/// has the model as it was last time; a warning says so.
 ///
 /// # Errors
-/// `Hub` for everything that the hub or the network says, `Config` for a model that is not
-/// supported, `Weights` for a malformed index.
-pub(crate) fn fetch(request: &HubRequest) -> Result<PathBuf, OpenError> {
-    let repository = Repository::new(request)?;
-    let folder = repository.snapshot(request.options.revision.clone(), SMALL_FILES, None)?;
-    let config = folder.join("config.json");
-    let config = std::fs::read(&config).map_err(|source| OpenError::Io {
-        path: config,
-        source,
-    })?;
-    ModelConfig::parse(&config, None)?;
+/// Each names the repository or file, and what to do. A model of no supported family is refused
+/// before its weights are downloaded.
+pub fn fetch(request: &HubRequest) -> Result<PathBuf, HubError> {
+    match request.options.progress_bar {
+        true => fetch_with(request, &mut Bar::new(&request.repo)),
+        false => fetch_with(request, &mut ()),
+    }
+}
+
+/// As [`fetch`], with the progress told to `progress`.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn fetch_with(
+    request: &HubRequest,
+    progress: &mut (dyn Progress + Send),
+) -> Result<PathBuf, HubError> {
+    let fetch = Fetch::new(request)?;
     if request.options.offline {
-        return Ok(folder);
+        return fetch.cached();
     }
-    let shards = shards(&folder)?;
-    let shards: Vec<&str> = shards.iter().map(String::as_str).collect();
-    // The commit that the small files are of, should the branch move meanwhile.
-    let commit = folder
-        .file_name()
-        .and_then(|name| name.to_str())
-        .map(str::to_owned);
-    let bar = request
-        .options
-        .progress_bar
-        .then(|| Bar::new(&request.repo));
-    Ok(repository.snapshot(commit, &shards, bar)?)
+    let client = Client::new(request, fetch.revision)?;
+    let failed = |source| HubError::Thread {
+        repo: request.repo.clone(),
+        source,
+    };
+    // A thread of its own, because the caller's may belong to another runtime already.
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        runtime.block_on(fetch.download(&client, progress))
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("hub".to_owned());
+        let thread = thread.spawn_scoped(scope, run).map_err(failed)?;
+        let joined = thread.join();
+        joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
-/// A repository and the client that reaches it.
-struct Repository<'a> {
-    request: &'a HubRequest,
-    model: HFRepositorySync<RepoTypeModel>,
+/// One revision of a repository, and its place in the cache.
+struct Fetch<'a> {
+    repo: &'a str,
+    revision: &'a str,
+    cache: Cache,
 }
 
-impl<'a> Repository<'a> {
+impl<'a> Fetch<'a> {
     fn new(request: &'a HubRequest) -> Result<Self, HubError> {
-        let repo = &request.repo;
-        let (owner, name) = parts(repo).ok_or_else(|| HubError::Name { repo: repo.clone() })?;
-        let other = |source| HubError::Other {
-            repo: repo.clone(),
-            source: Box::new(source),
+        let repo = request.repo.as_str();
+        if !is_repo(repo) {
+            return Err(HubError::Name {
+                repo: repo.to_owned(),
+            });
+        }
+        let revision = request.options.revision.as_deref();
+        let revision = revision.unwrap_or(DEFAULT_REVISION);
+        if !is_revision(revision) {
+            return Err(HubError::RevisionName {
+                repo: repo.to_owned(),
+                revision: revision.to_owned(),
+            });
+        }
+        let root = request.options.cache_dir.as_deref();
+        let cache = Cache::new(root.ok_or(HubError::NoCacheFolder)?, repo);
+        Ok(Self {
+            repo,
+            revision,
+            cache,
+        })
+    }
+
+    /// The snapshot that the cache has as a whole.
+    fn cached(&self) -> Result<PathBuf, HubError> {
+        let missing = |what: String| HubError::NotCached {
+            repo: self.repo.to_owned(),
+            what,
+            cache_dir: self.cache.root().to_owned(),
         };
-        let model = client(&request.options).map_err(other)?.model(owner, name);
-        Ok(Self { request, model })
+        let revision = || missing(format!("revision {}", self.revision));
+        let commit = self.cache.commit(self.revision).ok_or_else(revision)?;
+        let names = self.cache.names(&commit);
+        if names.is_empty() {
+            return Err(revision());
+        }
+        let selection = select(&names).map_err(|reason| match reason {
+            Unreadable::NoSafetensors(_) => missing("model.safetensors".to_owned()),
+            Unreadable::Missing(file) => missing(file.to_owned()),
+        })?;
+        if selection.weights.is_none() {
+            let mut shards = self.shards(&commit)?.into_iter();
+            if let Some(shard) = shards.find(|shard| !self.cache.has(&commit, shard)) {
+                return Err(missing(shard));
+            }
+        }
+        Ok(self.cache.snapshot(&commit))
     }
 
-    /// The folder of a revision, with those of `files` that the repository has.
-    fn snapshot(
+    async fn download(
         &self,
-        revision: Option<String>,
-        files: &[&str],
-        bar: Option<Bar>,
+        client: &Client,
+        progress: &mut (dyn Progress + Send),
     ) -> Result<PathBuf, HubError> {
-        let allowed = files.iter().map(|&file| file.to_owned()).collect();
-        let snapshot = self
-            .model
-            .snapshot_download()
-            .maybe_revision(revision)
-            .allow_patterns(allowed)
-            .local_files_only(self.request.options.offline)
-            .maybe_progress(bar.map(Progress::new));
-        snapshot
-            .send()
-            .map_err(|error| HubError::of(self.request, error))
+        let listing = match client.resolve().await {
+            Ok(listing) => listing,
+            Err(error) if error.is_transient() => {
+                let Ok(folder) = self.cached() else {
+                    return Err(error);
+                };
+                tracing::warn!(%error, folder = %folder.display(), "using the cached model");
+                return Ok(folder);
+            }
+            Err(error) => return Err(error),
+        };
+        let commit = listing.commit.as_str();
+        let selection = select(&listing.names).map_err(|reason| self.unreadable(reason))?;
+        let download = Download::new(client, &self.cache, self.repo, commit, progress);
+        download.fetch(&selection.small).await?;
+        self.check_config(commit)?;
+        let weights = match selection.weights {
+            Some(file) => vec![file],
+            None => self.shards(commit)?,
+        };
+        if let Some(file) = weights.iter().find(|file| !listing.names.contains(file)) {
+            return Err(self.missing_file(file));
+        }
+        download.fetch(&weights).await?;
+        // Last, so that whoever follows the revision finds everything.
+        self.cache.set_commit(self.revision, commit)?;
+        Ok(self.cache.snapshot(commit))
+    }
+
+    /// A model that cannot run costs no download of its weights.
+    fn check_config(&self, commit: &str) -> Result<(), HubError> {
+        let path = self.cache.snapshot(commit).join(CONFIG);
+        let config = fs::read(&path).map_err(HubError::disk(path))?;
+        match ModelConfig::parse(&config, None) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(HubError::Config {
+                repo: self.repo.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// The files that the index in the cache names.
+    fn shards(&self, commit: &str) -> Result<Vec<String>, HubError> {
+        let path = self.cache.snapshot(commit).join(INDEX);
+        let index = fs::read(&path).map_err(HubError::disk(path))?;
+        shards(&index).map_err(|reason| HubError::Index {
+            repo: self.repo.to_owned(),
+            file: INDEX.to_owned(),
+            reason,
+        })
+    }
+
+    fn unreadable(&self, reason: Unreadable) -> HubError {
+        match reason {
+            Unreadable::Missing(file) => self.missing_file(file),
+            Unreadable::NoSafetensors(found) => HubError::NoSafetensors {
+                repo: self.repo.to_owned(),
+                found,
+            },
+        }
+    }
+
+    fn missing_file(&self, file: &str) -> HubError {
+        HubError::MissingFile {
+            repo: self.repo.to_owned(),
+            revision: self.revision.to_owned(),
+            file: file.to_owned(),
+        }
     }
 }
 
-fn client(options: &HubOptions) -> Result<HFClientSync, HFError> {
-    let mut builder =
-        hf_hub::HFClient::builder().user_agent(concat!("purser/", env!("CARGO_PKG_VERSION")));
-    if let Some(endpoint) = &options.endpoint {
-        builder = builder.endpoint(endpoint);
-    }
-    if let Some(token) = &options.token {
-        builder = builder.token(token);
-    }
-    if let Some(folder) = &options.cache_dir {
-        builder = builder.cache_dir(folder);
-    }
-    builder.build_sync()
-}
-
-/// Organisation and name of a repository.
-fn parts(repo: &str) -> Option<(&str, &str)> {
-    let (owner, name) = repo.split_once('/')?;
+/// Whether `repo` is `org/name` or an old `name`, as the hub allows them; such an id is safe in an
+/// address and in the name of a folder.
+fn is_repo(repo: &str) -> bool {
     let is_part = |part: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(plain)
+        !part.is_empty() && part.chars().all(plain) && part.trim_matches(['-', '.']) == part
     };
-    (is_part(owner) && is_part(name)).then_some((owner, name))
+    repo.len() <= MAX_REPO
+        && !repo.contains("--")
+        && !repo.contains("..")
+        && repo.split('/').count() <= 2
+        && repo.split('/').all(is_part)
 }
 
-/// The files of the weights.
-fn shards(folder: &Path) -> Result<Vec<String>, WeightsError> {
-    let path = folder.join(INDEX_FILE);
-    if !path.is_file() {
-        return Ok(vec![SINGLE_FILE.to_owned()]);
-    }
-    let file = path.display().to_string();
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(source) => return Err(WeightsError::Io { file, source }),
-    };
-    let index: Index = serde_json::from_slice(&bytes).map_err(|error| WeightsError::Index {
-        file,
-        reason: error.to_string(),
-    })?;
-    let mut shards: Vec<String> = index.weight_map.into_values().collect();
-    shards.sort_unstable();
-    shards.dedup();
-    Ok(shards)
+/// Whether git could name a branch or tag so; such a name stays inside the folder of references.
+fn is_revision(revision: &str) -> bool {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    !revision.contains(odd)
+        && !revision.contains("..")
+        && revision
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with('.'))
 }
+
+#[cfg(test)]
+mod tests;
