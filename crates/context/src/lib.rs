@@ -1,8 +1,33 @@
-//! The context budgeter's arithmetic: how tokens of a window are divided.
+//! The context budgeter: keeps a prompt inside a token budget by edits that are chosen from what
+//! the prefix cache really holds.
 //!
-//! Pure: token counts come in as numbers and a decision goes out as data. It knows no tokenizer
-//! type, no model and no HTTP.
+//! Pure: token counts, texts and cache state come in as data and a decision goes out as data. It
+//! knows no tokenizer type, no model and no HTTP.
+//!
+//! # Tour
+//!
+//! A prompt is a list of [`Segment`]s, each of a [`Zone`]. A [`Policy`] says how many tokens each
+//! zone gets and which rungs of the ladder may be used when there are too many. A plan is a list of
+//! [`Candidate`] edits, chosen by what the answer may lose and by the tokens that must be computed
+//! again behind the earliest of them.
 
+mod cost;
+mod edit;
+mod plan;
+mod policy;
+mod segment;
 mod window;
+mod zone;
 
+pub use cost::CostModel;
+pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
+pub use plan::{
+    CacheSnapshot, Infeasible, Need, Plan, PlanInput, PlanPoint, Regime, Replacements, ZoneShare,
+};
+pub use policy::{
+    Bounds, ClearInputs, ClearingRule, CompactionRule, LadderMode, Low, Objective, Outlook,
+    Placement, Policy, RetrievalRule, ThinkingRule, ToolRule, Trigger, Utilization, ZoneRule,
+};
+pub use segment::{Segment, SegmentKind};
 pub use window::{Window, WindowExceeded};
+pub use zone::{Tier, Zone};

@@ -1,0 +1,94 @@
+//! The pieces that a prompt is planned in.
+
+use crate::{Tier, Zone};
+
+/// One piece of a prompt that is kept or edited as a whole: a message, a part of one, a tool
+/// result, a document.
+///
+/// Tokens that belong to no piece (what the chat template writes around them) are the template's
+/// overhead; segments and overhead add up to the rendered prompt exactly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// What it is there for.
+    pub zone: Zone,
+    /// What may be done to it; the zone's tier unless the client said otherwise.
+    pub tier: Tier,
+    /// What it is.
+    pub kind: SegmentKind,
+    /// Its tokens in the rendered prompt.
+    pub tokens: usize,
+    /// Position of its first token in the rendered prompt.
+    pub start: usize,
+    /// Number of its turn: a turn begins with a user message. 0 is what precedes the first one.
+    pub turn: usize,
+    /// Whether it belongs to the live turn: the last user message and everything after it.
+    pub live: bool,
+    /// The client asked to leave it alone.
+    pub pinned: bool,
+    /// Identity of its text: equal segments have equal digests.
+    pub digest: [u8; 32],
+    /// Relevance that the client gave it, 0 to 1.
+    pub score: Option<f64>,
+    /// Share of later text that refers to it (paths, identifiers), 0 to 1.
+    pub referenced: f64,
+    /// Share of the live turn's words that it contains, 0 to 1.
+    pub relevance: f64,
+    /// Distinct information per token, 0 to 1.
+    pub density: f64,
+    /// Segments that are useless without which: keeping this one keeps those.
+    pub depends_on: Vec<usize>,
+    /// An edit of an earlier request stands here already: it is not edited the same way again.
+    pub edited: bool,
+}
+
+/// What a segment is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SegmentKind {
+    /// Text of a system or developer message.
+    System,
+    /// One tool's definition.
+    Tool {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// What a user wrote.
+    User,
+    /// What the model wrote, without its reasoning and its calls.
+    Assistant,
+    /// Reasoning of a past answer.
+    Reasoning,
+    /// A call of a tool: its name and arguments.
+    ToolCall {
+        /// Name of the tool.
+        name: Box<str>,
+        /// Number of the call in the conversation; its result has the same.
+        call: usize,
+    },
+    /// The result of a call.
+    ToolResult {
+        /// Name of the tool; empty if the call is unknown.
+        name: Box<str>,
+        /// Number of the call in the conversation.
+        call: usize,
+        /// Whether the model can get it again by calling again.
+        recallable: bool,
+    },
+    /// A document; the server may reorder these.
+    Document,
+    /// A summary of earlier turns.
+    Summary,
+    /// Text from the memory store.
+    Memory,
+}
+
+impl Segment {
+    /// Position after its last token.
+    pub fn end(&self) -> usize {
+        self.start + self.tokens
+    }
+
+    /// Whether no edit may touch it, given where the stable prefix ends.
+    pub fn is_untouchable(&self, stable_prefix_end: usize) -> bool {
+        self.pinned || self.tier <= Tier::Protected || self.start < stable_prefix_end
+    }
+}
