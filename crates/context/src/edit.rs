@@ -26,7 +26,7 @@ pub enum Rung {
 pub enum EditOp {
     /// A repeated tool result becomes a reference to the earlier copy.
     Dedupe {
-        /// The segment that stays.
+        /// The segment that stays: unchanged by every other edit of the same plan.
         original: usize,
     },
     /// A tool result is replaced by a record of it.
@@ -92,7 +92,8 @@ pub struct Candidate {
     pub before: usize,
     /// Tokens after.
     pub after: usize,
-    /// What the answer may lose by it, 0 (nothing) to 1 (all that mattered).
+    /// What the answer may lose by it, for each segment 0 (nothing) to 1 (all that mattered); a span
+    /// has the sum of its segments.
     pub loss: f64,
     /// Why it was proposed, in words for the report.
     pub reason: &'static str,

@@ -22,7 +22,8 @@ mod zone;
 pub use cost::CostModel;
 pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
 pub use plan::{
-    CacheSnapshot, Infeasible, Need, Plan, PlanInput, PlanPoint, Regime, Replacements, ZoneShare,
+    CacheSnapshot, Infeasible, Need, ObservationLimits, Plan, PlanInput, PlanPoint, Regime,
+    Replacements, ZoneShare,
 };
 pub use policy::{
     Bounds, ClearInputs, ClearingRule, CompactionRule, LadderMode, Low, Objective, Outlook,

@@ -1,6 +1,8 @@
 //! What is decided about a prompt.
 
-use crate::{Candidate, CostModel, EditOp, Policy, Rung, Segment, Zone};
+use std::ops::RangeInclusive;
+
+use crate::{Candidate, CostModel, EditOp, Policy, Rung, Segment, SummaryLevel, Zone};
 
 /// Everything that a plan depends on: the same input gives the same plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,17 @@ pub struct PlanInput {
     pub cost: CostModel,
 }
 
+impl PlanInput {
+    /// The same input for a planner that knows nothing of the cache, to measure what knowing it is
+    /// worth: as if every token had to be computed anyway, so that no edit costs more than another
+    /// for its place. The plan's prefill figures then describe a cold cache, not the real one.
+    #[must_use]
+    pub fn cache_blind(mut self) -> Self {
+        self.cache.matched = 0;
+        self
+    }
+}
+
 /// What the prefix cache held of a prompt when it was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CacheSnapshot {
@@ -32,7 +45,21 @@ pub struct CacheSnapshot {
 pub trait Replacements {
     /// Tokens of `segments[segment]` after `op`, or `None` if the edit cannot be made or frees
     /// nothing. A pure function of its arguments and the prompt.
+    ///
+    /// Asked only for edits that may be needed, and never twice by one plan. Not asked for
+    /// [`EditOp::Compact`], see [`Replacements::summary_tokens`].
     fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize>;
+
+    /// Tokens of the summary that would stand for `span`, where it is known already (it was written
+    /// before); `None` makes the planner reckon with the longest summary of that level, which is
+    /// then the cap of the one that is written.
+    fn summary_tokens(
+        &mut self,
+        _span: RangeInclusive<usize>,
+        _level: SummaryLevel,
+    ) -> Option<usize> {
+        None
+    }
 }
 
 /// How much must be done before the new text is loaded (ContextBudget's three regimes).
@@ -69,6 +96,24 @@ pub struct Plan {
     pub frontier: Vec<PlanPoint>,
     /// Tokens given to each zone, in the policy's order.
     pub allocation: Vec<ZoneShare>,
+    /// Tokens that are left: the budget less the prompt after the edits and the output minimum.
+    pub remaining: usize,
+    /// How large the next observation may be.
+    pub max_observation_tokens: ObservationLimits,
+}
+
+/// Tokens of the largest next observation that needs no more than each regime.
+///
+/// `partial` and `full` are estimates: what edits would free is reckoned with a record of a fixed
+/// length for each, since counting every possible replacement would cost more than it tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObservationLimits {
+    /// Fits below the high mark without an edit.
+    pub null: usize,
+    /// Fits into the budget after edits up to reduced retrieval.
+    pub partial: usize,
+    /// Fits into the budget after all edits that the ladder has.
+    pub full: usize,
 }
 
 /// Tokens that had to be freed.
@@ -83,9 +128,9 @@ pub struct Need {
 /// One possible plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanPoint {
-    /// Indices into the candidates it takes.
+    /// Number of its edits.
     pub edits: usize,
-    /// Position of the first token that changes.
+    /// Position of the first token that changes; the prompt's length without edits.
     pub position: usize,
     /// Sum of losses.
     pub loss: f64,
@@ -115,7 +160,8 @@ pub struct ZoneShare {
 pub struct Infeasible {
     /// The budget.
     pub budget: usize,
-    /// Tokens that cannot be given up: protected zones, floors, template, output minimum.
+    /// Tokens that cannot be given up, all edits made: protected zones, what is left of the others,
+    /// template, output minimum, announced tokens; the sum of the fields below.
     pub required: usize,
     /// Of these, by zone.
     pub protected: Vec<(Zone, usize)>,
@@ -123,6 +169,8 @@ pub struct Infeasible {
     pub overhead: usize,
     /// Output minimum.
     pub output: usize,
+    /// Announced tokens of the next request.
+    pub incoming: usize,
     /// What every other zone still has after all edits.
     pub after_all_edits: Vec<(Zone, usize)>,
     /// The rungs that were tried.
