@@ -5,8 +5,8 @@ use models::{Limits, Model};
 
 use crate::config::serve::EngineConfig;
 
-/// Tokens per step on a CPU: the prefill rate is flat from here on, and a step stays short enough
-/// for others' tokens (benches/results).
+/// Tokens per step on a CPU: measured, the prefill rate is flat from 128 on, and a step stays short
+/// enough for others' tokens (benches/README.md).
 const CPU_BATCHED_TOKENS: usize = 256;
 
 /// Longest sequences that the KV cache holds by default.
