@@ -16,6 +16,7 @@ mod edit;
 mod plan;
 mod policy;
 mod segment;
+mod settings;
 mod window;
 mod zone;
 
@@ -30,5 +31,11 @@ pub use policy::{
     Placement, Policy, RetrievalRule, ThinkingRule, ToolRule, Trigger, Utilization, ZoneRule,
 };
 pub use segment::{Segment, SegmentKind};
+pub use settings::{
+    Amount, Bound, ClearTrigger, ClearingSettings, CompactTrigger, CompactionSchedule,
+    CompactionSettings, Hints, InstructionsMode, Mode, ObjectiveSettings, OnInfeasible,
+    OutputSettings, Preserve, ReportLevel, RetrievalSettings, Settings, StablePrefix, Symbol,
+    TellModel, ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings,
+};
 pub use window::{Window, WindowExceeded};
 pub use zone::{Tier, Zone};

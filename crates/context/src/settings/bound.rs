@@ -1,0 +1,77 @@
+//! Numbers of tokens as they are written: plain, as a share, or by what they are for.
+
+/// A number of tokens, plain or as a share of another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// Written as a whole number, or as `{"tokens": n}`.
+    Tokens(usize),
+    /// Written as `{"fraction": x}`, or as a number with a fraction; 0 to 1.
+    Share(f64),
+}
+
+/// A bound of a zone or of the output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// A number of tokens.
+    Tokens(usize),
+    /// A share of B, 0 to 1; rounded down to whole tokens.
+    Share(f64),
+    /// What is in the prompt decides.
+    Symbol(Symbol),
+}
+
+/// A bound by what it is for; its tokens are counted in the prompt at hand.
+///
+/// A symbol yields to numbers: a floor that is a symbol is lowered to what the zone's own numbers
+/// and the budget leave, zones of a high priority first, and
+/// [`Resolved::lowered`](crate::Resolved) says so. A floor that is a number is never lowered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Symbol {
+    /// What the zone has. For any zone.
+    Fixed,
+    /// What the zone has before the end of the stable prefix. For any zone.
+    Committed,
+    /// The latest `keep_raw_turns` turns, and the longest summary of those before if there are
+    /// any. For `history`.
+    RecentTurnsPlusSummary,
+    /// The best document. For `retrieval`.
+    EvidenceFloor,
+    /// All documents that reach `min_score`; those without a score do. For `retrieval`.
+    RankedCap,
+    /// The output that the request asks for, else the smaller of 512 tokens and B/8. For
+    /// `output_buffer`.
+    AnswerFloor,
+    /// The latest `keep` tool results and those of excluded tools. For `tool_outputs`.
+    LatestRequiredObservations,
+}
+
+impl Symbol {
+    /// All symbols.
+    pub const ALL: [Self; 7] = [
+        Self::Fixed,
+        Self::Committed,
+        Self::RecentTurnsPlusSummary,
+        Self::EvidenceFloor,
+        Self::RankedCap,
+        Self::AnswerFloor,
+        Self::LatestRequiredObservations,
+    ];
+
+    /// Its name in requests and profiles.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Committed => "committed",
+            Self::RecentTurnsPlusSummary => "recent_turns_plus_summary",
+            Self::EvidenceFloor => "evidence_floor",
+            Self::RankedCap => "ranked_cap",
+            Self::AnswerFloor => "answer_floor",
+            Self::LatestRequiredObservations => "latest_required_observations",
+        }
+    }
+
+    /// The symbol of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|symbol| symbol.name() == name)
+    }
+}
