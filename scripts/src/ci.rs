@@ -33,6 +33,13 @@ pub fn run(tree: &Tree) -> anyhow::Result<()> {
     step("tests", || {
         succeed(&mut tree.cargo(&["test", "--workspace", "--locked"]))
     })?;
+    step("second oracle", || {
+        let oracle = ["--features", "candle-oracle", "--test", "candle"];
+        succeed(
+            tree.cargo(&["test", "--locked", "-p", "models"])
+                .args(oracle),
+        )
+    })?;
     step("docs", || {
         let args = [
             "doc",
