@@ -11,6 +11,7 @@
 //! [`Candidate`] edits, chosen by what the answer may lose and by the tokens that must be computed
 //! again behind the earliest of them.
 
+mod allocation;
 mod cost;
 mod edit;
 mod plan;
@@ -20,6 +21,10 @@ mod settings;
 mod window;
 mod zone;
 
+pub use allocation::{
+    Allocation, Deficit, Demand, OverMax, Shortfall, Suggestion, ToolAllocation, ToolDemand,
+    ToolUse, ZoneAllocation, allocate, suggestions,
+};
 pub use cost::CostModel;
 pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
 pub use plan::{

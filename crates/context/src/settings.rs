@@ -5,6 +5,7 @@ mod choice;
 mod rule;
 mod zone;
 
+pub(crate) use bound::share_of;
 pub use bound::{Amount, Bound, Symbol};
 pub use choice::{
     CompactionSchedule, InstructionsMode, Mode, OnInfeasible, Preserve, ReportLevel, StablePrefix,

@@ -75,3 +75,29 @@ impl Symbol {
         Self::ALL.into_iter().find(|symbol| symbol.name() == name)
     }
 }
+
+/// `share` of so many tokens, rounded down. Shares count to a billionth, so that 0.29 of 100 is 29
+/// although the nearest floating-point number is less.
+pub(crate) fn share_of(share: f64, tokens: usize) -> usize {
+    const WHOLE: u128 = 1_000_000_000;
+    let parts = (share.clamp(0.0, 1.0) * WHOLE as f64).round() as u128;
+    (tokens as u128 * parts / WHOLE) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share_of;
+
+    #[test]
+    fn shares_are_exact_where_floating_point_numbers_are_not() {
+        for hundredths in 0..=100 {
+            assert_eq!(
+                share_of(f64::from(hundredths) / 100.0, 100),
+                hundredths as usize
+            );
+        }
+        assert_eq!(share_of(0.6, 9), 5);
+        assert_eq!(share_of(1.0, usize::MAX), usize::MAX);
+        assert_eq!(share_of(1.0 / 3.0, 3_000_000), 999_999);
+    }
+}
