@@ -16,6 +16,7 @@ mod cost;
 mod edit;
 mod plan;
 mod policy;
+mod retrieval;
 mod segment;
 mod settings;
 mod window;
@@ -34,6 +35,11 @@ pub use plan::{
 pub use policy::{
     Bounds, ClearInputs, ClearingRule, CompactionRule, LadderMode, Low, Objective, Outlook,
     Placement, Policy, RetrievalRule, ThinkingRule, ToolRule, Trigger, Utilization, ZoneRule,
+};
+pub use retrieval::{
+    Citation, Document, DropReason, DroppedDocument, KeptDocument, RetrievalError, RetrievalInput,
+    Reuse, Scorer, SegmentText, Selection, TextFeatures, select_documents, text_density,
+    text_features,
 };
 pub use segment::{Segment, SegmentKind};
 pub use settings::{

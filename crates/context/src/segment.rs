@@ -29,7 +29,7 @@ pub struct Segment {
     pub digest: [u8; 32],
     /// Relevance that the client gave it, 0 to 1.
     pub score: Option<f64>,
-    /// Share of later text that refers to it (paths, identifiers), 0 to 1.
+    /// How much later text refers to it (paths, identifiers), 0 (not at all) to 1.
     pub referenced: f64,
     /// Share of the live turn's words that it contains, 0 to 1.
     pub relevance: f64,
