@@ -188,8 +188,12 @@ pub enum RetrievalError {
 /// A score outside of 0 to 1, or an id that two documents share.
 pub fn select_documents(input: &RetrievalInput<'_>) -> Result<Selection, RetrievalError> {
     check(input.documents)?;
-    let texts = input.documents.iter().map(|document| document.text);
-    let (query, counts) = Query::new(input.query, texts);
+    let words: Vec<Vec<u64>> = input
+        .documents
+        .iter()
+        .map(|d| words::words(d.text))
+        .collect();
+    let (query, counts) = Query::new(input.query, &words);
     let bm25 = query.bm25(&counts);
     let relevance: Vec<f64> = input
         .documents
@@ -199,7 +203,7 @@ pub fn select_documents(input: &RetrievalInput<'_>) -> Result<Selection, Retriev
         .collect();
     let items = items(input, &relevance);
     let cap = input.cap.max(input.floor);
-    let choice = choice::choose(&items, input.documents, cap, |document, room| {
+    let choice = choice::choose(&items, &words, cap, |document, room| {
         extract::extract(&input.documents[document], &query, room, input.count)
     });
     Ok(report(input, &relevance, choice, cap))

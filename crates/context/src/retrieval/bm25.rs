@@ -1,7 +1,7 @@
 //! Relevance to a query when nobody has scored the documents: Okapi BM25 (Robertson and Zaragoza,
 //! "The Probabilistic Relevance Framework", 2009), its statistics taken from the candidates.
 
-use super::words::{each_word, vocabulary};
+use super::words::{vocabulary, words};
 
 /// How fast repetitions of a word stop to count.
 const K1: f64 = 1.2;
@@ -26,15 +26,12 @@ pub(super) struct Counts {
 }
 
 impl Query {
-    /// The query's terms, and the counts of every text, in order.
-    pub(super) fn new<'a>(
-        query: &str,
-        texts: impl IntoIterator<Item = &'a str>,
-    ) -> (Self, Vec<Counts>) {
+    /// The query's terms, and the counts of every text, given its words, in order.
+    pub(super) fn new(query: &str, texts: &[Vec<u64>]) -> (Self, Vec<Counts>) {
         let terms = vocabulary(query);
         let counts: Vec<Counts> = texts
-            .into_iter()
-            .map(|text| Counts::new(&terms, text))
+            .iter()
+            .map(|words| Counts::new(&terms, words))
             .collect();
         let n = counts.len() as f64;
         let weights = (0..terms.len())
@@ -71,7 +68,7 @@ impl Query {
 
     /// The weight of the terms that are in the text.
     pub(super) fn weight(&self, text: &str) -> f64 {
-        self.found(&Counts::new(&self.terms, text).by_term)
+        self.found(&Counts::new(&self.terms, &words(text)).by_term)
     }
 
     fn found(&self, by_term: &[u32]) -> f64 {
@@ -95,15 +92,16 @@ impl Query {
 }
 
 impl Counts {
-    fn new(terms: &[u64], text: &str) -> Self {
+    fn new(terms: &[u64], words: &[u64]) -> Self {
         let mut by_term = vec![0; terms.len()];
-        let mut words = 0;
-        each_word(text, |word| {
-            words += 1;
-            if let Ok(term) = terms.binary_search(&word) {
+        for word in words {
+            if let Ok(term) = terms.binary_search(word) {
                 by_term[term] += 1;
             }
-        });
-        Self { by_term, words }
+        }
+        Self {
+            by_term,
+            words: words.len(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Which documents are worth their tokens.
 
+use super::DropReason;
 use super::similarity::Similarity;
-use super::{Document, DropReason};
 
 /// A document that may be chosen.
 #[derive(Clone, Copy, Debug)]
@@ -45,14 +45,14 @@ pub(super) struct Extract {
 
 /// Chooses from `items` what fits into `cap` tokens.
 ///
-/// `extract` gives sentences of a document for so many tokens, or `None` if not one fits.
+/// `words` are those of every document; `extract` gives sentences of a document for so many tokens, or `None` if not one fits.
 pub(super) fn choose(
     items: &[Item],
-    documents: &[Document<'_>],
+    words: &[Vec<u64>],
     cap: usize,
     extract: impl Fn(usize, usize) -> Option<Extract>,
 ) -> Choice {
-    let similarity = Similarity::new(items.iter().map(|item| documents[item.document].text));
+    let similarity = Similarity::new(items.iter().map(|item| words[item.document].as_slice()));
     let mut best = Chosen::nothing(items, &similarity);
     best.fill(cap);
     if let Some(item) = best_where(items, |item| item.tokens <= cap)
@@ -72,7 +72,7 @@ pub(super) fn choose(
         best.take(item, extract.tokens, Some(extract));
         best.fill(cap);
     }
-    best.finish(documents.len())
+    best.finish(words.len())
 }
 
 /// The item of the highest value among those that `allowed` lets through; the first of equals.

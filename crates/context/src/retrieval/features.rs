@@ -1,7 +1,7 @@
 //! What texts say about the importance of their segments.
 
 use super::bm25::Query;
-use super::words::{each_name, shingles, words};
+use super::words::{names, shingles, words};
 
 /// A segment's text, for its features.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +28,9 @@ pub struct TextFeatures {
 ///
 /// Time grows with the length of the texts, but for the logarithm of a sort.
 pub fn text_features(segments: &[SegmentText<'_>], query: &str) -> Vec<TextFeatures> {
-    let (query, counts) = Query::new(query, segments.iter().map(|segment| segment.text));
+    let spoken: Vec<Vec<u64>> = segments.iter().map(|s| words(s.text)).collect();
     let names: Vec<Vec<u64>> = segments.iter().map(|s| names(s.text)).collect();
+    let (query, counts) = Query::new(query, &spoken);
     let referenced = references(&names);
     segments
         .iter()
@@ -37,7 +38,7 @@ pub fn text_features(segments: &[SegmentText<'_>], query: &str) -> Vec<TextFeatu
         .map(|(i, segment)| TextFeatures {
             relevance: query.coverage(&counts[i]),
             referenced: 1.0 - 0.5_f64.powi(referenced[i]),
-            density: density_of(&words(segment.text), names[i].len(), segment.tokens),
+            density: density_of(&spoken[i], names[i].len(), segment.tokens),
         })
         .collect()
 }
@@ -60,15 +61,6 @@ fn density_of(words: &[u64], names: usize, tokens: usize) -> f64 {
     let expected = (tokens as f64 / 4.0).max(all as f64);
     let named = (10.0 * names as f64 / words.len() as f64).min(1.0);
     distinct.len() as f64 / expected * (0.5 + 0.5 * named)
-}
-
-/// Distinct names in `text`, sorted.
-fn names(text: &str) -> Vec<u64> {
-    let mut names = Vec::new();
-    each_name(text, |name| names.push(name));
-    names.sort_unstable();
-    names.dedup();
-    names
 }
 
 /// How many later segments refer to each segment.

@@ -1,6 +1,6 @@
 //! How much documents have in common.
 
-use super::words::{shingles, words};
+use super::words::shingles;
 
 /// Words in a sequence: long enough not to be shared by chance.
 const SEQUENCE: usize = 5;
@@ -14,11 +14,12 @@ pub(super) struct Similarity {
 }
 
 impl Similarity {
-    pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Of texts, given their words.
+    pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a [u64]>) -> Self {
         let by_text: Vec<Vec<u64>> = texts
             .into_iter()
-            .map(|text| {
-                let mut sequences = shingles(&words(text), SEQUENCE);
+            .map(|words| {
+                let mut sequences = shingles(words, SEQUENCE);
                 sequences.dedup();
                 sequences
             })

@@ -10,30 +10,25 @@
 /// `parse_config` is two words and `parseConfig` is one.
 pub(super) fn words(text: &str) -> Vec<u64> {
     let mut words = Vec::with_capacity(text.len() / 5);
-    each_word(text, |word| words.push(word));
-    words
-}
-
-/// Calls `each` for the words of `text` in their order.
-pub(super) fn each_word(text: &str, mut each: impl FnMut(u64)) {
     let mut word: Option<Hash> = None;
-    for c in text.chars() {
-        let continues = c.is_alphanumeric() && !stands_alone(c);
-        if !continues && let Some(done) = word.take() {
-            each(done.finish());
-        }
-        if continues {
-            let hash = word.get_or_insert(Hash::START);
-            lower_case(c, |byte| hash.add(byte));
-        } else if stands_alone(c) {
-            let mut hash = Hash::START;
-            lower_case(c, |byte| hash.add(byte));
-            each(hash.finish());
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        let class = CLASSES[usize::from(*byte)];
+        if class & WORD != 0 {
+            rest = tail;
+            word.get_or_insert(Hash::START)
+                .add(byte.to_ascii_lowercase());
+        } else if class & ASCII != 0 {
+            rest = tail;
+            words.extend(word.take().map(Hash::finish));
+        } else {
+            let c = first_char(text, rest);
+            rest = &rest[c.len_utf8()..];
+            other_script(c, &mut word, &mut words);
         }
     }
-    if let Some(done) = word {
-        each(done.finish());
-    }
+    words.extend(word.map(Hash::finish));
+    words
 }
 
 /// The distinct words of `text`, sorted.
@@ -58,75 +53,173 @@ pub(super) fn shingles(words: &[u64], n: usize) -> Vec<u64> {
     all
 }
 
-/// Calls `each` for the names in `text`: paths, identifiers, numbers of three digits and more;
-/// for a path also its last component. Upper and lower case differ.
-pub(super) fn each_name(text: &str, mut each: impl FnMut(u64)) {
-    for run in text.split(|c: char| !(c.is_alphanumeric() || "_./-".contains(c))) {
-        let name = run.trim_matches(['.', '/', '-']);
-        if is_name(name) {
-            each(hash(name));
+/// The distinct names in `text`, sorted: paths, identifiers, numbers of three digits and more; for
+/// a path also its last component. Upper and lower case differ.
+pub(super) fn names(text: &str) -> Vec<u64> {
+    let mut names = Vec::new();
+    let bytes = text.as_bytes();
+    let mut start = 0;
+    while start < bytes.len() {
+        let run = &bytes[start..];
+        let seen = run
+            .iter()
+            .map(|byte| CLASSES[usize::from(*byte)])
+            .take_while(|c| c & NAME != 0);
+        let (length, seen) = seen.fold((0, 0), |(n, all), class| (n + 1, all | class));
+        // Words of prose, the bulk of text, have neither digits nor joints nor capitals.
+        if seen & (JOINT | DIGIT | UPPER) != 0 {
+            push_names(&run[..length], &mut names);
         }
-        if let Some((_, last)) = name.rsplit_once('/')
-            && is_name(last)
-        {
-            each(hash(last));
-        }
+        start += length + 1;
     }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn push_names(run: &[u8], names: &mut Vec<u64>) {
+    let name = trim(run);
+    if is_name(name) {
+        names.push(hash(name));
+    }
+    if let Some(slash) = name.iter().rposition(|byte| *byte == b'/')
+        && is_name(&name[slash + 1..])
+    {
+        names.push(hash(&name[slash + 1..]));
+    }
+}
+
+fn trim(run: &[u8]) -> &[u8] {
+    let outer = |byte: &u8| !b"./-".contains(byte);
+    let start = run.iter().position(outer).unwrap_or(run.len());
+    let end = run.iter().rposition(outer).map_or(start, |last| last + 1);
+    &run[start..end]
 }
 
 /// Whether a run of word characters and `_./-` looks like something that was named, not said.
-fn is_name(run: &str) -> bool {
-    if run.len() < 3 || !run.bytes().any(|b| b.is_ascii_alphanumeric()) {
-        return false;
-    }
-    let joined = run.contains(['_', '/']) || run.contains('.');
-    let digit = run.bytes().any(|b| b.is_ascii_digit());
-    let humps = run
-        .as_bytes()
-        .windows(2)
-        .any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase());
-    joined || digit || humps
+fn is_name(run: &[u8]) -> bool {
+    let class = |byte: &u8| CLASSES[usize::from(*byte)];
+    let seen = run.iter().fold(0, |seen, byte| seen | class(byte));
+    let hump = || {
+        run.windows(2)
+            .any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase())
+    };
+    let joined = || run.iter().any(|byte| b"_./".contains(byte));
+    run.len() >= 3 && seen & WORD != 0 && (seen & DIGIT != 0 || joined() || hump())
 }
 
-/// FNV-1a, with a finisher that spreads it over all bits.
+/// A letter or digit.
+const WORD: u8 = 1;
+/// A digit.
+const DIGIT: u8 = 2;
+/// A capital letter.
+const UPPER: u8 = 4;
+/// One of `_./-`.
+const JOINT: u8 = 8;
+/// Part of a name: all of the above, and every byte of other scripts.
+const NAME: u8 = 16;
+/// One byte is the whole character.
+const ASCII: u8 = 32;
+
+/// What a byte of UTF-8 is.
+static CLASSES: [u8; 256] = {
+    let mut classes = [NAME; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        let b = byte as u8;
+        classes[byte] = ASCII
+            | if b.is_ascii_alphanumeric() {
+                WORD | NAME
+            } else {
+                0
+            }
+            | if b.is_ascii_digit() { DIGIT } else { 0 }
+            | if b.is_ascii_uppercase() { UPPER } else { 0 }
+            | if matches!(b, b'_' | b'.' | b'/' | b'-') {
+                JOINT | NAME
+            } else {
+                0
+            };
+        byte += 1;
+    }
+    classes
+};
+
+/// A word's hash: eight bytes at a time are mixed into what came before.
 #[derive(Clone, Copy)]
-struct Hash(u64);
+struct Hash {
+    mixed: u64,
+    pending: u64,
+    length: u32,
+}
 
 impl Hash {
-    const START: Self = Self(0xcbf2_9ce4_8422_2325);
+    const START: Self = Self {
+        mixed: 0xcbf2_9ce4_8422_2325,
+        pending: 0,
+        length: 0,
+    };
 
     fn add(&mut self, byte: u8) {
-        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.pending |= u64::from(byte) << (8 * (self.length % 8));
+        self.length += 1;
+        if self.length.is_multiple_of(8) {
+            self.mixed = mix(self.mixed, self.pending);
+            self.pending = 0;
+        }
     }
 
     fn finish(self) -> u64 {
-        let spread = (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        spread ^ (spread >> 29)
+        mix(mix(self.mixed, self.pending), u64::from(self.length))
     }
 }
 
-fn hash(text: &str) -> u64 {
+fn mix(so_far: u64, next: u64) -> u64 {
+    let mixed = (so_far.rotate_left(23) ^ next).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed ^ (mixed >> 33)
+}
+
+fn hash(name: &[u8]) -> u64 {
     let mut hash = Hash::START;
-    text.bytes().for_each(|byte| hash.add(byte));
+    name.iter().for_each(|byte| hash.add(*byte));
     hash.finish()
 }
 
 /// One hash for words in their order.
 fn sequence(words: &[u64]) -> u64 {
-    words.iter().fold(0x9e37_79b9_7f4a_7c15, |so_far, word| {
-        let mixed = (so_far.rotate_left(23) ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        mixed ^ (mixed >> 33)
-    })
+    words
+        .iter()
+        .fold(0x9e37_79b9_7f4a_7c15, |so_far, word| mix(so_far, *word))
 }
 
-fn lower_case(c: char, mut each: impl FnMut(u8)) {
-    if c.is_ascii() {
-        each(c.to_ascii_lowercase() as u8);
+/// The character at which `rest`, the end of `text`, begins.
+fn first_char(text: &str, rest: &[u8]) -> char {
+    let at = text.len() - rest.len();
+    text[at..]
+        .chars()
+        .next()
+        .expect("rest is not empty and begins at a character")
+}
+
+/// Continues or ends a word with a character beyond ASCII.
+fn other_script(c: char, word: &mut Option<Hash>, words: &mut Vec<u64>) {
+    let alone = stands_alone(c);
+    if alone || !c.is_alphanumeric() {
+        words.extend(word.take().map(Hash::finish));
+    }
+    if !c.is_alphanumeric() {
         return;
     }
+    let hash = word.get_or_insert(Hash::START);
     let mut buffer = [0; 4];
     for lower in c.to_lowercase() {
-        lower.encode_utf8(&mut buffer).bytes().for_each(&mut each);
+        lower
+            .encode_utf8(&mut buffer)
+            .bytes()
+            .for_each(|byte| hash.add(byte));
+    }
+    if alone {
+        words.extend(word.take().map(Hash::finish));
     }
 }
 
@@ -142,5 +235,5 @@ fn stands_alone(c: char) -> bool {
             | 0x4e00..=0x9fff
             | 0xf900..=0xfaff
             | 0x20000..=0x3ffff
-    ) && c.is_alphanumeric()
+    )
 }
