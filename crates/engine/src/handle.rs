@@ -1,13 +1,15 @@
 //! The engine as its callers see it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use scheduler::RequestId;
 
-use crate::{EngineStats, GenerateRequest};
+use crate::{
+    EngineStats, GenerateRequest, MAX_PROBE_PROMPTS, MAX_WAITING_PROBES, ProbeError, ProbeRequest,
+};
 
 /// What the engine can hold; fixed at start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) accepting: AtomicBool,
     /// Set by `abort`: what still runs is given up.
     pub(crate) aborted: AtomicBool,
+    /// Probes that have been taken and not answered.
+    pub(crate) waiting_probes: AtomicUsize,
     next_id: AtomicU64,
     stats: Mutex<EngineStats>,
 }
@@ -72,6 +76,7 @@ pub(crate) struct Shared {
 /// What arrives in the engine's inbox.
 pub(crate) enum Message {
     Submit(RequestId, Box<GenerateRequest>),
+    Probe(ProbeRequest),
     /// A flag of [`Shared`] has changed.
     Wake,
 }
@@ -82,6 +87,7 @@ impl EngineHandle {
             limits,
             accepting: AtomicBool::new(true),
             aborted: AtomicBool::new(false),
+            waiting_probes: AtomicUsize::new(0),
             next_id: AtomicU64::new(1),
             stats: Mutex::new(EngineStats::new()),
         };
@@ -133,6 +139,40 @@ impl EngineHandle {
             }),
             Err(TrySendError::Disconnected(_)) => Err(SubmitError::ShuttingDown),
         }
+    }
+
+    /// Asks what the prefix cache holds of prompts, and what computing the rest would cost; the
+    /// answer arrives in the request's sink, between two steps. Does not block and changes nothing.
+    ///
+    /// # Errors
+    /// [`ProbeError`]: more than [`MAX_PROBE_PROMPTS`] prompts, more than [`MAX_WAITING_PROBES`]
+    /// probes without an answer or a full inbox, or an engine that takes nothing more.
+    pub fn probe(&self, request: ProbeRequest) -> Result<(), ProbeError> {
+        let prompts = request.prompts.len();
+        if prompts > MAX_PROBE_PROMPTS {
+            return Err(ProbeError::TooManyPrompts {
+                prompts,
+                max: MAX_PROBE_PROMPTS,
+            });
+        }
+        if !self.shared.accepting.load(Ordering::Acquire) {
+            return Err(ProbeError::ShuttingDown);
+        }
+        let waiting = &self.shared.waiting_probes;
+        let taken = if waiting.fetch_add(1, Ordering::AcqRel) >= MAX_WAITING_PROBES {
+            Err(ProbeError::QueueFull)
+        } else {
+            self.inbox
+                .try_send(Message::Probe(request))
+                .map_err(|error| match error {
+                    TrySendError::Full(_) => ProbeError::QueueFull,
+                    TrySendError::Disconnected(_) => ProbeError::ShuttingDown,
+                })
+        };
+        if taken.is_err() {
+            waiting.fetch_sub(1, Ordering::AcqRel);
+        }
+        taken
     }
 
     /// Counts and gauges as of the last step.

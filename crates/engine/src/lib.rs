@@ -12,6 +12,7 @@ mod clock;
 mod engine;
 mod event;
 mod handle;
+mod probe;
 mod request;
 mod sampler;
 #[cfg(test)]
@@ -25,8 +26,10 @@ pub use event::{
 };
 pub use handle::{EngineHandle, EngineLimits, SubmitError};
 pub use kv_cache::{MissCause, MissReason, TokenId};
+pub use probe::{MAX_PROBE_PROMPTS, MAX_WAITING_PROBES, ProbeError, ProbeRequest};
 pub use request::{GenerateRequest, SamplingParams};
 pub use scheduler::{
-    ConfigError, FinishReason, OutputReserveConfig, RequestId, SchedulerConfig, StopConditions,
+    CacheProbe, ConfigError, FinishReason, OutputReserveConfig, ProbePrompt, ProbedPrompt,
+    RequestId, SchedulerConfig, StepCosts, StopConditions,
 };
 pub use stats::{EngineStats, Histogram};

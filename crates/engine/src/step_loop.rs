@@ -16,6 +16,7 @@ use scheduler::{FinishReason, NewSequence, RequestId, Scheduler, StepPlan, Times
 use crate::active::ActiveRequest;
 use crate::clock::Clock;
 use crate::handle::{Message, Shared};
+use crate::probe::WaitingProbes;
 use crate::sampler::{Row, Sample, Sampler};
 use crate::{
     Admission, EngineStats, Event, GenerateRequest, RequestError, SubmitError, TokenOutput, batch,
@@ -29,6 +30,7 @@ pub(crate) struct StepLoop {
     shared: Arc<Shared>,
     clock: Box<dyn Clock>,
     requests: BTreeMap<RequestId, ActiveRequest>,
+    probes: WaitingProbes,
     batch: StepBatch,
     sampler: Sampler,
     stats: EngineStats,
@@ -58,6 +60,7 @@ impl StepLoop {
             shared,
             clock,
             requests: BTreeMap::new(),
+            probes: WaitingProbes::default(),
             batch: StepBatch::default(),
             sampler: Sampler::default(),
             stats: EngineStats::new(),
@@ -91,8 +94,12 @@ impl StepLoop {
             if self.shared.aborted.load(Ordering::Acquire) {
                 return false;
             }
+            self.answer_probes();
             if !self.is_idle() {
                 return true;
+            }
+            if !self.probes.is_empty() {
+                continue;
             }
             if !self.shared.accepting.load(Ordering::Acquire) {
                 return false;
@@ -111,6 +118,14 @@ impl StepLoop {
         }
     }
 
+    /// Answers some of the probes that wait: all, after a few calls.
+    pub(crate) fn answer_probes(&mut self) {
+        let answered = self.probes.answer(&self.scheduler);
+        self.shared
+            .waiting_probes
+            .fetch_sub(answered, Ordering::AcqRel);
+    }
+
     /// Whether there is nothing to compute.
     pub(crate) fn is_idle(&self) -> bool {
         self.scheduler.is_idle()
@@ -125,6 +140,7 @@ impl StepLoop {
     fn take(&mut self, message: Message) {
         match message {
             Message::Submit(id, request) => self.accept(id, *request),
+            Message::Probe(probe) => self.probes.push(probe),
             Message::Wake => {}
         }
     }

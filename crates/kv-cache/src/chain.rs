@@ -47,6 +47,11 @@ impl HashChain {
         &self.hashes
     }
 
+    /// Forgets the hashes of all but the first `num_blocks` blocks.
+    pub(crate) fn truncate(&mut self, num_blocks: usize) {
+        self.hashes.truncate(num_blocks);
+    }
+
     pub(crate) fn root(&self) -> BlockHash {
         self.root
     }

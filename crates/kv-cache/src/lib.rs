@@ -5,6 +5,7 @@
 //! - [`BlockPool`] owns the blocks: reference counts, the free list, the tokens of cached blocks.
 //! - [`PrefixCache`] owns the pool and knows which block holds which tokens after which prefix. All
 //!   operations go through it.
+//! - [`PrefixProbe`] asks it about many prompts without changing anything.
 //! - [`BlockTable`] is a sequence's list of blocks; [`HashChain`] the names of its full blocks.
 
 mod chain;
@@ -17,9 +18,11 @@ mod hasher;
 mod hit;
 mod ids;
 mod invariants;
+mod lookup;
 mod miss;
 mod pool;
 mod prefix_cache;
+mod probe;
 mod stats;
 mod table;
 
@@ -32,5 +35,6 @@ pub use ids::{BlockHash, BlockId, TokenId};
 pub use miss::{MissCause, MissReason};
 pub use pool::BlockPool;
 pub use prefix_cache::{Computed, PrefixCache};
+pub use probe::PrefixProbe;
 pub use stats::CacheStats;
 pub use table::{BlockCopy, BlockTable};

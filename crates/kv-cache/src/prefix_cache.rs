@@ -8,7 +8,7 @@ use crate::hit::PartialHit;
 use crate::pool::Parent;
 use crate::{
     BlockCopy, BlockHash, BlockHasher, BlockId, BlockPool, BlockTable, CacheConfig, CacheStats,
-    HashChain, MissCause, MissReason, OutOfBlocks, PrefixHit, TokenId,
+    HashChain, OutOfBlocks, PrefixHit, TokenId,
 };
 
 /// The block pool and the index of its content.
@@ -37,8 +37,8 @@ pub struct PrefixCache {
     pub(crate) children: ChildIndex,
     /// Sealed first blocks by their tokens alone, counted over all salts.
     pub(crate) first_blocks: HashMap<BlockHash, u32>,
-    evicted: EvictedHashes,
-    generation: u64,
+    pub(crate) evicted: EvictedHashes,
+    pub(crate) generation: u64,
     stats: CacheStats,
 }
 
@@ -104,42 +104,6 @@ impl PrefixCache {
         if self.enabled {
             chain.extend(&mut self.hasher, self.pool.block_size(), tokens);
         }
-    }
-
-    /// Finds the longest cached prefix of `tokens`, at most all but the last one: somebody has to
-    /// compute that for its logits.
-    ///
-    /// `chain` holds the hashes of all full blocks of `tokens`.
-    pub fn lookup_prefix(&self, chain: &HashChain, tokens: &[TokenId]) -> PrefixHit {
-        let block_size = self.pool.block_size();
-        let limit = tokens.len().saturating_sub(1);
-        let (blocks, parent) = self.walk_full_blocks(chain, &tokens[..limit]);
-        let full = blocks.len() * block_size;
-        let wanted = &tokens[full..limit.min(full + block_size)];
-        let partial = if self.enabled && !wanted.is_empty() {
-            let found = self.children.longest_match(parent, wanted);
-            found.map(|(src, num_tokens)| PartialHit { src, num_tokens })
-        } else {
-            None
-        };
-        let mut hit = PrefixHit {
-            generation: self.generation,
-            block_size,
-            blocks,
-            partial,
-            miss: None,
-        };
-        if hit.num_tokens() < limit {
-            hit.miss = Some(self.explain_miss(&hit, chain, tokens.len()));
-        }
-        hit
-    }
-
-    /// Full blocks of `chain` that are cached, at most `limit`: a cheap estimate of a lookup, in
-    /// O(log n), since a cached block's ancestors are cached.
-    pub fn count_cached_blocks(&self, chain: &HashChain, limit: usize) -> usize {
-        let hashes = &chain.hashes()[..limit.min(chain.hashes().len())];
-        hashes.partition_point(|hash| self.by_hash.contains_key(hash))
     }
 
     /// Free blocks that a table of `num_tokens` tokens on top of `hit` takes: the fresh ones, and
@@ -304,47 +268,6 @@ impl PrefixCache {
         self.evicted.clear();
         self.generation += 1;
         true
-    }
-
-    fn walk_full_blocks(&self, chain: &HashChain, tokens: &[TokenId]) -> (Vec<BlockId>, Parent) {
-        let block_size = self.pool.block_size();
-        let mut parent = Parent::Root(chain.root());
-        let mut blocks = Vec::new();
-        for (hash, expected) in chain.hashes().iter().zip(tokens.chunks_exact(block_size)) {
-            let Some(&id) = self.by_hash.get(hash) else {
-                break;
-            };
-            let same_tokens = self.pool.tokens(id, block_size) == expected;
-            if !same_tokens || self.pool.block(id).parent != parent {
-                break;
-            }
-            blocks.push(id);
-            parent = Parent::Block(id);
-        }
-        (blocks, parent)
-    }
-
-    fn explain_miss(&self, hit: &PrefixHit, chain: &HashChain, num_tokens: usize) -> MissReason {
-        let block = hit.blocks.len();
-        let ends_inside = (block + 1) * self.pool.block_size() > num_tokens;
-        let hash = chain
-            .hashes()
-            .get(block)
-            .filter(|_| self.enabled && !ends_inside);
-        let elsewhere = chain.unsalted().filter(|_| block == 0);
-        let cause = match hash {
-            None => MissCause::NotCacheable,
-            Some(hash) if self.evicted.contains(hash) => MissCause::Evicted,
-            Some(_) if elsewhere.is_some_and(|hash| self.first_blocks.contains_key(&hash)) => {
-                MissCause::OtherSalt
-            }
-            Some(_) => MissCause::NeverSeen,
-        };
-        MissReason {
-            block,
-            token: hit.num_tokens(),
-            cause,
-        }
     }
 
     /// Grows the table to `num_blocks`; the caller has checked that they are free.

@@ -156,7 +156,8 @@ impl Scheduler {
         if self.cache.pool().blocks_for(num_tokens) - cached > num_free {
             return Attempt::NoRoom;
         }
-        let hit = self.cache.lookup_prefix(&sequence.chain, &sequence.tokens);
+        let mut hit = self.cache.lookup_prefix(&sequence.chain, &sequence.tokens);
+        self.cache.settle_partial(&mut hit, num_tokens);
         let needed = self.cache.blocks_needed(&hit, num_tokens);
         if needed + self.blocks_to_keep(sequence, promises) > num_free {
             return Attempt::NoRoom;
@@ -284,7 +285,11 @@ impl Scheduler {
 }
 
 /// Length of the common prefix of `a` and `b`, of which the first `known` tokens are equal.
-fn common_prefix(a: &[kv_cache::TokenId], b: &[kv_cache::TokenId], known: usize) -> usize {
+pub(crate) fn common_prefix(
+    a: &[kv_cache::TokenId],
+    b: &[kv_cache::TokenId],
+    known: usize,
+) -> usize {
     let rest = a
         .iter()
         .zip(b)

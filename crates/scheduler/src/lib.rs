@@ -4,7 +4,8 @@
 //! sequence computes the tokens it still lacks until it has caught up, within a token budget.
 //!
 //! [`Scheduler`] is the whole interface: `submit` and `cancel` between steps, and per step
-//! `plan_step`, the model, `commit_step`.
+//! `plan_step`, the model, `commit_step`. In between, [`Scheduler::probe`] says what a prompt would
+//! find in the cache.
 
 mod admission;
 mod budget;
@@ -14,6 +15,7 @@ mod in_flight;
 mod invariants;
 mod plan;
 mod preemption;
+mod probe;
 mod queue;
 mod request;
 mod reserve;
@@ -27,9 +29,11 @@ mod time;
 
 pub use config::{ConfigError, OutputReserveConfig, SchedulerConfig};
 pub use plan::{Admitted, Chunk, StepOutcome, StepPlan, Update};
+pub use probe::{CacheProbe, ProbePrompt, ProbedPrompt};
 pub use request::{NewSequence, RequestId, SubmitError};
 pub use scheduler::Scheduler;
 pub use sequence::SequenceState;
 pub use stats::SchedulerStats;
+pub use step_time::StepCosts;
 pub use stop::{FinishReason, StopConditions};
 pub use time::Timestamp;

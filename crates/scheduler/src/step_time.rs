@@ -50,6 +50,30 @@ struct NormalEquations {
     vector: [f64; 3],
 }
 
+/// What a step costs: `per_step + per_token * tokens + per_pair * pairs`, where each token that is
+/// computed makes a (query, key) pair with every token up to itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepCosts {
+    /// Seconds of a step, whatever it computes.
+    pub per_step: f64,
+    /// Seconds per computed token.
+    pub per_token: f64,
+    /// Seconds per (query, key) pair.
+    pub per_pair: f64,
+    /// Whether these were learnt from steps; until then they are assumed.
+    pub is_measured: bool,
+}
+
+impl StepCosts {
+    /// Seconds to compute `num_tokens` tokens that follow `context` tokens, in steps of
+    /// `step_tokens` tokens.
+    pub fn prefill_seconds(&self, num_tokens: usize, context: usize, step_tokens: usize) -> f64 {
+        let steps = num_tokens.div_ceil(step_tokens) as f64;
+        let pairs = attention_pairs(num_tokens, context);
+        self.per_step * steps + self.per_token * num_tokens as f64 + self.per_pair * pairs
+    }
+}
+
 impl StepLoad {
     /// Adds `num_tokens` tokens that follow `context` tokens.
     pub(crate) fn with_chunk(self, num_tokens: usize, context: usize, is_prefill: bool) -> Self {
@@ -117,13 +141,22 @@ impl StepTimeModel {
         trusted.then(|| Duration::from_secs_f64(dot(self.coefficients, load.features()).min(1e6)))
     }
 
+    /// What was learnt, or what is assumed until then.
+    pub(crate) fn costs(&self) -> StepCosts {
+        let [per_step, per_unit_of_tokens, per_unit_of_pairs] = self.coefficients;
+        StepCosts {
+            per_step,
+            per_token: per_unit_of_tokens / TOKENS_UNIT,
+            per_pair: per_unit_of_pairs / ATTENTION_UNIT,
+            is_measured: self.measurements >= MIN_MEASUREMENTS,
+        }
+    }
+
     /// Seconds to compute `num_tokens` tokens after `context`, in steps of `budget` tokens: a
-    /// measure to compare requests with, available from the start.
+    /// measure to compare requests with, available from the start and never 0.
     pub(crate) fn prefill_seconds(&self, num_tokens: usize, context: usize, budget: usize) -> f64 {
-        let steps = num_tokens.div_ceil(budget) as f64;
-        let load = StepLoad::default().with_chunk(num_tokens, context, true);
-        let [_, tokens, attention] = load.features();
-        dot(self.coefficients, [steps, tokens, attention]).max(1e-9)
+        let seconds = self.costs().prefill_seconds(num_tokens, context, budget);
+        seconds.max(1e-9)
     }
 
     /// Measured prompt tokens per second.

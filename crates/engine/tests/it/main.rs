@@ -6,3 +6,5 @@ mod client;
 mod counts;
 #[cfg(test)]
 mod endings;
+#[cfg(test)]
+mod probe;

@@ -5,5 +5,6 @@ mod miss;
 mod model;
 mod operations;
 mod prefix;
+mod probe;
 mod random;
 mod sequence;

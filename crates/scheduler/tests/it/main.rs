@@ -6,6 +6,7 @@ mod cancel;
 mod ordering;
 mod preemption;
 mod prefix;
+mod probe;
 mod random;
 mod refusal;
 mod simulation;
