@@ -14,11 +14,17 @@
 mod allocation;
 mod cost;
 mod edit;
+mod hysteresis;
+mod importance;
+mod ladder;
 mod plan;
+mod planner;
 mod policy;
+mod proactive;
 mod retrieval;
 mod segment;
 mod settings;
+mod sweep;
 mod window;
 mod zone;
 
@@ -32,6 +38,7 @@ pub use plan::{
     CacheSnapshot, Infeasible, Need, ObservationLimits, Plan, PlanInput, PlanPoint, Regime,
     Replacements, ZoneShare,
 };
+pub use planner::plan;
 pub use policy::{
     Bounds, ClearInputs, ClearingRule, CompactionRule, LadderMode, Low, Objective, Outlook,
     Placement, Policy, RetrievalRule, ThinkingRule, ToolRule, Trigger, Utilization, ZoneRule,

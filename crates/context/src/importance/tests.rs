@@ -1,0 +1,81 @@
+use super::*;
+use crate::{SegmentKind, Tier, Zone};
+
+fn segment(relevance: f64, referenced: f64, density: f64, score: Option<f64>) -> Segment {
+    Segment {
+        zone: Zone::ToolOutputs,
+        tier: Tier::Clearable,
+        kind: SegmentKind::Assistant,
+        tokens: 100,
+        start: 0,
+        turn: 1,
+        live: false,
+        pinned: false,
+        digest: [0; 32],
+        score,
+        referenced,
+        relevance,
+        density,
+        depends_on: Vec::new(),
+        edited: false,
+    }
+}
+
+fn importance(relevance: f64, referenced: f64, density: f64, score: Option<f64>, age: f64) -> f64 {
+    WEIGHTS.importance(&segment(relevance, referenced, density, score), age, false)
+}
+
+#[test]
+fn the_features_are_averaged() {
+    assert!((importance(1.0, 1.0, 1.0, None, 0.0) - 1.0).abs() < 1e-12);
+    assert!((importance(1.0, 1.0, 1.0, Some(1.0), 0.0) - 1.0).abs() < 1e-12);
+    assert_eq!(importance(0.0, 0.0, 0.0, Some(0.0), f64::INFINITY), 0.0);
+    // 0.30 * 0.5 + 0.25 * 0.4 + 0.25 * 0.2 + 0.20 * 1 = 0.5, after one half-life.
+    assert!((importance(0.4, 0.2, 1.0, None, HALF_LIFE_TURNS) - 0.5).abs() < 1e-12);
+    // The client's 0.2 weighs half of that: (0.5 + 0.5 * 0.2) / 1.5 = 0.4.
+    assert!((importance(0.4, 0.2, 1.0, Some(0.2), HALF_LIFE_TURNS) - 0.4).abs() < 1e-12);
+}
+
+#[test]
+fn more_of_a_feature_is_never_less_important() {
+    let steps = [0.0, 0.1, 0.5, 0.9, 1.0];
+    for at in 0..4 {
+        for pair in steps.windows(2) {
+            let with = |value: f64| {
+                let mut features = [0.3; 4];
+                features[at] = value;
+                let [relevance, referenced, density, score] = features;
+                importance(relevance, referenced, density, Some(score), 2.0)
+            };
+            assert!(with(pair[0]) < with(pair[1]), "feature {at} at {pair:?}");
+        }
+    }
+    for pair in [0.0, 0.25, 1.0, 7.0, 400.0].windows(2) {
+        let with = |age: f64| importance(0.3, 0.3, 0.3, None, age);
+        assert!(with(pair[0]) > with(pair[1]), "age {pair:?}");
+    }
+}
+
+#[test]
+fn what_can_be_fetched_again_is_worth_less() {
+    let segment = segment(0.5, 0.5, 0.5, None);
+    let (again, once) = (
+        WEIGHTS.importance(&segment, 1.0, true),
+        WEIGHTS.importance(&segment, 1.0, false),
+    );
+    assert!((again - RECALLABLE_FACTOR * once).abs() < 1e-12);
+}
+
+#[test]
+fn a_longer_remainder_or_a_gentler_level_loses_less() {
+    for pair in CompressionLevel::ALL.windows(2) {
+        let at = |level| loss(0.8, &EditOp::Compress(level), 100, 30);
+        assert!(at(pair[0]) < at(pair[1]), "{pair:?}");
+    }
+    for pair in SummaryLevel::ALL.windows(2) {
+        let at = |level| loss(0.8, &EditOp::Compact(level), 100, 30);
+        assert!(at(pair[0]) < at(pair[1]), "{pair:?}");
+    }
+    assert!((loss(0.8, &EditOp::ClearToolResult, 100, 25) - 0.6).abs() < 1e-12);
+    assert_eq!(loss(0.8, &EditOp::ClearToolResult, 100, 100), 0.0);
+}

@@ -1,0 +1,114 @@
+//! The ladder: what could be done about a prompt that is too long, mildest first.
+//!
+//! Each rung is one file that lists its possible edits; choosing among them is the sweep's work.
+
+mod clearing;
+mod compaction;
+mod dedupe;
+mod offload;
+mod retrieval;
+mod survey;
+
+use crate::{Candidate, Replacements, Rung, Segment, SegmentKind, Zone};
+
+pub(crate) use clearing::{all_cleared, is_clearable};
+pub(crate) use compaction::spans;
+pub(crate) use offload::is_movable;
+pub(crate) use retrieval::is_reducible;
+pub(crate) use survey::Survey;
+
+/// One rung.
+pub(crate) trait LadderStep {
+    /// Its edits, in no particular order, each of which frees something.
+    ///
+    /// Replacements cost time to count, so a rung stops asking once what it has found frees
+    /// `wanted.tokens`, with some choice of where; if that is not reached, it has asked for all.
+    fn candidates(
+        &self,
+        survey: &Survey<'_>,
+        replacements: &mut dyn Replacements,
+        wanted: &Wanted<'_>,
+    ) -> Vec<Candidate>;
+}
+
+/// What a rung is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// Tokens to free.
+    pub(crate) tokens: usize,
+    /// Where.
+    pub(crate) scope: Scope<'a>,
+}
+
+/// The segments that count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'a> {
+    /// All.
+    Prompt,
+    /// Those of a zone.
+    Zone(&'a Zone),
+    /// The results of a tool.
+    Tool(&'a str),
+}
+
+impl Scope<'_> {
+    /// Whether a segment counts.
+    pub(crate) fn contains(&self, segment: &Segment) -> bool {
+        match self {
+            Self::Prompt => true,
+            Self::Zone(zone) => segment.zone == **zone,
+            Self::Tool(tool) => {
+                matches!(&segment.kind, SegmentKind::ToolResult { name, .. } if **name == **tool)
+            }
+        }
+    }
+}
+
+/// The edits of a rung; asking the client is none.
+pub(crate) fn step(rung: Rung) -> Option<&'static dyn LadderStep> {
+    match rung {
+        Rung::Dedupe => Some(&dedupe::Dedupe),
+        Rung::ClearToolResults => Some(&clearing::ClearToolResults),
+        Rung::CompactHistory => Some(&compaction::CompactHistory),
+        Rung::ReduceRetrieval => Some(&retrieval::ReduceRetrieval),
+        Rung::Offload => Some(&offload::Offload),
+        Rung::Ask => None,
+    }
+}
+
+/// What a rung's cheapest segments are first asked for, and how many of the latest ones with them:
+/// the sweep needs a choice of cheap ones and a choice of late ones, not all of a long history.
+const CHEAPEST: usize = 160;
+const LATEST: usize = 64;
+
+/// Asks for the edit of each segment until enough is freed: first the cheapest by importance per
+/// token together with the latest, then the others.
+fn ask_cheapest_first(
+    survey: &Survey<'_>,
+    mut segments: Vec<usize>,
+    wanted: &Wanted<'_>,
+    mut ask: impl FnMut(usize) -> Option<Candidate>,
+) -> Vec<Candidate> {
+    if segments.len() > CHEAPEST + LATEST {
+        let price = |at: usize| survey.importance[at] / survey.segment(at).tokens.max(1) as f64;
+        let (older, latest) = segments.split_at(segments.len() - LATEST);
+        let mut older = older.to_vec();
+        older.sort_by(|&a, &b| price(a).total_cmp(&price(b)).then(a.cmp(&b)));
+        let rest = older.split_off(CHEAPEST);
+        older.extend_from_slice(latest);
+        older.extend(rest);
+        segments = older;
+    }
+    let mut freed = 0;
+    let mut found = Vec::new();
+    for (asked, at) in segments.into_iter().enumerate() {
+        if asked >= CHEAPEST + LATEST && freed >= wanted.tokens {
+            break;
+        }
+        if let Some(candidate) = ask(at) {
+            freed += candidate.freed();
+            found.push(candidate);
+        }
+    }
+    found
+}

@@ -1,0 +1,213 @@
+//! Rung 1: old tool results, what the model has not read yet if it is too long, old reasoning.
+
+use std::collections::BTreeSet;
+
+use super::{LadderStep, Scope, Survey, Wanted, ask_cheapest_first};
+use crate::{
+    Candidate, ClearInputs, CompressionLevel, EditOp, Replacements, Rung, SegmentKind, Tier,
+};
+
+/// Below this a result is not worth compressing: what would be said about it is as long.
+const MIN_COMPRESSED: usize = 128;
+
+/// Old results that cannot be had again are offered compressed as well, the longest of them.
+const MAX_COMPRESSED_OLD: usize = 8;
+
+/// Clears old tool results (Anthropic's `clear_tool_uses_20250919`), compresses what must stay, and
+/// clears old reasoning (`clear_thinking_20251015`).
+pub(super) struct ClearToolResults;
+
+impl LadderStep for ClearToolResults {
+    fn candidates(
+        &self,
+        survey: &Survey<'_>,
+        replacements: &mut dyn Replacements,
+        wanted: &Wanted<'_>,
+    ) -> Vec<Candidate> {
+        let mut found = cleared(survey, replacements, wanted);
+        found.extend(inputs(survey, replacements, wanted, &found));
+        found.extend(old_compressed(survey, replacements, wanted));
+        found.extend(unseen_compressed(survey, replacements, wanted));
+        found.extend(reasoning(survey, replacements, wanted));
+        found
+    }
+}
+
+/// Clears every old result that `fits` its zone, with the arguments of its call if those go as well:
+/// what the rule does of its own accord.
+pub(crate) fn all_cleared(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    mut fits: impl FnMut(usize, usize) -> bool,
+) -> Vec<Candidate> {
+    let wanted = Wanted {
+        tokens: usize::MAX,
+        scope: Scope::Prompt,
+    };
+    let mut fits = |edit: &Candidate| fits(survey.zone[*edit.segments.start()], edit.freed());
+    let mut found = cleared(survey, replacements, &wanted);
+    found.retain(&mut fits);
+    let mut inputs = inputs(survey, replacements, &wanted, &found);
+    inputs.retain(&mut fits);
+    found.extend(inputs);
+    found
+}
+
+/// Whether the rung could clear a segment.
+pub(crate) fn is_clearable(survey: &Survey<'_>, at: usize) -> bool {
+    survey.is_old_result(at) && survey.allows(at, Tier::Clearable)
+}
+
+fn segments(survey: &Survey<'_>) -> std::ops::Range<usize> {
+    0..survey.input.segments.len()
+}
+
+/// Results that are older than those kept.
+fn cleared(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    wanted: &Wanted<'_>,
+) -> Vec<Candidate> {
+    let old = segments(survey)
+        .filter(|&at| is_clearable(survey, at) && wanted.scope.contains(survey.segment(at)));
+    ask_cheapest_first(survey, old.collect(), wanted, |at| {
+        let reason = match survey.is_recallable(at) {
+            true => "old tool result that can be fetched again",
+            false => "old tool result",
+        };
+        let op = EditOp::ClearToolResult;
+        survey.candidate(replacements, Rung::ClearToolResults, at, op, reason)
+    })
+}
+
+/// Arguments of the calls whose results are or were cleared.
+fn inputs(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    wanted: &Wanted<'_>,
+    cleared: &[Candidate],
+) -> Vec<Candidate> {
+    let rule = &survey.input.policy.clearing.clear_inputs;
+    if *rule == ClearInputs::None {
+        return Vec::new();
+    }
+    let clearable: BTreeSet<usize> = cleared.iter().map(|edit| *edit.segments.start()).collect();
+    let mut found = Vec::new();
+    for at in segments(survey) {
+        let segment = survey.segment(at);
+        let SegmentKind::ToolCall { name, call } = &segment.kind else {
+            continue;
+        };
+        let named = match rule {
+            ClearInputs::None => false,
+            ClearInputs::All => true,
+            ClearInputs::Tools(tools) => tools.contains(name),
+        };
+        let gone = |&at: &usize| {
+            clearable.contains(&at) || survey.is_old_result(at) && survey.segment(at).edited
+        };
+        let may = named && !segment.edited && survey.allows(at, Tier::Compactable);
+        if may && wanted.scope.contains(segment) && survey.calls[call].iter().any(gone) {
+            let (op, reason) = (EditOp::ClearToolInput, "arguments of a cleared tool result");
+            let rung = Rung::ClearToolResults;
+            found.extend(survey.candidate(replacements, rung, at, op, reason));
+        }
+    }
+    found
+}
+
+fn is_compressible(survey: &Survey<'_>, wanted: &Wanted<'_>, at: usize) -> bool {
+    let segment = survey.segment(at);
+    survey.allows(at, Tier::Compactable)
+        && !segment.edited
+        && segment.tokens >= MIN_COMPRESSED
+        && wanted.scope.contains(segment)
+}
+
+/// The longest old results that are lost when cleared, shortened instead.
+fn old_compressed(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    wanted: &Wanted<'_>,
+) -> Vec<Candidate> {
+    let mut old: Vec<usize> = segments(survey)
+        .filter(|&at| {
+            let lost = !survey.is_recallable(at) || survey.segment(at).tier < Tier::Clearable;
+            survey.is_old_result(at) && lost && is_compressible(survey, wanted, at)
+        })
+        .collect();
+    let may_clear = |at: &usize| survey.segment(*at).tier >= Tier::Clearable;
+    if old.iter().all(may_clear) {
+        old.sort_by_key(|&at| (usize::MAX - survey.segment(at).tokens, at));
+        old.truncate(MAX_COMPRESSED_OLD);
+    }
+    compressed(survey, replacements, wanted, &old, "old tool result")
+}
+
+/// Results that the model has not read yet, shortened before they are loaded.
+fn unseen_compressed(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    wanted: &Wanted<'_>,
+) -> Vec<Candidate> {
+    let unseen: Vec<usize> = segments(survey)
+        .filter(|&at| survey.is_unseen_result(at) && is_compressible(survey, wanted, at))
+        .collect();
+    compressed(
+        survey,
+        replacements,
+        wanted,
+        &unseen,
+        "long observation, shortened unread",
+    )
+}
+
+/// The segments at every level up to the first at which they free enough together.
+fn compressed(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    wanted: &Wanted<'_>,
+    segments: &[usize],
+    reason: &'static str,
+) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for level in CompressionLevel::ALL {
+        let from = found.len();
+        for &at in segments {
+            let (rung, op) = (Rung::ClearToolResults, EditOp::Compress(level));
+            found.extend(survey.candidate(replacements, rung, at, op, reason));
+        }
+        let freed: usize = found[from..].iter().map(Candidate::freed).sum();
+        if freed >= wanted.tokens {
+            break;
+        }
+    }
+    found
+}
+
+/// Reasoning of turns older than the latest that have some.
+fn reasoning(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    wanted: &Wanted<'_>,
+) -> Vec<Candidate> {
+    let Some(rule) = survey.input.policy.thinking else {
+        return Vec::new();
+    };
+    let is_reasoning = |at: &usize| matches!(survey.segment(*at).kind, SegmentKind::Reasoning);
+    let turns: BTreeSet<usize> = segments(survey)
+        .filter(is_reasoning)
+        .map(|at| survey.segment(at).turn)
+        .collect();
+    let kept: BTreeSet<usize> = turns.iter().rev().take(rule.keep_turns).copied().collect();
+    let old = segments(survey).filter(is_reasoning).filter(|&at| {
+        let segment = survey.segment(at);
+        !kept.contains(&segment.turn)
+            && survey.allows(at, Tier::Compactable)
+            && wanted.scope.contains(segment)
+    });
+    ask_cheapest_first(survey, old.collect(), wanted, |at| {
+        let (op, reason) = (EditOp::ClearReasoning, "reasoning of an old turn");
+        survey.candidate(replacements, Rung::ClearToolResults, at, op, reason)
+    })
+}

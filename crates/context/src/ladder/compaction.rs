@@ -1,0 +1,189 @@
+//! Rung 2: old turns become a summary.
+
+use std::ops::RangeInclusive;
+
+use super::{LadderStep, Survey, Wanted};
+use crate::importance::loss;
+use crate::{Candidate, EditOp, Replacements, Rung, SegmentKind, SummaryLevel, Tier, Zone};
+
+/// Below this a span is not worth a summary.
+const MIN_TOKENS: usize = 128;
+
+/// Summarises contiguous whole turns that are older than the ones kept raw, beginning with the
+/// oldest; a summary of earlier turns at their head is part of the span and so extended.
+///
+/// A turn that holds something untouchable, a result of an excluded tool, or a call whose result is
+/// in another turn stays, and divides the history into spans that are summarised on their own.
+pub(super) struct CompactHistory;
+
+impl LadderStep for CompactHistory {
+    fn candidates(
+        &self,
+        survey: &Survey<'_>,
+        replacements: &mut dyn Replacements,
+        wanted: &Wanted<'_>,
+    ) -> Vec<Candidate> {
+        let counts = |turn: &RangeInclusive<usize>| {
+            turn.clone()
+                .any(|at| wanted.scope.contains(survey.segment(at)))
+        };
+        let first = survey.input.policy.compaction.level;
+        let mut found = Vec::new();
+        for run in runs(survey) {
+            if !run.iter().any(counts) {
+                continue;
+            }
+            let whole = *run[0].start()..=*run[run.len() - 1].end();
+            let part = shortest_enough(survey, &run, first, wanted.tokens);
+            found.extend(part.and_then(|part| candidate(survey, replacements, part, first)));
+            for level in SummaryLevel::ALL
+                .into_iter()
+                .filter(|level| *level >= first)
+            {
+                let all = candidate(survey, replacements, whole.clone(), level);
+                let enough = all.as_ref().is_some_and(|all| all.freed() >= wanted.tokens);
+                found.extend(all);
+                if enough {
+                    break;
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The shortest head of a run, less than all of it, whose summary frees enough.
+fn shortest_enough(
+    survey: &Survey<'_>,
+    run: &[RangeInclusive<usize>],
+    level: SummaryLevel,
+    wanted: usize,
+) -> Option<RangeInclusive<usize>> {
+    let max_tokens = survey.input.policy.compaction.max_tokens;
+    let mut before = 0;
+    let enough = run[..run.len() - 1].iter().find(|turn| {
+        before += tokens(survey, turn);
+        before - longest_summary(max_tokens, level, before) >= wanted
+    })?;
+    Some(*run[0].start()..=*enough.end())
+}
+
+fn tokens(survey: &Survey<'_>, span: &RangeInclusive<usize>) -> usize {
+    let segments = &survey.input.segments[span.clone()];
+    segments.iter().map(|segment| segment.tokens).sum()
+}
+
+fn candidate(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+    span: RangeInclusive<usize>,
+    level: SummaryLevel,
+) -> Option<Candidate> {
+    let before = tokens(survey, &span);
+    let is_summary = |at: usize| matches!(survey.segment(at).kind, SegmentKind::Summary);
+    if before < MIN_TOKENS || span.clone().all(is_summary) {
+        return None;
+    }
+    let op = EditOp::Compact(level);
+    let cap = || longest_summary(survey.input.policy.compaction.max_tokens, level, before);
+    let after = replacements
+        .summary_tokens(span.clone(), level)
+        .unwrap_or_else(cap);
+    if after >= before {
+        return None;
+    }
+    let first = survey.segment(*span.start());
+    Some(Candidate {
+        rung: Rung::CompactHistory,
+        zone: first.zone.clone(),
+        position: first.start,
+        before,
+        after,
+        loss: span
+            .clone()
+            .map(|at| loss(survey.importance[at], &op, before, after))
+            .sum(),
+        segments: span,
+        op,
+        reason: "old turns",
+    })
+}
+
+/// Tokens that a summary may have: each level half of the one before, and at most half of what it
+/// stands for, since a longer one would lose more than it frees.
+fn longest_summary(max_tokens: usize, level: SummaryLevel, before: usize) -> usize {
+    (max_tokens >> level as u32).min(before / 2).max(1)
+}
+
+/// The longest spans that the rung could summarise, oldest first, each with the tokens of its
+/// shortest summary.
+pub(crate) fn spans(survey: &Survey<'_>) -> Vec<(RangeInclusive<usize>, usize)> {
+    let max_tokens = survey.input.policy.compaction.max_tokens;
+    let spans = runs(survey).into_iter().map(|run| {
+        let span = *run[0].start()..=*run[run.len() - 1].end();
+        let after = longest_summary(max_tokens, SummaryLevel::Minimal, tokens(survey, &span));
+        (span, after)
+    });
+    spans.collect()
+}
+
+/// The turns that may be summarised, as runs of adjacent ones; each turn is a range of segments.
+fn runs(survey: &Survey<'_>) -> Vec<Vec<RangeInclusive<usize>>> {
+    let mut runs = Vec::new();
+    let mut run: Vec<RangeInclusive<usize>> = Vec::new();
+    for turn in turns(survey) {
+        if is_compactable(survey, &turn) {
+            run.push(turn);
+        } else if !run.is_empty() {
+            runs.push(std::mem::take(&mut run));
+        }
+    }
+    if !run.is_empty() {
+        runs.push(run);
+    }
+    runs
+}
+
+/// Ranges of segments with the same turn; in front of the first turn each segment is its own range.
+fn turns(survey: &Survey<'_>) -> Vec<RangeInclusive<usize>> {
+    let mut turns: Vec<RangeInclusive<usize>> = Vec::new();
+    for (at, segment) in survey.input.segments.iter().enumerate() {
+        match turns.last_mut() {
+            Some(last) if segment.turn > 0 && survey.segment(*last.end()).turn == segment.turn => {
+                *last = *last.start()..=at;
+            }
+            _ => turns.push(at..=at),
+        }
+    }
+    turns
+}
+
+fn is_compactable(survey: &Survey<'_>, turn: &RangeInclusive<usize>) -> bool {
+    let number = survey.segment(*turn.start()).turn;
+    let keep = survey.input.policy.compaction.keep_raw_turns;
+    let old = number == 0 || number + keep <= survey.last_turn;
+    old && turn.clone().all(|at| {
+        let segment = survey.segment(at);
+        let kind = match &segment.kind {
+            SegmentKind::Summary => true,
+            SegmentKind::User
+            | SegmentKind::Assistant
+            | SegmentKind::Reasoning
+            | SegmentKind::Document => number > 0,
+            SegmentKind::ToolCall { call, .. } => {
+                number > 0 && survey.calls[call].iter().all(|at| turn.contains(at))
+            }
+            SegmentKind::ToolResult { call, .. } => {
+                number > 0
+                    && survey.is_open_result(at)
+                    && survey.calls[call].iter().all(|at| turn.contains(at))
+            }
+            SegmentKind::System | SegmentKind::Tool { .. } | SegmentKind::Memory => false,
+        };
+        let zone = !matches!(
+            segment.zone,
+            Zone::System | Zone::ToolSchemas | Zone::Examples | Zone::Memory | Zone::LiveTurn
+        );
+        kind && zone && survey.allows(at, Tier::Compactable) && !segment.live
+    })
+}

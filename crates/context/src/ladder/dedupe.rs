@@ -1,0 +1,39 @@
+//! Rung 0: a tool result that stands in the prompt twice is kept once.
+
+use std::collections::BTreeMap;
+
+use super::{LadderStep, Survey, Wanted};
+use crate::{Candidate, EditOp, Replacements, Rung, SegmentKind, Tier};
+
+/// Below this a reference is as long as what it refers to.
+const MIN_TOKENS: usize = 32;
+
+/// The later of two identical results refers to the earlier one: that edit is the cheaper one,
+/// since it stands further back.
+pub(super) struct Dedupe;
+
+impl LadderStep for Dedupe {
+    fn candidates(
+        &self,
+        survey: &Survey<'_>,
+        replacements: &mut dyn Replacements,
+        wanted: &Wanted<'_>,
+    ) -> Vec<Candidate> {
+        let mut originals = BTreeMap::new();
+        let mut found = Vec::new();
+        for (at, segment) in survey.input.segments.iter().enumerate() {
+            let is_result = matches!(segment.kind, SegmentKind::ToolResult { .. });
+            if !is_result || segment.edited || segment.tokens < MIN_TOKENS {
+                continue;
+            }
+            let original = *originals.entry(&segment.digest).or_insert(at);
+            let may = survey.is_open_result(at) && survey.allows(at, Tier::Compactable);
+            if original != at && may && wanted.scope.contains(segment) {
+                let op = EditOp::Dedupe { original };
+                let reason = "identical to an earlier tool result";
+                found.extend(survey.candidate(replacements, Rung::Dedupe, at, op, reason));
+            }
+        }
+        found
+    }
+}

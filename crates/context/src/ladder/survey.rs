@@ -1,0 +1,249 @@
+//! What the rungs need to know of a prompt, found once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::importance::{TURNS_PER_CALL, WEIGHTS, loss};
+use crate::{Candidate, EditOp, PlanInput, Replacements, Rung, Segment, SegmentKind, Tier};
+
+/// A prompt, with what follows from all of it for each segment.
+pub(crate) struct Survey<'a> {
+    /// What is planned.
+    pub(crate) input: &'a PlanInput,
+    /// Importance by segment, 0 to 1; not below that of a segment that depends on it.
+    pub(crate) importance: Vec<f64>,
+    /// Index of each segment's zone in the policy.
+    pub(crate) zone: Vec<usize>,
+    /// Tokens by zone of the policy.
+    pub(crate) demand: Vec<usize>,
+    /// Tokens that may be freed by zone of the policy: what is above its floor.
+    pub(crate) room: Vec<usize>,
+    /// The segments of each call and its result, by the call's number.
+    pub(crate) calls: BTreeMap<usize, Vec<usize>>,
+    /// The last turn.
+    pub(crate) last_turn: usize,
+    /// No edit may touch it: by its tier, its place, the client's pin, or because something that
+    /// stays needs it.
+    locked: Vec<bool>,
+    /// It is one of the latest tool results, which are not cleared.
+    kept: Vec<bool>,
+    /// It is a tool result that the model has not read yet.
+    unseen: Vec<bool>,
+}
+
+impl<'a> Survey<'a> {
+    /// # Panics
+    /// If a segment's zone has no rule or it depends on a segment that there is not (caller bugs).
+    pub(crate) fn new(input: &'a PlanInput) -> Self {
+        let segments = &input.segments;
+        let zones = &input.policy.zones;
+        let zone: Vec<usize> = segments
+            .iter()
+            .map(|segment| {
+                let at = zones.iter().position(|rule| rule.zone == segment.zone);
+                at.expect("the policy has a rule for every segment's zone")
+            })
+            .collect();
+        let mut demand = vec![0; zones.len()];
+        for (at, segment) in segments.iter().enumerate() {
+            demand[zone[at]] += segment.tokens;
+        }
+        let floors = zones.iter().map(|rule| rule.bounds.min);
+        let room = demand
+            .iter()
+            .zip(floors)
+            .map(|(demand, floor)| demand.saturating_sub(floor));
+        let mut calls: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, segment) in segments.iter().enumerate() {
+            if let SegmentKind::ToolCall { call, .. } | SegmentKind::ToolResult { call, .. } =
+                segment.kind
+            {
+                calls.entry(call).or_default().push(at);
+            }
+        }
+        Self {
+            room: room.collect(),
+            importance: importance(input),
+            kept: kept(input),
+            unseen: unseen(segments),
+            locked: locked(input),
+            last_turn: segments
+                .iter()
+                .map(|segment| segment.turn)
+                .max()
+                .unwrap_or(0),
+            input,
+            zone,
+            demand,
+            calls,
+        }
+    }
+
+    /// A segment.
+    pub(crate) fn segment(&self, at: usize) -> &'a Segment {
+        &self.input.segments[at]
+    }
+
+    /// Whether an edit that needs this tier may touch a segment.
+    pub(crate) fn allows(&self, at: usize, tier: Tier) -> bool {
+        !self.locked[at] && self.segment(at).tier >= tier
+    }
+
+    /// Whether no edit may touch it.
+    pub(crate) fn is_locked(&self, at: usize) -> bool {
+        self.locked[at]
+    }
+
+    /// Whether it is the result of a tool whose results may be touched.
+    pub(crate) fn is_open_result(&self, at: usize) -> bool {
+        let rule = |name| self.input.policy.tool(name);
+        matches!(&self.segment(at).kind, SegmentKind::ToolResult { name, .. }
+            if !rule(name).is_some_and(|rule| rule.excluded))
+    }
+
+    /// Whether it is a tool result that the model has read and that is older than the ones kept.
+    pub(crate) fn is_old_result(&self, at: usize) -> bool {
+        self.is_open_result(at) && !self.kept[at] && !self.unseen[at]
+    }
+
+    /// Whether it is a tool result that the model has not read yet.
+    pub(crate) fn is_unseen_result(&self, at: usize) -> bool {
+        self.is_open_result(at) && self.unseen[at]
+    }
+
+    /// Whether the model can get a tool result again.
+    pub(crate) fn is_recallable(&self, at: usize) -> bool {
+        is_recallable(self.input, self.segment(at))
+    }
+
+    /// The candidate that makes `op` of one segment, if that frees something.
+    pub(crate) fn candidate(
+        &self,
+        replacements: &mut dyn Replacements,
+        rung: Rung,
+        at: usize,
+        op: EditOp,
+        reason: &'static str,
+    ) -> Option<Candidate> {
+        let segment = self.segment(at);
+        let after = replacements.tokens_after(at, &op)?;
+        (after < segment.tokens).then(|| Candidate {
+            rung,
+            segments: at..=at,
+            zone: segment.zone.clone(),
+            position: segment.start,
+            before: segment.tokens,
+            after,
+            loss: loss(self.importance[at], &op, segment.tokens, after),
+            op,
+            reason,
+        })
+    }
+}
+
+fn is_recallable(input: &PlanInput, segment: &Segment) -> bool {
+    match &segment.kind {
+        SegmentKind::ToolResult {
+            name, recallable, ..
+        } => {
+            let rule = input.policy.tool(name);
+            rule.and_then(|rule| rule.recallable).unwrap_or(*recallable)
+        }
+        _ => false,
+    }
+}
+
+/// Importance of each segment, passed on to what it depends on.
+fn importance(input: &PlanInput) -> Vec<f64> {
+    let segments = &input.segments;
+    let last_turn = segments
+        .iter()
+        .map(|segment| segment.turn)
+        .max()
+        .unwrap_or(0);
+    let mut importance = vec![0.0; segments.len()];
+    let mut later_calls = 0;
+    for (at, segment) in segments.iter().enumerate().rev() {
+        let age = (last_turn - segment.turn) as f64 + TURNS_PER_CALL * later_calls as f64;
+        importance[at] = WEIGHTS.importance(segment, age, is_recallable(input, segment));
+        later_calls += usize::from(matches!(segment.kind, SegmentKind::ToolCall { .. }));
+    }
+    if segments
+        .iter()
+        .any(|segment| !segment.depends_on.is_empty())
+    {
+        let mut order: Vec<usize> = (0..segments.len()).collect();
+        order.sort_by(|&a, &b| importance[b].total_cmp(&importance[a]).then(a.cmp(&b)));
+        let mut raised = vec![false; segments.len()];
+        for from in order {
+            let value = importance[from];
+            visit_needed(segments, from, &mut raised, |at| {
+                importance[at] = value.max(importance[at])
+            });
+        }
+    }
+    importance
+}
+
+/// Segments that no edit may touch, with all that they need.
+fn locked(input: &PlanInput) -> Vec<bool> {
+    let segments = &input.segments;
+    let stays = |segment: &Segment| {
+        let edited_live = matches!(
+            segment.kind,
+            SegmentKind::ToolResult { .. } | SegmentKind::Document
+        );
+        segment.is_untouchable(input.policy.stable_prefix_end) || segment.live && !edited_live
+    };
+    let mut locked = vec![false; segments.len()];
+    for (at, segment) in segments.iter().enumerate() {
+        if stays(segment) {
+            visit_needed(segments, at, &mut locked, |_| {});
+        }
+    }
+    locked
+}
+
+/// Visits a segment and everything that it depends on, marking them; what is marked is passed over.
+fn visit_needed(
+    segments: &[Segment],
+    from: usize,
+    marked: &mut [bool],
+    mut visit: impl FnMut(usize),
+) {
+    let mut pending = vec![from];
+    while let Some(at) = pending.pop() {
+        if !marked[at] {
+            marked[at] = true;
+            visit(at);
+            pending.extend_from_slice(&segments[at].depends_on);
+        }
+    }
+}
+
+/// The results of the latest calls.
+fn kept(input: &PlanInput) -> Vec<bool> {
+    let mut kept = vec![false; input.segments.len()];
+    let mut latest = BTreeSet::new();
+    for (at, segment) in input.segments.iter().enumerate().rev() {
+        if let SegmentKind::ToolResult { call, .. } = segment.kind {
+            if latest.len() < input.policy.clearing.keep {
+                latest.insert(call);
+            }
+            kept[at] = latest.contains(&call);
+        }
+    }
+    kept
+}
+
+/// Tool results behind the last thing that the model wrote.
+fn unseen(segments: &[Segment]) -> Vec<bool> {
+    let mut unseen = vec![false; segments.len()];
+    for (at, segment) in segments.iter().enumerate().rev() {
+        match segment.kind {
+            SegmentKind::Assistant | SegmentKind::Reasoning | SegmentKind::ToolCall { .. } => break,
+            SegmentKind::ToolResult { .. } => unseen[at] = true,
+            _ => {}
+        }
+    }
+    unseen
+}

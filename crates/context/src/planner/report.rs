@@ -1,0 +1,150 @@
+//! The decision in the caller's terms.
+
+use super::Marks;
+use super::arrangement::{Found, freed_by_zone};
+use crate::ladder::Survey;
+use crate::proactive::{limits, regime};
+use crate::sweep::{Price, frontier};
+use crate::{
+    Candidate, Demand, Infeasible, Plan, PlanPoint, Rung, SegmentKind, ToolDemand, Zone, ZoneShare,
+    allocate,
+};
+
+/// The plan that was chosen, among the others that were compared.
+pub(super) fn plan(
+    survey: &Survey<'_>,
+    marks: &Marks,
+    chosen: Found,
+    points: Vec<PlanPoint>,
+) -> Plan {
+    let input = survey.input;
+    let price = Price::new(input, 0);
+    let tokens_after = input.prompt_tokens.saturating_sub(chosen.choice.freed);
+    let is_needed = marks.used > marks.high.min(marks.budget);
+    Plan {
+        regime: regime(is_needed, &chosen.edits),
+        need: marks.need,
+        earliest_edit: chosen.edits.iter().map(|edit| edit.position).min(),
+        tokens_after,
+        prefill_before: price.prefill_tokens(input.prompt_tokens, 0),
+        prefill_after: chosen.point.prefill_tokens,
+        loss: chosen.edits.iter().map(|edit| edit.loss).sum(),
+        frontier: frontier(points, &chosen.point),
+        allocation: shares(survey, &chosen.edits),
+        remaining: input
+            .policy
+            .budget
+            .saturating_sub(tokens_after + input.policy.output.min),
+        max_observation_tokens: limits(survey, &chosen.edits, marks.high, tokens_after),
+        edits: chosen.edits,
+    }
+}
+
+/// Tokens by zone: what each has, what its share of the budget is, what it has after the edits.
+///
+/// Where the budget cannot be divided by the rules (a protected zone above its own maximum, say) a
+/// zone is given what it has after the edits.
+fn shares(survey: &Survey<'_>, edits: &[Candidate]) -> Vec<ZoneShare> {
+    let input = survey.input;
+    let zones = &input.policy.zones;
+    let edits: Vec<&Candidate> = edits.iter().collect();
+    let freed = freed_by_zone(survey, &edits);
+    let after = survey
+        .demand
+        .iter()
+        .zip(freed)
+        .map(|(demand, freed)| demand.saturating_sub(freed));
+    let after: Vec<usize> = after.collect();
+    let demands: Vec<Demand<'_>> = zones
+        .iter()
+        .zip(&survey.demand)
+        .map(|(rule, &tokens)| Demand {
+            rule,
+            tokens,
+            tools: tools(survey, &rule.zone),
+        })
+        .collect();
+    let beside = overhead(survey) + input.incoming;
+    let allocation = allocate(
+        input.policy.budget.saturating_sub(beside),
+        &input.policy.utilization,
+        input.policy.output,
+        &demands,
+    );
+    let allocated = |at: usize| match &allocation {
+        Ok(allocation) => allocation.zones[at].tokens,
+        Err(_) => after[at],
+    };
+    (0..zones.len())
+        .map(|at| ZoneShare {
+            zone: zones[at].zone.clone(),
+            demand: survey.demand[at],
+            allocated: allocated(at),
+            after: after[at],
+        })
+        .collect()
+}
+
+/// What the results of tools that have rules take of a zone.
+fn tools<'a>(survey: &Survey<'a>, zone: &Zone) -> Vec<ToolDemand<'a>> {
+    let rules = survey.input.policy.clearing.tools.iter();
+    let demands = rules.map(|rule| {
+        let segments = survey.input.segments.iter();
+        let results = segments.filter(|segment| {
+            let is_its = |name: &str| *name == *rule.name;
+            segment.zone == *zone
+                && matches!(&segment.kind, SegmentKind::ToolResult { name, .. } if is_its(name))
+        });
+        ToolDemand {
+            name: &rule.name,
+            tokens: results.map(|segment| segment.tokens).sum(),
+            max: rule.max,
+        }
+    });
+    demands.filter(|demand| demand.tokens > 0).collect()
+}
+
+/// Tokens of the template that belong to no segment.
+fn overhead(survey: &Survey<'_>) -> usize {
+    survey
+        .input
+        .prompt_tokens
+        .saturating_sub(survey.demand.iter().sum())
+}
+
+/// Why nothing fits, given the edits that free the most.
+pub(super) fn infeasible(survey: &Survey<'_>, most: &[Candidate], tried: Vec<Rung>) -> Infeasible {
+    let input = survey.input;
+    let edits: Vec<&Candidate> = most.iter().collect();
+    let freed = freed_by_zone(survey, &edits);
+    let mut fixed = vec![0; survey.demand.len()];
+    for (at, segment) in input.segments.iter().enumerate() {
+        if survey.is_locked(at) {
+            fixed[survey.zone[at]] += segment.tokens;
+        }
+    }
+    let mut protected = Vec::new();
+    let mut after_all_edits = Vec::new();
+    for (at, rule) in input.policy.zones.iter().enumerate() {
+        let (demand, fixed) = (survey.demand[at], fixed[at]);
+        if fixed > 0 {
+            protected.push((rule.zone.clone(), fixed));
+        }
+        if demand > fixed {
+            after_all_edits.push((rule.zone.clone(), demand.saturating_sub(freed[at] + fixed)));
+        }
+    }
+    let overhead = overhead(survey);
+    let output = input.policy.output.min;
+    let sum = |zones: &[(Zone, usize)]| zones.iter().map(|(_, tokens)| tokens).sum::<usize>();
+    Infeasible {
+        budget: input.policy.budget,
+        required: sum(&protected) + sum(&after_all_edits) + overhead + output + input.incoming,
+        protected,
+        overhead,
+        output,
+        incoming: input.incoming,
+        after_all_edits,
+        tried,
+    }
+}

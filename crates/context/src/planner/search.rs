@@ -1,0 +1,308 @@
+//! The way down the ladder to a plan that frees enough.
+
+use std::collections::BTreeMap;
+
+use super::arrangement::{Arrangement, Found, Pool, Terms, counted};
+use super::asked::Asked;
+use crate::ladder::{Scope, Survey, Wanted, step};
+use crate::sweep::{Choice, Price};
+use crate::{Candidate, EditOp, LadderMode, PlanPoint, Rung};
+
+/// What a plan must do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Goal<'a> {
+    /// Tokens to free, with what was decided before.
+    pub(super) need: usize,
+    /// Tokens whose freeing is worth something.
+    pub(super) wish: usize,
+    /// Where the needed ones are.
+    pub(super) scope: Scope<'a>,
+}
+
+/// A search for plans of one prompt.
+pub(super) struct Search<'s, 'r> {
+    /// The prompt.
+    pub(super) survey: &'s Survey<'s>,
+    /// The rungs that were asked for candidates.
+    pub(super) tried: Vec<Rung>,
+    /// Replacements, as far as they were asked for.
+    pub(super) asked: &'s mut Asked<'r>,
+}
+
+impl<'s, 'r> Search<'s, 'r> {
+    /// Of a prompt.
+    pub(super) fn new(survey: &'s Survey<'s>, asked: &'s mut Asked<'r>) -> Self {
+        Self {
+            survey,
+            tried: Vec::new(),
+            asked,
+        }
+    }
+
+    /// The best plan that keeps `base` and reaches the goal: in strict mode with the first rungs
+    /// that suffice, in cost mode with all.
+    ///
+    /// # Errors
+    /// All edits that go together, if they do not reach it.
+    pub(super) fn solve(
+        &mut self,
+        base: &[Candidate],
+        goal: &Goal<'_>,
+    ) -> Result<Found, Vec<Candidate>> {
+        let price = Price::new(self.survey.input, goal.wish);
+        let strict = self.survey.input.policy.ladder_mode == LadderMode::Strict;
+        let rungs = self.survey.input.policy.ladder.clone();
+        let mut pool = Pool::new();
+        let mut reach = 0;
+        for (number, &rung) in rungs.iter().enumerate() {
+            self.extend(
+                &mut pool,
+                number,
+                rung,
+                goal,
+                if strict { reach } else { 0 },
+            );
+            if strict || number + 1 == rungs.len() {
+                let forced_below = if strict { number } else { 0 };
+                let best = self.best(base, &pool, goal, &price, forced_below);
+                match best {
+                    Ok(found) => return Ok(found),
+                    // Floors can keep a plan from what its parts would reach.
+                    Err(most) => reach = most.min(goal.need.saturating_sub(1)),
+                }
+            }
+        }
+        let most = self.everything(base, &pool, goal);
+        let counts = |edit| counted(self.survey, goal.scope, edit);
+        if most.iter().map(counts).sum::<usize>() >= goal.need {
+            return Ok(self.found(&most, &price));
+        }
+        Err(most)
+    }
+
+    /// What pays for itself toward a goal that is out of reach.
+    pub(super) fn worthwhile(&mut self, base: &[Candidate], goal: &Goal<'_>) -> Option<Found> {
+        let price = Price::new(self.survey.input, goal.wish);
+        let mut pool = Pool::new();
+        for (number, rung) in self
+            .survey
+            .input
+            .policy
+            .ladder
+            .clone()
+            .into_iter()
+            .enumerate()
+        {
+            self.extend(&mut pool, number, rung, goal, 0);
+        }
+        self.best(base, &pool, goal, &price, 0).ok()
+    }
+
+    /// The plan that has exactly these edits.
+    pub(super) fn found(&self, edits: &[Candidate], price: &Price<'_>) -> Found {
+        let pool = Pool::new();
+        let terms = Terms {
+            base: edits,
+            pool: &pool,
+            compactions: &[],
+            forced_below: 0,
+            clear_originals: false,
+            scope: Scope::Prompt,
+        };
+        let arrangement = Arrangement::new(self.survey, &terms)
+            .expect("only a compaction of the pool can be refused");
+        let swept = arrangement.sweep(price, 0);
+        let choice = swept.best.expect("nothing is needed");
+        found(&arrangement, choice, price, Vec::new())
+    }
+
+    /// Adds the candidates of a rung.
+    fn extend(
+        &mut self,
+        pool: &mut Pool,
+        number: usize,
+        rung: Rung,
+        goal: &Goal<'_>,
+        reach: usize,
+    ) {
+        if !self.tried.contains(&rung) {
+            self.tried.push(rung);
+        }
+        let wanted = Wanted {
+            tokens: goal.wish.max(goal.need).saturating_sub(reach),
+            scope: goal.scope,
+        };
+        if let Some(step) = step(rung) {
+            let candidates = step.candidates(self.survey, self.asked, &wanted);
+            pool.extend(candidates.into_iter().map(|candidate| (number, candidate)));
+        }
+    }
+
+    /// The best plan from a pool; or, if it does not suffice, the most that it can free.
+    fn best(
+        &self,
+        base: &[Candidate],
+        pool: &Pool,
+        goal: &Goal<'_>,
+        price: &Price<'_>,
+        forced_below: usize,
+    ) -> Result<Found, usize> {
+        let mut best: Option<Found> = None;
+        let mut points = Vec::new();
+        let mut reach = 0;
+        for clear_originals in [false, true] {
+            for compactions in compactions(base, pool, forced_below) {
+                let terms = Terms {
+                    base,
+                    pool,
+                    compactions: &compactions,
+                    forced_below,
+                    clear_originals,
+                    scope: goal.scope,
+                };
+                let Some(arrangement) = Arrangement::new(self.survey, &terms) else {
+                    continue;
+                };
+                reach = reach.max(arrangement.reach());
+                if arrangement.reach() < goal.need {
+                    continue;
+                }
+                let swept = arrangement.sweep(price, goal.need);
+                points.extend(swept.points);
+                let Some(choice) = swept.best else { continue };
+                if best
+                    .as_ref()
+                    .is_none_or(|best| choice.score < best.choice.score)
+                {
+                    best = Some(found(&arrangement, choice, price, Vec::new()));
+                }
+            }
+            if let Some(mut best) = best.take() {
+                best.points = points;
+                return Ok(best);
+            }
+        }
+        Err(reach)
+    }
+
+    /// The edits that free the most together.
+    fn everything(&self, base: &[Candidate], pool: &Pool, goal: &Goal<'_>) -> Vec<Candidate> {
+        let mut most: Option<(usize, Vec<Candidate>)> = None;
+        for clear_originals in [false, true] {
+            for compactions in compactions(base, pool, usize::MAX) {
+                let terms = Terms {
+                    base,
+                    pool,
+                    compactions: &compactions,
+                    forced_below: usize::MAX,
+                    clear_originals,
+                    scope: goal.scope,
+                };
+                let Some(arrangement) = Arrangement::new(self.survey, &terms) else {
+                    continue;
+                };
+                let counted = arrangement.start.counted;
+                if most.as_ref().is_none_or(|(best, _)| counted > *best) {
+                    let edits = arrangement.fixed.iter().copied().cloned().collect();
+                    most = Some((counted, edits));
+                }
+            }
+        }
+        let mut edits = most.map_or_else(|| base.to_vec(), |(_, edits)| edits);
+        edits.sort_by_key(|edit| *edit.segments.start());
+        edits
+    }
+}
+
+fn found(
+    arrangement: &Arrangement<'_>,
+    choice: Choice,
+    price: &Price<'_>,
+    points: Vec<PlanPoint>,
+) -> Found {
+    Found {
+        edits: arrangement.edits(&choice),
+        point: price.point(&choice),
+        extra_ms: price.extra_ms(choice.position, choice.freed),
+        benefit: price.benefit(choice.freed.min(price.wish())),
+        choice,
+        points,
+    }
+}
+
+/// The sets of compactions to try, as numbers in the pool: none; each of the oldest span; the oldest
+/// spans together, twice as many each time, each at the level that frees most; all that free more
+/// than the edits inside them. Where compaction is forced, only the last.
+fn compactions(base: &[Candidate], pool: &Pool, forced_below: usize) -> Vec<Vec<usize>> {
+    let spans = spans(base, pool);
+    let Some(first) = spans.first() else {
+        return vec![Vec::new()];
+    };
+    let most = most_freeing(pool, &spans);
+    if pool[first[0]].0 < forced_below {
+        return vec![most];
+    }
+    let single = first.iter().map(|&at| vec![at]);
+    let longest: Vec<usize> = spans.iter().map(|span| longest(pool, span)).collect();
+    let doubled = std::iter::successors(Some(2), |count| Some(count * 2));
+    let heads = doubled.take_while(|count| *count < longest.len());
+    let heads = heads.map(|count| longest[..count].to_vec());
+    let mut sets: Vec<Vec<usize>> = std::iter::once(Vec::new())
+        .chain(single)
+        .chain(heads)
+        .collect();
+    for all in [longest.clone(), most] {
+        if !sets.contains(&all) {
+            sets.push(all);
+        }
+    }
+    sets
+}
+
+/// The compactions of a pool, by span: those that overlap are of the same one.
+fn spans(base: &[Candidate], pool: &Pool) -> Vec<Vec<usize>> {
+    let overlaps = |a: &Candidate, b: &Candidate| {
+        a.segments.start() <= b.segments.end() && b.segments.start() <= a.segments.end()
+    };
+    let mut spans: Vec<Vec<usize>> = Vec::new();
+    for (at, (_, edit)) in pool.iter().enumerate() {
+        let mut decided = base
+            .iter()
+            .filter(|edit| matches!(edit.op, EditOp::Compact(_)));
+        if !matches!(edit.op, EditOp::Compact(_)) || decided.any(|other| overlaps(other, edit)) {
+            continue;
+        }
+        match spans.last_mut() {
+            Some(last) if overlaps(&pool[last[0]].1, edit) => last.push(at),
+            _ => spans.push(vec![at]),
+        }
+    }
+    spans
+}
+
+fn longest(pool: &Pool, span: &[usize]) -> usize {
+    let freed = |at: usize| pool[at].1.freed();
+    span.iter()
+        .copied()
+        .max_by_key(|&at| (freed(at), usize::MAX - at))
+        .unwrap_or(span[0])
+}
+
+/// The spans whose summary frees more than what could be done inside them.
+fn most_freeing(pool: &Pool, spans: &[Vec<usize>]) -> Vec<usize> {
+    let mut single: BTreeMap<usize, usize> = BTreeMap::new();
+    for (_, edit) in pool
+        .iter()
+        .filter(|(_, edit)| !matches!(edit.op, EditOp::Compact(_)))
+    {
+        let most = single.entry(*edit.segments.start()).or_default();
+        *most = edit.freed().max(*most);
+    }
+    let longest = spans.iter().map(|span| longest(pool, span));
+    longest
+        .filter(|&at| {
+            let inside = single.range(pool[at].1.segments.clone());
+            pool[at].1.freed() > inside.map(|(_, freed)| freed).sum::<usize>()
+        })
+        .collect()
+}

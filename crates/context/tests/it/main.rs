@@ -1,0 +1,5 @@
+//! The context budgeter as its callers see it.
+
+mod ladder;
+mod prompt;
+mod random;
