@@ -60,14 +60,9 @@ async fn answer(stream: TcpStream, router: Router, mut closing: watch::Receiver<
     if let Err(error) = stream.set_nodelay(true) {
         tracing::warn!(%error, "cannot switch Nagle's algorithm off");
     }
-    // The builder's own timeout begins with the first byte.
-    if timeout(HEADER_READ_TIMEOUT, stream.readable())
-        .await
-        .is_err()
-    {
-        return;
-    }
-    let mut builder = Builder::new(TokioExecutor::new());
+    // Finding out whether a client speaks HTTP/2 waits for its first bytes without a timeout, and
+    // the clients of an inference server speak HTTP/1.1 where there is no TLS.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -85,3 +80,6 @@ async fn answer(stream: TcpStream, router: Router, mut closing: watch::Receiver<
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+#[cfg(test)]
+mod tests;
