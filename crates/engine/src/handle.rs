@@ -37,7 +37,7 @@ pub enum SubmitError {
     TooLong {
         /// Tokens of the prompt.
         prompt_tokens: usize,
-        /// Output tokens asked for.
+        /// Output tokens asked for, or to be kept room for if that is more.
         max_tokens: usize,
         /// Longest sequence the server can hold.
         max_model_len: usize,
@@ -122,7 +122,8 @@ impl EngineHandle {
         if !self.shared.accepting.load(Ordering::Acquire) {
             return Err(SubmitError::ShuttingDown);
         }
-        let (prompt_tokens, max_tokens) = (request.prompt.len(), request.stop.max_tokens);
+        let prompt_tokens = request.prompt.len();
+        let max_tokens = request.stop.max_tokens.max(request.min_output_tokens);
         let max_model_len = self.shared.limits.max_model_len;
         if prompt_tokens.saturating_add(max_tokens) > max_model_len {
             return Err(SubmitError::TooLong {

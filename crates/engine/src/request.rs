@@ -20,6 +20,11 @@ pub struct GenerateRequest {
     pub priority: i32,
     /// Requests share cached prefixes only with requests of the same salt.
     pub cache_salt: Vec<u8>,
+    /// Output tokens that the request is sure to have room for once it is admitted; 0 promises
+    /// nothing. It waits until so much memory is free, nobody else gets that, and it is not
+    /// preempted before it has generated so many tokens. What exceeds `stop.max_tokens` is not
+    /// kept, but counts when it is decided whether the request can ever fit.
+    pub min_output_tokens: usize,
     /// Where the answer goes. Once it is closed, the request is cancelled within one step.
     pub sink: Box<dyn EventSink>,
 }

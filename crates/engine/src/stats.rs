@@ -31,6 +31,9 @@ pub struct EngineStats {
     pub generation_tokens: u64,
     /// Preemptions.
     pub preemptions: u64,
+    /// Times that a sequence was left out of a step because all free memory was kept for the
+    /// guaranteed output of others.
+    pub guarantee_waits: u64,
     /// Cached blocks whose content was given up for other requests.
     pub evictions: u64,
     /// Prefill rate, tokens per second, as measured; `None` before the first measurement.
@@ -70,6 +73,7 @@ impl EngineStats {
         self.prompt_tokens_cached = scheduler.prompt_tokens_cached;
         self.tokens_recomputed = scheduler.recomputed_tokens;
         self.preemptions = scheduler.preemptions;
+        self.guarantee_waits = scheduler.guarantee_waits;
         self.evictions = scheduler.cache.evictions;
         self.prefill_tokens_per_second = scheduler.prefill_rate;
     }

@@ -152,6 +152,7 @@ impl StepLoop {
             stop,
             priority,
             cache_salt,
+            min_output_tokens,
             mut sink,
         } = request;
         if sink.is_closed() {
@@ -166,6 +167,7 @@ impl StepLoop {
             stop,
             priority,
             cache_salt,
+            min_output_tokens,
         };
         if let Err(refused) = self.scheduler.submit(sequence, now) {
             sink.send(Event::Failed(RequestError::Refused(self.refusal(&refused))));

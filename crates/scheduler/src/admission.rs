@@ -26,9 +26,9 @@ enum Attempt {
 
 /// What is promised to the running sequences.
 struct Promises {
-    /// Blocks of known tokens that they have yet to take.
+    /// Blocks of known tokens and of guaranteed output that they have yet to take.
     blocks: usize,
-    /// Tokens of output that room is kept for.
+    /// Tokens of further output that room is kept for.
     output_tokens: f64,
 }
 
@@ -158,7 +158,8 @@ impl Scheduler {
         }
         let mut hit = self.cache.lookup_prefix(&sequence.chain, &sequence.tokens);
         self.cache.settle_partial(&mut hit, num_tokens);
-        let needed = self.cache.blocks_needed(&hit, num_tokens);
+        let room_needed = sequence.room_needed();
+        let needed = self.cache.blocks_needed(&hit, room_needed);
         if needed + self.blocks_to_keep(sequence, promises) > num_free {
             return Attempt::NoRoom;
         }
@@ -167,7 +168,7 @@ impl Scheduler {
         if chunk == 0 {
             return Attempt::NoBudget;
         }
-        promises.blocks += self.cache.pool().blocks_for(num_tokens);
+        promises.blocks += self.cache.pool().blocks_for(room_needed);
         promises.output_tokens += self.output_reserve(sequence);
         self.start_running(key, &hit, chunk, plan, budget);
         promises.blocks -= self.sequences[key].table.blocks().len();
@@ -188,8 +189,8 @@ impl Scheduler {
     }
 
     fn output_reserve(&self, sequence: &Sequence) -> f64 {
-        self.reserve
-            .tokens(sequence.stop.max_tokens - sequence.num_generated())
+        let counted = sequence.num_generated().max(sequence.min_output_tokens);
+        self.reserve.tokens(sequence.stop.max_tokens - counted)
     }
 
     fn promises(&self) -> Promises {
@@ -199,8 +200,8 @@ impl Scheduler {
         };
         for &key in &self.running {
             let sequence = &self.sequences[key];
-            let known = self.cache.pool().blocks_for(sequence.tokens.len());
-            promises.blocks += known.saturating_sub(sequence.table.blocks().len());
+            let needed = self.cache.pool().blocks_for(sequence.room_needed());
+            promises.blocks += needed.saturating_sub(sequence.table.blocks().len());
             promises.output_tokens += self.output_reserve(sequence);
         }
         promises
@@ -280,6 +281,7 @@ impl Scheduler {
             .running
             .partition_point(|&other| self.sequences[other].rank < rank);
         self.running.insert(at, key);
+        self.update_guarantee(key);
         self.push_chunk(key, num_tokens, plan, budget);
     }
 }

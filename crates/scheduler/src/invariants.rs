@@ -32,7 +32,7 @@ impl Scheduler {
             ranks.is_sorted_by(|a, b| a < b),
             "the running sequences are sorted"
         );
-        let mut claims = 0;
+        let (mut claims, mut guaranteed) = (0, 0);
         for &key in &self.running {
             let sequence = &self.sequences[key];
             assert_eq!(
@@ -50,6 +50,12 @@ impl Scheduler {
                 sequence.num_computed <= room,
                 "what is computed has its blocks"
             );
+            assert_eq!(
+                sequence.guaranteed_blocks,
+                self.count_guaranteed_blocks(sequence),
+                "what is kept for a sequence is what it lacks"
+            );
+            guaranteed += sequence.guaranteed_blocks;
             let claimed = &sequence.chain.hashes()[sequence.claimed.clone()];
             let is_mine = |hash: &&BlockHash| self.in_flight.owner(hash) == Some(key);
             claims += claimed.iter().filter(is_mine).count();
@@ -58,6 +64,12 @@ impl Scheduler {
             claims,
             self.in_flight.len(),
             "claims belong to running sequences"
+        );
+        assert_eq!(guaranteed, self.guaranteed_blocks, "what is kept is summed");
+        // The source of a copy is held until the end of the step, beside all tables.
+        assert!(
+            self.outstanding.is_some() || guaranteed <= self.cache.pool().num_free(),
+            "what is kept is free"
         );
         let mut uncached = 0;
         for &key in self.waiting.keys() {

@@ -11,6 +11,7 @@ mod admission;
 mod budget;
 mod commit;
 mod config;
+mod guarantee;
 mod in_flight;
 mod invariants;
 mod plan;

@@ -10,9 +10,12 @@ impl Scheduler {
     /// The victim is of the lowest class; among these the one with the least work to compute again
     /// per block that is really freed (shared blocks free nothing, and stay cached for it); of two
     /// equals the younger. Never the oldest of the best class, which is what makes everybody finish
-    /// in the end.
-    pub(crate) fn preempt_one(&mut self, plan: &mut StepPlan, budget: &mut StepBudget) {
-        let victim = self.choose_victim();
+    /// in the end; and never one that has not generated its guaranteed output. False if only such
+    /// are left.
+    pub(crate) fn preempt_one(&mut self, plan: &mut StepPlan, budget: &mut StepBudget) -> bool {
+        let Some(victim) = self.choose_victim() else {
+            return false;
+        };
         if self.sequences[victim].in_step {
             self.unschedule(victim, plan, budget);
         }
@@ -22,6 +25,7 @@ impl Scheduler {
         plan.preempted.push(self.sequences[victim].request);
         self.counters.preemptions += 1;
         self.reserve.raise();
+        true
     }
 
     /// Takes a stopped sequence's blocks and puts it into the queue.
@@ -33,20 +37,19 @@ impl Scheduler {
         self.waiting.push(key, sequence);
     }
 
-    fn choose_victim(&self) -> SequenceKey {
-        let (&last, rest) = self.running[1..]
-            .split_last()
-            .expect("one alone never lacks blocks");
+    fn choose_victim(&self) -> Option<SequenceKey> {
+        let others = self.running[1..].iter().rev().copied();
+        let mut others = others.filter(|&key| !self.sequences[key].is_guaranteed());
+        let last = others.next()?;
         let class = self.sequences[last].rank.class;
-        let same_class = |&&key: &&SequenceKey| self.sequences[key].rank.class == class;
         let mut victim = (last, self.cost_per_block(last));
-        for &key in rest.iter().rev().take_while(same_class) {
+        for key in others.take_while(|&key| self.sequences[key].rank.class == class) {
             let cost = self.cost_per_block(key);
             if cost < victim.1 {
                 victim = (key, cost);
             }
         }
-        victim.0
+        Some(victim.0)
     }
 
     /// Predicted seconds to compute again what preemption would lose, per block freed.

@@ -23,6 +23,10 @@ pub struct NewSequence {
     pub priority: i32,
     /// Cached prefixes are shared only with requests of the same salt.
     pub cache_salt: Vec<u8>,
+    /// Output tokens that the request is sure to have room for once it is admitted; 0 promises
+    /// nothing. It is admitted only when so many blocks are free, nobody else takes them, and until
+    /// it has generated so many tokens it is not preempted. What exceeds `max_tokens` is not kept.
+    pub min_output_tokens: usize,
 }
 
 /// Why a request was not taken.
@@ -36,7 +40,7 @@ pub enum SubmitError {
     TooLong {
         /// Tokens of the prompt.
         prompt_tokens: usize,
-        /// Output tokens asked for.
+        /// Output tokens asked for, or to be kept room for if that is more.
         max_tokens: usize,
         /// Longest sequence that the model and the block pool can hold.
         max_model_len: usize,

@@ -33,9 +33,10 @@ impl Scheduler {
             self.config.target_itl.filter(|_| decoding),
             self.config.block_size,
         );
+        let waits_before = self.counters.guarantee_waits;
         self.schedule_running(&mut plan, &mut budget, now);
         self.blocked_tokens = 0;
-        if plan.preempted.is_empty() {
+        if plan.preempted.is_empty() && self.counters.guarantee_waits == waits_before {
             self.admit_waiting(&mut plan, &mut budget, now);
             self.reserve.decay();
         }
@@ -142,7 +143,7 @@ impl Scheduler {
     }
 
     /// Plans at most `most` tokens of a sequence, preempting others if there are no blocks for even
-    /// one; returns how many it planned.
+    /// one; returns how many it planned. None if it has to wait for guaranteed ones.
     fn schedule_sequence(
         &mut self,
         key: SequenceKey,
@@ -162,20 +163,32 @@ impl Scheduler {
             if num_tokens == 0 {
                 return 0;
             }
-            let num_blocks = sequence.table.blocks().len() + self.cache.pool().num_free();
+            let num_blocks = sequence.table.blocks().len() + self.spare_blocks(key);
             let room = num_blocks * block_size - start;
             if room == 0 {
-                self.preempt_one(plan, budget);
-                continue;
+                if self.preempt_one(plan, budget) {
+                    continue;
+                }
+                self.wait_for_guaranteed(key);
+                return 0;
             }
             let num_tokens = self.align_chunk(key, start, num_tokens.min(room));
             let table: &mut BlockTable = &mut self.sequences[key].table;
             let extended = self.cache.extend(table, start + num_tokens);
             extended.expect("the free blocks were counted");
+            self.update_guarantee(key);
             self.push_chunk(key, num_tokens, plan, budget);
             return num_tokens;
         }
         0
+    }
+
+    /// Leaves a sequence out of the step, because what is free is kept for others.
+    fn wait_for_guaranteed(&mut self, key: SequenceKey) {
+        debug_assert_eq!(self.running[0], key, "another one would be preempted");
+        assert!(self.running.len() > 1, "one alone never lacks blocks");
+        self.counters.guarantee_waits += 1;
+        self.reserve.raise();
     }
 }
 

@@ -31,6 +31,13 @@ const MAX_RETRY: Duration = Duration::from_secs(60);
 /// `max_overtakes` times are admitted before any other of their class, and while one of them does
 /// not fit, nobody of its class or lower is admitted; so the running ones finish and make room. A
 /// sequence always fits when nothing else runs: `submit` refuses those that would not.
+///
+/// **Nobody is preempted before it has generated its `min_output_tokens`.** The free blocks that it
+/// lacks for them are kept for it from its admission on: `free >= sum of what is kept` holds between
+/// any two calls, because admissions and growing sequences take from the rest alone. When the
+/// oldest running sequence finds no block outside and only guaranteed sequences beside it, it waits.
+/// Those always have room, and nobody is admitted meanwhile, so in a bounded number of steps one of
+/// them ends or can be preempted: every request still finishes.
 pub struct Scheduler {
     pub(crate) config: SchedulerConfig,
     pub(crate) cache: PrefixCache,
@@ -40,6 +47,8 @@ pub struct Scheduler {
     pub(crate) waiting: WaitingQueue,
     pub(crate) in_flight: InFlightBlocks,
     pub(crate) reserve: OutputReserve,
+    /// Free blocks that are kept for guaranteed sequences, each for its own.
+    pub(crate) guaranteed_blocks: usize,
     pub(crate) step_time: StepTimeModel,
     pub(crate) counters: Counters,
     /// Tokens of waiting sequences for which the last step had no room.
@@ -64,6 +73,7 @@ impl Scheduler {
             waiting: WaitingQueue::default(),
             in_flight: InFlightBlocks::default(),
             reserve: OutputReserve::new(config.output_reserve),
+            guaranteed_blocks: 0,
             step_time: StepTimeModel::new(),
             counters: Counters::default(),
             blocked_tokens: 0,
@@ -103,7 +113,8 @@ impl Scheduler {
             "{:?} is in use",
             new.id
         );
-        let (prompt_tokens, max_tokens) = (new.prompt.len(), new.stop.max_tokens);
+        let prompt_tokens = new.prompt.len();
+        let max_tokens = new.stop.max_tokens.max(new.min_output_tokens);
         let max_model_len = self.max_sequence_len();
         if prompt_tokens.saturating_add(max_tokens) > max_model_len {
             return Err(SubmitError::TooLong {
@@ -205,6 +216,7 @@ impl Scheduler {
             num_cached_blocks: pool.num_evictable(),
             steps: self.counters.steps,
             preemptions: self.counters.preemptions,
+            guarantee_waits: self.counters.guarantee_waits,
             recomputed_tokens: self.counters.recomputed_tokens,
             prompt_tokens_cached: self.counters.prompt_tokens_cached,
             prompt_tokens_computed: self.counters.prompt_tokens_computed,
@@ -224,6 +236,8 @@ impl Scheduler {
             .extend_chain(&mut sequence.chain, &sequence.tokens);
         self.cache.release(table, sequence.computed());
         sequence.num_computed = 0;
+        let kept = std::mem::take(&mut sequence.guaranteed_blocks);
+        self.guaranteed_blocks -= kept;
     }
 
     /// Ends a sequence and gives back all that it holds.
@@ -259,12 +273,14 @@ impl Scheduler {
                 ordinal: self.next_ordinal,
             },
             arrived_at: now,
+            min_output_tokens: new.min_output_tokens.min(new.stop.max_tokens),
             stop: new.stop,
             prompt_len: new.prompt.len(),
             tokens: new.prompt,
             chain,
             state: SequenceState::Waiting,
             table: BlockTable::default(),
+            guaranteed_blocks: 0,
             num_computed: 0,
             prefill_target: 0,
             claimed: 0..0,

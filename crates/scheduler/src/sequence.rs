@@ -31,6 +31,8 @@ pub(crate) struct Sequence {
     pub(crate) rank: Rank,
     pub(crate) arrived_at: Timestamp,
     pub(crate) stop: StopConditions,
+    /// Output that it has room for from its admission on; at most `max_tokens`.
+    pub(crate) min_output_tokens: usize,
     /// Prompt, then generated tokens.
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) prompt_len: usize,
@@ -38,6 +40,8 @@ pub(crate) struct Sequence {
     pub(crate) state: SequenceState,
     /// Empty unless running.
     pub(crate) table: BlockTable,
+    /// Free blocks that are kept for it, to complete its guaranteed output.
+    pub(crate) guaranteed_blocks: usize,
     /// Tokens whose KV is in the table.
     pub(crate) num_computed: usize,
     /// Tokens that there were at the last admission: until they are computed it prefills.

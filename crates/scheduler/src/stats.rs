@@ -21,6 +21,9 @@ pub struct SchedulerStats {
     pub steps: u64,
     /// Preemptions.
     pub preemptions: u64,
+    /// Times that a sequence was left out of a step because all free blocks were kept for the
+    /// guaranteed output of others.
+    pub guarantee_waits: u64,
     /// Tokens computed again because of preemptions.
     pub recomputed_tokens: u64,
     /// Prompt tokens taken from the cache, counted once per request, at admission.
@@ -40,6 +43,7 @@ pub struct SchedulerStats {
 pub(crate) struct Counters {
     pub(crate) steps: u64,
     pub(crate) preemptions: u64,
+    pub(crate) guarantee_waits: u64,
     pub(crate) recomputed_tokens: u64,
     pub(crate) prompt_tokens_cached: u64,
     pub(crate) prompt_tokens_computed: u64,

@@ -10,6 +10,7 @@ pub(super) struct Occurrences {
     pub(super) left: u64,
     pub(super) failed_with_a_step: u64,
     pub(super) preemptions: u64,
+    pub(super) guarantee_waits: u64,
     pub(super) recomputed_tokens: u64,
     pub(super) cached_tokens: u64,
     pub(super) copied_tokens: u64,
@@ -17,7 +18,7 @@ pub(super) struct Occurrences {
 }
 
 impl Occurrences {
-    fn named(&mut self) -> [(&'static str, &mut u64); 10] {
+    fn named(&mut self) -> [(&'static str, &mut u64); 11] {
         [
             ("finished", &mut self.finished),
             ("refused_as_too_long", &mut self.refused_as_too_long),
@@ -25,6 +26,7 @@ impl Occurrences {
             ("left", &mut self.left),
             ("failed_with_a_step", &mut self.failed_with_a_step),
             ("preemptions", &mut self.preemptions),
+            ("guarantee_waits", &mut self.guarantee_waits),
             ("recomputed_tokens", &mut self.recomputed_tokens),
             ("cached_tokens", &mut self.cached_tokens),
             ("copied_tokens", &mut self.copied_tokens),

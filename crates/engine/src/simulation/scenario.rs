@@ -35,6 +35,7 @@ pub(super) struct Submission {
     pub(super) stop: StopConditions,
     pub(super) priority: i32,
     pub(super) cache_salt: Vec<u8>,
+    pub(super) min_output_tokens: usize,
     /// Tokens after which the client closes its connection.
     pub(super) leaves_after: Option<usize>,
 }
@@ -128,6 +129,11 @@ fn submission(
         },
         priority: random.choose(&[0, 0, 0, 1, -1]),
         cache_salt: random.choose(&[&b""[..], b"", b"other"]).to_vec(),
+        min_output_tokens: if random.one_in(3) {
+            random.range(0, max_tokens)
+        } else {
+            0
+        },
         leaves_after: random.one_in(6).then(|| random.range(0, 5)),
     }
 }

@@ -120,6 +120,7 @@ impl<'a> World<'a> {
             stop: submission.stop.clone(),
             priority: submission.priority,
             cache_salt: submission.cache_salt.clone(),
+            min_output_tokens: submission.min_output_tokens,
             sink: client.sink(),
         });
         let fits = submission.prompt.len() + submission.stop.max_tokens
@@ -143,6 +144,7 @@ impl<'a> World<'a> {
         assert_eq!((stats.num_running, stats.num_waiting), (0, 0));
         let mut occurrences = Occurrences {
             preemptions: stats.preemptions,
+            guarantee_waits: stats.guarantee_waits,
             recomputed_tokens: stats.tokens_recomputed,
             cached_tokens: stats.prompt_tokens_cached,
             copied_tokens: self.counters.copied_tokens(),

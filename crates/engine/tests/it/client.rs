@@ -73,6 +73,7 @@ impl Engine {
             },
             priority: 0,
             cache_salt: Vec::new(),
+            min_output_tokens: 0,
             sink: Box::new(Sink {
                 sender,
                 gone: Arc::clone(&gone),

@@ -3,6 +3,7 @@
 mod admission;
 mod budget;
 mod cancel;
+mod guarantee;
 mod ordering;
 mod preemption;
 mod prefix;

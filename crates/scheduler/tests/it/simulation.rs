@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kv_cache::TokenId;
-use scheduler::{NewSequence, RequestId, SchedulerConfig, SubmitError};
+use scheduler::{NewSequence, RequestId, SchedulerConfig, SchedulerStats, SubmitError};
 
 use crate::random::Random;
 use crate::world::{World, answer, config, request};
@@ -49,13 +49,17 @@ fn new_request(
     let mut new = request(id, prompt, 1 + random.below(room));
     new.priority = random.below(3) as i32 - 1;
     new.cache_salt = vec![u8::from(random.chance(20))];
+    if random.chance(40) {
+        new.min_output_tokens = 1 + random.below(new.stop.max_tokens);
+    }
     if random.chance(30) {
         new.stop.stop_token_ids = vec![TokenId(random.below(50) as u32)];
     }
     new
 }
 
-/// Steps that suffice for the requests that are there, if no others come.
+/// Steps that suffice for the requests that are there, if no others come, and beside those in
+/// which the best-ranked running request waits for others' guaranteed output.
 ///
 /// The best-ranked request is passed over at most `max_overtakes` times, and beside these at most
 /// `max_num_seqs` run. One of the running ones, the best-ranked, computes at least one token in
@@ -66,8 +70,8 @@ fn step_bound(settings: &SchedulerConfig, requests: usize, longest: usize) -> us
     requests * before * longest
 }
 
-/// Runs a seed and returns a digest of all plans.
-fn run(seed: u64) -> String {
+/// Runs a seed and returns all plans, and what has happened.
+fn run(seed: u64) -> (String, SchedulerStats) {
     let mut random = Random::new(seed);
     let settings = settings(&mut random);
     let mut world = World::new(settings.clone());
@@ -103,10 +107,13 @@ fn run(seed: u64) -> String {
             trace += &format!("{:?} {:?} {:?};", plan.chunks, plan.copies, plan.preempted);
         }
     }
+    let waits = world.scheduler.stats().guarantee_waits;
     let left = world.scheduler.stats().running + world.scheduler.stats().waiting;
-    let steps = world.run();
+    let steps = world.run() as u64;
+    let stats = world.scheduler.stats();
+    let advancing = steps - (stats.guarantee_waits - waits);
     assert!(
-        steps <= step_bound(&settings, left, longest),
+        advancing <= step_bound(&settings, left, longest) as u64,
         "{left} requests took {steps} steps"
     );
     for new in expected {
@@ -118,16 +125,25 @@ fn run(seed: u64) -> String {
         );
         assert!(world.finished.contains_key(&new.id));
     }
-    trace
+    (trace, stats)
 }
 
 #[test]
 fn every_request_finishes_with_the_answer_it_gets_alone() {
+    let (mut preemptions, mut waits) = (0, 0);
     for seed in 0..SEEDS {
-        let outcome = std::panic::catch_unwind(|| assert!(run(seed) == run(seed), "traces differ"));
-        if let Err(cause) = outcome {
+        let outcome = std::panic::catch_unwind(|| {
+            let (trace, stats) = run(seed);
+            assert!(trace == run(seed).0, "traces differ");
+            stats
+        });
+        let stats = outcome.unwrap_or_else(|cause| {
             eprintln!("seed {seed} failed");
             std::panic::resume_unwind(cause);
-        }
+        });
+        preemptions += stats.preemptions;
+        waits += stats.guarantee_waits;
     }
+    assert!(preemptions > 300, "{preemptions} preemptions");
+    assert!(waits > 100, "{waits} waits for guaranteed output");
 }

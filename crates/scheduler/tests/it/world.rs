@@ -28,6 +28,10 @@ pub(crate) struct World {
     pub(crate) full_check_every: usize,
     steps: usize,
     salts: BTreeMap<RequestId, Vec<u8>>,
+    /// Output that each request is sure to have room for.
+    guaranteed: BTreeMap<RequestId, usize>,
+    /// Steps in a row that left the best-ranked sequence out.
+    waits_in_a_row: usize,
     pub(crate) outputs: BTreeMap<RequestId, Vec<TokenId>>,
     pub(crate) finished: BTreeMap<RequestId, FinishReason>,
     pub(crate) admitted: BTreeMap<RequestId, Admitted>,
@@ -64,6 +68,7 @@ pub(crate) fn request(id: u64, prompt: Vec<TokenId>, max_tokens: usize) -> NewSe
         },
         priority: 0,
         cache_salt: Vec::new(),
+        min_output_tokens: 0,
     }
 }
 
@@ -115,6 +120,8 @@ impl World {
             full_check_every: 1,
             steps: 0,
             salts: BTreeMap::new(),
+            guaranteed: BTreeMap::new(),
+            waits_in_a_row: 0,
             outputs: BTreeMap::new(),
             finished: BTreeMap::new(),
             admitted: BTreeMap::new(),
@@ -125,7 +132,9 @@ impl World {
 
     pub(crate) fn submit(&mut self, new: NewSequence) -> Result<(), SubmitError> {
         let (id, salt) = (new.id, new.cache_salt.clone());
+        let guaranteed = new.min_output_tokens;
         self.scheduler.submit(new, self.now)?;
+        self.guaranteed.insert(id, guaranteed);
         self.salts.insert(id, salt);
         Ok(())
     }
@@ -137,7 +146,9 @@ impl World {
     }
 
     pub(crate) fn plan(&mut self) -> StepPlan {
+        let waits = self.scheduler.stats().guarantee_waits;
         let plan = self.scheduler.plan_step(self.now);
+        self.check_guarantees(&plan, waits);
         let config = self.scheduler.config();
         assert!(plan.num_tokens() <= config.max_num_batched_tokens);
         assert!(plan.chunks.len() <= config.max_num_seqs);
@@ -158,6 +169,26 @@ impl World {
             self.admissions.push(admitted.request);
         }
         plan
+    }
+
+    /// Nobody is preempted before its guaranteed output, and nobody waits for others' too long: of
+    /// those, one advances in every step.
+    fn check_guarantees(&mut self, plan: &StepPlan, waits_before: u64) {
+        for id in &plan.preempted {
+            let generated = self.outputs.get(id).map_or(0, Vec::len);
+            assert!(
+                generated >= self.guaranteed[id],
+                "{id:?} is preempted after {generated} tokens"
+            );
+        }
+        if self.scheduler.stats().guarantee_waits == waits_before {
+            self.waits_in_a_row = 0;
+        } else {
+            assert!(plan.admitted.is_empty() && !plan.is_empty());
+            self.waits_in_a_row += 1;
+        }
+        let most = self.scheduler.config().max_num_seqs * self.scheduler.max_sequence_len();
+        assert!(self.waits_in_a_row <= most, "{} waits", self.waits_in_a_row);
     }
 
     /// Runs the model and returns the tokens it samples.

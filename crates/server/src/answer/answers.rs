@@ -77,6 +77,7 @@ impl Answers {
                     },
                     priority: order.generation.priority,
                     cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
+                    min_output_tokens: 0,
                     sink: Box::new(sink),
                 })?;
                 choices.push(choice);
