@@ -2,6 +2,9 @@
 
 mod bound;
 mod choice;
+mod error;
+mod facts;
+mod resolve;
 mod rule;
 mod zone;
 
@@ -11,6 +14,9 @@ pub use choice::{
     CompactionSchedule, InstructionsMode, Mode, OnInfeasible, Preserve, ReportLevel, StablePrefix,
     TellModel,
 };
+pub use error::{SettingsError, SettingsProblem};
+pub use facts::{Facts, SessionFacts};
+pub use resolve::{LoweredFloor, Resolved, SummaryRequest, resolve};
 pub use rule::{
     ClearTrigger, ClearingSettings, CompactTrigger, CompactionSettings, Hints, ObjectiveSettings,
     RetrievalSettings, ThinkingKeep, ToolSettings, UtilizationSettings,
@@ -139,3 +145,6 @@ fn merge<K: Ord, V: Default>(
     }
     merged
 }
+
+#[cfg(test)]
+mod tests;

@@ -420,8 +420,8 @@ proptest! {
         if grown[at].rule.tier.is_fixed() {
             grown[at].rule.bounds.max += more;
         }
-        let (Ok(before), Ok(after)) = (divide(budget, output, &zones), divide(budget, output, &grown))
-        else {
+        let before = divide(budget, output, &zones);
+        let (Ok(before), Ok(after)) = (before, divide(budget, output, &grown)) else {
             return Ok(());
         };
         prop_assert!(before.zones[at].tokens <= after.zones[at].tokens);

@@ -39,8 +39,8 @@ pub struct ClearingSettings {
 pub enum ClearTrigger {
     /// Only when the budget or its high mark is exceeded.
     Need,
-    /// What the vendor's edit means when it names none: more than 100,000 tokens of input in
-    /// windows of 200,000 and more, and the same half of B in smaller ones.
+    /// What the vendor's edit means when it names none: more than 100,000 tokens of input if
+    /// B is 200,000 or more, else more than half of B.
     VendorDefault,
     /// When the prompt has more tokens; a share is one of B.
     InputTokens(Amount),
@@ -101,8 +101,8 @@ pub struct CompactionSettings {
 pub enum CompactTrigger {
     /// Only when the budget or its high mark is exceeded.
     Need,
-    /// What the vendor's edit means when it names none: more than 150,000 tokens of input in
-    /// windows of 200,000 and more, and the same three quarters of B in smaller ones.
+    /// What the vendor's edit means when it names none: more than 150,000 tokens of input if
+    /// B is 200,000 or more, else more than three quarters of B.
     VendorDefault,
     /// When the prompt has more tokens; a share is one of B.
     InputTokens(Amount),

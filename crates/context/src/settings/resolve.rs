@@ -1,0 +1,215 @@
+//! From what is asked for to what holds: every bound a number of tokens.
+
+mod bounds;
+mod budget;
+mod output;
+mod rules;
+mod zones;
+
+use std::collections::BTreeSet;
+
+use super::facts::SymbolScope;
+use super::{
+    CompactionSchedule, Facts, InstructionsMode, Mode, OnInfeasible, Preserve, ReportLevel,
+    Settings, SettingsError, SettingsProblem, Symbol, TellModel,
+};
+use crate::{LadderMode, Outlook, Policy, Rung, Zone};
+use zones::OutputMin;
+
+/// What a request's settings come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// The rules of the plan.
+    pub policy: Policy,
+    /// Whether edits are made.
+    pub mode: Mode,
+    /// What happens if nothing fits.
+    pub on_infeasible: OnInfeasible,
+    /// How much the answer tells.
+    pub report: ReportLevel,
+    /// Whether the model is told how much room is left.
+    pub tell_model: TellModel,
+    /// How summaries are asked for.
+    pub summary: SummaryRequest,
+    /// Milliseconds after which planning falls back to edits without a model.
+    pub max_planning_ms: Option<u64>,
+    /// Milliseconds to the first token that a compaction in the foreground must not exceed.
+    pub ttft_slo_ms: Option<u64>,
+    /// Milliseconds until the next request, as far as the client knows.
+    pub expected_idle_ms: Option<u64>,
+    /// What the session is about, in the client's word.
+    pub task: Option<Box<str>>,
+    /// Floors that were given as symbols and are not kept in full, in the order of the zones.
+    pub lowered: Vec<LoweredFloor>,
+}
+
+/// How a summary is asked for; its lengths are in
+/// [`CompactionRule`](crate::CompactionRule).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummaryRequest {
+    /// What it must preserve.
+    pub preserve: Vec<Preserve>,
+    /// The client's own words.
+    pub instructions: Option<Box<str>>,
+    /// How they join the server's.
+    pub instructions_mode: InstructionsMode,
+    /// When it is computed.
+    pub schedule: CompactionSchedule,
+    /// Whether generation stops behind it.
+    pub pause_after: bool,
+}
+
+/// A floor that a symbol stood for and that other bounds, or the budget, leave no room for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoweredFloor {
+    /// The zone.
+    pub zone: Zone,
+    /// The symbol.
+    pub symbol: Symbol,
+    /// Tokens that it stands for.
+    pub tokens: usize,
+    /// Tokens that are kept.
+    pub kept: usize,
+}
+
+/// Turns settings into a policy for the request that `facts` describe.
+///
+/// A pure function. To check a profile of the configuration when the server starts, resolve it
+/// against [`Facts::of_window`].
+///
+/// # Errors
+/// [`SettingsError`] names the first field that cannot be, in the order of the fields of
+/// [`Settings`]:
+/// - a budget of 0 or above the window, or a share outside 0 to 1;
+/// - marks of utilisation out of range or out of order;
+/// - a zone that is neither known nor declared, a symbol where it stands for nothing, bounds out of
+///   order, minima that exceed the budget together;
+/// - more output asked for than `zones.output_buffer.max`;
+/// - a stable prefix up to a message that does not exist;
+/// - a rung twice on the ladder; a rule for a tool that is excluded; a weight below 0.
+pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, SettingsError> {
+    let budget = budget::budget(settings.budget, facts.window)?;
+    let utilization = budget::utilization(&settings.utilization)?;
+    let stable_prefix_end = budget::stable_prefix_end(settings.stable_prefix, facts)?;
+    let clearing = rules::clearing(&settings.clearing, budget)?;
+    let compaction = rules::compaction(&settings.compaction, budget)?;
+    let retrieval = rules::retrieval(settings.retrieval)?;
+    let objective = rules::objective(settings.objective)?;
+
+    let excluded_tools: BTreeSet<&str> = clearing
+        .tools
+        .iter()
+        .filter(|tool| tool.excluded)
+        .map(|tool| &*tool.name)
+        .collect();
+    let scope = SymbolScope {
+        stable_prefix_end,
+        keep_raw_turns: compaction.keep_raw_turns,
+        max_summary: compaction.max_tokens,
+        min_score: retrieval.min_score,
+        keep_results: clearing.keep,
+        excluded_tools: &excluded_tools,
+    };
+    let (output, written) = output::bounds(settings.output, facts.output_asked, budget)?;
+    let output_min = OutputMin {
+        tokens: output.min,
+        written,
+    };
+    let (zones, lowered) = zones::zones(settings, facts, &scope, budget, output_min)?;
+
+    Ok(Resolved {
+        policy: Policy {
+            budget,
+            utilization,
+            output,
+            stable_prefix_end,
+            zones,
+            ladder: ladder(settings.ladder.as_deref())?,
+            ladder_mode: settings.ladder_mode.unwrap_or(LadderMode::Strict),
+            clearing,
+            thinking: rules::thinking(settings.thinking),
+            compaction,
+            retrieval,
+            objective,
+            outlook: outlook(settings, facts)?,
+        },
+        mode: settings.mode.unwrap_or(Mode::Enforce),
+        on_infeasible: settings.on_infeasible.unwrap_or(OnInfeasible::Error),
+        report: settings.report.unwrap_or(ReportLevel::Summary),
+        tell_model: settings.tell_model.unwrap_or(TellModel::None),
+        summary: summary(settings),
+        max_planning_ms: settings.max_planning_ms,
+        ttft_slo_ms: settings.ttft_slo_ms,
+        expected_idle_ms: settings.hints.expected_idle_ms,
+        task: settings.hints.task.clone(),
+        lowered,
+    })
+}
+
+fn ladder(asked: Option<&[Rung]>) -> Result<Vec<Rung>, SettingsError> {
+    let Some(rungs) = asked else {
+        return Ok(Rung::ALL.to_vec());
+    };
+    let mut seen = BTreeSet::new();
+    match rungs.iter().position(|rung| !seen.insert(*rung)) {
+        Some(at) => Err(SettingsError::new(
+            format!("ladder[{at}]"),
+            SettingsProblem::RepeatedRung { rung: rungs[at] },
+        )),
+        None => Ok(rungs.to_vec()),
+    }
+}
+
+fn outlook(settings: &Settings, facts: &Facts<'_>) -> Result<Outlook, SettingsError> {
+    let hints = &settings.hints;
+    if let Some(turns) = hints.expected_turns {
+        at_least_zero("hints.expected_turns", turns)?;
+    }
+    let session = facts.session;
+    Ok(Outlook {
+        turns: hints.expected_turns.unwrap_or(session.turns),
+        growth_per_turn: session.growth_per_turn,
+        output_per_turn: hints
+            .expected_output_tokens
+            .map_or(session.output_per_turn, |tokens| tokens as f64),
+        min_turns_between_edits: settings.min_turns_between_edits.unwrap_or(3),
+        turns_since_edits: session.turns_since_edits,
+    })
+}
+
+fn summary(settings: &Settings) -> SummaryRequest {
+    let asked = &settings.compaction;
+    SummaryRequest {
+        preserve: asked
+            .preserve
+            .clone()
+            .unwrap_or_else(|| Preserve::ALL.to_vec()),
+        instructions: asked.instructions.clone(),
+        instructions_mode: asked.instructions_mode.unwrap_or(InstructionsMode::Append),
+        schedule: asked.schedule.unwrap_or(CompactionSchedule::Background),
+        pause_after: asked.pause_after.unwrap_or(false),
+    }
+}
+
+/// A share or a score: from 0 to 1.
+fn share(field: &str, value: f64) -> Result<f64, SettingsError> {
+    in_range(field, value, 0.0, 1.0)
+}
+
+/// A weight or an expectation.
+fn at_least_zero(field: &str, value: f64) -> Result<f64, SettingsError> {
+    in_range(field, value, 0.0, f64::INFINITY)
+}
+
+fn in_range(field: &str, value: f64, least: f64, most: f64) -> Result<f64, SettingsError> {
+    if value.is_finite() && (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(SettingsError::new(
+        field,
+        SettingsProblem::OutOfRange { value, least, most },
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! The rules of all zones, and the floors that fit.
+
+use std::collections::BTreeSet;
+
+use super::super::facts::SymbolScope;
+use super::super::{Bound, Facts, Settings, SettingsError, SettingsProblem, Symbol, ZoneSettings};
+use super::bounds::{Written, WrittenBounds};
+use super::{LoweredFloor, output};
+use crate::{Tier, Zone, ZoneRule};
+
+/// The zones that every prompt may have, in the order of reports.
+const BUILT_IN: [Zone; 8] = [
+    Zone::System,
+    Zone::ToolSchemas,
+    Zone::Examples,
+    Zone::Retrieval,
+    Zone::Memory,
+    Zone::History,
+    Zone::ToolOutputs,
+    Zone::LiveTurn,
+];
+
+/// What the output takes of the budget before any zone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OutputMin {
+    /// Its minimum.
+    pub(super) tokens: usize,
+    /// The same as far as it was written as a number.
+    pub(super) written: Option<usize>,
+}
+
+/// The rules of the built-in zones and of the client's own, and the floors that were lowered.
+pub(super) fn zones(
+    settings: &Settings,
+    facts: &Facts<'_>,
+    scope: &SymbolScope<'_>,
+    budget: usize,
+    output: OutputMin,
+) -> Result<(Vec<ZoneRule>, Vec<LoweredFloor>), SettingsError> {
+    let mut drafts = Vec::new();
+    for zone in declared(settings, facts)? {
+        let asked = settings.zones.get(&zone).copied().unwrap_or_default();
+        drafts.push(Draft::new(zone, asked, facts, scope, budget)?);
+    }
+    check_minima(&drafts, budget, output)?;
+    let lowered = lower_floors(&mut drafts, facts, budget, output.tokens);
+    Ok((
+        drafts.into_iter().map(|draft| draft.rule).collect(),
+        lowered,
+    ))
+}
+
+/// The tier, priority, and symbols for `min` and `max` of a zone about which nothing is said.
+fn defaults(zone: &Zone) -> (Tier, u32, Option<Symbol>, Option<Symbol>) {
+    match zone {
+        Zone::System => (Tier::Protected, 1, Some(Symbol::Fixed), None),
+        Zone::ToolSchemas => (Tier::MostlyProtected, 1, Some(Symbol::Fixed), None),
+        Zone::LiveTurn => (Tier::Protected, 1, Some(Symbol::Fixed), None),
+        Zone::History => (
+            Tier::Compactable,
+            2,
+            Some(Symbol::RecentTurnsPlusSummary),
+            None,
+        ),
+        Zone::Retrieval => (
+            Tier::Compactable,
+            3,
+            Some(Symbol::EvidenceFloor),
+            Some(Symbol::RankedCap),
+        ),
+        Zone::Memory => (Tier::Offloadable, 4, None, None),
+        Zone::ToolOutputs => (
+            Tier::Clearable,
+            5,
+            Some(Symbol::LatestRequiredObservations),
+            None,
+        ),
+        Zone::Examples | Zone::Custom(_) => (Tier::Compactable, 6, None, None),
+    }
+}
+
+/// The zones there are: the built-in ones and the client's own by name.
+fn declared(settings: &Settings, facts: &Facts<'_>) -> Result<Vec<Zone>, SettingsError> {
+    let in_prompt = facts.segments.iter().map(|segment| &segment.zone);
+    let own: BTreeSet<&Zone> = settings
+        .zones
+        .keys()
+        .chain(in_prompt)
+        .filter(|zone| matches!(zone, Zone::Custom(_)))
+        .collect();
+    for &zone in &own {
+        let asked = settings.zones.get(zone).copied().unwrap_or_default();
+        let is_declared = asked.tier.is_some()
+            || asked.min.is_some()
+            || asked.target.is_some()
+            || asked.max.is_some();
+        let is_reserved = matches!(zone.name(), "stable_prefix" | "output_buffer");
+        if !is_declared || is_reserved {
+            return Err(SettingsError::new(path(zone), SettingsProblem::UnknownZone));
+        }
+    }
+    Ok(BUILT_IN
+        .into_iter()
+        .chain(own.into_iter().cloned())
+        .collect())
+}
+
+fn path(zone: &Zone) -> String {
+    format!("zones.{zone}")
+}
+
+/// A rule whose floor may still be lowered.
+struct Draft {
+    rule: ZoneRule,
+    /// The minimum that was written as a number.
+    written_min: Option<usize>,
+    /// The symbol that the minimum was given by, and its tokens.
+    symbol_min: Option<(Symbol, usize)>,
+}
+
+impl Draft {
+    fn new(
+        zone: Zone,
+        asked: ZoneSettings,
+        facts: &Facts<'_>,
+        scope: &SymbolScope<'_>,
+        budget: usize,
+    ) -> Result<Self, SettingsError> {
+        let (tier, priority, min, max) = defaults(&zone);
+        let path = path(&zone);
+        let priority = asked.priority.unwrap_or(priority);
+        if priority == 0 {
+            let problem = SettingsProblem::Zero;
+            return Err(SettingsError::new(format!("{path}.priority"), problem));
+        }
+        let min = asked.min.or(min.map(Bound::Symbol));
+        let max = asked.max.or(max.map(Bound::Symbol));
+        let written = |name: &str, bound: Option<Bound>, default: usize| match bound {
+            None => Ok(Written::Wish(default)),
+            Some(bound) => Written::new(&format!("{path}.{name}"), bound, budget, |symbol| {
+                if is_meant_for(symbol, &zone) {
+                    Ok(scope.tokens(symbol, &zone, facts))
+                } else {
+                    Err(SettingsProblem::MisplacedSymbol { symbol })
+                }
+            }),
+        };
+        let bounds = WrittenBounds {
+            min: written("min", min, 0)?,
+            target: written("target", asked.target, usize::MAX)?,
+            max: written("max", max, budget)?,
+        };
+        bounds.check(&path)?;
+        let symbol_min = match (min, bounds.min) {
+            (Some(Bound::Symbol(symbol)), Written::Wish(tokens)) => Some((symbol, tokens)),
+            _ => None,
+        };
+        Ok(Self {
+            rule: ZoneRule {
+                zone,
+                tier: asked.tier.unwrap_or(tier),
+                bounds: bounds.settle(),
+                priority,
+                useful: asked.useful.unwrap_or(usize::MAX),
+            },
+            written_min: bounds.min.number(),
+            symbol_min,
+        })
+    }
+}
+
+/// Whether a symbol stands for something in a zone.
+fn is_meant_for(symbol: Symbol, zone: &Zone) -> bool {
+    match symbol {
+        Symbol::Fixed | Symbol::Committed => true,
+        Symbol::RecentTurnsPlusSummary => *zone == Zone::History,
+        Symbol::EvidenceFloor | Symbol::RankedCap => *zone == Zone::Retrieval,
+        Symbol::LatestRequiredObservations => *zone == Zone::ToolOutputs,
+        Symbol::AnswerFloor => false,
+    }
+}
+
+/// Minima that were written as numbers must fit together, whatever the prompt.
+fn check_minima(drafts: &[Draft], budget: usize, output: OutputMin) -> Result<(), SettingsError> {
+    let of_output = output
+        .written
+        .map(|min| (format!("{}.min", output::PATH), min));
+    let minima: Vec<(String, usize)> = drafts
+        .iter()
+        .filter_map(|draft| Some((path(&draft.rule.zone) + ".min", draft.written_min?)))
+        .chain(of_output)
+        .filter(|(_, min)| *min > 0)
+        .collect();
+    let sum = minima
+        .iter()
+        .fold(0, |sum: usize, (_, min)| sum.saturating_add(*min));
+    if sum <= budget {
+        return Ok(());
+    }
+    let problem = SettingsProblem::MinimaOverBudget {
+        sum,
+        budget,
+        minima,
+    };
+    Err(SettingsError::new("zones", problem))
+}
+
+/// Lowers floors that are symbols to what protected zones, floors that are numbers and the output
+/// leave, zones of a high priority first.
+fn lower_floors(
+    drafts: &mut [Draft],
+    facts: &Facts<'_>,
+    budget: usize,
+    output: usize,
+) -> Vec<LoweredFloor> {
+    let kept_anyway = |draft: &Draft| {
+        let rule = &draft.rule;
+        let tokens = facts.zone_tokens(&rule.zone);
+        match draft.symbol_min {
+            _ if rule.tier.is_fixed() => tokens,
+            Some(_) => 0,
+            None => tokens.min(rule.bounds.min),
+        }
+    };
+    let taken = drafts
+        .iter()
+        .map(kept_anyway)
+        .fold(output, usize::saturating_add);
+    let mut room = budget.saturating_sub(taken.saturating_add(facts.overhead()));
+    let mut order: Vec<usize> = (0..drafts.len()).collect();
+    order.sort_by_key(|&at| drafts[at].rule.priority);
+    for at in order {
+        let rule = &mut drafts[at].rule;
+        if drafts[at].symbol_min.is_some() && !rule.tier.is_fixed() {
+            rule.bounds.min = rule.bounds.min.min(room);
+            room -= rule.bounds.min;
+        }
+    }
+    drafts
+        .iter()
+        .filter(|draft| !draft.rule.tier.is_fixed())
+        .filter_map(|draft| {
+            let (symbol, tokens) = draft.symbol_min?;
+            let kept = draft.rule.bounds.min;
+            (kept < tokens).then(|| LoweredFloor {
+                zone: draft.rule.zone.clone(),
+                symbol,
+                tokens,
+                kept,
+            })
+        })
+        .collect()
+}
