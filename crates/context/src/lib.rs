@@ -20,6 +20,7 @@ mod ladder;
 mod plan;
 mod planner;
 mod policy;
+mod presets;
 mod proactive;
 mod retrieval;
 mod segment;
@@ -43,6 +44,7 @@ pub use policy::{
     Bounds, ClearInputs, ClearingRule, CompactionRule, LadderMode, Low, Objective, Outlook,
     Placement, Policy, RetrievalRule, ThinkingRule, ToolRule, Trigger, Utilization, ZoneRule,
 };
+pub use presets::Preset;
 pub use retrieval::{
     Citation, Document, DropReason, DroppedDocument, KeptDocument, RetrievalError, RetrievalInput,
     Reuse, Scorer, SegmentText, Selection, TextFeatures, select_documents, text_density,

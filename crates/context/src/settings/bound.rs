@@ -23,8 +23,9 @@ pub enum Bound {
 /// A bound by what it is for; its tokens are counted in the prompt at hand.
 ///
 /// A symbol yields to numbers: a floor that is a symbol is lowered to what the zone's own numbers
-/// and the budget leave, zones of a high priority first, and
-/// [`Resolved::lowered`](crate::Resolved) says so. A floor that is a number is never lowered.
+/// allow, and let go if the budget has no room for it, in zones of a low priority first;
+/// [`Resolved::lowered`](crate::Resolved) says so. A floor that is a number holds, or the request
+/// is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Symbol {
     /// What the zone has. For any zone.

@@ -68,7 +68,7 @@ pub struct LoweredFloor {
     pub symbol: Symbol,
     /// Tokens that it stands for.
     pub tokens: usize,
-    /// Tokens that are kept.
+    /// Tokens that are kept; 0 if it is let go.
     pub kept: usize,
 }
 

@@ -169,6 +169,20 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// What is missing of the floor that a symbol stands for.
+    fn lowered(&self) -> Option<LoweredFloor> {
+        let (symbol, tokens) = self.symbol_min?;
+        let kept = self.rule.bounds.min;
+        (kept < tokens && !self.rule.tier.is_fixed()).then(|| LoweredFloor {
+            zone: self.rule.zone.clone(),
+            symbol,
+            tokens,
+            kept,
+        })
+    }
+}
+
 /// Whether a symbol stands for something in a zone.
 fn is_meant_for(symbol: Symbol, zone: &Zone) -> bool {
     match symbol {
@@ -205,49 +219,54 @@ fn check_minima(drafts: &[Draft], budget: usize, output: OutputMin) -> Result<()
     Err(SettingsError::new("zones", problem))
 }
 
-/// Lowers floors that are symbols to what protected zones, floors that are numbers and the output
-/// leave, zones of a high priority first.
+/// What edits leave of text that no floor keeps (records of cleared results, summaries), as a
+/// divisor of its tokens.
+const RESIDUE: usize = 16;
+
+/// Lets go of floors that are symbols and for which protected zones, floors that are numbers, the
+/// output and the residue of edits leave no room, zones of a low priority first.
+///
+/// A floor is kept in full or not at all: half of a document or of a tool result is nothing that an
+/// edit could leave.
 fn lower_floors(
     drafts: &mut [Draft],
     facts: &Facts<'_>,
     budget: usize,
     output: usize,
 ) -> Vec<LoweredFloor> {
-    let kept_anyway = |draft: &Draft| {
-        let rule = &draft.rule;
+    let mut kept = output.saturating_add(facts.overhead());
+    let mut loose = 0_usize;
+    for Draft {
+        rule, symbol_min, ..
+    } in &*drafts
+    {
         let tokens = facts.zone_tokens(&rule.zone);
-        match draft.symbol_min {
+        let floor = match symbol_min {
             _ if rule.tier.is_fixed() => tokens,
             Some(_) => 0,
             None => tokens.min(rule.bounds.min),
-        }
-    };
-    let taken = drafts
-        .iter()
-        .map(kept_anyway)
-        .fold(output, usize::saturating_add);
-    let mut room = budget.saturating_sub(taken.saturating_add(facts.overhead()));
+        };
+        kept = kept.saturating_add(floor);
+        loose += tokens - floor;
+    }
     let mut order: Vec<usize> = (0..drafts.len()).collect();
     order.sort_by_key(|&at| drafts[at].rule.priority);
     for at in order {
+        let is_symbol = drafts[at].symbol_min.is_some();
         let rule = &mut drafts[at].rule;
-        if drafts[at].symbol_min.is_some() && !rule.tier.is_fixed() {
-            rule.bounds.min = rule.bounds.min.min(room);
-            room -= rule.bounds.min;
+        if !is_symbol || rule.tier.is_fixed() {
+            continue;
+        }
+        let floor = rule.bounds.min.min(facts.zone_tokens(&rule.zone));
+        let needed = kept
+            .saturating_add(floor)
+            .saturating_add((loose - floor) / RESIDUE);
+        if needed <= budget {
+            kept += floor;
+            loose -= floor;
+        } else {
+            rule.bounds.min = 0;
         }
     }
-    drafts
-        .iter()
-        .filter(|draft| !draft.rule.tier.is_fixed())
-        .filter_map(|draft| {
-            let (symbol, tokens) = draft.symbol_min?;
-            let kept = draft.rule.bounds.min;
-            (kept < tokens).then(|| LoweredFloor {
-                zone: draft.rule.zone.clone(),
-                symbol,
-                tokens,
-                kept,
-            })
-        })
-        .collect()
+    drafts.iter().filter_map(Draft::lowered).collect()
 }

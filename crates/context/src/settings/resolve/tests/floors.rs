@@ -137,37 +137,58 @@ fn a_symbol_yields_to_the_numbers_of_its_zone() {
 }
 
 #[test]
-fn floors_that_are_symbols_share_what_the_budget_leaves() {
-    // 200 system, 40 live, 7 around, 125 for the answer: 628 of 1000 are left. History comes first
-    // with its 360 tokens, then the best document gets 268 of 500, tool results nothing.
+fn floors_that_are_symbols_are_let_go_where_the_budget_has_no_room() {
+    // 200 system, 40 live, 7 around and 125 for the answer make 372. History's 360 and a sixteenth
+    // of the other 2,740 tokens make 903 of 1,000: they fit, the best document beside them does not.
     let prompt = conversation();
     let resolved = resolve(&Settings::default(), &prompt.facts(1000)).expect("valid");
     assert_eq!(resolved.policy.output.min, 125);
     assert_eq!(zone(&resolved, "history").bounds.min, 360);
-    assert_eq!(zone(&resolved, "retrieval").bounds.min, 268);
+    assert_eq!(zone(&resolved, "retrieval").bounds.min, 0);
     assert_eq!(zone(&resolved, "tool_outputs").bounds.min, 0);
-    let lowered = |name: &str, symbol, tokens, kept| LoweredFloor {
+    let lowered = |name: &str, symbol, tokens| LoweredFloor {
         zone: Zone::from_name(name),
         symbol,
         tokens,
-        kept,
+        kept: 0,
     };
     assert_eq!(
         resolved.lowered,
         [
-            lowered("retrieval", Symbol::EvidenceFloor, 500, 268),
-            lowered("tool_outputs", Symbol::LatestRequiredObservations, 1690, 0),
+            lowered("retrieval", Symbol::EvidenceFloor, 500),
+            lowered("tool_outputs", Symbol::LatestRequiredObservations, 1690),
         ]
     );
 }
 
 #[test]
+fn a_floor_that_fits_exactly_is_kept() {
+    // Everything: 372 with 125 for the answer, 3,100 in the zones that may be edited.
+    let prompt = conversation();
+    let settings = || Settings {
+        output: OutputSettings {
+            min: tokens(125),
+            ..OutputSettings::default()
+        },
+        ..keeping(3, "none")
+    };
+    let of = |window: usize| {
+        let resolved = resolve(&settings(), &prompt.facts(window)).expect("valid");
+        resolved.lowered.len()
+    };
+    // Floors of 360 + 500 + 1,690 leave 550 loose, a sixteenth of which is 34.
+    let enough = 372 + 360 + 500 + 1690 + 34;
+    assert_eq!((of(enough), of(enough - 1)), (0, 1));
+}
+
+#[test]
 fn floors_that_are_numbers_are_kept_before_symbols() {
+    // 372 and 300 leave 328 of 1,000, which is too little for history's 360.
     let prompt = conversation();
     let settings = with_zone("tool_outputs", zone_settings([tokens(300), None, None]));
     let resolved = resolve(&settings, &prompt.facts(1000)).expect("valid");
     assert_eq!(zone(&resolved, "tool_outputs").bounds.min, 300);
-    assert_eq!(zone(&resolved, "history").bounds.min, 328);
+    assert_eq!(zone(&resolved, "history").bounds.min, 0);
     assert_eq!(zone(&resolved, "retrieval").bounds.min, 0);
 }
 
