@@ -40,6 +40,7 @@ fn decoding(context: usize, enable_prefix_caching: bool) -> Scheduler {
             priority: 0,
             cache_salt: Vec::new(),
             min_output_tokens: 0,
+            background: false,
         };
         scheduler
             .submit(new, Timestamp(0))

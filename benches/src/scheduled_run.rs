@@ -182,6 +182,7 @@ fn new_sequence(requests: &Requests, id: usize, vocab_size: usize) -> NewSequenc
         priority: 0,
         cache_salt: Vec::new(),
         min_output_tokens: 0,
+        background: false,
     }
 }
 

@@ -90,6 +90,9 @@ pub enum RequestError {
     /// The device failed while the request was running.
     #[error("the model failed: {0}")]
     Model(String),
+    /// A background request whose memory others needed. What it computed may still be cached.
+    #[error("the background request was abandoned for others")]
+    Abandoned,
     /// The server stopped before the request could finish.
     #[error("the server is shutting down")]
     ShutDown,

@@ -109,7 +109,8 @@ impl EngineHandle {
     /// refusal arrives in the sink, as [`Event::Failed`](crate::Event::Failed).
     ///
     /// # Panics
-    /// If the prompt is empty or `max_tokens` is 0.
+    /// If the prompt is empty, `max_tokens` is 0, or a background request asks for guaranteed
+    /// output.
     pub fn submit(&self, request: GenerateRequest) -> Result<RequestId, SubmitError> {
         assert!(
             !request.prompt.is_empty(),
@@ -118,6 +119,10 @@ impl EngineHandle {
         assert!(
             request.stop.max_tokens > 0,
             "a request asks for at least one token"
+        );
+        assert!(
+            !request.background || request.min_output_tokens == 0,
+            "a background request has no guaranteed output"
         );
         if !self.shared.accepting.load(Ordering::Acquire) {
             return Err(SubmitError::ShuttingDown);

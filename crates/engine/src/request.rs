@@ -25,6 +25,12 @@ pub struct GenerateRequest {
     /// preempted before it has generated so many tokens. What exceeds `stop.max_tokens` is not
     /// kept, but counts when it is decided whether the request can ever fit.
     pub min_output_tokens: usize,
+    /// Whether the request computes only with what others leave: at most
+    /// [`SchedulerConfig::max_background_share`](crate::SchedulerConfig::max_background_share) of
+    /// a step while others run. It is admitted only when nobody else waits, and ends with
+    /// [`RequestError::Abandoned`](crate::RequestError::Abandoned) when others need its memory or
+    /// its place. Excludes `min_output_tokens`.
+    pub background: bool,
     /// Where the answer goes. Once it is closed, the request is cancelled within one step.
     pub sink: Box<dyn EventSink>,
 }

@@ -4,7 +4,9 @@
 //! clients that leave or never read, time that passes, a device that fails. The loop is then driven by
 //! hand on one thread with a clock of the test's own. Each step the invariants are checked and the
 //! runner checks that attention reads exactly each sequence's own history; at the end every answer
-//! equals that of the same request run alone with all the memory it wants, every block is free, and
+//! equals that of the same request run alone with all the memory it wants (or is the start of it, when
+//! a background request was abandoned), what a probe of an idle engine predicted is what was then
+//! taken from the cache, every block is free, and
 //! the whole run, done twice, has left the same trace.
 //!
 //! `PURSER_SIMULATION_SEEDS=N` runs N seeds instead of the default; `PURSER_SIMULATION_SEED=S` runs
@@ -12,6 +14,7 @@
 
 mod client;
 mod occurrences;
+mod probing;
 mod random;
 mod scenario;
 mod world;

@@ -9,8 +9,12 @@ use scheduler::SchedulerStats;
 pub struct EngineStats {
     /// Sequences that hold blocks.
     pub num_running: usize,
-    /// Sequences that wait for admission.
+    /// Of these, sequences in the background.
+    pub num_background_running: usize,
+    /// Sequences that wait for admission, without those in the background.
     pub num_waiting: usize,
+    /// Sequences in the background that wait for admission.
+    pub num_background_waiting: usize,
     /// Tokens that the waiting sequences would compute if they were admitted now.
     pub waiting_uncached_tokens: usize,
     /// Blocks that requests can use (the null block is not counted).
@@ -31,6 +35,8 @@ pub struct EngineStats {
     pub generation_tokens: u64,
     /// Preemptions.
     pub preemptions: u64,
+    /// Background requests that ended because others needed their memory.
+    pub abandoned: u64,
     /// Times that a sequence was left out of a step because all free memory was kept for the
     /// guaranteed output of others.
     pub guarantee_waits: u64,
@@ -73,6 +79,9 @@ impl EngineStats {
         self.prompt_tokens_cached = scheduler.prompt_tokens_cached;
         self.tokens_recomputed = scheduler.recomputed_tokens;
         self.preemptions = scheduler.preemptions;
+        self.num_background_running = scheduler.background_running;
+        self.num_background_waiting = scheduler.background_waiting;
+        self.abandoned = scheduler.abandoned;
         self.guarantee_waits = scheduler.guarantee_waits;
         self.evictions = scheduler.cache.evictions;
         self.prefill_tokens_per_second = scheduler.prefill_rate;

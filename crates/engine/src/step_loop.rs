@@ -153,6 +153,7 @@ impl StepLoop {
             priority,
             cache_salt,
             min_output_tokens,
+            background,
             mut sink,
         } = request;
         if sink.is_closed() {
@@ -168,6 +169,7 @@ impl StepLoop {
             priority,
             cache_salt,
             min_output_tokens,
+            background,
         };
         if let Err(refused) = self.scheduler.submit(sequence, now) {
             sink.send(Event::Failed(RequestError::Refused(self.refusal(&refused))));
@@ -233,9 +235,14 @@ impl StepLoop {
         }
     }
 
-    /// Tells callers that their requests run.
+    /// Tells callers that their requests run, or that they have made room for others.
     fn announce(&mut self, plan: &StepPlan) {
         let now = self.clock.now();
+        for id in &plan.abandoned {
+            if let Some(mut request) = self.requests.remove(id) {
+                request.sink.send(Event::Failed(RequestError::Abandoned));
+            }
+        }
         for id in &plan.preempted {
             if let Some(request) = self.requests.get_mut(id) {
                 request.preemptions += 1;

@@ -24,8 +24,10 @@ enum Attempt {
     NoBudget,
 }
 
-/// What is promised to the running sequences.
+/// What is promised to running sequences.
 struct Promises {
+    /// How many these are.
+    sequences: usize,
     /// Blocks of known tokens and of guaranteed output that they have yet to take.
     blocks: usize,
     /// Tokens of further output that room is kept for.
@@ -43,7 +45,7 @@ impl Scheduler {
         budget: &mut StepBudget,
         now: Timestamp,
     ) {
-        if self.waiting.is_empty() || self.running.len() == self.config.max_num_seqs {
+        if self.waiting.is_empty() || self.num_foreground() == self.config.max_num_seqs {
             return;
         }
         let step = plan.step;
@@ -68,12 +70,12 @@ impl Scheduler {
         let mut candidates = self
             .waiting
             .candidates(&self.sequences, &self.step_time, limits);
-        let mut promises = self.promises();
+        let mut promises = self.promises(self.num_foreground());
         let mut closed_from: Option<i32> = None;
         let mut refusals = 0;
         while let Some(next) = candidates.pop() {
             let is_closed = closed_from.is_some_and(|class| next.rank.class >= class);
-            let is_full = self.running.len() == self.config.max_num_seqs;
+            let is_full = self.num_foreground() == self.config.max_num_seqs;
             if is_closed || is_full || refusals == MAX_REFUSALS_PER_STEP {
                 return false;
             }
@@ -106,7 +108,7 @@ impl Scheduler {
     /// Tokens of waiting sequences that could be computed if the step had room for them. Those that
     /// have to wait for another's blocks anyway are noted as such.
     fn count_blocked_tokens(&mut self, step: u64) -> usize {
-        let num_free = self.cache.pool().num_free();
+        let num_free = self.cache.pool().num_free() + self.background_blocks();
         let mut blocked = 0;
         for at in 0..self.waiting.len().min(MAX_COUNTED_PER_STEP) {
             let key = self.waiting.keys()[at];
@@ -150,35 +152,87 @@ impl Scheduler {
         if self.defer(key, cached, plan.step) {
             return Attempt::Deferred;
         }
-        let sequence = &self.sequences[key];
-        let num_tokens = sequence.tokens.len();
-        let num_free = self.cache.pool().num_free();
-        if self.cache.pool().blocks_for(num_tokens) - cached > num_free {
+        let pool = self.cache.pool();
+        let at_least = pool.blocks_for(self.sequences[key].tokens.len()) - cached;
+        if at_least > pool.num_free() && at_least > pool.num_free() + self.background_blocks() {
             return Attempt::NoRoom;
         }
-        let mut hit = self.cache.lookup_prefix(&sequence.chain, &sequence.tokens);
-        self.cache.settle_partial(&mut hit, num_tokens);
-        let room_needed = sequence.room_needed();
-        let needed = self.cache.blocks_needed(&hit, room_needed);
-        if needed + self.blocks_to_keep(sequence, promises) > num_free {
-            return Attempt::NoRoom;
+        loop {
+            let (hit, missing) = self.find_room(key, promises);
+            if missing > 0 && missing > self.background_blocks() {
+                return Attempt::NoRoom;
+            }
+            let wanted = self.sequences[key].tokens.len() - hit.num_tokens();
+            let chunk = budget.prefill_tokens(&self.step_time, wanted, hit.num_tokens());
+            if chunk == 0 {
+                return Attempt::NoBudget;
+            }
+            if missing == 0 && self.running.len() < self.config.max_num_seqs {
+                self.start_running(key, &hit, chunk, plan, budget);
+                self.add_promise(key, promises);
+                return Attempt::Admitted;
+            }
+            self.abandon_youngest(plan, budget)
+                .expect("only the background is in the way");
         }
-        let (wanted, context) = (num_tokens - hit.num_tokens(), hit.num_tokens());
-        let chunk = budget.prefill_tokens(&self.step_time, wanted, context);
-        if chunk == 0 {
-            return Attempt::NoBudget;
-        }
-        promises.blocks += self.cache.pool().blocks_for(room_needed);
-        promises.output_tokens += self.output_reserve(sequence);
-        self.start_running(key, &hit, chunk, plan, budget);
-        promises.blocks -= self.sequences[key].table.blocks().len();
-        Attempt::Admitted
     }
 
-    /// Free blocks that must remain: none when nothing else runs; otherwise the watermark, what the
+    /// Admits background sequences by arrival while they fit, in at most `left` tokens.
+    pub(crate) fn admit_background(
+        &mut self,
+        mut left: usize,
+        plan: &mut StepPlan,
+        budget: &mut StepBudget,
+    ) {
+        if self.background.is_empty() || left.min(budget.tokens_left()) == 0 {
+            return;
+        }
+        let mut keys = self.background.keys().to_vec();
+        keys.sort_by_key(|&key| self.sequences[key].rank);
+        let mut promises = self.promises(self.running.len());
+        for key in keys {
+            if self.running.len() == self.config.max_num_seqs {
+                return;
+            }
+            let cached = self.count_cached_blocks(key);
+            if self.defer(key, cached, plan.step) {
+                continue;
+            }
+            let (hit, missing) = self.find_room(key, &promises);
+            let wanted = self.sequences[key].tokens.len() - hit.num_tokens();
+            let wanted = wanted.min(left);
+            let chunk = budget.prefill_tokens(&self.step_time, wanted, hit.num_tokens());
+            if missing > 0 || chunk == 0 {
+                return;
+            }
+            left -= self.start_running(key, &hit, chunk, plan, budget);
+            self.add_promise(key, &mut promises);
+        }
+    }
+
+    /// What a waiting sequence would take from the cache, and how many free blocks it lacks.
+    fn find_room(&self, key: SequenceKey, promises: &Promises) -> (PrefixHit, usize) {
+        let sequence = &self.sequences[key];
+        let mut hit = self.cache.lookup_prefix(&sequence.chain, &sequence.tokens);
+        self.cache.settle_partial(&mut hit, sequence.tokens.len());
+        let needed = self.cache.blocks_needed(&hit, sequence.room_needed());
+        let wanted = needed + self.blocks_to_keep(sequence, promises);
+        (hit, wanted.saturating_sub(self.cache.pool().num_free()))
+    }
+
+    /// Counts a sequence that has just been admitted.
+    fn add_promise(&self, key: SequenceKey, promises: &mut Promises) {
+        let sequence = &self.sequences[key];
+        let needed = self.cache.pool().blocks_for(sequence.room_needed());
+        promises.sequences += 1;
+        promises.blocks += needed.saturating_sub(sequence.table.blocks().len());
+        promises.output_tokens += self.output_reserve(sequence);
+    }
+
+    /// Free blocks that must remain: none when nothing else counts; otherwise the watermark, what the
     /// running sequences still need for tokens they have, and the reserve for output.
     fn blocks_to_keep(&self, sequence: &Sequence, promises: &Promises) -> usize {
-        if self.running.is_empty() {
+        if promises.sequences == 0 {
             return 0;
         }
         let pool = self.cache.pool();
@@ -193,16 +247,15 @@ impl Scheduler {
         self.reserve.tokens(sequence.stop.max_tokens - counted)
     }
 
-    fn promises(&self) -> Promises {
+    /// What is promised to the first `sequences` running sequences.
+    fn promises(&self, sequences: usize) -> Promises {
         let mut promises = Promises {
+            sequences: 0,
             blocks: 0,
             output_tokens: 0.0,
         };
-        for &key in &self.running {
-            let sequence = &self.sequences[key];
-            let needed = self.cache.pool().blocks_for(sequence.room_needed());
-            promises.blocks += needed.saturating_sub(sequence.table.blocks().len());
-            promises.output_tokens += self.output_reserve(sequence);
+        for &key in &self.running[..sequences] {
+            self.add_promise(key, &mut promises);
         }
         promises
     }
@@ -213,7 +266,7 @@ impl Scheduler {
     /// A sequence waits for a full block that is being computed. One that has waited for a request
     /// keeps waiting until that has computed the block in which the two diverge, so that all tokens
     /// they share are computed once; but nobody starts to wait for a part of a block, nor for a
-    /// request of a lower class, which may itself have to wait long.
+    /// request of a lower class or the background, which may itself have to wait long.
     fn owner_to_wait_for(&self, sequence: &Sequence, cached: usize) -> Option<RequestId> {
         let covered = cached * self.config.block_size;
         let last = sequence.tokens.len() - 1;
@@ -221,7 +274,7 @@ impl Scheduler {
             return None;
         }
         let next = sequence.chain.hashes().get(cached)?;
-        let serves = |owner: &Sequence| owner.rank.class <= sequence.rank.class;
+        let serves = |owner: &Sequence| owner.rank.level() <= sequence.rank.level();
         if let Some(owner) = self.in_flight.owner(next) {
             let owner = &self.sequences[owner];
             return serves(owner).then_some(owner.request);
@@ -236,7 +289,8 @@ impl Scheduler {
         (shared > covered.max(visible)).then_some(owner.request)
     }
 
-    /// Gives a sequence its cached prefix and room for its first `num_tokens` uncached tokens.
+    /// Gives a sequence its cached prefix and room for its first `num_tokens` uncached tokens, or
+    /// somewhat fewer; returns how many are planned.
     fn start_running(
         &mut self,
         key: SequenceKey,
@@ -244,8 +298,8 @@ impl Scheduler {
         num_tokens: usize,
         plan: &mut StepPlan,
         budget: &mut StepBudget,
-    ) {
-        self.waiting.remove(key, &self.sequences[key]);
+    ) -> usize {
+        self.dequeue(key);
         let num_tokens = self.align_chunk(key, hit.num_tokens(), num_tokens);
         let table = self.cache.allocate(hit, hit.num_tokens() + num_tokens);
         let table = table.expect("the free blocks were counted");
@@ -283,6 +337,7 @@ impl Scheduler {
         self.running.insert(at, key);
         self.update_guarantee(key);
         self.push_chunk(key, num_tokens, plan, budget);
+        num_tokens
     }
 }
 

@@ -36,6 +36,11 @@ pub struct SchedulerConfig {
     pub max_queued_tokens: usize,
     /// A request that was passed over so often is next: nobody of its class or lower goes before.
     pub max_overtakes: u32,
+    /// Fraction of a step's tokens that background requests may take while others run, in
+    /// `[0, 1]`, rounded down to whole tokens.
+    pub max_background_share: f64,
+    /// Background requests that may wait; at least 1.
+    pub max_queued_background: usize,
 }
 
 /// How much room is kept for output: `ratio * sum(min(remaining, clip))` tokens over the running
@@ -109,6 +114,8 @@ impl SchedulerConfig {
             max_queued_requests: 1024,
             max_queued_tokens: 1 << 20,
             max_overtakes: 16,
+            max_background_share: 0.15,
+            max_queued_background: 64,
         }
     }
 
@@ -118,6 +125,7 @@ impl SchedulerConfig {
             ("max_model_len", self.max_model_len),
             ("max_num_seqs", self.max_num_seqs),
             ("max_queued_requests", self.max_queued_requests),
+            ("max_queued_background", self.max_queued_background),
             (
                 "output_reserve.decay_steps",
                 self.output_reserve.decay_steps as usize,
@@ -142,6 +150,12 @@ impl SchedulerConfig {
                 self.watermark,
                 "[0, 1)",
                 (0.0..1.0).contains(&self.watermark),
+            ),
+            (
+                "max_background_share",
+                self.max_background_share,
+                "[0, 1]",
+                (0.0..=1.0).contains(&self.max_background_share),
             ),
             (
                 "output_reserve.initial_ratio",

@@ -25,7 +25,9 @@ impl Scheduler {
     /// Free blocks that a running sequence may take: all but those that are kept for others.
     pub(crate) fn spare_blocks(&self, key: SequenceKey) -> usize {
         let kept_for_others = self.guaranteed_blocks - self.sequences[key].guaranteed_blocks;
-        self.cache.pool().num_free() - kept_for_others
+        // Copies of this step's admissions hold their sources, until the step has ended.
+        let num_free = self.cache.pool().num_free();
+        num_free.saturating_sub(kept_for_others)
     }
 
     /// Brings the blocks that are kept for a sequence up to date with its table.

@@ -2,6 +2,7 @@
 
 use kv_cache::BlockHash;
 
+use crate::queue::WaitingQueue;
 use crate::{Scheduler, SequenceState};
 
 impl Scheduler {
@@ -25,7 +26,9 @@ impl Scheduler {
             self.running.len() <= self.config.max_num_seqs,
             "no more run than may"
         );
-        let listed = self.running.len() + self.waiting.len();
+        let queues = [&self.waiting, &self.background];
+        let queued: usize = queues.iter().map(|queue| queue.len()).sum();
+        let listed = self.running.len() + queued;
         assert_eq!(listed, self.sequences.len(), "a sequence runs or waits");
         let ranks = self.running.iter().map(|&key| self.sequences[key].rank);
         assert!(
@@ -71,27 +74,8 @@ impl Scheduler {
             self.outstanding.is_some() || guaranteed <= self.cache.pool().num_free(),
             "what is kept is free"
         );
-        let mut uncached = 0;
-        for &key in self.waiting.keys() {
-            let sequence = &self.sequences[key];
-            assert_ne!(
-                sequence.state,
-                SequenceState::Running,
-                "{:?}",
-                sequence.request
-            );
-            assert!(
-                sequence.table.is_empty(),
-                "a waiting sequence holds no block"
-            );
-            assert_eq!(sequence.num_computed, 0, "a waiting sequence has no KV");
-            uncached += sequence.wait.uncached;
-        }
-        assert_eq!(
-            uncached,
-            self.waiting.uncached_tokens(),
-            "the queue's tokens are summed"
-        );
+        self.check_queue(&self.waiting, false);
+        self.check_queue(&self.background, true);
         if self.running.is_empty() {
             assert_eq!(
                 self.cache.pool().num_in_use(),
@@ -99,5 +83,27 @@ impl Scheduler {
                 "nothing runs and blocks are held"
             );
         }
+    }
+
+    fn check_queue(&self, queue: &WaitingQueue, background: bool) {
+        let mut uncached = 0;
+        for &key in queue.keys() {
+            let sequence = &self.sequences[key];
+            let request = sequence.request;
+            assert_ne!(sequence.state, SequenceState::Running, "{request:?}");
+            assert_eq!(sequence.rank.background, background, "{request:?}");
+            assert!(
+                sequence.table.is_empty(),
+                "a waiting sequence holds no block"
+            );
+            assert_eq!(sequence.num_computed, 0, "a waiting sequence has no KV");
+            assert_eq!(sequence.guaranteed_blocks, 0, "nor is any kept for it");
+            uncached += sequence.wait.uncached;
+        }
+        assert_eq!(
+            uncached,
+            queue.uncached_tokens(),
+            "the queue's tokens are summed"
+        );
     }
 }

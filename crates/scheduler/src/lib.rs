@@ -8,6 +8,7 @@
 //! find in the cache.
 
 mod admission;
+mod background;
 mod budget;
 mod commit;
 mod config;

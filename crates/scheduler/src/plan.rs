@@ -21,12 +21,16 @@ pub struct StepPlan {
     pub copies: Vec<BlockCopy>,
     /// Requests that lost their blocks in this step; they wait again and keep their tokens.
     pub preempted: Vec<RequestId>,
+    /// Background requests that had to make room; the scheduler has forgotten them.
+    pub abandoned: Vec<RequestId>,
     /// Requests that run for the first time.
     pub admitted: Vec<Admitted>,
     /// How long the step should take, once enough steps were measured.
     pub predicted: Option<Duration>,
     pub(crate) load: StepLoad,
     pub(crate) step: u64,
+    /// A sequence was left out because what is free is kept for others.
+    pub(crate) waits_for_guaranteed: bool,
 }
 
 /// The token range of one request computed in one step.
@@ -77,6 +81,11 @@ impl StepPlan {
     /// Tokens to compute.
     pub fn num_tokens(&self) -> usize {
         self.load.tokens
+    }
+
+    /// Whether running sequences lacked blocks, so that nobody is to be admitted.
+    pub(crate) fn is_short_of_memory(&self) -> bool {
+        !self.preempted.is_empty() || self.waits_for_guaranteed
     }
 
     /// Whether there is nothing to compute.

@@ -34,11 +34,11 @@ impl Scheduler {
         let sequence = &mut self.sequences[key];
         sequence.state = SequenceState::Preempted;
         crate::queue::estimate(sequence, &self.cache);
-        self.waiting.push(key, sequence);
+        self.enqueue(key);
     }
 
     fn choose_victim(&self) -> Option<SequenceKey> {
-        let others = self.running[1..].iter().rev().copied();
+        let others = self.running[1..self.num_foreground()].iter().rev().copied();
         let mut others = others.filter(|&key| !self.sequences[key].is_guaranteed());
         let last = others.next()?;
         let class = self.sequences[last].rank.class;
@@ -73,7 +73,13 @@ impl Scheduler {
             / freed as f64
     }
 
-    fn unschedule(&mut self, key: SequenceKey, plan: &mut StepPlan, budget: &mut StepBudget) {
+    /// Takes back a chunk that is planned.
+    pub(crate) fn unschedule(
+        &mut self,
+        key: SequenceKey,
+        plan: &mut StepPlan,
+        budget: &mut StepBudget,
+    ) {
         let sequence = &mut self.sequences[key];
         sequence.in_step = false;
         let at = plan

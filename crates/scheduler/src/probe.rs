@@ -70,8 +70,8 @@ impl Scheduler {
     /// What other requests do in between can publish more (see `pending_tokens`) or evict some.
     ///
     /// Prompts in an order in which neighbours share long prefixes cost least: see
-    /// [`PrefixProbe`]. `priority` is the class that the prompts would be submitted with: nobody
-    /// waits for the blocks of a lower class.
+    /// [`PrefixProbe`]. `priority` is the class that the prompts would be submitted with, not in
+    /// the background: nobody waits for the blocks of a lower class or of the background.
     pub fn probe(&self, prompts: &[ProbePrompt], priority: i32) -> CacheProbe {
         let mut probe = PrefixProbe::new(&self.cache);
         let probed = prompts
@@ -141,7 +141,7 @@ impl Scheduler {
             let owner = &self.sequences[owner];
             let computing = &owner.tokens[..owner.prefill_target];
             let shared = common_prefix(&tokens[..last], computing, reach);
-            if owner.rank.class > priority || shared <= reach {
+            if owner.rank.level() > (false, priority) || shared <= reach {
                 break;
             }
             reach = shared;

@@ -27,6 +27,10 @@ pub struct NewSequence {
     /// nothing. It is admitted only when so many blocks are free, nobody else takes them, and until
     /// it has generated so many tokens it is not preempted. What exceeds `max_tokens` is not kept.
     pub min_output_tokens: usize,
+    /// Whether the request computes only with what others leave: at most `max_background_share` of
+    /// a step while others run, admitted only when nobody else waits and ended without an answer
+    /// ([`StepPlan::abandoned`](crate::StepPlan::abandoned)) when others need its memory.
+    pub background: bool,
 }
 
 /// Why a request was not taken.

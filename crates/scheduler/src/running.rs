@@ -1,4 +1,4 @@
-//! Planning a step: the running sequences first, then the waiting ones.
+//! Planning a step: the running sequences first, then the waiting ones, then the background.
 
 use kv_cache::BlockTable;
 
@@ -24,8 +24,7 @@ impl Scheduler {
             ..StepPlan::default()
         };
         plan.chunks.reserve(self.running.len());
-        let decoding = self
-            .running
+        let decoding = self.running[..self.num_foreground()]
             .iter()
             .any(|&key| !self.sequences[key].is_prefilling());
         let mut budget = StepBudget::new(
@@ -33,13 +32,13 @@ impl Scheduler {
             self.config.target_itl.filter(|_| decoding),
             self.config.block_size,
         );
-        let waits_before = self.counters.guarantee_waits;
         self.schedule_running(&mut plan, &mut budget, now);
         self.blocked_tokens = 0;
-        if plan.preempted.is_empty() && self.counters.guarantee_waits == waits_before {
+        if !plan.is_short_of_memory() {
             self.admit_waiting(&mut plan, &mut budget, now);
             self.reserve.decay();
         }
+        self.schedule_background(&mut plan, &mut budget);
         plan.load = budget.load;
         plan.predicted = self.step_time.predict(&plan.load);
         if !plan.is_empty() {
@@ -99,7 +98,7 @@ impl Scheduler {
     fn schedule_running(&mut self, plan: &mut StepPlan, budget: &mut StepBudget, now: Timestamp) {
         let mut decodes = Vec::with_capacity(self.running.len());
         let mut prefills = Vec::new();
-        for &key in &self.running {
+        for &key in &self.running[..self.num_foreground()] {
             let list = if self.sequences[key].is_prefilling() {
                 &mut prefills
             } else {
@@ -142,9 +141,10 @@ impl Scheduler {
         });
     }
 
-    /// Plans at most `most` tokens of a sequence, preempting others if there are no blocks for even
-    /// one; returns how many it planned. None if it has to wait for guaranteed ones.
-    fn schedule_sequence(
+    /// Plans at most `most` tokens of a sequence, abandoning background ones if blocks lack and
+    /// preempting others if there are none for even one token; returns how many it planned. None if
+    /// it has to wait for guaranteed ones, or was abandoned itself.
+    pub(crate) fn schedule_sequence(
         &mut self,
         key: SequenceKey,
         most: usize,
@@ -165,11 +165,22 @@ impl Scheduler {
             }
             let num_blocks = sequence.table.blocks().len() + self.spare_blocks(key);
             let room = num_blocks * block_size - start;
+            let is_short = if sequence.rank.background {
+                room == 0
+            } else {
+                room < num_tokens
+            };
+            if is_short && let Some(abandoned) = self.abandon_youngest(plan, budget) {
+                if abandoned == key {
+                    return 0;
+                }
+                continue;
+            }
             if room == 0 {
                 if self.preempt_one(plan, budget) {
                     continue;
                 }
-                self.wait_for_guaranteed(key);
+                self.wait_for_guaranteed(key, plan);
                 return 0;
             }
             let num_tokens = self.align_chunk(key, start, num_tokens.min(room));
@@ -184,9 +195,10 @@ impl Scheduler {
     }
 
     /// Leaves a sequence out of the step, because what is free is kept for others.
-    fn wait_for_guaranteed(&mut self, key: SequenceKey) {
+    fn wait_for_guaranteed(&mut self, key: SequenceKey, plan: &mut StepPlan) {
         debug_assert_eq!(self.running[0], key, "another one would be preempted");
         assert!(self.running.len() > 1, "one alone never lacks blocks");
+        plan.waits_for_guaranteed = true;
         self.counters.guarantee_waits += 1;
         self.reserve.raise();
     }

@@ -32,6 +32,11 @@ const MAX_RETRY: Duration = Duration::from_secs(60);
 /// not fit, nobody of its class or lower is admitted; so the running ones finish and make room. A
 /// sequence always fits when nothing else runs: `submit` refuses those that would not.
 ///
+/// **Background requests are not noticed by others**, but for the share of a step that they compute
+/// beside them: others are admitted, grow and are preempted as if the blocks of background sequences
+/// were free, and these are abandoned, the youngest first, when the blocks are needed. They are
+/// themselves admitted by arrival, when nobody else waits.
+///
 /// **Nobody is preempted before it has generated its `min_output_tokens`.** The free blocks that it
 /// lacks for them are kept for it from its admission on: `free >= sum of what is kept` holds between
 /// any two calls, because admissions and growing sequences take from the rest alone. When the
@@ -45,6 +50,8 @@ pub struct Scheduler {
     /// Sorted by rank.
     pub(crate) running: Vec<SequenceKey>,
     pub(crate) waiting: WaitingQueue,
+    /// Background sequences that wait.
+    pub(crate) background: WaitingQueue,
     pub(crate) in_flight: InFlightBlocks,
     pub(crate) reserve: OutputReserve,
     /// Free blocks that are kept for guaranteed sequences, each for its own.
@@ -71,6 +78,7 @@ impl Scheduler {
             sequences: Sequences::default(),
             running: Vec::new(),
             waiting: WaitingQueue::default(),
+            background: WaitingQueue::default(),
             in_flight: InFlightBlocks::default(),
             reserve: OutputReserve::new(config.output_reserve),
             guaranteed_blocks: 0,
@@ -101,7 +109,8 @@ impl Scheduler {
     /// [`SubmitError`], and nothing has changed.
     ///
     /// # Panics
-    /// If the prompt is empty, `max_tokens` is 0 or the id is in use.
+    /// If the prompt is empty, `max_tokens` is 0, the id is in use, or a background request asks
+    /// for guaranteed output.
     pub fn submit(&mut self, new: NewSequence, now: Timestamp) -> Result<(), SubmitError> {
         assert!(!new.prompt.is_empty(), "a prompt has at least one token");
         assert!(
@@ -113,6 +122,10 @@ impl Scheduler {
             "{:?} is in use",
             new.id
         );
+        assert!(
+            !new.background || new.min_output_tokens == 0,
+            "a background request has no guaranteed output"
+        );
         let prompt_tokens = new.prompt.len();
         let max_tokens = new.stop.max_tokens.max(new.min_output_tokens);
         let max_model_len = self.max_sequence_len();
@@ -123,17 +136,24 @@ impl Scheduler {
                 max_model_len,
             });
         }
-        if self.waiting.len() >= self.config.max_queued_requests {
+        let (queue, most) = if new.background {
+            (&self.background, self.config.max_queued_background)
+        } else {
+            (&self.waiting, self.config.max_queued_requests)
+        };
+        if queue.len() >= most {
             return Err(self.queue_full(prompt_tokens));
         }
+        let background = new.background;
         let sequence = self.make_sequence(new, now);
         let uncached = self.waiting.uncached_tokens() + sequence.wait.uncached;
-        if !self.waiting.is_empty() && uncached > self.config.max_queued_tokens {
+        let is_much = !self.waiting.is_empty() && uncached > self.config.max_queued_tokens;
+        if is_much && !background {
             return Err(self.queue_full(sequence.wait.uncached));
         }
         self.next_ordinal += 1;
         let key = self.sequences.insert(sequence);
-        self.waiting.push(key, &self.sequences[key]);
+        self.enqueue(key);
         Ok(())
     }
 
@@ -209,6 +229,8 @@ impl Scheduler {
         let pool = self.cache.pool();
         SchedulerStats {
             running: self.running.len(),
+            background_running: self.running.len() - self.num_foreground(),
+            background_waiting: self.background.len(),
             waiting: self.waiting.len(),
             queued_uncached_tokens: self.waiting.uncached_tokens(),
             num_blocks: pool.capacity(),
@@ -217,6 +239,7 @@ impl Scheduler {
             steps: self.counters.steps,
             preemptions: self.counters.preemptions,
             guarantee_waits: self.counters.guarantee_waits,
+            abandoned: self.counters.abandoned,
             recomputed_tokens: self.counters.recomputed_tokens,
             prompt_tokens_cached: self.counters.prompt_tokens_cached,
             prompt_tokens_computed: self.counters.prompt_tokens_computed,
@@ -246,9 +269,29 @@ impl Scheduler {
             self.stop_running(key);
             self.release(key);
         } else {
-            self.waiting.remove(key, &self.sequences[key]);
+            self.dequeue(key);
         }
         self.sequences.remove(key)
+    }
+
+    /// Puts a sequence without blocks into its queue.
+    pub(crate) fn enqueue(&mut self, key: SequenceKey) {
+        let sequence = &self.sequences[key];
+        if sequence.rank.background {
+            self.background.push(key, sequence);
+        } else {
+            self.waiting.push(key, sequence);
+        }
+    }
+
+    /// Takes a sequence out of its queue.
+    pub(crate) fn dequeue(&mut self, key: SequenceKey) {
+        let sequence = &self.sequences[key];
+        if sequence.rank.background {
+            self.background.remove(key, sequence);
+        } else {
+            self.waiting.remove(key, sequence);
+        }
     }
 
     pub(crate) fn stop_running(&mut self, key: SequenceKey) {
@@ -269,6 +312,7 @@ impl Scheduler {
         let mut sequence = Sequence {
             request: new.id,
             rank: Rank {
+                background: new.background,
                 class: new.priority,
                 ordinal: self.next_ordinal,
             },

@@ -18,11 +18,19 @@ pub enum SequenceState {
     Preempted,
 }
 
-/// Who comes first: the lower class, then the earlier arrival.
+/// Who comes first: the foreground, the lower class, then the earlier arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank {
+    pub(crate) background: bool,
     pub(crate) class: i32,
     pub(crate) ordinal: u64,
+}
+
+impl Rank {
+    /// Who serves whom: nobody waits for one of a higher level.
+    pub(crate) fn level(self) -> (bool, i32) {
+        (self.background, self.class)
+    }
 }
 
 #[derive(Debug)]

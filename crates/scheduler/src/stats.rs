@@ -5,8 +5,12 @@ use kv_cache::CacheStats;
 /// A snapshot. Counters only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SchedulerStats {
-    /// Sequences that hold blocks.
+    /// Sequences that hold blocks, background ones included.
     pub running: usize,
+    /// Background sequences that hold blocks.
+    pub background_running: usize,
+    /// Background sequences that wait; they are not counted below.
+    pub background_waiting: usize,
     /// Sequences that wait, preempted ones included.
     pub waiting: usize,
     /// Tokens that the waiting sequences would have to compute.
@@ -24,6 +28,8 @@ pub struct SchedulerStats {
     /// Times that a sequence was left out of a step because all free blocks were kept for the
     /// guaranteed output of others.
     pub guarantee_waits: u64,
+    /// Background requests that ended because others needed their memory.
+    pub abandoned: u64,
     /// Tokens computed again because of preemptions.
     pub recomputed_tokens: u64,
     /// Prompt tokens taken from the cache, counted once per request, at admission.
@@ -44,6 +50,7 @@ pub(crate) struct Counters {
     pub(crate) steps: u64,
     pub(crate) preemptions: u64,
     pub(crate) guarantee_waits: u64,
+    pub(crate) abandoned: u64,
     pub(crate) recomputed_tokens: u64,
     pub(crate) prompt_tokens_cached: u64,
     pub(crate) prompt_tokens_computed: u64,

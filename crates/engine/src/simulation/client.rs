@@ -16,7 +16,8 @@ pub(super) struct Heard {
     pub(super) tokens: Vec<TokenId>,
     pub(super) finished: Option<FinishReason>,
     pub(super) failed: Option<RequestError>,
-    pub(super) admitted: bool,
+    /// Prompt tokens taken from the cache.
+    pub(super) admitted: Option<usize>,
     pub(super) left: bool,
     /// Everything, in order, for the comparison of two runs.
     pub(super) log: Vec<String>,
@@ -49,12 +50,12 @@ impl EventSink for ClientSink {
             "more events than the sink has room for"
         );
         match event {
-            Event::Admitted(_) => {
-                assert!(!heard.admitted, "admitted twice");
-                heard.admitted = true;
+            Event::Admitted(admission) => {
+                assert_eq!(heard.admitted, None, "admitted twice");
+                heard.admitted = Some(admission.cached_tokens);
             }
             Event::Token(output) => {
-                assert!(heard.admitted, "a token before the admission");
+                assert!(heard.admitted.is_some(), "a token before the admission");
                 heard.tokens.push(output.token);
             }
             Event::Finished(completion) => {
@@ -111,6 +112,7 @@ impl Client {
             }
             (None, Some(RequestError::Model(_))) => assert!(may_fail, "no step was to fail"),
             (None, Some(RequestError::Refused(_))) => assert!(heard.tokens.is_empty()),
+            (None, Some(RequestError::Abandoned)) => assert!(self.submission.background),
             (None, Some(RequestError::ShutDown)) => panic!("nobody shut the engine down"),
             (None, None) => assert!(heard.left, "the request never ended"),
             (Some(_), Some(_)) => panic!("the request ended twice"),
@@ -126,6 +128,7 @@ impl Client {
         match heard.failed {
             Some(RequestError::Model(_)) => occurrences.failed_with_a_step += 1,
             Some(RequestError::Refused(_)) => occurrences.refused_by_queue += 1,
+            Some(RequestError::Abandoned) => occurrences.abandoned += 1,
             Some(RequestError::ShutDown) | None => {}
         }
     }

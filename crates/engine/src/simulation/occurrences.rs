@@ -11,6 +11,8 @@ pub(super) struct Occurrences {
     pub(super) failed_with_a_step: u64,
     pub(super) preemptions: u64,
     pub(super) guarantee_waits: u64,
+    pub(super) abandoned: u64,
+    pub(super) probed_tokens: u64,
     pub(super) recomputed_tokens: u64,
     pub(super) cached_tokens: u64,
     pub(super) copied_tokens: u64,
@@ -18,7 +20,7 @@ pub(super) struct Occurrences {
 }
 
 impl Occurrences {
-    fn named(&mut self) -> [(&'static str, &mut u64); 11] {
+    fn named(&mut self) -> [(&'static str, &mut u64); 13] {
         [
             ("finished", &mut self.finished),
             ("refused_as_too_long", &mut self.refused_as_too_long),
@@ -27,6 +29,8 @@ impl Occurrences {
             ("failed_with_a_step", &mut self.failed_with_a_step),
             ("preemptions", &mut self.preemptions),
             ("guarantee_waits", &mut self.guarantee_waits),
+            ("abandoned", &mut self.abandoned),
+            ("probed_tokens", &mut self.probed_tokens),
             ("recomputed_tokens", &mut self.recomputed_tokens),
             ("cached_tokens", &mut self.cached_tokens),
             ("copied_tokens", &mut self.copied_tokens),

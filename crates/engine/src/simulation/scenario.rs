@@ -36,6 +36,7 @@ pub(super) struct Submission {
     pub(super) priority: i32,
     pub(super) cache_salt: Vec<u8>,
     pub(super) min_output_tokens: usize,
+    pub(super) background: bool,
     /// Tokens after which the client closes its connection.
     pub(super) leaves_after: Option<usize>,
 }
@@ -89,6 +90,8 @@ fn config(random: &mut Random) -> SchedulerConfig {
             decay_steps: random.choose(&[1, 20]),
         },
         max_overtakes: random.choose(&[0, 1, 16]),
+        max_background_share: random.choose(&[0.0, 0.15, 1.0]),
+        max_queued_background: random.range(1, 8),
         ..SchedulerConfig::new(block_size, blocks as u32 + 1, random.range(2, capacity))
     }
 }
@@ -113,6 +116,7 @@ fn submission(
     };
     let sampled = random.one_in(3);
     let stop_token_ids = (0..random.range(0, 2)).map(|_| token(random)).collect();
+    let background = random.one_in(6);
     Submission {
         prompt,
         sampling: SamplingParams {
@@ -129,7 +133,8 @@ fn submission(
         },
         priority: random.choose(&[0, 0, 0, 1, -1]),
         cache_salt: random.choose(&[&b""[..], b"", b"other"]).to_vec(),
-        min_output_tokens: if random.one_in(3) {
+        background,
+        min_output_tokens: if !background && random.one_in(3) {
             random.range(0, max_tokens)
         } else {
             0

@@ -10,6 +10,7 @@ use scheduler::{Scheduler, Timestamp};
 
 use super::client::Client;
 use super::occurrences::Occurrences;
+use super::probing::Probing;
 use super::scenario::{Operation, Scenario, Submission, VOCAB_SIZE};
 use crate::clock::Clock;
 use crate::step_loop::StepLoop;
@@ -43,6 +44,10 @@ pub(super) struct World<'a> {
     time: Arc<AtomicU64>,
     clients: Vec<(Client, bool)>,
     trace: Vec<String>,
+    /// The request that an idle engine was asked about before it came, and the cached tokens that
+    /// were predicted.
+    predicted: Option<(usize, usize)>,
+    probed_tokens: u64,
 }
 
 impl<'a> World<'a> {
@@ -74,6 +79,8 @@ impl<'a> World<'a> {
             time,
             clients: Vec::new(),
             trace: Vec::new(),
+            predicted: None,
+            probed_tokens: 0,
         }
     }
 
@@ -113,6 +120,10 @@ impl<'a> World<'a> {
     }
 
     fn submit(&mut self, submission: &Submission) {
+        let cached_tokens = self.probe(submission);
+        // Of several requests at once, the first can change what the others find.
+        let alone = self.step_loop.is_idle();
+        self.predicted = alone.then_some((self.clients.len(), cached_tokens));
         let client = Client::new(submission.clone());
         let result = self.handle.submit(GenerateRequest {
             prompt: submission.prompt.clone(),
@@ -121,6 +132,7 @@ impl<'a> World<'a> {
             priority: submission.priority,
             cache_salt: submission.cache_salt.clone(),
             min_output_tokens: submission.min_output_tokens,
+            background: submission.background,
             sink: client.sink(),
         });
         let fits = submission.prompt.len() + submission.stop.max_tokens
@@ -132,9 +144,32 @@ impl<'a> World<'a> {
         self.step_loop.drain();
     }
 
+    /// What the cache holds of a prompt, asked together with those of earlier requests.
+    fn probe(&mut self, submission: &Submission) -> usize {
+        let earlier = self.clients.iter().rev().take(3);
+        let mut prompts: Vec<_> = earlier.map(|(client, _)| &client.submission).collect();
+        prompts.push(submission);
+        let probing = Probing::default();
+        let request = probing.request(&prompts, submission.priority);
+        self.handle.probe(request).unwrap();
+        self.step_loop.drain();
+        self.step_loop.answer_probes();
+        let answer = probing.answer();
+        self.trace.push(format!("{answer:?}"));
+        answer.prompts[prompts.len() - 1].cached_tokens
+    }
+
     fn turn(&mut self) {
         self.step_loop.turn();
         self.step_loop.check_invariants();
+        if let Some((client, cached_tokens)) = self.predicted.take() {
+            let (client, refused) = &self.clients[client];
+            let heard = client.heard.lock().unwrap();
+            if !refused && !heard.left {
+                assert_eq!(heard.admitted, Some(cached_tokens), "what was predicted");
+                self.probed_tokens += cached_tokens as u64;
+            }
+        }
         self.trace.push(format!("{:?}", self.handle.stats()));
     }
 
@@ -145,6 +180,7 @@ impl<'a> World<'a> {
         let mut occurrences = Occurrences {
             preemptions: stats.preemptions,
             guarantee_waits: stats.guarantee_waits,
+            probed_tokens: self.probed_tokens,
             recomputed_tokens: stats.tokens_recomputed,
             cached_tokens: stats.prompt_tokens_cached,
             copied_tokens: self.counters.copied_tokens(),

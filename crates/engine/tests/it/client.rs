@@ -74,6 +74,7 @@ impl Engine {
             priority: 0,
             cache_salt: Vec::new(),
             min_output_tokens: 0,
+            background: false,
             sink: Box::new(Sink {
                 sender,
                 gone: Arc::clone(&gone),

@@ -5,13 +5,13 @@
 //! Its next token is a function of that history, so what a request answers must not depend on how
 //! it was scheduled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kv_cache::TokenId;
 use scheduler::{
-    Admitted, FinishReason, NewSequence, RequestId, Scheduler, SchedulerConfig, StepPlan,
-    StopConditions, SubmitError, Timestamp,
+    Admitted, FinishReason, NewSequence, RequestId, Scheduler, SchedulerConfig, SequenceState,
+    StepPlan, StopConditions, SubmitError, Timestamp,
 };
 
 /// Tokens that the model generates are below this; small, so that generated texts coincide.
@@ -28,6 +28,9 @@ pub(crate) struct World {
     pub(crate) full_check_every: usize,
     steps: usize,
     salts: BTreeMap<RequestId, Vec<u8>>,
+    /// Requests in the background, of all that were taken.
+    background: BTreeSet<RequestId>,
+    pub(crate) abandoned: BTreeSet<RequestId>,
     /// Output that each request is sure to have room for.
     guaranteed: BTreeMap<RequestId, usize>,
     /// Steps in a row that left the best-ranked sequence out.
@@ -69,6 +72,7 @@ pub(crate) fn request(id: u64, prompt: Vec<TokenId>, max_tokens: usize) -> NewSe
         priority: 0,
         cache_salt: Vec::new(),
         min_output_tokens: 0,
+        background: false,
     }
 }
 
@@ -120,6 +124,8 @@ impl World {
             full_check_every: 1,
             steps: 0,
             salts: BTreeMap::new(),
+            background: BTreeSet::new(),
+            abandoned: BTreeSet::new(),
             guaranteed: BTreeMap::new(),
             waits_in_a_row: 0,
             outputs: BTreeMap::new(),
@@ -132,8 +138,11 @@ impl World {
 
     pub(crate) fn submit(&mut self, new: NewSequence) -> Result<(), SubmitError> {
         let (id, salt) = (new.id, new.cache_salt.clone());
-        let guaranteed = new.min_output_tokens;
+        let (guaranteed, background) = (new.min_output_tokens, new.background);
         self.scheduler.submit(new, self.now)?;
+        if background {
+            self.background.insert(id);
+        }
         self.guaranteed.insert(id, guaranteed);
         self.salts.insert(id, salt);
         Ok(())
@@ -149,6 +158,7 @@ impl World {
         let waits = self.scheduler.stats().guarantee_waits;
         let plan = self.scheduler.plan_step(self.now);
         self.check_guarantees(&plan, waits);
+        self.check_background(&plan);
         let config = self.scheduler.config();
         assert!(plan.num_tokens() <= config.max_num_batched_tokens);
         assert!(plan.chunks.len() <= config.max_num_seqs);
@@ -189,6 +199,34 @@ impl World {
         }
         let most = self.scheduler.config().max_num_seqs * self.scheduler.max_sequence_len();
         assert!(self.waits_in_a_row <= most, "{} waits", self.waits_in_a_row);
+    }
+
+    /// The background computes no more than its share beside others, is admitted when nobody else
+    /// waits, and is abandoned rather than preempted.
+    fn check_background(&mut self, plan: &StepPlan) {
+        for id in &plan.abandoned {
+            assert!(self.background.contains(id), "{id:?} is abandoned");
+            assert_eq!(self.scheduler.state(*id), None);
+            assert!(self.abandoned.insert(*id), "{id:?} is abandoned twice");
+        }
+        let is_background = |id: &RequestId| self.background.contains(id);
+        assert!(!plan.preempted.iter().any(is_background));
+        let others = self.guaranteed.keys().filter(|id| !is_background(id));
+        let states: Vec<_> = others.filter_map(|&id| self.scheduler.state(id)).collect();
+        if plan.admitted.iter().any(|new| is_background(&new.request)) {
+            let running = |state: &SequenceState| *state == SequenceState::Running;
+            assert!(states.iter().all(running), "others wait");
+        }
+        if states.contains(&SequenceState::Running) {
+            let chunks = plan
+                .chunks
+                .iter()
+                .filter(|chunk| is_background(&chunk.request));
+            let tokens: usize = chunks.map(|chunk| chunk.tokens.len()).sum();
+            let config = self.scheduler.config();
+            let share = config.max_background_share * config.max_num_batched_tokens as f64;
+            assert!(tokens as f64 <= share, "{tokens} tokens in the background");
+        }
     }
 
     /// Runs the model and returns the tokens it samples.
@@ -269,6 +307,6 @@ impl World {
     }
 
     pub(crate) fn is_running(&self, id: u64) -> bool {
-        self.scheduler.state(RequestId(id)) == Some(scheduler::SequenceState::Running)
+        self.scheduler.state(RequestId(id)) == Some(SequenceState::Running)
     }
 }

@@ -78,6 +78,7 @@ impl Answers {
                     priority: order.generation.priority,
                     cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
                     min_output_tokens: 0,
+                    background: false,
                     sink: Box::new(sink),
                 })?;
                 choices.push(choice);

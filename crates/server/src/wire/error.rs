@@ -197,6 +197,7 @@ impl From<RequestError> for ApiError {
         match error {
             RequestError::Refused(refused) => refused.into(),
             RequestError::Model(reason) => Self::internal(format!("The model failed: {reason}.")),
+            RequestError::Abandoned => Self::overloaded(Duration::from_secs(1)),
             RequestError::ShutDown => Self::shutting_down(),
         }
     }

@@ -1,0 +1,35 @@
+//! Probes beside the requests, and their answers beside what is then admitted.
+
+use std::sync::{Arc, Mutex};
+
+use scheduler::{CacheProbe, ProbePrompt};
+
+use super::scenario::Submission;
+use crate::ProbeRequest;
+
+/// A probe's answer, once the engine has given it.
+#[derive(Default)]
+pub(super) struct Probing {
+    answer: Arc<Mutex<Option<CacheProbe>>>,
+}
+
+impl Probing {
+    /// Asks about the prompts of submissions, as they would be submitted.
+    pub(super) fn request(&self, submissions: &[&Submission], priority: i32) -> ProbeRequest {
+        let answer = Arc::clone(&self.answer);
+        let prompts = submissions.iter().map(|submission| ProbePrompt {
+            tokens: submission.prompt.clone(),
+            cache_salt: submission.cache_salt.clone(),
+        });
+        ProbeRequest {
+            prompts: prompts.collect(),
+            priority,
+            sink: Box::new(move |given| *answer.lock().unwrap() = Some(given)),
+        }
+    }
+
+    pub(super) fn answer(self) -> CacheProbe {
+        let answer = self.answer.lock().unwrap().take();
+        answer.expect("a probe is answered between steps")
+    }
+}
