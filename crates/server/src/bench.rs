@@ -19,7 +19,7 @@
 //! so lengths and hit rates are exact; otherwise they are text, and the observed hit rate says what
 //! came of it. A server without `/v1/completions` is measured through `/v1/chat/completions`.
 //!
-//! The module knows nothing of the rest of the server. The binary needs `BenchArgs` as a subcommand
+//! The module knows nothing of the rest of the server but [`crate::measure`]. The binary needs `BenchArgs` as a subcommand
 //! and a call of [`run`].
 //!
 //! - [`args`]: the command line.
@@ -30,22 +30,15 @@ use std::io;
 pub mod args;
 pub mod ttft;
 
-mod client;
-mod clock;
 mod endpoint;
 mod error;
-mod identity;
 mod measurement;
 mod progress;
 mod prompt;
-mod random;
 mod report;
 mod session;
-mod sse;
-mod stream_chunk;
 mod summary;
 mod table;
-mod words;
 
 pub use args::{BenchArgs, BenchCommand, TtftArgs};
 pub use error::BenchError;

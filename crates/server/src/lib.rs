@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod listen;
+pub mod measure;
 pub mod metrics;
 pub mod model;
 pub mod prompt;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::args::HitRate;
-use super::client::StreamAnswer;
+use crate::measure::client::StreamAnswer;
 
 /// What was asked for and what came of it; times in milliseconds, counts in tokens.
 #[derive(Debug, Clone, Serialize)]

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::args::HitRate;
-use super::random::Random;
-use super::words::WORDS;
+use crate::measure::random::Random;
+use crate::measure::words::WORDS;
 
 /// What prompts are made of.
 #[derive(Debug, Clone, PartialEq)]

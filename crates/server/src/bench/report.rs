@@ -6,9 +6,9 @@ use std::{fs, io};
 use serde::Serialize;
 
 use super::args::{HitRate, TtftArgs};
-use super::identity::Identity;
 use super::measurement::Measurement;
 use super::summary::{self, Line, Row};
+use crate::measure::identity::Identity;
 
 /// Results while they come in.
 #[derive(Debug, Default)]

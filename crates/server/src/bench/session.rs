@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::args::TtftArgs;
-use super::client::{Client, StreamAnswer};
 use super::endpoint::Endpoint;
 use super::error::BenchError;
-use super::identity::Identity;
 use super::measurement::{Measurement, Place};
 use super::prompt::{PromptForm, PromptSource, WordRate};
 use super::report::Target;
+use crate::measure::ServerError;
+use crate::measure::client::{Client, StreamAnswer};
+use crate::measure::identity::Identity;
 
 /// A server that has answered.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, BenchError> {
         let mut identity = Identity::discover(client, args.model.as_deref()).await?;
         let ids = identity.ask_tokens(client).await;
-        identity.check_length(args.prompt_tokens, args.max_tokens)?;
+        check_length(&identity, args)?;
         let asker = Asker {
             args,
             client,
@@ -123,7 +124,7 @@ impl Asker<'_> {
                     .await
                 {
                     Ok(_) => return Ok((Endpoint::Completions, form)),
-                    Err(BenchError::Refused(refusal))
+                    Err(BenchError::Server(ServerError::Refused(refusal)))
                         if matches!(refusal.status, 400 | 422 | 500) =>
                     {
                         notes.push(format!(
@@ -131,7 +132,8 @@ impl Asker<'_> {
                             refusal.message
                         ));
                     }
-                    Err(BenchError::Refused(refusal)) if refusal.is_route_missing() => {}
+                    Err(BenchError::Server(ServerError::Refused(refusal)))
+                        if refusal.is_route_missing() => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -139,7 +141,9 @@ impl Asker<'_> {
         }
         let form = match self.text_form(Endpoint::Completions, seed, notes).await {
             Ok(form) => return Ok((Endpoint::Completions, form)),
-            Err(BenchError::Refused(refusal)) if refusal.is_route_missing() => {
+            Err(BenchError::Server(ServerError::Refused(refusal)))
+                if refusal.is_route_missing() =>
+            {
                 notes.push("the server has no /v1/completions: chat is measured".to_owned());
                 self.text_form(Endpoint::Chat, seed, notes).await
             }
@@ -147,7 +151,9 @@ impl Asker<'_> {
         };
         match form {
             Ok(form) => Ok((Endpoint::Chat, form)),
-            Err(BenchError::Refused(refusal)) if refusal.is_route_missing() => {
+            Err(BenchError::Server(ServerError::Refused(refusal)))
+                if refusal.is_route_missing() =>
+            {
                 Err(BenchError::NoCompletions {
                     base: self.client.base().to_owned(),
                 })
@@ -193,7 +199,7 @@ impl Asker<'_> {
     ) -> Result<StreamAnswer, BenchError> {
         let body = endpoint.request(&self.identity.model, prompt, max_tokens);
         match self.client.stream(endpoint.path(), &body).await {
-            Err(BenchError::Refused(refusal)) if refusal.is_model_unknown() => {
+            Err(ServerError::Refused(refusal)) if refusal.is_model_unknown() => {
                 Err(BenchError::ModelUnknown {
                     model: self.identity.model.clone(),
                     served: match self.identity.served_models.join(", ") {
@@ -203,14 +209,28 @@ impl Asker<'_> {
                     message: refusal.message,
                 })
             }
-            Err(BenchError::Refused(refusal)) if refusal.is_too_long() => {
+            Err(ServerError::Refused(refusal)) if refusal.is_too_long() => {
                 Err(BenchError::PromptTooLong {
                     prompt_tokens: self.args.prompt_tokens,
                     max_tokens: self.args.max_tokens,
                     limit: format!("it says {:?}", refusal.message),
                 })
             }
-            other => other,
+            other => Ok(other?),
         }
+    }
+}
+
+/// # Errors
+/// `PromptTooLong`, where the limit is known and too small.
+fn check_length(identity: &Identity, args: &TtftArgs) -> Result<(), BenchError> {
+    let tokens = u64::from(args.prompt_tokens) + u64::from(args.max_tokens);
+    match identity.max_model_len {
+        Some(limit) if tokens > limit => Err(BenchError::PromptTooLong {
+            prompt_tokens: args.prompt_tokens,
+            max_tokens: args.max_tokens,
+            limit: format!("its limit is {limit} tokens (max_model_len)"),
+        }),
+        _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::args::HitRate;
 use super::measurement::Measurement;
+use crate::measure::quantile::quantile;
 
 /// The measurements of one hit rate; times in milliseconds, rates in percent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,17 +75,6 @@ pub(super) fn line(measurements: &[Measurement]) -> Option<Line> {
         r_squared,
         uncached_tokens_from: from,
     })
-}
-
-/// The `share` quantile (0..=1) of sorted numbers, interpolated linearly between neighbours: type 7
-/// of Hyndman and Fan, "Sample Quantiles in Statistical Packages" (1996), numpy's default.
-///
-/// # Panics
-/// If there are no numbers.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    below + (above - below) * at.fract()
 }
 
 /// `rate` is one of the measurements'; the ratio to cold is left open.

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 
 use super::args::TtftArgs;
-use super::client::Client;
-use super::clock;
 use super::error::BenchError;
 use super::measurement::Place;
 use super::progress;
 use super::report::{Origin, Report, Results, Target};
 use super::session::Session;
 use super::table;
+use crate::measure::client::Client;
+use crate::measure::clock;
 
 /// Measures, prints a table to `out` and writes the file that `args` names.
 ///

@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 
 use super::super::args::HitRate;
-use super::super::words::WORDS;
 use super::{PromptForm, PromptSource, WordRate};
+use crate::measure::words::WORDS;
 
 const LEN: usize = 200;
 

@@ -1,5 +1,5 @@
 use super::super::measurement::Measurement;
-use super::{line, quantile, rows};
+use super::{line, rows};
 
 fn measurement(percent: &str, prompt: u64, cached: Option<u64>, ttft_ms: f64) -> Measurement {
     Measurement {
@@ -15,18 +15,6 @@ fn measurement(percent: &str, prompt: u64, cached: Option<u64>, ttft_ms: f64) ->
         total_ms: ttft_ms,
         warming_ttft_ms: None,
     }
-}
-
-#[test]
-fn quantiles_are_numpys() {
-    // numpy.quantile([1, 2, 4, 8, 16], [0, .25, .5, .95, 1])
-    let numbers = [1.0, 2.0, 4.0, 8.0, 16.0];
-    let quantiles = [0.0, 0.25, 0.5, 0.95, 1.0].map(|share| quantile(&numbers, share));
-    for (found, expected) in quantiles.iter().zip([1.0, 2.0, 4.0, 14.4, 16.0]) {
-        assert!((found - expected).abs() < 1e-12, "{quantiles:?}");
-    }
-    assert_eq!(quantile(&[3.0, 4.0], 0.5), 3.5);
-    assert_eq!(quantile(&[7.0], 0.95), 7.0);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use reqwest::{RequestBuilder, Response, Url, header};
 use serde_json::Value;
 
 use super::clock;
-use super::error::{BenchError, Refusal, excerpt};
+use super::error::{Refusal, ServerError, excerpt};
 use super::sse::SseParser;
 use super::stream_chunk::{StreamChunk, Usage};
 
@@ -20,7 +20,7 @@ const HEAD: usize = 300;
 
 /// One server. Connections stay open between requests, so no TTFT contains a handshake.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     timeout: u64,
@@ -28,30 +28,34 @@ pub(super) struct Client {
 
 /// A small answer: its JSON and the `Server` header.
 #[derive(Debug)]
-pub(super) struct JsonAnswer {
-    pub(super) body: Value,
-    pub(super) server: Option<String>,
+pub(crate) struct JsonAnswer {
+    pub(crate) body: Value,
+    pub(crate) server: Option<String>,
 }
 
 /// A streamed answer, timed from the moment the request is handed to the connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StreamAnswer {
+#[derive(Debug, Clone)]
+pub(crate) struct StreamAnswer {
     /// Until the chunk with the first token has come.
-    pub(super) ttft: Duration,
+    pub(crate) ttft: Duration,
     /// Until the stream's last event.
-    pub(super) total: Duration,
-    pub(super) usage: Usage,
+    pub(crate) total: Duration,
+    pub(crate) usage: Usage,
+    /// What was said, tool calls left out.
+    pub(crate) text: String,
+    /// What the server reports of the context budget, where it does.
+    pub(crate) context_budget: Option<Value>,
 }
 
 impl Client {
     /// # Errors
     /// `InvalidUrl`, also when the key cannot be in a header.
-    pub(super) fn new(
+    pub(crate) fn new(
         base_url: &str,
         api_key: Option<&str>,
         timeout: u64,
-    ) -> Result<Self, BenchError> {
-        let invalid = |reason: String| BenchError::InvalidUrl {
+    ) -> Result<Self, ServerError> {
+        let invalid = |reason: String| ServerError::InvalidUrl {
             url: base_url.to_owned(),
             reason,
         };
@@ -70,7 +74,7 @@ impl Client {
         }
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
-            .user_agent(concat!("purser-bench/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("purser-measure/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(timeout))
             .pool_idle_timeout(None)
@@ -93,25 +97,25 @@ impl Client {
     }
 
     /// The address before `/v1`.
-    pub(super) fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
     /// The address of `path`, which begins with a slash.
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
     /// # Errors
     /// `Unreachable`, `Silent`, `Unauthorized`, `Refused`, `NotOpenAi`.
-    pub(super) async fn get(&self, path: &str) -> Result<JsonAnswer, BenchError> {
+    pub(crate) async fn get(&self, path: &str) -> Result<JsonAnswer, ServerError> {
         let url = self.url(path);
         self.json(self.http.get(&url), url).await
     }
 
     /// # Errors
     /// `Unreachable`, `Silent`, `Unauthorized`, `Refused`, `NotOpenAi`.
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, BenchError> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, ServerError> {
         let url = self.url(path);
         Ok(self.json(self.http.post(&url).json(body), url).await?.body)
     }
@@ -120,11 +124,11 @@ impl Client {
     ///
     /// # Errors
     /// Those of [`Self::post`], and `BrokenStream`, `NoTokens`.
-    pub(super) async fn stream(
+    pub(crate) async fn stream(
         &self,
         path: &str,
         body: &Value,
-    ) -> Result<StreamAnswer, BenchError> {
+    ) -> Result<StreamAnswer, ServerError> {
         let url = self.url(path);
         // The body is written before the clock is read: 2,000 token ids take a while to print.
         let request = self
@@ -146,7 +150,7 @@ impl Client {
             let Some(piece) = piece else { break };
             reading
                 .take(&piece, sent.elapsed())
-                .map_err(|reason| BenchError::BrokenStream {
+                .map_err(|reason| ServerError::BrokenStream {
                     url: url.clone(),
                     reason,
                 })?;
@@ -160,16 +164,18 @@ impl Client {
                 ttft,
                 total: reading.last,
                 usage: reading.usage,
+                text: reading.text,
+                context_budget: reading.context_budget,
             }),
-            None if !is_stream => Err(BenchError::NotOpenAi {
+            None if !is_stream => Err(ServerError::NotOpenAi {
                 url,
                 reason: format!("it does not stream, but says {:?}", reading.beginning()),
             }),
-            None => Err(BenchError::NoTokens { url }),
+            None => Err(ServerError::NoTokens { url }),
         }
     }
 
-    async fn json(&self, request: RequestBuilder, url: String) -> Result<JsonAnswer, BenchError> {
+    async fn json(&self, request: RequestBuilder, url: String) -> Result<JsonAnswer, ServerError> {
         let response = self.send(request, &url).await?;
         let server = response.headers().get(header::SERVER);
         let server = server
@@ -179,7 +185,7 @@ impl Client {
             .text()
             .await
             .map_err(|error| self.failed(&url, &error))?;
-        let body = serde_json::from_str(&text).map_err(|_| BenchError::NotOpenAi {
+        let body = serde_json::from_str(&text).map_err(|_| ServerError::NotOpenAi {
             url,
             reason: format!("it says {:?}, which is no JSON", excerpt(&text)),
         })?;
@@ -187,7 +193,7 @@ impl Client {
     }
 
     /// The response, if its status is a good one.
-    async fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, BenchError> {
+    async fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, ServerError> {
         let response = request
             .send()
             .await
@@ -199,28 +205,28 @@ impl Client {
         let text = response.text().await.unwrap_or_default();
         let refusal = Refusal::new(url.to_owned(), status.as_u16(), &text);
         Err(if refusal.is_unauthorized() {
-            BenchError::Unauthorized(refusal)
+            ServerError::Unauthorized(refusal)
         } else {
-            BenchError::Refused(refusal)
+            ServerError::Refused(refusal)
         })
     }
 
-    fn failed(&self, url: &str, error: &reqwest::Error) -> BenchError {
+    fn failed(&self, url: &str, error: &reqwest::Error) -> ServerError {
         if error.is_timeout() && !error.is_connect() {
-            return BenchError::Silent {
+            return ServerError::Silent {
                 url: url.to_owned(),
                 seconds: self.timeout,
             };
         }
-        BenchError::Unreachable {
+        ServerError::Unreachable {
             url: url.to_owned(),
             reason: chain(error),
         }
     }
 
-    fn broken(&self, url: &str, error: &reqwest::Error) -> BenchError {
+    fn broken(&self, url: &str, error: &reqwest::Error) -> ServerError {
         match self.failed(url, error) {
-            BenchError::Unreachable { url, reason } => BenchError::BrokenStream { url, reason },
+            ServerError::Unreachable { url, reason } => ServerError::BrokenStream { url, reason },
             other => other,
         }
     }
@@ -231,6 +237,8 @@ impl Client {
 struct Reading {
     parser: SseParser,
     usage: Usage,
+    text: String,
+    context_budget: Option<Value>,
     first_token: Option<Duration>,
     last: Duration,
     /// The first bytes of the body, for the error if it is no stream of events.
@@ -256,7 +264,7 @@ impl Reading {
                 self.done = true;
                 continue;
             }
-            let chunk: StreamChunk = match serde_json::from_str(&event.data) {
+            let mut chunk: StreamChunk = match serde_json::from_str(&event.data) {
                 Ok(chunk) => chunk,
                 Err(_) if event.name == "error" => return Err(excerpt(&event.data)),
                 Err(error) => return Err(format!("{error} in {:?}", excerpt(&event.data))),
@@ -265,6 +273,8 @@ impl Reading {
                 return Err(Refusal::new(String::new(), 0, &event.data).message);
             }
             chunk.add_to(&mut self.usage);
+            chunk.add_text_to(&mut self.text);
+            self.context_budget = chunk.context_budget.take().or(self.context_budget.take());
             if chunk.has_token() {
                 self.first_token.get_or_insert(after);
             }

@@ -6,14 +6,14 @@
 
 /// One event: the `data` lines joined by line feeds, and the `event` field, empty if absent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SseEvent {
-    pub(super) name: String,
-    pub(super) data: String,
+pub(crate) struct SseEvent {
+    pub(crate) name: String,
+    pub(crate) data: String,
 }
 
 /// Holds what is incomplete between two pieces of a stream.
 #[derive(Debug, Default)]
-pub(super) struct SseParser {
+pub(crate) struct SseParser {
     /// The bytes of the line that has not ended.
     line: Vec<u8>,
     /// The last byte was CR: an LF that follows belongs to it.
@@ -27,7 +27,7 @@ pub(super) struct SseParser {
 
 impl SseParser {
     /// The events that end within `bytes`.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<SseEvent> {
         let mut events = Vec::new();
         for &byte in bytes {
             let belongs_to_cr = std::mem::take(&mut self.after_cr) && byte == b'\n';

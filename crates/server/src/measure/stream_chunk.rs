@@ -5,20 +5,22 @@ use serde_json::Value;
 
 /// The body of one event, of `/v1/completions` or of `/v1/chat/completions`.
 #[derive(Debug, Deserialize)]
-pub(super) struct StreamChunk {
+pub(crate) struct StreamChunk {
     choices: Option<Vec<Choice>>,
     usage: Option<WireUsage>,
     timings: Option<Timings>,
     /// An error in the middle of the stream; servers disagree about its shape.
-    pub(super) error: Option<Value>,
+    pub(crate) error: Option<Value>,
+    /// The report of the context budgeter, on one chunk of a stream or on several.
+    pub(crate) context_budget: Option<Value>,
 }
 
 /// Counts of one answer, in tokens, where the server reports them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Usage {
-    pub(super) prompt_tokens: Option<u64>,
-    pub(super) cached_tokens: Option<u64>,
-    pub(super) completion_tokens: Option<u64>,
+pub(crate) struct Usage {
+    pub(crate) prompt_tokens: Option<u64>,
+    pub(crate) cached_tokens: Option<u64>,
+    pub(crate) completion_tokens: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,7 +61,7 @@ impl StreamChunk {
     ///
     /// The role that opens a chat stream is not one: many servers send it before they compute. A
     /// finish reason is one: the first token may end the answer, or be an incomplete character.
-    pub(super) fn has_token(&self) -> bool {
+    pub(crate) fn has_token(&self) -> bool {
         self.choices.iter().flatten().any(|choice| {
             let finished = choice
                 .finish_reason
@@ -69,8 +71,19 @@ impl StreamChunk {
         })
     }
 
+    /// Appends the text that this chunk adds to the answer.
+    pub(crate) fn add_text_to(&self, text: &mut String) {
+        for choice in self.choices.iter().flatten() {
+            let said = choice
+                .delta
+                .as_ref()
+                .and_then(|delta| delta.content.as_ref());
+            text.extend(choice.text.as_deref().or(said.map(String::as_str)));
+        }
+    }
+
     /// Fills in what this chunk reports.
-    pub(super) fn add_to(&self, usage: &mut Usage) {
+    pub(crate) fn add_to(&self, usage: &mut Usage) {
         let cache_n = self.timings.as_ref().and_then(|timings| timings.cache_n);
         usage.cached_tokens = usage.cached_tokens.or(cache_n);
         let Some(wire) = &self.usage else { return };

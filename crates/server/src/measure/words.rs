@@ -3,7 +3,7 @@
 /// Short and common, because such words are one token in most vocabularies; in no order, because
 /// prompts draw from them. Many begin with different letters, so that different words also begin
 /// with different tokens where a vocabulary splits them.
-pub(super) const WORDS: &[&str] = &[
+pub(crate) const WORDS: &[&str] = &[
     "apple", "bridge", "cloud", "dance", "early", "forest", "green", "house", "island", "juice",
     "kitchen", "light", "money", "north", "ocean", "paper", "queen", "river", "stone", "table",
     "under", "voice", "water", "young", "zero", "animal", "board", "chair", "door", "earth",

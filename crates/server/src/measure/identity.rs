@@ -4,24 +4,24 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::error::BenchError;
+use super::error::ServerError;
 use super::words::WORDS;
 
 /// What the server says about itself before anything is measured.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Identity {
-    pub(super) base_url: String,
+pub(crate) struct Identity {
+    pub(crate) base_url: String,
     /// The answer of `/version`, whatever it is; null where there is none.
-    pub(super) version: Value,
+    pub(crate) version: Value,
     /// The `Server` header of `/v1/models`.
-    pub(super) server_header: Option<String>,
+    pub(crate) server_header: Option<String>,
     /// Whom `/v1/models` names as the model's owner; vLLM, SGLang and llama.cpp name themselves.
-    pub(super) owned_by: Option<String>,
-    pub(super) model: String,
+    pub(crate) owned_by: Option<String>,
+    pub(crate) model: String,
     /// Every name that `/v1/models` lists.
-    pub(super) served_models: Vec<String>,
+    pub(crate) served_models: Vec<String>,
     /// The longest prompt plus answer, in tokens, where the server says it.
-    pub(super) max_model_len: Option<u64>,
+    pub(crate) max_model_len: Option<u64>,
 }
 
 impl Identity {
@@ -29,15 +29,18 @@ impl Identity {
     ///
     /// # Errors
     /// Those of [`Client::get`], and `NoModel`.
-    pub(super) async fn discover(client: &Client, model: Option<&str>) -> Result<Self, BenchError> {
+    pub(crate) async fn discover(
+        client: &Client,
+        model: Option<&str>,
+    ) -> Result<Self, ServerError> {
         let (entries, server_header) = match client.get("/v1/models").await {
             Ok(answer) => (answer.body["data"].as_array().cloned(), answer.server),
-            Err(BenchError::Refused(refusal)) if refusal.is_route_missing() && model.is_some() => {
+            Err(ServerError::Refused(refusal)) if refusal.is_route_missing() && model.is_some() => {
                 (None, None)
             }
-            Err(BenchError::Refused(refusal)) if refusal.is_route_missing() => {
+            Err(ServerError::Refused(refusal)) if refusal.is_route_missing() => {
                 let reason = format!("it answers {} ({})", refusal.status, refusal.message);
-                return Err(BenchError::NotOpenAi {
+                return Err(ServerError::NotOpenAi {
                     url: refusal.url,
                     reason,
                 });
@@ -55,7 +58,7 @@ impl Identity {
         {
             Some(model) => model,
             None => {
-                return Err(BenchError::NoModel {
+                return Err(ServerError::NoModel {
                     url: client.url("/v1/models"),
                 });
             }
@@ -80,7 +83,7 @@ impl Identity {
     /// Ids of ordinary tokens, each once, from the server's own tokenizer; also learns the limit.
     ///
     /// `None` where there is no `/tokenize` that this tool understands.
-    pub(super) async fn ask_tokens(&mut self, client: &Client) -> Option<Vec<u32>> {
+    pub(crate) async fn ask_tokens(&mut self, client: &Client) -> Option<Vec<u32>> {
         let text = format!(" {}", WORDS.join(" "));
         // vLLM's and SGLang's shape first: llama.cpp answers it with an empty list, not an error.
         let shapes = [
@@ -97,26 +100,6 @@ impl Identity {
             }
         }
         None
-    }
-
-    /// # Errors
-    /// `PromptTooLong`, where the limit is known and too small.
-    pub(super) fn check_length(
-        &self,
-        prompt_tokens: u32,
-        max_tokens: u32,
-    ) -> Result<(), BenchError> {
-        match self.max_model_len {
-            Some(limit) if u64::from(prompt_tokens) + u64::from(max_tokens) > limit => {
-                let limit = format!("its limit is {limit} tokens (max_model_len)");
-                Err(BenchError::PromptTooLong {
-                    prompt_tokens,
-                    max_tokens,
-                    limit,
-                })
-            }
-            _ => Ok(()),
-        }
     }
 }
 

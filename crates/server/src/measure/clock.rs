@@ -1,4 +1,4 @@
-//! The only place of the benchmark that reads clocks.
+//! The only place of the measurements that reads clocks.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
     clippy::disallowed_methods,
     reason = "measuring the time of requests is this tool's work"
 )]
-pub(super) fn monotonic() -> Instant {
+pub(crate) fn monotonic() -> Instant {
     Instant::now()
 }
 
@@ -16,14 +16,14 @@ pub(super) fn monotonic() -> Instant {
     clippy::disallowed_methods,
     reason = "the results say when they were taken"
 )]
-pub(super) fn since_epoch() -> Duration {
+pub(crate) fn since_epoch() -> Duration {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
 }
 
 /// `since_epoch` as a UTC date and time, RFC 3339 to the second: `2026-11-21T04:36:26Z`.
-pub(super) fn rfc3339(since_epoch: Duration) -> String {
+pub(crate) fn rfc3339(since_epoch: Duration) -> String {
     let seconds = since_epoch.as_secs();
     let (year, month, day) = civil_date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);

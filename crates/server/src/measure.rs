@@ -1,0 +1,18 @@
+//! What measurements of a running server share: how it is asked, who it is, and small statistics.
+//!
+//! Ours or any other server that speaks OpenAI's API; the module knows nothing of the rest of this
+//! crate.
+
+pub mod error;
+
+pub(crate) mod client;
+pub(crate) mod clock;
+pub(crate) mod identity;
+pub(crate) mod quantile;
+pub(crate) mod random;
+pub(crate) mod words;
+
+mod sse;
+mod stream_chunk;
+
+pub use error::ServerError;
