@@ -8,11 +8,13 @@
 mod exact;
 mod frontier;
 mod greedy;
+mod packing;
 mod price;
 
 use crate::PlanPoint;
 use exact::Table;
 use greedy::Greedy;
+use packing::packed;
 
 pub(crate) use frontier::frontier;
 pub(crate) use price::Price;
@@ -31,6 +33,8 @@ pub(crate) struct Offer {
     pub(crate) candidate: usize,
     /// The caller's number of the one that goes with it.
     pub(crate) also: Option<usize>,
+    /// Where it begins.
+    pub(crate) position: usize,
     /// Tokens that it frees.
     pub(crate) freed: usize,
     /// What is lost.
@@ -44,7 +48,7 @@ pub(crate) struct Offer {
 /// Ways to edit a segment of which one may be taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
-    /// Where the edit begins.
+    /// Where the earliest of them begins.
     pub(crate) position: usize,
     /// None frees more for less; ascending by tokens freed.
     pub(crate) offers: Vec<Offer>,
@@ -99,7 +103,9 @@ pub(crate) struct Swept {
 
 impl Group {
     /// A group of the offers that are not beaten by another one.
-    pub(crate) fn new(position: usize, mut offers: Vec<Offer>) -> Self {
+    pub(crate) fn new(mut offers: Vec<Offer>) -> Self {
+        let positions = offers.iter().map(|offer| offer.position);
+        let position = positions.min().unwrap_or(usize::MAX);
         offers.sort_by(|a, b| b.freed.cmp(&a.freed).then(a.cost.total_cmp(&b.cost)));
         let mut cheapest = f64::INFINITY;
         offers.retain(|offer| {
@@ -117,6 +123,17 @@ impl Group {
     }
 }
 
+impl Group {
+    /// The most that it can free in a zone.
+    fn most_in(&self, zone: usize) -> usize {
+        let inside = |offer: &Offer| {
+            let there = offer.zones.iter().filter(|(at, _)| *at == zone);
+            there.map(|(_, tokens)| tokens).sum::<usize>()
+        };
+        self.offers.iter().map(inside).max().unwrap_or(0)
+    }
+}
+
 impl Choice {
     fn new(groups: &[Group], start: &Start, price: &Price<'_>, picks: Vec<(usize, usize)>) -> Self {
         let mut choice = Self {
@@ -130,7 +147,7 @@ impl Choice {
         };
         for &(group, offer) in &choice.picks {
             let offer = &groups[group].offers[offer];
-            choice.position = choice.position.min(groups[group].position);
+            choice.position = choice.position.min(offer.position);
             choice.freed += offer.freed;
             choice.loss += offer.loss;
             choice.cost += offer.cost;
@@ -156,7 +173,8 @@ impl Choice {
 /// at least `need` tokens are freed, at the lowest score.
 ///
 /// For each position: the edits of least loss that free enough, by efficiency and, up to 64 groups,
-/// exactly; then every further one whose savings are worth its loss.
+/// exactly; then every further one whose savings are worth its loss. Where floors keep all of these
+/// from freeing enough, any choice that does.
 pub(crate) fn sweep(groups: &[Group], start: &Start, price: &Price<'_>, need: usize) -> Swept {
     let rest = need.saturating_sub(start.counted);
     let greedy = Greedy::new(groups, start, price, rest);
@@ -174,6 +192,13 @@ pub(crate) fn sweep(groups: &[Group], start: &Start, price: &Price<'_>, need: us
                 swept.best = Some(choice);
             }
         }
+    }
+    if swept.best.is_none()
+        && let Some(picks) = packed(groups, start, rest)
+    {
+        let choice = Choice::new(groups, start, price, picks);
+        swept.points.push(price.point(&choice));
+        swept.best = Some(choice);
     }
     swept
 }
@@ -207,3 +232,6 @@ fn stops(groups: &[Group], start: &Start, price: &Price<'_>, rest: usize) -> Vec
     }
     stops
 }
+
+#[cfg(test)]
+mod tests;

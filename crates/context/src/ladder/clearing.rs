@@ -33,18 +33,17 @@ impl LadderStep for ClearToolResults {
     }
 }
 
-/// Clears every old result that `fits` its zone, with the arguments of its call if those go as well:
+/// Clears every old result that `fits`, with the arguments of its call if those go as well:
 /// what the rule does of its own accord.
 pub(crate) fn all_cleared(
     survey: &Survey<'_>,
     replacements: &mut dyn Replacements,
-    mut fits: impl FnMut(usize, usize) -> bool,
+    mut fits: impl FnMut(&Candidate) -> bool,
 ) -> Vec<Candidate> {
     let wanted = Wanted {
         tokens: usize::MAX,
         scope: Scope::Prompt,
     };
-    let mut fits = |edit: &Candidate| fits(survey.zone[*edit.segments.start()], edit.freed());
     let mut found = cleared(survey, replacements, &wanted);
     found.retain(&mut fits);
     let mut inputs = inputs(survey, replacements, &wanted, &found);

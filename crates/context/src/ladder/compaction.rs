@@ -34,8 +34,9 @@ impl LadderStep for CompactHistory {
                 continue;
             }
             let whole = *run[0].start()..=*run[run.len() - 1].end();
-            let part = shortest_enough(survey, &run, first, wanted.tokens);
-            found.extend(part.and_then(|part| candidate(survey, replacements, part, first)));
+            for part in parts(survey, &run, first, wanted.tokens) {
+                found.extend(candidate(survey, replacements, part, first));
+            }
             for level in SummaryLevel::ALL
                 .into_iter()
                 .filter(|level| *level >= first)
@@ -52,20 +53,27 @@ impl LadderStep for CompactHistory {
     }
 }
 
-/// The shortest head of a run, less than all of it, whose summary frees enough.
-fn shortest_enough(
+/// Heads of a run: the shortest whose summary frees enough on its own, and, since it swallows the
+/// edits inside it, two longer ones.
+fn parts(
     survey: &Survey<'_>,
     run: &[RangeInclusive<usize>],
     level: SummaryLevel,
     wanted: usize,
-) -> Option<RangeInclusive<usize>> {
+) -> Vec<RangeInclusive<usize>> {
     let max_tokens = survey.input.policy.compaction.max_tokens;
     let mut before = 0;
-    let enough = run[..run.len() - 1].iter().find(|turn| {
+    let enough = run.iter().position(|turn| {
         before += tokens(survey, turn);
-        before - longest_summary(max_tokens, level, before) >= wanted
-    })?;
-    Some(*run[0].start()..=*enough.end())
+        before.saturating_sub(longest_summary(max_tokens, level, before)) >= wanted
+    });
+    let shortest = enough.map_or(run.len(), |last| last + 1);
+    let left = run.len() - shortest;
+    let mut turns = vec![shortest, shortest + left / 4, shortest + left / 2];
+    turns.retain(|turns| *turns < run.len());
+    turns.dedup();
+    let span = |turns: usize| *run[0].start()..=*run[turns - 1].end();
+    turns.into_iter().map(span).collect()
 }
 
 fn tokens(survey: &Survey<'_>, span: &RangeInclusive<usize>) -> usize {

@@ -110,13 +110,7 @@ impl<'a> Arrangement<'a> {
                 forced.push(*most);
                 continue;
             }
-            let position = |offer: &Offer| {
-                let also = offer.also.map(|also| pool[also].1.position);
-                also.unwrap_or(usize::MAX)
-                    .min(pool[offer.candidate].1.position)
-            };
-            let first = offers.iter().map(position).min().unwrap_or(usize::MAX);
-            self.groups.push(Group::new(first, offers));
+            self.groups.push(Group::new(offers));
         }
         self.groups.sort_by_key(|group| usize::MAX - group.position);
         // Where a floor does not let all of them be taken, the longest use its room best.
@@ -185,17 +179,15 @@ pub(super) fn counted(survey: &Survey<'_>, scope: Scope<'_>, edit: &Candidate) -
     before.saturating_sub(after)
 }
 
-/// Tokens that a candidate takes from each zone; what it leaves is in the first one's.
-pub(super) fn freed_by_zone(survey: &Survey<'_>, edits: &[&Candidate]) -> Vec<usize> {
-    let mut freed = vec![0_usize; survey.demand.len()];
+/// Tokens that candidates take from each zone; negative where a summary brings more than it takes,
+/// since it stands in the zone of the first segment of its span.
+pub(super) fn freed_by_zone(survey: &Survey<'_>, edits: &[&Candidate]) -> Vec<isize> {
+    let mut freed = vec![0_isize; survey.demand.len()];
     for edit in edits {
         for at in edit.segments.clone() {
-            freed[survey.zone[at]] += survey.segment(at).tokens;
+            freed[survey.zone[at]] += survey.segment(at).tokens as isize;
         }
-    }
-    for edit in edits {
-        let zone = survey.zone[*edit.segments.start()];
-        freed[zone] = freed[zone].saturating_sub(edit.after);
+        freed[survey.zone[*edit.segments.start()]] -= edit.after as isize;
     }
     freed
 }
@@ -219,7 +211,7 @@ fn start(
 ) -> Option<Start> {
     let by_zone = freed_by_zone(survey, fixed);
     let rooms = survey.room.iter().zip(&by_zone);
-    if compactions > 0 && rooms.clone().any(|(room, freed)| freed > room) {
+    if compactions > 0 && rooms.clone().any(|(room, freed)| *freed > *room as isize) {
         return None;
     }
     let loss: f64 = fixed.iter().map(|edit| edit.loss).sum();
@@ -236,7 +228,7 @@ fn start(
         cost: loss + penalties,
         edits: fixed.len(),
         room: rooms
-            .map(|(room, freed)| room.saturating_sub(*freed))
+            .map(|(room, freed)| room.saturating_add_signed(-freed))
             .collect(),
     })
 }
@@ -282,6 +274,7 @@ fn offer(survey: &Survey<'_>, at: usize, edit: &Candidate) -> Offer {
     Offer {
         candidate: at,
         also: None,
+        position: edit.position,
         freed: edit.freed(),
         loss: edit.loss,
         cost: edit.loss + penalty(survey, edit.rung),
@@ -306,6 +299,7 @@ fn pair_inputs(
         if let Some((segment, to)) = cleared {
             let result = &mut offers.get_mut(&segment).expect("it was found there")[to];
             result.also = Some(at);
+            result.position = result.position.min(input.position);
             result.freed += input.freed();
             result.loss += input.loss;
             result.cost += input.loss;

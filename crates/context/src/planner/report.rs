@@ -53,7 +53,7 @@ fn shares(survey: &Survey<'_>, edits: &[Candidate]) -> Vec<ZoneShare> {
         .demand
         .iter()
         .zip(freed)
-        .map(|(demand, freed)| demand.saturating_sub(freed));
+        .map(|(demand, freed)| demand.saturating_add_signed(-freed));
     let after: Vec<usize> = after.collect();
     let demands: Vec<Demand<'_>> = zones
         .iter()
@@ -131,7 +131,10 @@ pub(super) fn infeasible(survey: &Survey<'_>, most: &[Candidate], tried: Vec<Run
             protected.push((rule.zone.clone(), fixed));
         }
         if demand > fixed {
-            after_all_edits.push((rule.zone.clone(), demand.saturating_sub(freed[at] + fixed)));
+            after_all_edits.push((
+                rule.zone.clone(),
+                (demand - fixed).saturating_add_signed(-freed[at]),
+            ));
         }
     }
     let overhead = overhead(survey);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arrangement::{Arrangement, Found, Pool, Terms, counted};
+use super::arrangement::{Arrangement, Found, Pool, Terms};
 use super::asked::Asked;
 use crate::ladder::{Scope, Survey, Wanted, step};
 use crate::sweep::{Choice, Price};
@@ -52,32 +52,48 @@ impl<'s, 'r> Search<'s, 'r> {
         let price = Price::new(self.survey.input, goal.wish);
         let strict = self.survey.input.policy.ladder_mode == LadderMode::Strict;
         let rungs = self.survey.input.policy.ladder.clone();
+        let total = goal.wish.max(goal.need);
         let mut pool = Pool::new();
         let mut reach = 0;
         for (number, &rung) in rungs.iter().enumerate() {
+            let before = pool.len();
             self.extend(
                 &mut pool,
                 number,
                 rung,
-                goal,
-                if strict { reach } else { 0 },
+                total.saturating_sub(reach),
+                goal.scope,
             );
-            if strict || number + 1 == rungs.len() {
-                let forced_below = if strict { number } else { 0 };
-                let best = self.best(base, &pool, goal, &price, forced_below);
-                match best {
+            if !strict {
+                continue;
+            }
+            if let Ok(found) = self.best(base, &pool, goal, &price, number) {
+                return Ok(found);
+            }
+            // What was asked for may exclude each other; and to take all of the earlier rungs may
+            // fill a floor's room badly.
+            pool.truncate(before);
+            self.extend(&mut pool, number, rung, usize::MAX, goal.scope);
+            for forced_below in [number, 0] {
+                match self.best(base, &pool, goal, &price, forced_below) {
                     Ok(found) => return Ok(found),
-                    // Floors can keep a plan from what its parts would reach.
-                    Err(most) => reach = most.min(goal.need.saturating_sub(1)),
+                    Err(most) => reach = most,
                 }
             }
         }
-        let most = self.everything(base, &pool, goal);
-        let counts = |edit| counted(self.survey, goal.scope, edit);
-        if most.iter().map(counts).sum::<usize>() >= goal.need {
-            return Ok(self.found(&most, &price));
+        if !strict {
+            if let Ok(found) = self.best(base, &pool, goal, &price, 0) {
+                return Ok(found);
+            }
+            pool.clear();
+            for (number, &rung) in rungs.iter().enumerate() {
+                self.extend(&mut pool, number, rung, usize::MAX, goal.scope);
+            }
+            if let Ok(found) = self.best(base, &pool, goal, &price, 0) {
+                return Ok(found);
+            }
         }
-        Err(most)
+        Err(self.everything(base, &pool, goal))
     }
 
     /// What pays for itself toward a goal that is out of reach.
@@ -93,7 +109,7 @@ impl<'s, 'r> Search<'s, 'r> {
             .into_iter()
             .enumerate()
         {
-            self.extend(&mut pool, number, rung, goal, 0);
+            self.extend(&mut pool, number, rung, goal.wish, goal.scope);
         }
         self.best(base, &pool, goal, &price, 0).ok()
     }
@@ -116,22 +132,19 @@ impl<'s, 'r> Search<'s, 'r> {
         found(&arrangement, choice, price, Vec::new())
     }
 
-    /// Adds the candidates of a rung.
+    /// Adds candidates of a rung that free about so many tokens.
     fn extend(
         &mut self,
         pool: &mut Pool,
         number: usize,
         rung: Rung,
-        goal: &Goal<'_>,
-        reach: usize,
+        tokens: usize,
+        scope: Scope<'_>,
     ) {
         if !self.tried.contains(&rung) {
             self.tried.push(rung);
         }
-        let wanted = Wanted {
-            tokens: goal.wish.max(goal.need).saturating_sub(reach),
-            scope: goal.scope,
-        };
+        let wanted = Wanted { tokens, scope };
         if let Some(step) = step(rung) {
             let candidates = step.candidates(self.survey, self.asked, &wanted);
             pool.extend(candidates.into_iter().map(|candidate| (number, candidate)));
@@ -182,14 +195,15 @@ impl<'s, 'r> Search<'s, 'r> {
                 return Ok(best);
             }
         }
-        Err(reach)
+        // Floors can keep a plan from what its parts would reach.
+        Err(reach.min(goal.need.saturating_sub(1)))
     }
 
     /// The edits that free the most together.
     fn everything(&self, base: &[Candidate], pool: &Pool, goal: &Goal<'_>) -> Vec<Candidate> {
         let mut most: Option<(usize, Vec<Candidate>)> = None;
         for clear_originals in [false, true] {
-            for compactions in compactions(base, pool, usize::MAX) {
+            for compactions in compactions(base, pool, 0) {
                 let terms = Terms {
                     base,
                     pool,

@@ -1,131 +1,117 @@
 //! Edits that are made whether or not the budget asks for them.
 
-use super::arrangement::counted;
+use super::arrangement::{counted, freed_by_zone};
 use super::search::{Goal, Search};
-use crate::ladder::{Scope, Wanted, all_cleared, step};
-use crate::{Candidate, EditOp, Rung, SegmentKind, Tier, Trigger};
+use crate::ladder::{Scope, Survey, Wanted, all_cleared, is_reducible, step};
+use crate::{Candidate, EditOp, Rung, Segment, SegmentKind, Trigger};
 
 /// Rules whose trigger has come, documents below the least score, zones and tools above their caps.
 pub(super) fn edits(search: &mut Search<'_, '_>) -> Vec<Candidate> {
-    let mut edits = compacted(search);
-    let free = |edits: &[Candidate], at: usize| {
-        !edits
-            .iter()
-            .any(|edit: &Candidate| edit.segments.contains(&at))
+    let mut standing = Standing {
+        edits: Vec::new(),
+        taken: vec![false; search.survey.input.segments.len()],
+        room: search.survey.room.clone(),
     };
-    for edit in cleared(search) {
-        if free(&edits, *edit.segments.start()) {
-            edits.push(edit);
-        }
-    }
-    for edit in unfit_documents(search) {
-        if free(&edits, *edit.segments.start()) {
-            edits.push(edit);
-        }
-    }
-    cap(search, edits)
+    compact(search, &mut standing);
+    clear(search, &mut standing);
+    drop_unfit(search, &mut standing);
+    cap(search, standing.edits)
 }
 
-/// Everything that the rung offers, if the policy has the rung.
-fn offered(search: &mut Search<'_, '_>, rung: Rung, tokens: usize) -> Vec<Candidate> {
-    if !search.survey.input.policy.ladder.contains(&rung) {
-        return Vec::new();
+/// Edits that go together and leave every zone its floor.
+#[derive(Clone)]
+struct Standing {
+    edits: Vec<Candidate>,
+    taken: Vec<bool>,
+    /// Tokens that may still be freed, by zone.
+    room: Vec<usize>,
+}
+
+impl Standing {
+    /// Adds an edit if it goes with the others.
+    fn add(&mut self, survey: &Survey<'_>, edit: &Candidate) -> bool {
+        let freed = freed_by_zone(survey, &[edit]);
+        let fits = |(room, freed): (&usize, &isize)| *freed <= *room as isize;
+        let free = !self.taken[edit.segments.clone()].contains(&true);
+        if !free || !self.room.iter().zip(&freed).all(fits) {
+            return false;
+        }
+        for (room, freed) in self.room.iter_mut().zip(freed) {
+            *room = room.saturating_add_signed(-freed);
+        }
+        self.taken[edit.segments.clone()].fill(true);
+        self.edits.push(edit.clone());
+        true
     }
-    let wanted = Wanted {
-        tokens,
-        scope: Scope::Prompt,
-    };
-    step(rung).map_or_else(Vec::new, |step| {
-        step.candidates(search.survey, search.asked, &wanted)
-    })
 }
 
 /// The summary of all old turns, if its trigger has come.
-fn compacted(search: &mut Search<'_, '_>) -> Vec<Candidate> {
-    let input = search.survey.input;
-    let rule = &input.policy.compaction;
-    if rule
-        .trigger
-        .is_none_or(|trigger| input.prompt_tokens <= trigger)
-    {
-        return Vec::new();
+fn compact(search: &mut Search<'_, '_>, standing: &mut Standing) {
+    let policy = &search.survey.input.policy;
+    let (tokens, rule) = (search.survey.input.prompt_tokens, &policy.compaction);
+    let come = rule.trigger.is_some_and(|trigger| tokens > trigger);
+    if !come || !policy.ladder.contains(&Rung::CompactHistory) {
+        return;
     }
-    let mut spans: Vec<Candidate> = Vec::new();
-    let offered = offered(search, Rung::CompactHistory, 1).into_iter();
-    for edit in offered.filter(|edit| edit.op == EditOp::Compact(rule.level)) {
-        match spans.last_mut() {
-            Some(last) if last.segments.start() == edit.segments.start() => *last = edit,
-            _ => spans.push(edit),
-        }
+    let wanted = Wanted {
+        tokens: 1,
+        scope: Scope::Prompt,
+    };
+    let step = step(Rung::CompactHistory).expect("the rung has edits");
+    let mut offered = step.candidates(search.survey, search.asked, &wanted);
+    offered.retain(|edit| edit.op == EditOp::Compact(rule.level));
+    // The longest span of those that begin together; of the others the floors left none.
+    offered.sort_by_key(|edit| (*edit.segments.start(), usize::MAX - edit.segments.end()));
+    for edit in &offered {
+        standing.add(search.survey, edit);
     }
-    spans
 }
 
 /// All old tool results, if their trigger has come and they are enough; with the arguments of their
 /// calls, if these go as well.
-fn cleared(search: &mut Search<'_, '_>) -> Vec<Candidate> {
+fn clear(search: &mut Search<'_, '_>, standing: &mut Standing) {
     let input = search.survey.input;
     let rule = &input.policy.clearing;
-    let uses = || {
-        let calls = input.segments.iter();
-        calls
-            .filter(|segment| matches!(segment.kind, SegmentKind::ToolCall { .. }))
-            .count()
-    };
+    let is_use = |segment: &&Segment| matches!(segment.kind, SegmentKind::ToolCall { .. });
     let come = match rule.trigger {
         None => false,
         Some(Trigger::InputTokens(tokens)) => input.prompt_tokens > tokens,
-        Some(Trigger::ToolUses(count)) => uses() > count,
+        Some(Trigger::ToolUses(count)) => input.segments.iter().filter(is_use).count() > count,
     };
-    if !come {
-        return Vec::new();
+    if !come || !input.policy.ladder.contains(&Rung::ClearToolResults) {
+        return;
     }
-    if !input.policy.ladder.contains(&Rung::ClearToolResults) {
-        return Vec::new();
+    let mut with = standing.clone();
+    let survey = search.survey;
+    let cleared = all_cleared(survey, search.asked, |edit| with.add(survey, edit));
+    if cleared.iter().map(Candidate::freed).sum::<usize>() >= rule.clear_at_least {
+        *standing = with;
     }
-    let mut room = search.survey.room.clone();
-    let mut edits = all_cleared(search.survey, search.asked, |zone, tokens| {
-        let fits = room[zone] >= tokens;
-        room[zone] -= if fits { tokens } else { 0 };
-        fits
-    });
-    let freed: usize = edits.iter().map(Candidate::freed).sum();
-    if freed < rule.clear_at_least {
-        edits.clear();
-    }
-    edits
 }
 
-/// Documents below the least score. The client's score decides; without one, the words shared with
-/// the live turn, and then only for documents that are not cached yet: those words change every
-/// turn, and a cached document costs less to keep than to leave out.
-fn unfit_documents(search: &mut Search<'_, '_>) -> Vec<Candidate> {
+/// Leaves out documents below the least score. The client's score decides; without one, the words
+/// shared with the live turn, and then only for documents that are not cached yet: those words
+/// change every turn, and a cached document costs less to keep than to leave out.
+fn drop_unfit(search: &mut Search<'_, '_>, standing: &mut Standing) {
     let survey = search.survey;
     let input = survey.input;
     if !input.policy.ladder.contains(&Rung::ReduceRetrieval) {
-        return Vec::new();
+        return;
     }
-    let mut room = survey.room.clone();
-    let mut edits = Vec::new();
     for (at, segment) in input.segments.iter().enumerate() {
         let unread = segment.start >= input.cache.matched;
         let score = segment
             .score
             .or_else(|| unread.then_some(segment.relevance));
-        let unfit = matches!(segment.kind, SegmentKind::Document)
-            && score.is_some_and(|score| score < input.policy.retrieval.min_score);
-        if !unfit || !survey.allows(at, Tier::Compactable) {
-            continue;
-        }
-        let (op, reason) = (EditOp::DropDocument, "below the least score");
-        let edit = survey.candidate(search.asked, Rung::ReduceRetrieval, at, op, reason);
-        let zone = survey.zone[at];
-        if let Some(edit) = edit.filter(|edit| edit.freed() <= room[zone]) {
-            room[zone] -= edit.freed();
-            edits.push(edit);
+        let unfit = score.is_some_and(|score| score < input.policy.retrieval.min_score);
+        if unfit && is_reducible(survey, at) {
+            let (op, reason) = (EditOp::DropDocument, "below the least score");
+            let rung = Rung::ReduceRetrieval;
+            if let Some(edit) = survey.candidate(search.asked, rung, at, op, reason) {
+                standing.add(survey, &edit);
+            }
         }
     }
-    edits
 }
 
 /// Brings tools and zones that exceed their caps down: a tool to its cap, a zone to its target, so

@@ -1,6 +1,5 @@
 //! The choice by dynamic programming over tokens freed.
 
-use super::greedy::has_room;
 use super::{Group, MAX_EXACT, Price, Start};
 
 /// Buckets of tokens: few enough that 64 groups take a fraction of a millisecond. As long as no
@@ -33,15 +32,16 @@ impl<'a> Table<'a> {
         price: &'a Price<'a>,
         rest: usize,
     ) -> Option<Self> {
-        let mut room = start.room.clone();
+        let mut most = vec![0; start.room.len()];
         for group in groups {
-            let most = group.offers.last()?;
-            if !has_room(&room, most) {
-                return None;
+            // More than a group can free if its offers are in different zones; that only turns the
+            // exact choice off.
+            for (zone, most) in most.iter_mut().enumerate() {
+                *most += group.most_in(zone);
             }
-            for (zone, tokens) in most.zones {
-                room[zone] -= tokens;
-            }
+        }
+        if most.iter().zip(&start.room).any(|(most, room)| most > room) {
+            return None;
         }
         let tokens = rest.max(price.wish().saturating_sub(start.freed));
         let unit = tokens.div_ceil(MAX_BUCKETS);

@@ -106,16 +106,36 @@ impl<'a> Greedy<'a> {
         }
         for step in path.into_iter().rev() {
             let last = taken.level[step.group] == Some(step.to);
-            if last && taken.freed - step.freed >= self.rest {
-                give_room(&mut taken.room, self.offer(step.group, step.to));
-                if let Some(from) = step.from {
-                    take_room(&mut taken.room, self.offer(step.group, from));
-                }
-                taken.level[step.group] = step.from;
+            if last
+                && taken.freed - step.freed >= self.rest
+                && self.swap(step.group, Some(step.to), step.from, taken)
+            {
                 taken.freed -= step.freed;
                 taken.cost -= step.cost;
             }
         }
+    }
+
+    /// Replaces the offer that is taken of a group, or none, by another, or none, if the floors
+    /// allow it.
+    fn swap(
+        &self,
+        group: usize,
+        from: Option<usize>,
+        to: Option<usize>,
+        taken: &mut Taken,
+    ) -> bool {
+        let offer = |at: usize| &self.groups[group].offers[at];
+        if let Some(from) = from {
+            give_room(&mut taken.room, offer(from));
+        }
+        let fits = to.is_none_or(|to| has_room(&taken.room, offer(to)));
+        let next = if fits { to } else { from };
+        if let Some(next) = next {
+            take_room(&mut taken.room, offer(next));
+        }
+        taken.level[group] = next;
+        fits
     }
 
     /// Takes every further step whose savings are worth its loss: the recomputing is paid already.
@@ -148,26 +168,11 @@ impl<'a> Greedy<'a> {
         }
     }
 
-    fn offer(&self, group: usize, offer: usize) -> &Offer {
-        &self.groups[group].offers[offer]
-    }
-
     /// Takes a step if the one before it was taken and the floors allow it.
     fn take(&self, step: &Step, taken: &mut Taken) -> bool {
-        if taken.level[step.group] != step.from {
-            return false;
-        }
-        if let Some(from) = step.from {
-            give_room(&mut taken.room, self.offer(step.group, from));
-        }
-        let offer = self.offer(step.group, step.to);
-        let fits = has_room(&taken.room, offer);
-        let now = if fits { Some(step.to) } else { step.from };
-        if let Some(now) = now {
-            take_room(&mut taken.room, self.offer(step.group, now));
-        }
+        let follows = taken.level[step.group] == step.from;
+        let fits = follows && self.swap(step.group, step.from, Some(step.to), taken);
         if fits {
-            taken.level[step.group] = now;
             taken.freed += step.freed;
             taken.cost += step.cost;
         }
@@ -236,7 +241,7 @@ pub(super) fn has_room(room: &[usize], offer: &Offer) -> bool {
     }
 }
 
-fn take_room(room: &mut [usize], offer: &Offer) {
+pub(super) fn take_room(room: &mut [usize], offer: &Offer) {
     for (zone, tokens) in offer.zones {
         room[zone] -= tokens;
     }

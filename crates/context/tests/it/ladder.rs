@@ -403,3 +403,27 @@ fn the_next_observation_is_told_its_limits() {
     let plan = planned(&input);
     assert_eq!((plan.need.hard, plan.edits.len()), (1010, 2));
 }
+
+#[test]
+fn only_what_may_be_needed_is_asked_for() {
+    // 500 calls of one long turn, of which 100 results must go.
+    let mut prompt = Prompt::new();
+    prompt.user(50);
+    for _ in 0..500 {
+        prompt.tool("read", 500);
+    }
+    prompt.assistant(100);
+    prompt.user(10);
+    let mut input = prompt.input(policy(0), 0);
+    input.policy.budget = input.prompt_tokens - 100 * 480;
+    let mut lengths = Lengths::new(&input.segments, 0);
+    let plan = plan(&input, &mut lengths).expect("the results can be cleared");
+    assert!(plan.edits.len() >= 100);
+    assert!(lengths.asked.len() <= 256, "{}", lengths.asked.len());
+    assert!(
+        lengths
+            .asked
+            .iter()
+            .all(|(_, op)| *op == EditOp::ClearToolResult)
+    );
+}

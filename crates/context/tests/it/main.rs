@@ -1,5 +1,6 @@
 //! The context budgeter as its callers see it.
 
+mod fuzz;
 mod ladder;
 mod prompt;
 mod random;

@@ -213,8 +213,7 @@ impl Prompt {
 pub(crate) struct Lengths<'a> {
     pub(crate) segments: &'a [Segment],
     pub(crate) seed: u64,
-    asked: BTreeSet<(usize, EditOp)>,
-    pub(crate) asked_for_levels: usize,
+    pub(crate) asked: BTreeSet<(usize, EditOp)>,
 }
 
 impl<'a> Lengths<'a> {
@@ -224,12 +223,7 @@ impl<'a> Lengths<'a> {
             segments,
             seed,
             asked: BTreeSet::new(),
-            asked_for_levels: 0,
         }
-    }
-
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.len()
     }
 
     /// What would be answered, without counting it as asked.
@@ -260,7 +254,6 @@ impl Replacements for Lengths<'_> {
             self.asked.insert((segment, op.clone())),
             "{op:?} of {segment} asked for twice"
         );
-        self.asked_for_levels += usize::from(matches!(op, EditOp::Compress(_)));
         self.length(segment, op)
     }
 
@@ -269,7 +262,7 @@ impl Replacements for Lengths<'_> {
         span: RangeInclusive<usize>,
         level: SummaryLevel,
     ) -> Option<usize> {
-        let known = self.seed % 3 == 1 && (span.end() + level as usize) % 2 == 0;
+        let known = self.seed % 3 == 1 && (span.end() + level as usize).is_multiple_of(2);
         known.then_some(30 + span.end())
     }
 }
