@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use engine::EngineHandle;
+use memory::Store;
 
 use crate::clock;
 use crate::config::serve::{AccessConfig, RequestLimits};
@@ -21,6 +22,7 @@ struct Shared {
     model: ServedModel,
     engine: EngineHandle,
     text_pool: TextPool,
+    memory: Arc<Store>,
     access: AccessConfig,
     limits: RequestLimits,
     metrics: Metrics,
@@ -35,6 +37,8 @@ pub struct AppParts {
     pub model: ServedModel,
     /// The engine that runs it.
     pub engine: EngineHandle,
+    /// Where offloaded text and memories are kept.
+    pub memory: Store,
     /// Who may ask.
     pub access: AccessConfig,
     /// What a request may look like.
@@ -51,6 +55,7 @@ impl App {
         let AppParts {
             model,
             engine,
+            memory,
             access,
             limits,
             metrics,
@@ -60,6 +65,7 @@ impl App {
             model,
             engine,
             text_pool: TextPool::new(),
+            memory: Arc::new(memory),
             access,
             limits,
             metrics,
@@ -87,6 +93,11 @@ impl App {
     /// Where text is rendered and tokenised.
     pub fn text_pool(&self) -> &TextPool {
         &self.shared.text_pool
+    }
+
+    /// Where offloaded text and memories are kept.
+    pub fn memory(&self) -> &Arc<Store> {
+        &self.shared.memory
     }
 
     /// Who may ask.

@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
+use memory::Tenant;
 use subtle::ConstantTimeEq;
 
 use crate::app::App;
@@ -13,8 +14,10 @@ use crate::wire::error::ApiError;
 /// A caller that was let in.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The caller's key, unless all share their prefixes or there are no keys.
-    namespace: Option<String>,
+    /// The caller's key, if there are keys.
+    key: Option<String>,
+    /// Whether all share their prefixes.
+    shares_prefixes: bool,
 }
 
 impl Caller {
@@ -24,7 +27,10 @@ impl Caller {
     /// 401 when keys are asked for and the request carries none of them.
     pub fn admit(access: &AccessConfig, authorization: Option<&str>) -> Result<Self, ApiError> {
         if access.api_keys.is_empty() {
-            return Ok(Self { namespace: None });
+            return Ok(Self {
+                key: None,
+                shares_prefixes: true,
+            });
         }
         let token = authorization
             .and_then(bearer)
@@ -38,13 +44,15 @@ impl Caller {
         }
         let key = found.ok_or_else(ApiError::unauthorized)?;
         Ok(Self {
-            namespace: (!access.shared_prefix_cache).then(|| key.clone()),
+            key: Some(key.clone()),
+            shares_prefixes: access.shared_prefix_cache,
         })
     }
 
     /// The salt of a request of this caller: prefixes are shared within key and `cache_salt`.
     pub fn cache_salt(&self, request_salt: &str) -> Vec<u8> {
-        let namespace = self.namespace.as_deref().unwrap_or_default();
+        let own = self.key.as_deref().filter(|_| !self.shares_prefixes);
+        let namespace = own.unwrap_or_default();
         if namespace.is_empty() && request_salt.is_empty() {
             return Vec::new();
         }
@@ -53,6 +61,11 @@ impl Caller {
         salt.extend_from_slice(namespace.as_bytes());
         salt.extend_from_slice(request_salt.as_bytes());
         salt
+    }
+
+    /// Whose memory the caller sees: each key has its own, whether or not prefixes are shared.
+    pub fn tenant(&self) -> Tenant {
+        Tenant::of(self.key.as_deref().unwrap_or_default().as_bytes())
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use models::{Device, Dtype, HubOptions, ModelSource};
 
+mod context;
 pub mod serve;
 pub mod settings;
 pub mod values;
@@ -77,6 +78,7 @@ pub fn resolve(
         model,
         engine: engine(&settings)?,
         limits: limits(&settings)?,
+        context: context::context(&settings)?,
         log_format: match settings.log_format {
             None | Some(LogFormatName::Text) => LogFormat::Text,
             Some(LogFormatName::Json) => LogFormat::Json,

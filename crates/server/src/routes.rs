@@ -14,6 +14,7 @@ use crate::wire::error::ApiError;
 mod body;
 mod chat;
 mod completions;
+mod context;
 mod health;
 mod identity;
 mod models;
@@ -29,6 +30,7 @@ pub fn router(app: &App) -> Router {
         .route("/v1/models/{*name}", get(models::one))
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
+        .merge(context_routes())
         .layer(from_fn_with_state(app.clone(), require_key));
     let open = Router::new()
         .route("/health", get(health::health))
@@ -46,6 +48,21 @@ pub fn router(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), health::count))
         .layer(from_fn(request_id::identify))
         .with_state(app.clone())
+}
+
+fn context_routes() -> Router<App> {
+    use context::memory;
+    Router::new()
+        .route("/v1/context/restore", post(memory::restore))
+        .route("/v1/context/memory/{namespace}", post(memory::run))
+        .route(
+            "/v1/context/memory/{namespace}/search",
+            post(memory::search),
+        )
+        .route(
+            "/v1/context/memory/{namespace}/files/{*path}",
+            get(memory::read).put(memory::write).delete(memory::remove),
+        )
 }
 
 async fn not_found(uri: axum::http::Uri) -> Response {

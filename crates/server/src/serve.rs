@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Context;
 use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
+use memory::Store;
 use models::{LoadOptions, Model};
 use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
 
 use crate::app::{App, AppParts};
-use crate::config::serve::{EngineConfig, ListenConfig, ServeConfig};
+use crate::config::serve::{ContextConfig, EngineConfig, ListenConfig, ServeConfig};
 use crate::metrics::{CacheInfo, Metrics};
 use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use crate::shutdown::{self, StopSignals};
@@ -74,6 +75,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         cache_dtype: "float32",
         enable_prefix_caching: config.engine.enable_prefix_caching,
     };
+    let memory = open_memory(&config.context)?;
     let (engine, thread) = start_engine(model, &config.engine, &sizing, scheduler)?;
     tracing::info!(
         model = served.name(),
@@ -89,11 +91,20 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         metrics: Metrics::new(served.name(), &cache, engine.clone()),
         model: served,
         engine,
+        memory,
         access: config.access,
         limits: config.limits,
         seed: config.engine.seed.unwrap_or_else(random_seed),
     });
     Ok((app, thread))
+}
+
+fn open_memory(config: &ContextConfig) -> anyhow::Result<Store> {
+    let limits = memory::Limits::default();
+    Ok(match &config.memory {
+        None => Store::in_memory(limits)?,
+        Some(path) => Store::open(path, limits)?,
+    })
 }
 
 fn random_seed() -> u64 {

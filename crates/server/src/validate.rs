@@ -4,6 +4,7 @@ pub mod budget;
 pub mod chat;
 pub mod completion;
 pub mod fields;
+pub mod memory;
 pub mod messages;
 pub mod sampling;
 pub mod tokenize;

@@ -1,8 +1,11 @@
 //! The checked settings of `purser serve`.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use context::{Mode, Settings};
 use models::ModelSource;
 
 /// Everything that serving needs to know, checked once.
@@ -20,6 +23,8 @@ pub struct ServeConfig {
     pub engine: EngineConfig,
     /// What a request may look like.
     pub limits: RequestLimits,
+    /// What the context budgeter does.
+    pub context: ContextConfig,
     /// How logs are written.
     pub log_format: LogFormat,
     /// How long running requests may take to finish once the server is asked to stop.
@@ -90,6 +95,33 @@ pub struct RequestLimits {
     pub max_logprobs: usize,
     /// Time between comments in a stream that has nothing else to say.
     pub keep_alive: Duration,
+}
+
+/// What the context budgeter does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContextConfig {
+    /// With requests that do not say.
+    pub mode: Mode,
+    /// Profile of requests that name none.
+    pub profile: String,
+    /// Profiles by name; the presets are known besides.
+    pub profiles: BTreeMap<String, Settings>,
+    /// File of the memory store; `None` keeps it in the process.
+    pub memory: Option<PathBuf>,
+    /// Bytes for edits of earlier requests.
+    pub ledger_bytes: usize,
+}
+
+impl Default for ContextConfig {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Off,
+            profile: "default".to_owned(),
+            profiles: BTreeMap::new(),
+            memory: None,
+            ledger_bytes: 256 << 20,
+        }
+    }
 }
 
 /// How logs are written.

@@ -2,6 +2,7 @@
 //! and as keys of a TOML file. One struct defines all three; nothing here has a default, so that
 //! the sources can be laid over each other.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -47,6 +48,18 @@ pub enum LogFormatName {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What the context budgeter does with requests that do not say.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ContextModeName {
+    /// Nothing.
+    Off,
+    /// Plan and report; the prompt stays as it is.
+    Observe,
+    /// Keep the prompt inside the budget.
+    Enforce,
 }
 
 /// Flags of `purser serve`. Names and meanings are vLLM's where vLLM has them.
@@ -235,6 +248,41 @@ pub struct ServeSettings {
     )]
     pub watermark: Option<f64>,
 
+    /// What the context budgeter does with requests that do not say (no `context_budget`)
+    /// [default: off]
+    #[arg(long, env = "PURSER_CONTEXT_MODE", help_heading = "Context budget")]
+    pub context_mode: Option<ContextModeName>,
+    /// Profile of requests that name none: one of the [profiles] of the --config file, or a preset
+    /// [default: default]
+    #[arg(
+        long,
+        env = "PURSER_CONTEXT_PROFILE",
+        help_heading = "Context budget",
+        value_name = "NAME"
+    )]
+    pub context_profile: Option<String>,
+    /// File of the memory store: offloaded text and memories [default: none, they end with the
+    /// process]
+    #[arg(
+        long,
+        env = "PURSER_CONTEXT_MEMORY",
+        help_heading = "Context budget",
+        value_name = "FILE"
+    )]
+    pub context_memory: Option<PathBuf>,
+    /// Memory for edits of earlier requests, which are repeated when a client sends its history
+    /// again [default: 256m]
+    #[arg(
+        long,
+        env = "PURSER_CONTEXT_LEDGER_BYTES",
+        help_heading = "Context budget",
+        value_name = "BYTES"
+    )]
+    pub context_ledger_bytes: Option<ByteSize>,
+    /// Profiles of the context budgeter, by name: only in the file.
+    #[arg(skip)]
+    pub profiles: Option<BTreeMap<String, serde_json::Value>>,
+
     /// TOML file with these flags as keys (port = 9000). Flags and variables are stronger
     #[arg(long, env = "PURSER_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -284,6 +332,11 @@ impl ServeSettings {
             no_enable_prefix_caching,
             shared_prefix_cache,
             watermark,
+            context_mode,
+            context_profile,
+            context_memory,
+            context_ledger_bytes,
+            profiles,
             config,
         )
     }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use context::{Window, WindowExceeded};
-use engine::{RequestError, SubmitError};
+use engine::{ProbeError, RequestError, SubmitError};
 use serde_json::{Value, json};
 
 /// `{"error": {"message", "type", "param", "code"}}` with its status.
@@ -18,6 +18,8 @@ pub struct ApiError {
     param: Option<String>,
     code: Option<&'static str>,
     retry_after: Option<Duration>,
+    /// What the context budgeter says of it.
+    context_budget: Option<Box<Value>>,
 }
 
 impl ApiError {
@@ -75,6 +77,36 @@ impl ApiError {
         }
     }
 
+    /// 400: a prompt that cannot be made to fit its budget; `table` says where its tokens are.
+    pub fn infeasible(message: impl Into<String>, table: Value) -> Self {
+        Self {
+            code: Some("context_length_exceeded"),
+            context_budget: Some(Box::new(table)),
+            ..Self::field("messages", message)
+        }
+    }
+
+    /// 400: a setting of the context budgeter that cannot be meant.
+    pub fn setting(param: impl Into<String>, message: impl Into<String>, table: Value) -> Self {
+        Self {
+            context_budget: Some(Box::new(table)),
+            ..Self::field(param, message)
+        }
+    }
+
+    /// 404: there is no such thing, or not for this caller.
+    pub fn not_found(
+        param: impl Into<String>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: Some(code),
+            ..Self::field(param, message)
+        }
+    }
+
     /// 404: the model has another name.
     pub fn model_not_found(name: &str, known: &[String]) -> Self {
         let message = format!(
@@ -120,12 +152,16 @@ impl ApiError {
 
     /// The body, which is also what an event stream carries.
     pub fn body(&self) -> Value {
-        json!({"error": {
+        let mut body = json!({"error": {
             "message": self.message,
             "type": self.kind,
             "param": self.param,
             "code": self.code,
-        }})
+        }});
+        if let Some(table) = &self.context_budget {
+            body["error"]["context_budget"] = (**table).clone();
+        }
+        body
     }
 
     /// Whether prompt and output did not fit.
@@ -150,6 +186,7 @@ impl ApiError {
             param,
             code,
             retry_after,
+            context_budget: None,
         }
     }
 
@@ -188,6 +225,18 @@ impl From<SubmitError> for ApiError {
             }),
             SubmitError::QueueFull { retry_after } => Self::overloaded(retry_after),
             SubmitError::ShuttingDown => Self::shutting_down(),
+        }
+    }
+}
+
+impl From<ProbeError> for ApiError {
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::TooManyPrompts { prompts, max } => Self::internal(format!(
+                "{prompts} prompts were asked about at once, not {max}."
+            )),
+            ProbeError::QueueFull => Self::overloaded(Duration::from_secs(1)),
+            ProbeError::ShuttingDown => Self::shutting_down(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod bench_ttft;
 mod chat;
 mod completions;
 mod faults;
+mod memory;
 mod metrics;
 mod overload;
 mod process;

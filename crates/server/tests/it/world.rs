@@ -117,6 +117,7 @@ impl World {
             metrics: Metrics::new(model.name(), &cache, engine.clone()),
             model,
             engine,
+            memory: memory::Store::in_memory(memory::Limits::default()).unwrap(),
             access: AccessConfig {
                 api_keys: setup.api_keys.iter().map(|&key| key.to_owned()).collect(),
                 shared_prefix_cache: setup.shared_prefix_cache,

@@ -1,0 +1,3 @@
+//! `/v1/context/..`: the context budgeter beside chat completions.
+
+pub(super) mod memory;
