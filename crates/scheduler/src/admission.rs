@@ -229,8 +229,8 @@ impl Scheduler {
         promises.output_tokens += self.output_reserve(sequence);
     }
 
-    /// Free blocks that must remain: none when nothing else counts; otherwise the watermark, what the
-    /// running sequences still need for tokens they have, and the reserve for output.
+    /// Free blocks that must remain: none when nothing else counts; otherwise the watermark, what
+    /// the running sequences still need for tokens they have, and the reserve for output.
     fn blocks_to_keep(&self, sequence: &Sequence, promises: &Promises) -> usize {
         if promises.sequences == 0 {
             return 0;
