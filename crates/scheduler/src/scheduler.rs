@@ -27,10 +27,11 @@ const MAX_RETRY: Duration = Duration::from_secs(60);
 ///
 /// **Every request finishes** (as long as requests of better classes do not keep arriving). The
 /// oldest running sequence of the best class is never preempted, and when memory is short all
-/// others are, so it advances in every step but those described last, and finishes. Preempted sequences and those passed over
-/// `max_overtakes` times are admitted before any other of their class, and while one of them does
-/// not fit, nobody of its class or lower is admitted; so the running ones finish and make room. A
-/// sequence always fits when nothing else runs: `submit` refuses those that would not.
+/// others are, so it advances in every step but those described last, and finishes. Preempted
+/// sequences and those passed over `max_overtakes` times are admitted before any other of their
+/// class, and while one of them does not fit, nobody of its class or lower is admitted; so the
+/// running ones finish and make room. A sequence always fits when nothing else runs: `submit`
+/// refuses those that would not.
 ///
 /// **Background requests are not noticed by others**, but for the share of a step that they compute
 /// beside them: others are admitted, grow and are preempted as if the blocks of background
@@ -38,11 +39,12 @@ const MAX_RETRY: Duration = Duration::from_secs(60);
 /// They are themselves admitted by arrival, when nobody else waits.
 ///
 /// **Nobody is preempted before it has generated its `min_output_tokens`**; only a step that failed
-/// takes its blocks, and then it is admitted on the same terms. The free blocks that it lacks are kept for it from its admission on: `free >= sum of what is kept` holds
-/// between any two steps, because admissions and growing sequences take from the rest alone. When
-/// the oldest running sequence finds no block outside and only guaranteed sequences beside it, it
-/// waits. Those always have room, and nobody is admitted meanwhile, so in a bounded number of steps
-/// one of them ends or can be preempted: every request still finishes.
+/// takes its blocks, and then it is admitted on the same terms. The free blocks that it lacks are
+/// kept for it from its admission on: `free >= sum of what is kept` holds between any two steps,
+/// because admissions and growing sequences take from the rest alone. When the oldest running
+/// sequence finds no block outside and only guaranteed sequences beside it, it waits. Those always
+/// have room, and nobody is admitted meanwhile, so in a bounded number of steps one of them ends or
+/// can be preempted: every request still finishes.
 pub struct Scheduler {
     pub(crate) config: SchedulerConfig,
     pub(crate) cache: PrefixCache,
