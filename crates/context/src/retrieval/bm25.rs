@@ -94,7 +94,17 @@ impl Query {
 impl Counts {
     fn new(terms: &[u64], words: &[u64]) -> Self {
         let mut by_term = vec![0; terms.len()];
-        for word in words {
+        // Most words are not in the query, and one bit says so for nearly all of them.
+        let mut seen = [0_u64; 64];
+        let bit = |word: &u64| ((word >> 6 & 63) as usize, 1_u64 << (word & 63));
+        for (place, bit) in terms.iter().map(bit) {
+            seen[place] |= bit;
+        }
+        let may_be_there = |word: &&u64| {
+            let (place, bit) = bit(word);
+            seen[place] & bit != 0
+        };
+        for word in words.iter().filter(may_be_there) {
             if let Ok(term) = terms.binary_search(word) {
                 by_term[term] += 1;
             }

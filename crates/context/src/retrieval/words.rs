@@ -12,14 +12,17 @@ pub(super) fn words(text: &str) -> Vec<u64> {
     let mut words = Vec::with_capacity(text.len() / 5);
     let mut word: Option<Hash> = None;
     let mut rest = text.as_bytes();
-    while let [byte, tail @ ..] = rest {
+    while let Some(byte) = rest.first() {
         let class = CLASSES[usize::from(*byte)];
         if class & WORD != 0 {
+            let end = rest
+                .iter()
+                .position(|byte| CLASSES[usize::from(*byte)] & WORD == 0);
+            let (run, tail) = rest.split_at(end.unwrap_or(rest.len()));
             rest = tail;
-            word.get_or_insert(Hash::START)
-                .add(byte.to_ascii_lowercase());
+            word.get_or_insert(Hash::START).add_lower_case(run);
         } else if class & ASCII != 0 {
-            rest = tail;
+            rest = &rest[1..];
             words.extend(word.take().map(Hash::finish));
         } else {
             let c = first_char(text, rest);
@@ -167,6 +170,20 @@ impl Hash {
             self.mixed = mix(self.mixed, self.pending);
             self.pending = 0;
         }
+    }
+
+    /// Adds ASCII letters and digits in lower case: that is the bit 0x20, which digits have.
+    fn add_lower_case(&mut self, run: &[u8]) {
+        const LOWER: u64 = 0x2020_2020_2020_2020;
+        let mut run = run;
+        while let Some((chunk, tail)) = run.split_first_chunk::<8>()
+            && self.length.is_multiple_of(8)
+        {
+            self.mixed = mix(self.mixed, u64::from_le_bytes(*chunk) | LOWER);
+            self.length += 8;
+            run = tail;
+        }
+        run.iter().for_each(|byte| self.add(byte | 0x20));
     }
 
     fn finish(self) -> u64 {

@@ -153,3 +153,26 @@ fn same_input_same_features() {
         }
     }
 }
+
+#[test]
+fn long_words_are_the_same_in_any_case() {
+    for (a, b) in [
+        (
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+            "abcdefghijklmnopqrstuvwxyz0123456789",
+        ),
+        ("ÄABCDEFGHIJKLMN", "äabcdefghijklmn"),
+        ("ABCDEFGHÄIJKLMNOPQR", "abcdefghäijklmnopqr"),
+    ] {
+        assert_eq!(words(a).len(), 1);
+        assert_eq!(words(a), words(b));
+    }
+    // No prefix of a word is the word, wherever blocks of eight end.
+    let word = "abcdefghijklmnopqrstuvwxyz";
+    let mut prefixes: Vec<u64> = (1..=word.len())
+        .flat_map(|end| words(&word[..end]))
+        .collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    assert_eq!(prefixes.len(), word.len());
+}
