@@ -259,12 +259,7 @@ fn shortfall(
         .fold(output.min, usize::saturating_add);
     let over_max: Vec<OverMax> = demands
         .iter()
-        .filter(|demand| demand.rule.tier.is_fixed() && demand.tokens > demand.rule.bounds.max)
-        .map(|demand| OverMax {
-            zone: demand.rule.zone.clone(),
-            demand: demand.tokens,
-            max: demand.rule.bounds.max,
-        })
+        .filter_map(|demand| OverMax::find(demand.rule, demand.tokens))
         .collect();
     if required <= budget && over_max.is_empty() {
         return Ok(required);
@@ -304,6 +299,17 @@ fn raise(
         }
     }
     room
+}
+
+impl OverMax {
+    /// Whether a zone with so many tokens has more than it may have and may not be edited.
+    pub(crate) fn find(rule: &ZoneRule, tokens: usize) -> Option<Self> {
+        (rule.tier.is_fixed() && tokens > rule.bounds.max).then(|| Self {
+            zone: rule.zone.clone(),
+            demand: tokens,
+            max: rule.bounds.max,
+        })
+    }
 }
 
 impl Shortfall {

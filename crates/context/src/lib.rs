@@ -53,10 +53,10 @@ pub use retrieval::{
 pub use segment::{Segment, SegmentKind};
 pub use settings::{
     Amount, Bound, ClearTrigger, ClearingSettings, CompactTrigger, CompactionSchedule,
-    CompactionSettings, Facts, Hints, InstructionsMode, LoweredFloor, Mode, ObjectiveSettings,
-    OnInfeasible, OutputSettings, Preserve, ReportLevel, Resolved, RetrievalSettings,
-    SessionFacts, Settings, SettingsError, SettingsProblem, StablePrefix, SummaryRequest, Symbol,
-    TellModel, ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings, resolve,
+    CompactionSettings, Facts, Hints, InstructionsMode, Mode, ObjectiveSettings, OnInfeasible,
+    OutputSettings, Preserve, ReportLevel, Resolved, RetrievalSettings, SessionFacts, Settings,
+    SettingsError, SettingsProblem, StablePrefix, SummaryRequest, Symbol, SymbolFloor, TellModel,
+    ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings, resolve,
 };
 pub use window::{Window, WindowExceeded};
 pub use zone::{Tier, Zone};

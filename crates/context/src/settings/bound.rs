@@ -22,10 +22,9 @@ pub enum Bound {
 
 /// A bound by what it is for; its tokens are counted in the prompt at hand.
 ///
-/// A symbol yields to numbers: a floor that is a symbol is lowered to what the zone's own numbers
-/// allow, and let go if the budget has no room for it, in zones of a low priority first;
-/// [`Resolved::lowered`](crate::Resolved) says so. A floor that is a number holds, or the request
-/// is refused.
+/// A symbol yields: as a floor it is lowered to what the zone's own numbers allow, and let go where
+/// a request would not fit with it, in zones of a low priority first. A floor that is a number
+/// holds, or the request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Symbol {
     /// What the zone has. For any zone.

@@ -13,7 +13,7 @@ use super::{
     CompactionSchedule, Facts, InstructionsMode, Mode, OnInfeasible, Preserve, ReportLevel,
     Settings, SettingsError, SettingsProblem, Symbol, TellModel,
 };
-use crate::{LadderMode, Outlook, Policy, Rung, Zone};
+use crate::{LadderMode, Outlook, OverMax, Policy, Rung, Zone};
 use zones::OutputMin;
 
 /// What a request's settings come to.
@@ -39,8 +39,11 @@ pub struct Resolved {
     pub expected_idle_ms: Option<u64>,
     /// What the session is about, in the client's word.
     pub task: Option<Box<str>>,
-    /// Floors that were given as symbols and are not kept in full, in the order of the zones.
-    pub lowered: Vec<LoweredFloor>,
+    /// Floors that were given as symbols, in the order of the zones.
+    pub floors: Vec<SymbolFloor>,
+    /// Zones that may not be edited and have more than their own `max`: no plan helps, so a request
+    /// that enforces its settings is to be refused.
+    pub over_max: Vec<OverMax>,
 }
 
 /// How a summary is asked for; its lengths are in
@@ -59,16 +62,16 @@ pub struct SummaryRequest {
     pub pause_after: bool,
 }
 
-/// A floor that a symbol stood for and that other bounds, or the budget, leave no room for.
+/// A floor that was given as a symbol, of a zone that may be edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoweredFloor {
+pub struct SymbolFloor {
     /// The zone.
     pub zone: Zone,
     /// The symbol.
     pub symbol: Symbol,
     /// Tokens that it stands for.
     pub tokens: usize,
-    /// Tokens that are kept; 0 if it is let go.
+    /// Tokens that are kept: fewer if the zone's own numbers allow no more, 0 if it is let go.
     pub kept: usize,
 }
 
@@ -115,8 +118,12 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         tokens: output.min,
         written,
     };
-    let (zones, lowered) = zones::zones(settings, facts, &scope, budget, output_min)?;
+    let (zones, floors) = zones::zones(settings, facts, &scope, budget, output_min)?;
 
+    let over_max = zones
+        .iter()
+        .filter_map(|rule| OverMax::find(rule, facts.zone_tokens(&rule.zone)))
+        .collect();
     Ok(Resolved {
         policy: Policy {
             budget,
@@ -142,8 +149,38 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         ttft_slo_ms: settings.ttft_slo_ms,
         expected_idle_ms: settings.hints.expected_idle_ms,
         task: settings.hints.task.clone(),
-        lowered,
+        floors,
+        over_max,
     })
+}
+
+impl Resolved {
+    /// The floors by symbol that are not kept in full, to be reported.
+    pub fn lowered(&self) -> impl Iterator<Item = &SymbolFloor> {
+        self.floors.iter().filter(|floor| floor.kept < floor.tokens)
+    }
+
+    /// Lets go of one floor by symbol, of the zone that is served last; whether there was one.
+    ///
+    /// [`plan`](crate::plan) keeps every floor. What a symbol stands for was not promised in
+    /// tokens, so a caller whose request turns out infeasible calls this and plans again, until it
+    /// fits or there is no such floor left. Floors that are numbers stay.
+    pub fn let_go_of_floor(&mut self) -> bool {
+        let Policy { zones, .. } = &mut self.policy;
+        let held = self.floors.iter_mut().filter(|floor| floor.kept > 0);
+        let last = held
+            .filter_map(|floor| {
+                let rule = zones.iter().position(|rule| rule.zone == floor.zone)?;
+                Some((zones[rule].priority, rule, floor))
+            })
+            .max_by_key(|(priority, rule, _)| (*priority, *rule));
+        let Some((_, rule, floor)) = last else {
+            return false;
+        };
+        zones[rule].bounds.min = 0;
+        floor.kept = 0;
+        true
+    }
 }
 
 fn ladder(asked: Option<&[Rung]>) -> Result<Vec<Rung>, SettingsError> {

@@ -1,4 +1,5 @@
 mod errors;
+mod feasibility;
 mod floors;
 
 use super::super::{
@@ -82,14 +83,14 @@ impl Prompt {
         self.push(Zone::History, SegmentKind::Assistant, assistant);
     }
 
-    fn result(&mut self, tool: &str, tokens: usize) {
+    fn result(&mut self, tool: &str, tokens: usize) -> &mut Segment {
         self.calls += 1;
         let kind = SegmentKind::ToolResult {
             name: tool.into(),
             call: self.calls,
             recallable: true,
         };
-        self.push(Zone::ToolOutputs, kind, tokens);
+        self.push(Zone::ToolOutputs, kind, tokens)
     }
 
     fn document(&mut self, score: Option<f64>, tokens: usize) {
@@ -165,7 +166,7 @@ fn an_empty_request_has_the_documented_defaults() {
             "live_turn"
         ]
     );
-    assert_eq!(resolved.lowered, []);
+    assert_eq!(resolved.lowered().count(), 0);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::facts::SymbolScope;
 use super::super::{Bound, Facts, Settings, SettingsError, SettingsProblem, Symbol, ZoneSettings};
 use super::bounds::{Written, WrittenBounds};
-use super::{LoweredFloor, output};
+use super::{SymbolFloor, output};
 use crate::{Tier, Zone, ZoneRule};
 
 /// The zones that every prompt may have, in the order of reports.
@@ -29,25 +29,24 @@ pub(super) struct OutputMin {
     pub(super) written: Option<usize>,
 }
 
-/// The rules of the built-in zones and of the client's own, and the floors that were lowered.
+/// The rules of the built-in zones and of the client's own, and the floors that symbols gave.
 pub(super) fn zones(
     settings: &Settings,
     facts: &Facts<'_>,
     scope: &SymbolScope<'_>,
     budget: usize,
     output: OutputMin,
-) -> Result<(Vec<ZoneRule>, Vec<LoweredFloor>), SettingsError> {
+) -> Result<(Vec<ZoneRule>, Vec<SymbolFloor>), SettingsError> {
     let mut drafts = Vec::new();
     for zone in declared(settings, facts)? {
         let asked = settings.zones.get(&zone).copied().unwrap_or_default();
         drafts.push(Draft::new(zone, asked, facts, scope, budget)?);
     }
     check_minima(&drafts, budget, output)?;
-    let lowered = lower_floors(&mut drafts, facts, budget, output.tokens);
-    Ok((
-        drafts.into_iter().map(|draft| draft.rule).collect(),
-        lowered,
-    ))
+    let_go(&mut drafts, facts, budget, output.tokens);
+    let floors = drafts.iter().filter_map(Draft::symbol_floor).collect();
+    let rules = drafts.into_iter().map(|draft| draft.rule).collect();
+    Ok((rules, floors))
 }
 
 /// The tier, priority, and symbols for `min` and `max` of a zone about which nothing is said.
@@ -170,15 +169,14 @@ impl Draft {
 }
 
 impl Draft {
-    /// What is missing of the floor that a symbol stands for.
-    fn lowered(&self) -> Option<LoweredFloor> {
+    /// The floor, if a symbol gave it and the zone may be edited at all.
+    fn symbol_floor(&self) -> Option<SymbolFloor> {
         let (symbol, tokens) = self.symbol_min?;
-        let kept = self.rule.bounds.min;
-        (kept < tokens && !self.rule.tier.is_fixed()).then(|| LoweredFloor {
+        (!self.rule.tier.is_fixed()).then(|| SymbolFloor {
             zone: self.rule.zone.clone(),
             symbol,
             tokens,
-            kept,
+            kept: self.rule.bounds.min,
         })
     }
 }
@@ -219,54 +217,34 @@ fn check_minima(drafts: &[Draft], budget: usize, output: OutputMin) -> Result<()
     Err(SettingsError::new("zones", problem))
 }
 
-/// What edits leave of text that no floor keeps (records of cleared results, summaries), as a
-/// divisor of its tokens.
-const RESIDUE: usize = 16;
-
-/// Lets go of floors that are symbols and for which protected zones, floors that are numbers, the
-/// output and the residue of edits leave no room, zones of a low priority first.
-///
-/// A floor is kept in full or not at all: half of a document or of a tool result is nothing that an
-/// edit could leave.
-fn lower_floors(
-    drafts: &mut [Draft],
-    facts: &Facts<'_>,
-    budget: usize,
-    output: usize,
-) -> Vec<LoweredFloor> {
-    let mut kept = output.saturating_add(facts.overhead());
-    let mut loose = 0_usize;
-    for Draft {
-        rule, symbol_min, ..
-    } in &*drafts
-    {
-        let tokens = facts.zone_tokens(&rule.zone);
-        let floor = match symbol_min {
-            _ if rule.tier.is_fixed() => tokens,
+/// Lets go of floors that are symbols and for which protected zones, floors that are numbers and
+/// the output leave no room at all, zones of a low priority first.
+fn let_go(drafts: &mut [Draft], facts: &Facts<'_>, budget: usize, output: usize) {
+    let kept_anyway = |draft: &Draft| {
+        let tokens = facts.zone_tokens(&draft.rule.zone);
+        match draft.symbol_min {
+            _ if draft.rule.tier.is_fixed() => tokens,
             Some(_) => 0,
-            None => tokens.min(rule.bounds.min),
-        };
-        kept = kept.saturating_add(floor);
-        loose += tokens - floor;
-    }
+            None => tokens.min(draft.rule.bounds.min),
+        }
+    };
+    let mut kept = drafts
+        .iter()
+        .map(kept_anyway)
+        .chain([output, facts.overhead()])
+        .fold(0, usize::saturating_add);
     let mut order: Vec<usize> = (0..drafts.len()).collect();
     order.sort_by_key(|&at| drafts[at].rule.priority);
     for at in order {
         let is_symbol = drafts[at].symbol_min.is_some();
         let rule = &mut drafts[at].rule;
-        if !is_symbol || rule.tier.is_fixed() {
-            continue;
-        }
-        let floor = rule.bounds.min.min(facts.zone_tokens(&rule.zone));
-        let needed = kept
-            .saturating_add(floor)
-            .saturating_add((loose - floor) / RESIDUE);
-        if needed <= budget {
-            kept += floor;
-            loose -= floor;
-        } else {
-            rule.bounds.min = 0;
+        if is_symbol && !rule.tier.is_fixed() {
+            let floor = rule.bounds.min.min(facts.zone_tokens(&rule.zone));
+            if kept.saturating_add(floor) <= budget {
+                kept += floor;
+            } else {
+                rule.bounds.min = 0;
+            }
         }
     }
-    drafts.iter().filter_map(Draft::lowered).collect()
 }

@@ -1,7 +1,7 @@
 //! What symbols stand for, and how they yield.
 
 use super::*;
-use crate::{CompactionRule, LoweredFloor};
+use crate::{CompactionRule, OverMax, SymbolFloor};
 
 /// Four turns of history (30, 70, 110, 150 tokens), three tool results in the last two of them,
 /// three documents, and a live turn of 40.
@@ -32,7 +32,7 @@ fn floor(name: &str, wanted: Symbol, settings: Settings) -> usize {
     let settings = settings.over(with_zone(name, zone_settings));
     let prompt = conversation();
     let resolved = resolve(&settings, &prompt.facts(100_000)).expect("valid");
-    assert_eq!(resolved.lowered, [], "there is room for all");
+    assert_eq!(resolved.lowered().count(), 0, "there is room for all");
     zone(&resolved, name).bounds.min
 }
 
@@ -114,10 +114,11 @@ fn a_symbol_yields_to_the_numbers_of_its_zone() {
     let of = |zone_settings: ZoneSettings| {
         let settings = with_zone("retrieval", zone_settings);
         let resolved = resolve(&settings, &prompt.facts(100_000)).expect("valid");
-        (zone(&resolved, "retrieval").bounds, resolved.lowered)
+        let lowered: Vec<SymbolFloor> = resolved.lowered().cloned().collect();
+        (zone(&resolved, "retrieval").bounds, lowered)
     };
     let lowered = |kept| {
-        vec![LoweredFloor {
+        vec![SymbolFloor {
             zone: Zone::Retrieval,
             symbol: Symbol::EvidenceFloor,
             tokens: 500,
@@ -138,47 +139,110 @@ fn a_symbol_yields_to_the_numbers_of_its_zone() {
 
 #[test]
 fn floors_that_are_symbols_are_let_go_where_the_budget_has_no_room() {
-    // 200 system, 40 live, 7 around and 125 for the answer make 372. History's 360 and a sixteenth
-    // of the other 2,740 tokens make 903 of 1,000: they fit, the best document beside them does not.
+    // 200 system, 40 live, 7 around and 125 for the answer leave 628 of 1,000 tokens: enough for
+    // history's 360, but not for the best document's 500 as well.
     let prompt = conversation();
     let resolved = resolve(&Settings::default(), &prompt.facts(1000)).expect("valid");
     assert_eq!(resolved.policy.output.min, 125);
-    assert_eq!(zone(&resolved, "history").bounds.min, 360);
-    assert_eq!(zone(&resolved, "retrieval").bounds.min, 0);
-    assert_eq!(zone(&resolved, "tool_outputs").bounds.min, 0);
-    let lowered = |name: &str, symbol, tokens| LoweredFloor {
+    let min = |name: &str| zone(&resolved, name).bounds.min;
+    assert_eq!(
+        (min("history"), min("retrieval"), min("tool_outputs")),
+        (360, 0, 0)
+    );
+    let floor = |name: &str, symbol, tokens, kept| SymbolFloor {
         zone: Zone::from_name(name),
         symbol,
         tokens,
-        kept: 0,
+        kept,
     };
     assert_eq!(
-        resolved.lowered,
+        resolved.floors,
         [
-            lowered("retrieval", Symbol::EvidenceFloor, 500),
-            lowered("tool_outputs", Symbol::LatestRequiredObservations, 1690),
+            floor("retrieval", Symbol::EvidenceFloor, 500, 0),
+            floor("history", Symbol::RecentTurnsPlusSummary, 360, 360),
+            floor("tool_outputs", Symbol::LatestRequiredObservations, 1690, 0),
         ]
     );
 }
 
 #[test]
-fn a_floor_that_fits_exactly_is_kept() {
-    // Everything: 372 with 125 for the answer, 3,100 in the zones that may be edited.
+fn floors_of_a_high_priority_are_kept_first() {
     let prompt = conversation();
-    let settings = || Settings {
+    let mut settings = Settings::default();
+    let first = ZoneSettings {
+        priority: Some(1),
+        ..ZoneSettings::default()
+    };
+    settings.zones.insert(Zone::Retrieval, first);
+    let resolved = resolve(&settings, &prompt.facts(1000)).expect("valid");
+    let min = |name: &str| zone(&resolved, name).bounds.min;
+    assert_eq!((min("history"), min("retrieval")), (0, 500));
+}
+
+#[test]
+fn floors_that_are_symbols_can_be_let_go_one_by_one() {
+    let prompt = conversation();
+    let settings = with_zone("memory", zone_settings([tokens(50), None, None]));
+    let mut resolved = resolve(&settings, &prompt.facts(8192)).expect("valid");
+    let mut seen = Vec::new();
+    loop {
+        let min = |name: &str| zone(&resolved, name).bounds.min;
+        seen.push(["tool_outputs", "retrieval", "history", "memory"].map(min));
+        if !resolved.let_go_of_floor() {
+            break;
+        }
+    }
+    assert_eq!(
+        seen,
+        [
+            [1690, 500, 360, 50],
+            [0, 500, 360, 50],
+            [0, 0, 360, 50],
+            [0, 0, 0, 50],
+        ],
+        "the zone that is served last goes first, and numbers stay"
+    );
+    assert_eq!(resolved.lowered().count(), 3);
+}
+
+#[test]
+fn a_summary_of_earlier_turns_is_not_a_recent_turn() {
+    let mut prompt = Prompt::default();
+    prompt.push(Zone::History, SegmentKind::Summary, 100);
+    prompt.turn(30, 40);
+    let resolved = resolve(&raw_turns(99), &prompt.facts(8192)).expect("valid");
+    assert_eq!(zone(&resolved, "history").bounds.min, 70 + 60);
+}
+
+#[test]
+fn protected_zones_above_their_maximum_are_named() {
+    let prompt = conversation();
+    let settings = with_zone("system", zone_settings([None, None, tokens(199)]));
+    let resolved = resolve(&settings, &prompt.facts(8192)).expect("a bound is no error by itself");
+    let over = OverMax {
+        zone: Zone::System,
+        demand: 200,
+        max: 199,
+    };
+    assert_eq!(resolved.over_max, [over]);
+}
+
+#[test]
+fn a_floor_that_fits_exactly_is_kept() {
+    let prompt = conversation();
+    let settings = Settings {
         output: OutputSettings {
             min: tokens(125),
             ..OutputSettings::default()
         },
-        ..keeping(3, "none")
+        ..Settings::default()
     };
-    let of = |window: usize| {
-        let resolved = resolve(&settings(), &prompt.facts(window)).expect("valid");
-        resolved.lowered.len()
+    let lowered = |window: usize| {
+        let resolved = resolve(&settings, &prompt.facts(window)).expect("valid");
+        resolved.lowered().count()
     };
-    // Floors of 360 + 500 + 1,690 leave 550 loose, a sixteenth of which is 34.
-    let enough = 372 + 360 + 500 + 1690 + 34;
-    assert_eq!((of(enough), of(enough - 1)), (0, 1));
+    let enough = 372 + 360 + 500 + 1690;
+    assert_eq!((lowered(enough), lowered(enough - 1)), (0, 1));
 }
 
 #[test]
