@@ -111,7 +111,7 @@ fn references_count_for_who_brought_a_name_in_and_for_who_had_it_last() {
             "fn open_ledger() in src/pay/ledger.rs",
             "I will change ledger.rs first",
             "nothing to see",
-            "then open_ledger, as in ledger.rs",
+            "then ledger.rs again",
         ],
         "",
     );
