@@ -34,7 +34,7 @@ impl LadderStep for CompactHistory {
                 continue;
             }
             let whole = *run[0].start()..=*run[run.len() - 1].end();
-            for part in parts(survey, &run, first, wanted.tokens) {
+            for part in parts(survey, run, first, wanted.tokens) {
                 found.extend(candidate(survey, replacements, part, first));
             }
             for level in SummaryLevel::ALL
@@ -127,7 +127,7 @@ fn longest_summary(max_tokens: usize, level: SummaryLevel, before: usize) -> usi
 /// shortest summary.
 pub(crate) fn spans(survey: &Survey<'_>) -> Vec<(RangeInclusive<usize>, usize)> {
     let max_tokens = survey.input.policy.compaction.max_tokens;
-    let spans = runs(survey).into_iter().map(|run| {
+    let spans = runs(survey).iter().map(|run| {
         let span = *run[0].start()..=*run[run.len() - 1].end();
         let after = longest_summary(max_tokens, SummaryLevel::Minimal, tokens(survey, &span));
         (span, after)
@@ -136,7 +136,11 @@ pub(crate) fn spans(survey: &Survey<'_>) -> Vec<(RangeInclusive<usize>, usize)> 
 }
 
 /// The turns that may be summarised, as runs of adjacent ones; each turn is a range of segments.
-fn runs(survey: &Survey<'_>) -> Vec<Vec<RangeInclusive<usize>>> {
+fn runs<'s>(survey: &'s Survey<'_>) -> &'s [Vec<RangeInclusive<usize>>] {
+    survey.runs.get_or_init(|| find_runs(survey))
+}
+
+fn find_runs(survey: &Survey<'_>) -> Vec<Vec<RangeInclusive<usize>>> {
     let mut runs = Vec::new();
     let mut run: Vec<RangeInclusive<usize>> = Vec::new();
     for turn in turns(survey) {

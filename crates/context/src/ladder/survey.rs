@@ -1,6 +1,8 @@
 //! What the rungs need to know of a prompt, found once.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use crate::importance::{TURNS_PER_CALL, WEIGHTS, loss};
 use crate::{Candidate, EditOp, PlanInput, Replacements, Rung, Segment, SegmentKind, Tier};
@@ -21,6 +23,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) calls: BTreeMap<usize, Vec<usize>>,
     /// The last turn.
     pub(crate) last_turn: usize,
+    /// The turns that may be summarised, once they are found.
+    pub(super) runs: OnceCell<Vec<Vec<RangeInclusive<usize>>>>,
     /// No edit may touch it: by its tier, its place, the client's pin, or because something that
     /// stays needs it.
     locked: Vec<bool>,
@@ -62,6 +66,7 @@ impl<'a> Survey<'a> {
         }
         Self {
             room: room.collect(),
+            runs: OnceCell::new(),
             importance: importance(input),
             kept: kept(input),
             unseen: unseen(segments),

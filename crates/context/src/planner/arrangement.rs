@@ -44,8 +44,6 @@ pub(super) struct Terms<'a> {
     pub(super) base: &'a [Candidate],
     /// Everything else that could be done.
     pub(super) pool: &'a Pool,
-    /// Numbers in the pool of the compactions that are made.
-    pub(super) compactions: &'a [usize],
     /// Candidates of rungs before this one are taken, as far as they go together.
     pub(super) forced_below: usize,
     /// Clear a repeated result and its original rather than let one refer to the other, where that
@@ -56,11 +54,16 @@ pub(super) struct Terms<'a> {
 }
 
 impl<'a> Arrangement<'a> {
-    /// `None` if the compactions would leave a zone less than its floor.
-    pub(super) fn new(survey: &Survey<'_>, terms: &Terms<'a>) -> Option<Self> {
+    /// With those compactions, as numbers in the pool. `None` if they would leave a zone less than
+    /// its floor.
+    pub(super) fn new(
+        survey: &Survey<'_>,
+        terms: &Terms<'a>,
+        compactions: &[usize],
+    ) -> Option<Self> {
         let mut taken = vec![false; survey.input.segments.len()];
         let mut fixed: Vec<&Candidate> = Vec::new();
-        for &at in terms.compactions {
+        for &at in compactions {
             let edit = &terms.pool[at].1;
             taken[edit.segments.clone()].fill(true);
             fixed.push(edit);
@@ -81,7 +84,7 @@ impl<'a> Arrangement<'a> {
             fixed.push(edit);
         }
         let mut arrangement = Self {
-            start: start(survey, terms.scope, &fixed, terms.compactions.len())?,
+            start: start(survey, terms.scope, &fixed, compactions.len())?,
             fixed,
             groups: Vec::new(),
             pool: terms.pool,
@@ -92,15 +95,10 @@ impl<'a> Arrangement<'a> {
     }
 
     /// Takes what is forced and groups the rest.
-    fn group(
-        &mut self,
-        survey: &Survey<'_>,
-        terms: &Terms<'a>,
-        offers: BTreeMap<usize, Vec<Offer>>,
-    ) {
+    fn group(&mut self, survey: &Survey<'_>, terms: &Terms<'a>, offers: Offers) {
         let pool = self.pool;
         let mut forced: Vec<Offer> = Vec::new();
-        for offers in offers.into_values() {
+        for (_, offers) in offers {
             let is_forced = |offer: &&Offer| pool[offer.candidate].0 < terms.forced_below;
             let most = offers
                 .iter()
@@ -233,39 +231,53 @@ fn start(
     })
 }
 
-/// The offers by segment, without those that do not go with what is taken.
+/// The offers by segment, in the order of the segments.
+type Offers = Vec<(usize, Vec<Offer>)>;
+
+/// The offers without those that do not go with what is taken.
 fn offers(
     survey: &Survey<'_>,
     terms: &Terms<'_>,
     taken: &mut [bool],
     fixed: &[&Candidate],
-) -> BTreeMap<usize, Vec<Offer>> {
+) -> Offers {
     let is_edited = taken.to_vec();
     for edit in fixed {
         if let EditOp::Dedupe { original } = edit.op {
             taken[original] = true;
         }
     }
-    let mut offers: BTreeMap<usize, Vec<Offer>> = BTreeMap::new();
-    let mut inputs: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut single: Vec<(usize, Offer)> = Vec::with_capacity(terms.pool.len());
+    let mut inputs: Vec<(usize, usize)> = Vec::new();
+    let mut repeats = false;
     for (at, (_, edit)) in terms.pool.iter().enumerate() {
         let segment = *edit.segments.start();
         match (&edit.op, &survey.segment(segment).kind) {
-            (EditOp::Compact(_), _) => continue,
-            (EditOp::Dedupe { original }, _) if is_edited[*original] => continue,
-            (EditOp::ClearToolInput, SegmentKind::ToolCall { call, .. }) if !taken[segment] => {
-                inputs.insert(*call, at);
-                continue;
+            (EditOp::Compact(_), _) => {}
+            (EditOp::Dedupe { original }, _) if is_edited[*original] => {}
+            _ if taken[segment] => {}
+            (EditOp::ClearToolInput, SegmentKind::ToolCall { call, .. }) => {
+                inputs.push((*call, at));
             }
-            _ if taken[segment] => continue,
-            _ => offers
-                .entry(segment)
-                .or_default()
-                .push(offer(survey, at, edit)),
+            _ => {
+                repeats |= matches!(edit.op, EditOp::Dedupe { .. });
+                single.push((segment, offer(survey, at, edit)));
+            }
         }
     }
-    pair_inputs(survey, terms.pool, inputs, &mut offers);
-    settle_references(survey, terms, &mut offers);
+    single.sort_by_key(|(segment, offer)| (*segment, offer.candidate));
+    let same = |a: &(usize, Offer), b: &(usize, Offer)| a.0 == b.0;
+    let by_segment = single.chunk_by(same).map(|offers| {
+        let segment = offers[0].0;
+        (segment, offers.iter().map(|(_, offer)| *offer).collect())
+    });
+    let mut offers: Offers = by_segment.collect();
+    if repeats {
+        settle_references(terms, &mut offers);
+    }
+    for (call, at) in inputs {
+        pair_input(survey, terms.pool, fixed, (call, at), &mut offers);
+    }
     offers
 }
 
@@ -282,45 +294,52 @@ fn offer(survey: &Survey<'_>, at: usize, edit: &Candidate) -> Offer {
     }
 }
 
-/// Arguments go with the result of their call; where that was cleared before, alone.
-fn pair_inputs(
+fn find(offers: &Offers, segment: usize) -> Option<usize> {
+    offers
+        .binary_search_by_key(&segment, |(segment, _)| *segment)
+        .ok()
+}
+
+/// Arguments go with the result of their call; where that is cleared already, alone.
+fn pair_input(
     survey: &Survey<'_>,
     pool: &Pool,
-    inputs: BTreeMap<usize, usize>,
-    offers: &mut BTreeMap<usize, Vec<Offer>>,
+    fixed: &[&Candidate],
+    (call, at): (usize, usize),
+    offers: &mut Offers,
 ) {
-    for (call, at) in inputs {
-        let input = &pool[at].1;
-        let clear = |offer: &Offer| pool[offer.candidate].1.op == EditOp::ClearToolResult;
-        let cleared = survey.calls[&call].iter().find_map(|segment| {
-            let to = offers.get(segment)?.iter().position(clear)?;
-            Some((*segment, to))
-        });
-        if let Some((segment, to)) = cleared {
-            let result = &mut offers.get_mut(&segment).expect("it was found there")[to];
-            result.also = Some(at);
-            result.position = result.position.min(input.position);
-            result.freed += input.freed();
-            result.loss += input.loss;
-            result.cost += input.loss;
-            result.zones[1] = (survey.zone[*input.segments.start()], input.freed());
-        } else {
-            let alone = offer(survey, at, input);
-            offers
-                .entry(*input.segments.start())
-                .or_default()
-                .push(alone);
-        }
+    let input = &pool[at].1;
+    let results = &survey.calls[&call];
+    let is_clear = |op: &EditOp| *op == EditOp::ClearToolResult;
+    let clears = |offer: &Offer| is_clear(&pool[offer.candidate].1.op);
+    let offered = results.iter().find_map(|segment| {
+        let group = find(offers, *segment)?;
+        Some((group, offers[group].1.iter().position(clears)?))
+    });
+    if let Some((group, to)) = offered {
+        let result = &mut offers[group].1[to];
+        result.also = Some(at);
+        result.position = result.position.min(input.position);
+        result.freed += input.freed();
+        result.loss += input.loss;
+        result.cost += input.loss;
+        result.zones[1] = (survey.zone[*input.segments.start()], input.freed());
+        return;
+    }
+    let is_cleared = |segment: &usize| {
+        let mut clears = fixed.iter().filter(|edit| is_clear(&edit.op));
+        survey.segment(*segment).edited || clears.any(|edit| edit.segments.contains(segment))
+    };
+    if results.iter().any(is_cleared) {
+        let segment = *input.segments.start();
+        let place = offers.partition_point(|(other, _)| *other < segment);
+        offers.insert(place, (segment, vec![offer(survey, at, input)]));
     }
 }
 
 /// A repeated result refers to its original only if that stays as it is: either the copies may
 /// refer, or the original may be edited.
-fn settle_references(
-    survey: &Survey<'_>,
-    terms: &Terms<'_>,
-    offers: &mut BTreeMap<usize, Vec<Offer>>,
-) {
+fn settle_references(terms: &Terms<'_>, offers: &mut Offers) {
     let original = |offer: &Offer| match terms.pool[offer.candidate].1.op {
         EditOp::Dedupe { original } => Some(original),
         _ => None,
@@ -332,28 +351,25 @@ fn settle_references(
         kind.map(|offer| offer.freed).max().unwrap_or(0)
     };
     let mut copies: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for (&segment, offers) in offers.iter() {
+    for (group, (_, offers)) in offers.iter().enumerate() {
         for original in offers.iter().filter_map(original) {
-            copies.entry(original).or_default().push(segment);
+            copies.entry(original).or_default().push(group);
         }
     }
     for (first, copies) in copies {
-        let of_first = offers.get(&first).map_or(0, |offers| most(offers, false));
+        let first = find(offers, first);
+        let of_first = first.map_or(0, |first| most(&offers[first].1, false));
         let sum = |dedupe| {
-            copies
-                .iter()
-                .map(|copy| most(&offers[copy], dedupe))
-                .sum::<usize>()
+            let freed = copies.iter().map(|copy| most(&offers[*copy].1, dedupe));
+            freed.sum::<usize>()
         };
         if terms.clear_originals && of_first + sum(false) > sum(true) {
             for copy in copies {
-                let offers = offers.get_mut(&copy).expect("the copy has offers");
-                offers.retain(|offer| original(offer).is_none());
+                offers[copy].1.retain(|offer| original(offer).is_none());
             }
-        } else {
-            offers.remove(&first);
+        } else if let Some(first) = first {
+            offers[first].1.clear();
         }
     }
-    offers.retain(|_, offers| !offers.is_empty());
-    debug_assert!(offers.keys().all(|&at| at < survey.input.segments.len()));
+    offers.retain(|(_, offers)| !offers.is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arrangement::{Arrangement, Found, Pool, Terms};
+use super::arrangement::{Arrangement, Found, Pool, Terms, counted};
 use super::asked::Asked;
 use crate::ladder::{Scope, Survey, Wanted, step};
 use crate::sweep::{Choice, Price};
@@ -67,14 +67,17 @@ impl<'s, 'r> Search<'s, 'r> {
             if !strict {
                 continue;
             }
-            if let Ok(found) = self.best(base, &pool, goal, &price, number) {
-                return Ok(found);
+            match self.best(base, &pool, goal, &price, number) {
+                Ok(found) => return Ok(found),
+                Err(most) => reach = most,
             }
             // What was asked for may exclude each other; and to take all of the earlier rungs may
             // fill a floor's room badly.
+            let asked = pool.len();
             pool.truncate(before);
             self.extend(&mut pool, number, rung, usize::MAX, goal.scope);
-            for forced_below in [number, 0] {
+            let again = if pool.len() > asked { number } else { 0 };
+            for forced_below in [again, 0] {
                 match self.best(base, &pool, goal, &price, forced_below) {
                     Ok(found) => return Ok(found),
                     Err(most) => reach = most,
@@ -120,12 +123,11 @@ impl<'s, 'r> Search<'s, 'r> {
         let terms = Terms {
             base: edits,
             pool: &pool,
-            compactions: &[],
             forced_below: 0,
             clear_originals: false,
             scope: Scope::Prompt,
         };
-        let arrangement = Arrangement::new(self.survey, &terms)
+        let arrangement = Arrangement::new(self.survey, &terms, &[])
             .expect("only a compaction of the pool can be refused");
         let swept = arrangement.sweep(price, 0);
         let choice = swept.best.expect("nothing is needed");
@@ -160,20 +162,29 @@ impl<'s, 'r> Search<'s, 'r> {
         price: &Price<'_>,
         forced_below: usize,
     ) -> Result<Found, usize> {
-        let mut best: Option<Found> = None;
+        let bound = bound(self.survey, base, pool, goal.scope);
+        if bound < goal.need {
+            return Err(bound);
+        }
         let mut points = Vec::new();
         let mut reach = 0;
-        for clear_originals in [false, true] {
+        let repeats = |(_, edit): &(usize, Candidate)| matches!(edit.op, EditOp::Dedupe { .. });
+        let modes: &[bool] = if pool.iter().any(repeats) {
+            &[false, true]
+        } else {
+            &[false]
+        };
+        for &clear_originals in modes {
+            let mut best: Option<(Arrangement<'_>, Choice)> = None;
             for compactions in compactions(base, pool, forced_below) {
                 let terms = Terms {
                     base,
                     pool,
-                    compactions: &compactions,
                     forced_below,
                     clear_originals,
                     scope: goal.scope,
                 };
-                let Some(arrangement) = Arrangement::new(self.survey, &terms) else {
+                let Some(arrangement) = Arrangement::new(self.survey, &terms, &compactions) else {
                     continue;
                 };
                 reach = reach.max(arrangement.reach());
@@ -185,14 +196,13 @@ impl<'s, 'r> Search<'s, 'r> {
                 let Some(choice) = swept.best else { continue };
                 if best
                     .as_ref()
-                    .is_none_or(|best| choice.score < best.choice.score)
+                    .is_none_or(|(_, best)| choice.score < best.score)
                 {
-                    best = Some(found(&arrangement, choice, price, Vec::new()));
+                    best = Some((arrangement, choice));
                 }
             }
-            if let Some(mut best) = best.take() {
-                best.points = points;
-                return Ok(best);
+            if let Some((arrangement, choice)) = best {
+                return Ok(found(&arrangement, choice, price, points));
             }
         }
         // Floors can keep a plan from what its parts would reach.
@@ -207,12 +217,11 @@ impl<'s, 'r> Search<'s, 'r> {
                 let terms = Terms {
                     base,
                     pool,
-                    compactions: &compactions,
                     forced_below: usize::MAX,
                     clear_originals,
                     scope: goal.scope,
                 };
-                let Some(arrangement) = Arrangement::new(self.survey, &terms) else {
+                let Some(arrangement) = Arrangement::new(self.survey, &terms, &compactions) else {
                     continue;
                 };
                 let counted = arrangement.start.counted;
@@ -242,6 +251,33 @@ fn found(
         choice,
         points,
     }
+}
+
+/// More than a pool can free with what was decided before: as if no edit stood in another's way.
+fn bound(survey: &Survey<'_>, base: &[Candidate], pool: &Pool, scope: Scope<'_>) -> usize {
+    let single = most_by_segment(pool);
+    let spans = spans(base, pool).into_iter().map(|span| {
+        let more = span.into_iter().map(|at| {
+            let span = &pool[at].1;
+            let inside = single.range(span.segments.clone());
+            let inside: usize = inside.map(|(_, freed)| freed).sum();
+            counted(survey, scope, span).saturating_sub(inside)
+        });
+        more.max().unwrap_or(0)
+    });
+    let decided = base.iter().map(|edit| counted(survey, scope, edit));
+    spans.sum::<usize>() + decided.sum::<usize>() + single.values().sum::<usize>()
+}
+
+/// The most that an edit of each segment frees, compactions aside.
+fn most_by_segment(pool: &Pool) -> BTreeMap<usize, usize> {
+    let mut single: BTreeMap<usize, usize> = BTreeMap::new();
+    let edits = pool.iter().map(|(_, edit)| edit);
+    for edit in edits.filter(|edit| !matches!(edit.op, EditOp::Compact(_))) {
+        let most = single.entry(*edit.segments.start()).or_default();
+        *most = edit.freed().max(*most);
+    }
+    single
 }
 
 /// The sets of compactions to try, as numbers in the pool: none; each of the oldest span; the oldest
@@ -304,14 +340,7 @@ fn longest(pool: &Pool, span: &[usize]) -> usize {
 
 /// The spans whose summary frees more than what could be done inside them.
 fn most_freeing(pool: &Pool, spans: &[Vec<usize>]) -> Vec<usize> {
-    let mut single: BTreeMap<usize, usize> = BTreeMap::new();
-    for (_, edit) in pool
-        .iter()
-        .filter(|(_, edit)| !matches!(edit.op, EditOp::Compact(_)))
-    {
-        let most = single.entry(*edit.segments.start()).or_default();
-        *most = edit.freed().max(*most);
-    }
+    let single = most_by_segment(pool);
     let longest = spans.iter().map(|span| longest(pool, span));
     longest
         .filter(|&at| {

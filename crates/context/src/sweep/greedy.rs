@@ -2,9 +2,6 @@
 
 use super::{Group, Offer, Price, Start};
 
-/// Offers that are not worth their loss, one after another, after which no more are tried.
-const MAX_REFUSED: usize = 8;
-
 /// From one offer of a group, or none, to the next that frees more.
 struct Step {
     group: usize,
@@ -142,29 +139,17 @@ impl<'a> Greedy<'a> {
     fn ride(&self, stop: usize, taken: &mut Taken) {
         let start = self.start;
         let wish = self.price.wish().saturating_sub(start.freed);
-        let position = self.groups[..stop]
-            .last()
-            .map_or(start.position, |group| group.position.min(start.position));
-        let score = |freed: usize, cost: f64| {
-            self.price
-                .score(position, start.freed + freed, start.cost + cost)
-        };
-        let mut current = score(taken.freed, taken.cost);
-        let mut refused = 0;
+        let last = self.groups[..stop].last();
+        let position = last.map_or(start.position, |group| group.position.min(start.position));
+        let worth = self
+            .price
+            .worth_per_token(position, start.freed + taken.freed);
         for step in self.steps.iter().filter(|step| step.group < stop) {
-            if taken.freed >= wish || refused > MAX_REFUSED {
+            let pays = self.price.loss_weight() * step.cost < worth * step.freed as f64;
+            if taken.freed >= wish || !pays {
                 break;
             }
-            if taken.level[step.group] != step.from {
-                continue;
-            }
-            let with = score(taken.freed + step.freed, taken.cost + step.cost);
-            if with < current && self.take(step, taken) {
-                current = with;
-                refused = 0;
-            } else {
-                refused += 1;
-            }
+            self.take(step, taken);
         }
     }
 

@@ -70,6 +70,19 @@ impl<'a> Price<'a> {
             - self.benefit(freed)
     }
 
+    /// The weight of a loss.
+    pub(crate) fn loss_weight(&self) -> f64 {
+        self.input.policy.objective.loss
+    }
+
+    /// What freeing one more of the tokens between `freed` and the low mark is worth, about: for
+    /// small steps, and as long as there are any.
+    pub(crate) fn worth_per_token(&self, position: usize, freed: usize) -> f64 {
+        let left = self.wish.saturating_sub(freed);
+        let saved = self.score(position, freed, 0.0) - self.score(position, self.wish, 0.0);
+        if left == 0 { 0.0 } else { saved / left as f64 }
+    }
+
     /// A choice as it is reported.
     pub(crate) fn point(&self, choice: &Choice) -> PlanPoint {
         PlanPoint {

@@ -149,6 +149,20 @@ fn check_together(input: &PlanInput, seed: u64, plan: &Plan) {
         );
     }
     for edit in &plan.edits {
+        if let (EditOp::ClearToolInput, SegmentKind::ToolCall { call, .. }) =
+            (&edit.op, &input.segments[*edit.segments.start()].kind)
+        {
+            let is_result = |at: &usize| {
+                matches!(input.segments[*at].kind,
+                    SegmentKind::ToolResult { call: other, .. } if other == *call)
+            };
+            let is_cleared = |at: usize| {
+                let by = edited[at].map(|number| &plan.edits[number].op);
+                input.segments[at].edited || by == Some(&EditOp::ClearToolResult)
+            };
+            let mut results = (0..input.segments.len()).filter(is_result);
+            assert!(results.any(is_cleared), "seed {seed}: {edit:?}");
+        }
         if let EditOp::Dedupe { original } = edit.op {
             let at = *edit.segments.start();
             assert!(
