@@ -33,7 +33,6 @@ pub mod ttft;
 mod endpoint;
 mod error;
 mod measurement;
-mod progress;
 mod prompt;
 mod report;
 mod session;

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::config::settings::ServeSettings;
+use crate::eval::EvalArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -11,6 +12,7 @@ Examples:
   purser serve Qwen/Qwen3-0.6B --port 9000   serve a model of the hub
   purser serve ./model --max-model-len 8k    serve a folder
   purser bench ttft                          measure a running server
+  purser eval context                        see what survives a context budget
 
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
        -d '{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
@@ -38,4 +40,6 @@ pub enum Command {
     Serve(Box<ServeSettings>),
     /// Measure a running server, this one or any other with OpenAI's API
     Bench(BenchArgs),
+    /// Evaluate what a context budget costs and which facts survive it
+    Eval(EvalArgs),
 }

@@ -11,6 +11,7 @@ pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod eval;
 pub mod listen;
 pub mod measure;
 pub mod metrics;

@@ -8,6 +8,7 @@ pub mod error;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod identity;
+pub(crate) mod progress;
 pub(crate) mod quantile;
 pub(crate) mod random;
 pub(crate) mod words;

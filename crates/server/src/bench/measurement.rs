@@ -37,7 +37,7 @@ pub(super) struct Place {
 }
 
 impl Measurement {
-    pub(super) fn new(place: Place, warming: Option<StreamAnswer>, answer: StreamAnswer) -> Self {
+    pub(super) fn new(place: Place, warming: Option<&StreamAnswer>, answer: &StreamAnswer) -> Self {
         let usage = answer.usage;
         let observed = match (usage.cached_tokens, usage.prompt_tokens) {
             (Some(cached), Some(prompt)) if prompt > 0 => {

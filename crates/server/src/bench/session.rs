@@ -92,7 +92,7 @@ impl<'a> Session<'a> {
             None => None,
         };
         let answer = self.ask(&pair.measured).await?;
-        Ok(Measurement::new(place, warming, answer))
+        Ok(Measurement::new(place, warming.as_ref(), &answer))
     }
 
     fn len(&self) -> usize {

@@ -9,12 +9,12 @@ use anyhow::{Context, anyhow, bail};
 use super::args::TtftArgs;
 use super::error::BenchError;
 use super::measurement::Place;
-use super::progress;
 use super::report::{Origin, Report, Results, Target};
 use super::session::Session;
 use super::table;
 use crate::measure::client::Client;
 use crate::measure::clock;
+use crate::measure::progress;
 
 /// Measures, prints a table to `out` and writes the file that `args` names.
 ///

@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar on standard error; nothing where that is no terminal.
-pub(super) fn bar(requests: u64) -> ProgressBar {
+pub(crate) fn bar(requests: u64) -> ProgressBar {
     let bar = ProgressBar::new(requests);
     let style = "{bar:30} {pos}/{len} measurements  {msg}  {elapsed} (left: {eta})";
     if let Ok(style) = ProgressStyle::with_template(style) {

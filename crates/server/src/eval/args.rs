@@ -1,0 +1,152 @@
+//! The command line of `purser eval`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::error::EvalError;
+use super::policy::Policy;
+use super::trace::TraceKind;
+
+/// Evaluate a running server.
+#[derive(Debug, Clone, Args)]
+pub struct EvalArgs {
+    /// What to evaluate.
+    #[command(subcommand)]
+    pub command: EvalCommand,
+}
+
+/// The evaluations there are.
+#[derive(Debug, Clone, Subcommand)]
+pub enum EvalCommand {
+    /// Which planted facts survive a context budget, and what it costs, by policy
+    Context(ContextArgs),
+}
+
+/// Options of `purser eval context`.
+#[derive(Debug, Clone, Args)]
+pub struct ContextArgs {
+    /// Where the server listens; a trailing /v1 makes no difference
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    pub base_url: String,
+
+    /// Model to ask for [default: the first that /v1/models lists]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Key sent as a bearer token; never written to the results
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "OPENAI_API_KEY",
+        hide_env_values = true
+    )]
+    pub api_key: Option<String>,
+
+    /// Episodes are drawn from this number on
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Episodes of each kind
+    #[arg(long, value_name = "N", default_value_t = 4,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub traces: u32,
+
+    /// Kinds of episodes
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "tools,dialogue,retrieval"
+    )]
+    pub kinds: Vec<TraceKind>,
+
+    /// Budgets in percent of an episode with its longest question
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "100,75,50,35,25,15",
+        value_parser = clap::value_parser!(u32).range(1..=100)
+    )]
+    pub budgets: Vec<u32>,
+
+    /// Policies [default: all that the server and --trimmed allow]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub policies: Vec<Policy>,
+
+    /// Length of each episode in tokens
+    #[arg(long, value_name = "N", default_value_t = 6000,
+          value_parser = clap::value_parser!(u64).range(200..=16_777_216))]
+    pub length: u64,
+
+    /// Folder for the results [default: context-TIME in the current folder]
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+
+    /// What LangChain keeps of the same episodes, made by scripts/reference/trim_messages.py
+    #[arg(long, value_name = "FILE.json")]
+    pub trimmed: Option<PathBuf>,
+
+    /// Write the episodes for trim_messages.py to this file, and measure nothing
+    #[arg(long, value_name = "FILE.json", conflicts_with = "trimmed")]
+    pub export_traces: Option<PathBuf>,
+
+    /// Give up when the server sends nothing for so many seconds
+    #[arg(long, value_name = "S", default_value_t = 600,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+}
+
+impl ContextArgs {
+    /// # Errors
+    /// The first value of a list that is there twice.
+    pub(super) fn check_lists(&self) -> Result<(), EvalError> {
+        check("budgets", &self.budgets, u32::to_string)?;
+        check("kinds", &self.kinds, |kind| kind.name().to_owned())?;
+        check("policies", &self.policies, |policy| {
+            policy.name().to_owned()
+        })
+    }
+
+    /// The command that repeats this run, with every default spelled out and without the key.
+    pub(super) fn command_line(&self, model: &str) -> String {
+        let budgets: Vec<String> = self.budgets.iter().map(u32::to_string).collect();
+        let kinds: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+        let mut line = format!(
+            "purser eval context --base-url {} --model {model} --seed {} --traces {} --kinds {} \
+             --budgets {} --length {} --timeout {}",
+            self.base_url,
+            self.seed,
+            self.traces,
+            kinds.join(","),
+            budgets.join(","),
+            self.length,
+            self.timeout,
+        );
+        if !self.policies.is_empty() {
+            let policies: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
+            line.push_str(&format!(" --policies {}", policies.join(",")));
+        }
+        if let Some(trimmed) = &self.trimmed {
+            line.push_str(&format!(" --trimmed {}", trimmed.display()));
+        }
+        line
+    }
+}
+
+fn check<T: PartialEq>(
+    option: &'static str,
+    values: &[T],
+    name: impl Fn(&T) -> String,
+) -> Result<(), EvalError> {
+    for (at, value) in values.iter().enumerate() {
+        if values[..at].contains(value) {
+            return Err(EvalError::Twice {
+                option,
+                value: name(value),
+            });
+        }
+    }
+    Ok(())
+}
