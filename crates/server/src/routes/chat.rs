@@ -28,9 +28,13 @@ use crate::{prompt, sse};
 pub(super) async fn complete(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let request = chat::request(&body, app.model(), app.limits())?;
+    let request = body
+        .read(&app, |bytes, app| {
+            chat::request(bytes, app.model(), app.limits())
+        })
+        .await?;
     let parse_tool_calls = request.conversation.tools.enabled;
     let tokens = prompt::of_chat(&app, request.conversation).await?;
     let generation = request.generation;

@@ -25,9 +25,13 @@ use crate::{prompt, sse};
 pub(super) async fn complete(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body,
+    body: Body,
 ) -> Result<Response, ApiError> {
-    let request = completion::request(&body, app.model(), app.limits())?;
+    let request = body
+        .read(&app, |bytes, app| {
+            completion::request(bytes, app.model(), app.limits())
+        })
+        .await?;
     let mut prompts = Vec::new();
     for prompt in request.prompts {
         prompts.push(match prompt {

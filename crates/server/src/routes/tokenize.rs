@@ -14,11 +14,12 @@ use crate::wire::error::ApiError;
 ///
 /// # Errors
 /// Whatever is wrong with the request.
-pub(super) async fn tokenize(
-    State(app): State<App>,
-    Body(body): Body,
-) -> Result<Json<Value>, ApiError> {
-    let request = tokenize::tokenize(&body, app.model(), app.limits())?;
+pub(super) async fn tokenize(State(app): State<App>, body: Body) -> Result<Json<Value>, ApiError> {
+    let request = body
+        .read(&app, |bytes, app| {
+            tokenize::tokenize(bytes, app.model(), app.limits())
+        })
+        .await?;
     let tokens = match request.input {
         TokenizeInput::Text {
             text,
@@ -47,9 +48,11 @@ pub(super) async fn tokenize(
 /// Whatever is wrong with the request.
 pub(super) async fn detokenize(
     State(app): State<App>,
-    Body(body): Body,
+    body: Body,
 ) -> Result<Json<Value>, ApiError> {
-    let tokens = tokenize::detokenize(&body, app.model())?;
+    let tokens = body
+        .read(&app, |bytes, app| tokenize::detokenize(bytes, app.model()))
+        .await?;
     let tokenizer = app.model().tokenizer.clone();
     let text = app
         .text_pool()
