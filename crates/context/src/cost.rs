@@ -21,7 +21,8 @@ pub struct CostModel {
 impl CostModel {
     /// Seconds to compute the last `tokens` of a prompt of which `cached` precede them.
     pub fn prefill_seconds(&self, tokens: usize, cached: usize) -> f64 {
-        let steps = tokens.div_ceil(self.step_tokens.max(1)) as f64;
+        // In floating point, which is exact here and far faster than a division of integers.
+        let steps = (tokens as f64 / self.step_tokens.max(1) as f64).ceil();
         let (k, o) = (tokens as f64, cached as f64);
         self.per_step * steps + self.per_token * k + self.per_pair * k * (o + (k + 1.0) / 2.0)
     }

@@ -36,7 +36,7 @@ use search::{Goal, Search};
 /// If the policy has no rule for a segment's zone, or a segment depends on one that there is not.
 pub fn plan(input: &PlanInput, replacements: &mut dyn Replacements) -> Result<Plan, Infeasible> {
     let survey = Survey::new(input);
-    let mut asked = Asked::new(replacements);
+    let mut asked = Asked::new(replacements, input.segments.len());
     let mut search = Search::new(&survey, &mut asked);
     let marks = Marks::new(input);
     let standing = standing::edits(&mut search);

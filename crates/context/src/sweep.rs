@@ -24,7 +24,7 @@ const MAX_EXACT: usize = 64;
 
 /// Positions that are tried; more are thinned out evenly, so that the work grows with the number of
 /// candidates and not with its square.
-const MAX_STOPS: usize = 128;
+const MAX_STOPS: usize = 64;
 
 /// One way to edit a segment: a candidate, or two that belong together.
 #[derive(Clone, Copy, Debug)]

@@ -8,16 +8,17 @@ use crate::{EditOp, Replacements, SummaryLevel};
 /// Replacements of which none is asked for twice.
 pub(super) struct Asked<'a> {
     replacements: &'a mut dyn Replacements,
-    edits: HashMap<(usize, EditOp), Option<usize>>,
+    /// By segment: a handful of edits at most.
+    edits: Vec<Vec<(EditOp, Option<usize>)>>,
     summaries: HashMap<(RangeInclusive<usize>, SummaryLevel), Option<usize>>,
 }
 
 impl<'a> Asked<'a> {
-    /// Nothing asked yet.
-    pub(super) fn new(replacements: &'a mut dyn Replacements) -> Self {
+    /// Nothing asked yet, of a prompt of so many segments.
+    pub(super) fn new(replacements: &'a mut dyn Replacements, num_segments: usize) -> Self {
         Self {
             replacements,
-            edits: HashMap::new(),
+            edits: vec![Vec::new(); num_segments],
             summaries: HashMap::new(),
         }
     }
@@ -25,9 +26,13 @@ impl<'a> Asked<'a> {
 
 impl Replacements for Asked<'_> {
     fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize> {
-        let replacements = &mut self.replacements;
-        let answer = self.edits.entry((segment, op.clone()));
-        *answer.or_insert_with(|| replacements.tokens_after(segment, op))
+        let known = &mut self.edits[segment];
+        if let Some((_, answer)) = known.iter().find(|(asked, _)| asked == op) {
+            return *answer;
+        }
+        let answer = self.replacements.tokens_after(segment, op);
+        known.push((op.clone(), answer));
+        answer
     }
 
     fn summary_tokens(

@@ -1,7 +1,5 @@
 //! The way down the ladder to a plan that frees enough.
 
-use std::collections::BTreeMap;
-
 use super::arrangement::{Arrangement, Found, Pool, Terms, counted};
 use super::asked::Asked;
 use crate::ladder::{Scope, Survey, Wanted, step};
@@ -255,29 +253,47 @@ fn found(
 
 /// More than a pool can free with what was decided before: as if no edit stood in another's way.
 fn bound(survey: &Survey<'_>, base: &[Candidate], pool: &Pool, scope: Scope<'_>) -> usize {
-    let single = most_by_segment(pool);
+    let single = Singles::new(pool);
     let spans = spans(base, pool).into_iter().map(|span| {
         let more = span.into_iter().map(|at| {
             let span = &pool[at].1;
-            let inside = single.range(span.segments.clone());
-            let inside: usize = inside.map(|(_, freed)| freed).sum();
-            counted(survey, scope, span).saturating_sub(inside)
+            counted(survey, scope, span).saturating_sub(single.inside(span))
         });
         more.max().unwrap_or(0)
     });
     let decided = base.iter().map(|edit| counted(survey, scope, edit));
-    spans.sum::<usize>() + decided.sum::<usize>() + single.values().sum::<usize>()
+    spans.sum::<usize>() + decided.sum::<usize>() + single.all()
 }
 
-/// The most that an edit of each segment frees, compactions aside.
-fn most_by_segment(pool: &Pool) -> BTreeMap<usize, usize> {
-    let mut single: BTreeMap<usize, usize> = BTreeMap::new();
-    let edits = pool.iter().map(|(_, edit)| edit);
-    for edit in edits.filter(|edit| !matches!(edit.op, EditOp::Compact(_))) {
-        let most = single.entry(*edit.segments.start()).or_default();
-        *most = edit.freed().max(*most);
+/// The most that the edits of single segments free, summed up from the prompt's head.
+struct Singles(Vec<usize>);
+
+impl Singles {
+    fn new(pool: &Pool) -> Self {
+        let ends = pool.iter().map(|(_, edit)| *edit.segments.end() + 1);
+        let mut most = vec![0; 1 + ends.max().unwrap_or(0)];
+        for (_, edit) in pool {
+            let most = &mut most[*edit.segments.start() + 1];
+            if !matches!(edit.op, EditOp::Compact(_)) {
+                *most = edit.freed().max(*most);
+            }
+        }
+        let mut sum = 0;
+        for most in &mut most {
+            sum += *most;
+            *most = sum;
+        }
+        Self(most)
     }
-    single
+
+    /// Of those inside a span.
+    fn inside(&self, span: &Candidate) -> usize {
+        self.0[*span.segments.end() + 1] - self.0[*span.segments.start()]
+    }
+
+    fn all(&self) -> usize {
+        self.0[self.0.len() - 1]
+    }
 }
 
 /// The sets of compactions to try, as numbers in the pool: none; each of the oldest span; the oldest
@@ -340,12 +356,8 @@ fn longest(pool: &Pool, span: &[usize]) -> usize {
 
 /// The spans whose summary frees more than what could be done inside them.
 fn most_freeing(pool: &Pool, spans: &[Vec<usize>]) -> Vec<usize> {
-    let single = most_by_segment(pool);
+    let single = Singles::new(pool);
     let longest = spans.iter().map(|span| longest(pool, span));
-    longest
-        .filter(|&at| {
-            let inside = single.range(pool[at].1.segments.clone());
-            pool[at].1.freed() > inside.map(|(_, freed)| freed).sum::<usize>()
-        })
-        .collect()
+    let frees = |at: &usize| pool[*at].1.freed() > single.inside(&pool[*at].1);
+    longest.filter(frees).collect()
 }

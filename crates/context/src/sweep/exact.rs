@@ -79,9 +79,19 @@ impl<'a> Table<'a> {
             self.price
                 .score(position, freed, start.cost + self.cost[buckets])
         };
-        let enough = self.rest.div_ceil(self.unit)..self.cost.len();
-        let reachable = enough.filter(|&buckets| self.cost[buckets].is_finite());
-        let mut buckets = reachable.min_by(|&a, &b| score(a).total_cmp(&score(b)))?;
+        let mut best: Option<(f64, usize)> = None;
+        for buckets in self.rest.div_ceil(self.unit)..self.cost.len() {
+            // What costs no more and frees more is better.
+            let cost = self.cost[buckets];
+            if cost.is_infinite() || self.cost.get(buckets + 1) == Some(&cost) {
+                continue;
+            }
+            let score = score(buckets);
+            if best.is_none_or(|(least, _)| score < least) {
+                best = Some((score, buckets));
+            }
+        }
+        let mut buckets = best?.1;
         let mut picks = Vec::new();
         for group in (0..stop).rev() {
             if let Some(offer) = (self.taken[group][buckets] as usize).checked_sub(1) {
