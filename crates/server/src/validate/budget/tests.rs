@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn parse(budget: Value) -> Result<BudgetRequest, ApiError> {
+fn parse(budget: &Value) -> Result<BudgetRequest, ApiError> {
     let body = json!({"context_budget": budget}).to_string();
     let mut fields = Fields::from_body(body.as_bytes()).expect("an object");
     Ok(request(&mut fields)?.expect("the field is there"))
 }
 
-fn manage(management: Value) -> Result<(Vec<ManagedEdit>, Settings), ApiError> {
+fn manage(management: &Value) -> Result<(Vec<ManagedEdit>, Settings), ApiError> {
     let body = json!({"context_management": management}).to_string();
     let mut fields = Fields::from_body(body.as_bytes()).expect("an object");
     Ok(super::management(&mut fields)?.expect("the field is there"))
@@ -55,7 +55,7 @@ fn example() -> Value {
 
 #[test]
 fn every_field_of_the_example_arrives() {
-    let request = parse(example()).expect("a good request");
+    let request = parse(&example()).expect("a good request");
     let settings = &request.settings;
     assert_eq!(request.profile.as_deref(), Some("agent"));
     assert_eq!(settings.mode, Some(Mode::Enforce));
@@ -104,7 +104,7 @@ fn every_field_of_the_example_arrives() {
 
 #[test]
 fn an_empty_object_asks_for_the_defaults() {
-    assert_eq!(parse(json!({})), Ok(BudgetRequest::default()));
+    assert_eq!(parse(&json!({})), Ok(BudgetRequest::default()));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn what_is_wrong_is_named_with_its_path() {
         ),
     ];
     for (budget, path) in wrong {
-        let error = parse(budget.clone()).expect_err("something is wrong");
+        let error = parse(&budget).expect_err("something is wrong");
         assert_eq!(error.body()["error"]["param"], path, "{budget}");
         assert_eq!(error.status().as_u16(), 400, "{budget}");
     }
@@ -200,7 +200,7 @@ fn what_is_wrong_is_named_with_its_path() {
 
 #[test]
 fn anthropics_edits_mean_what_their_defaults_say() {
-    let (edits, settings) = manage(json!({"edits": [
+    let (edits, settings) = manage(&json!({"edits": [
         {"type": "clear_thinking_20251015"},
         {"type": "clear_tool_uses_20250919"},
     ]}))
@@ -216,7 +216,7 @@ fn anthropics_edits_mean_what_their_defaults_say() {
 
 #[test]
 fn anthropics_edits_are_read_whole() {
-    let (_, settings) = manage(json!({"edits": [
+    let (_, settings) = manage(&json!({"edits": [
         {"type": "clear_thinking_20251015", "keep": "all"},
         {"type": "clear_tool_uses_20250919", "trigger": {"type": "tool_uses", "value": 7},
          "keep": {"type": "tool_uses", "value": 1}, "clear_tool_inputs": ["read"],
@@ -242,7 +242,7 @@ fn anthropics_edits_are_read_whole() {
 #[test]
 fn openais_shape_is_known_too() {
     let (edits, settings) =
-        manage(json!([{"type": "compaction", "compact_threshold": 5000}])).expect("good");
+        manage(&json!([{"type": "compaction", "compact_threshold": 5000}])).expect("good");
     assert_eq!(edits, [ManagedEdit::Compact]);
     let trigger = CompactTrigger::InputTokens(Amount::Tokens(5_000));
     assert_eq!(settings.compaction.trigger, Some(trigger));
@@ -278,7 +278,7 @@ fn a_wrong_edit_is_named_with_its_path() {
         ),
     ];
     for (management, path) in wrong {
-        let error = manage(management.clone()).expect_err("something is wrong");
+        let error = manage(&management).expect_err("something is wrong");
         assert_eq!(error.body()["error"]["param"], path, "{management}");
     }
 }
