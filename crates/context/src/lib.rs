@@ -12,11 +12,13 @@
 //! again behind the earliest of them.
 
 mod allocation;
+mod canonical;
 mod cost;
 mod edit;
 mod hysteresis;
 mod importance;
 mod ladder;
+mod ledger;
 mod plan;
 mod planner;
 mod policy;
@@ -26,6 +28,7 @@ mod retrieval;
 mod segment;
 mod settings;
 mod sweep;
+mod volatile;
 mod window;
 mod zone;
 
@@ -33,8 +36,14 @@ pub use allocation::{
     Allocation, Deficit, Demand, OverMax, Shortfall, Suggestion, ToolAllocation, ToolDemand,
     ToolUse, ZoneAllocation, allocate, suggestions,
 };
+pub use canonical::{canonical_arguments, canonical_json, canonical_tools};
 pub use cost::CostModel;
 pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
+pub use ledger::{
+    CallRecord, ChainKey, ENTRY_OVERHEAD, EditLedger, EntryTooLarge, KnownEdit, LedgerCounters,
+    LedgerEdit, LedgerScope, Piece, Regret, Replay, SegmentChain, Summary, SummaryOrigin,
+    TenantKey, WaitingSummary, call_digest, regrets, segment_digest,
+};
 pub use plan::{
     CacheSnapshot, Infeasible, Need, ObservationLimits, Plan, PlanInput, PlanPoint, Regime,
     Replacements, ZoneShare,
@@ -58,5 +67,6 @@ pub use settings::{
     SettingsError, SettingsProblem, StablePrefix, SummaryRequest, Symbol, SymbolFloor, TellModel,
     ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings, resolve,
 };
+pub use volatile::{VolatileKind, VolatileText, volatile_text};
 pub use window::{Window, WindowExceeded};
 pub use zone::{Tier, Zone};

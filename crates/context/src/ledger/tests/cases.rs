@@ -1,0 +1,272 @@
+//! Promises, one by one.
+
+use super::*;
+
+#[test]
+fn unedited_history_gets_its_edits_again_byte_for_byte() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain(&SCOPE, "abcdef");
+    let odd = "[cleared: 3 \u{1f600} \r\n\t\"x\"]\0";
+    ledger.record(&made, 2..=2, clearing(odd, 3)).unwrap();
+    ledger.record(&made, 4..=4, clearing("<e>", 3)).unwrap();
+    // The same conversation, a turn later and many turns later.
+    for _ in 0..3 {
+        let after = rendered(&mut ledger, &SCOPE, "abcdefgh");
+        assert_eq!(after, format!("ab{odd}d<e>fgh"));
+    }
+    assert_eq!(
+        rendered(&mut ledger, &SCOPE, "abcdefghijkl"),
+        format!("ab{odd}d<e>fghijkl")
+    );
+    assert_eq!(ledger.counters().hits, 4);
+    assert_eq!(ledger.counters().replayed, 8);
+}
+
+#[test]
+fn a_changed_byte_before_an_edit_or_in_it_undoes_it() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let edit = clearing("<d>", 1);
+    ledger.record(&chain(&SCOPE, "abcd"), 3..=3, edit).unwrap();
+    for at in 0..4 {
+        let mut letters: Vec<char> = "abcdef".chars().collect();
+        letters[at] = 'X';
+        let letters: String = letters.into_iter().collect();
+        assert_eq!(rendered(&mut ledger, &SCOPE, &letters), letters, "{at}");
+    }
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcdXf"), "abc<d>Xf");
+    assert_eq!(ledger.counters().misses, 4);
+}
+
+#[test]
+fn borders_of_fields_and_segments_are_part_of_the_content() {
+    assert_ne!(
+        segment_digest(&[b"ab", b"c"]),
+        segment_digest(&[b"a", b"bc"])
+    );
+    assert_ne!(segment_digest(&[b"abc"]), segment_digest(&[b"abc", b""]));
+    assert_ne!(segment_digest(&[]), segment_digest(&[b""]));
+    let one = SegmentChain::from_digests(&SCOPE, &[digest("ab")]);
+    let two = SegmentChain::from_digests(&SCOPE, &[digest("a"), digest("b")]);
+    assert_ne!(one.keys().last(), two.keys().last());
+}
+
+#[test]
+fn every_part_of_the_scope_keeps_conversations_apart() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain(&SCOPE, "abc");
+    ledger.record(&made, 1..=1, clearing("<b>", 1)).unwrap();
+    let span = 0..=1;
+    ledger
+        .store_summary(&made, span.clone(), SummaryLevel::Brief, summary("s"))
+        .unwrap();
+    let others = [
+        LedgerScope {
+            tenant_salt: b"tenan",
+            fingerprint: b"tmodel",
+            ..SCOPE
+        },
+        LedgerScope {
+            tenant_salt: b"other",
+            ..SCOPE
+        },
+        LedgerScope {
+            tenant_salt: b"",
+            ..SCOPE
+        },
+        LedgerScope {
+            policy_major: 2,
+            ..SCOPE
+        },
+        LedgerScope {
+            fingerprint: b"model2",
+            ..SCOPE
+        },
+    ];
+    for scope in others {
+        assert_eq!(rendered(&mut ledger, &scope, "abc"), "abc", "{scope:?}");
+        let other = chain(&scope, "abc");
+        assert_eq!(ledger.summary(&other, &span, SummaryLevel::Brief), None);
+        assert_eq!(ledger.summaries(&other), []);
+    }
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abc"), "a<b>c");
+}
+
+#[test]
+fn forks_share_what_they_have_in_common() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let parent = chain(&SCOPE, "abcde");
+    ledger.record(&parent, 1..=1, clearing("<b>", 4)).unwrap();
+    ledger.record(&parent, 4..=4, clearing("<e>", 4)).unwrap();
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcXYZ"), "a<b>cXYZ");
+    let fork = ledger.replay(&chain(&SCOPE, "abc"), |_, _| true);
+    assert_eq!(fork.turns_since_edits(2), Some(0));
+    assert_eq!(fork.turns_since_edits(9), Some(5));
+}
+
+#[test]
+fn the_longest_span_wins_and_what_is_inside_is_superseded() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain(&SCOPE, "abcdefgh");
+    ledger.record(&made, 2..=2, clearing("<c>", 2)).unwrap();
+    ledger.record(&made, 7..=7, clearing("<h>", 2)).unwrap();
+    ledger.record(&made, 1..=3, compaction("<bcd>", 3)).unwrap();
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcdefghi"), "a<bcd>efg<h>i");
+    ledger
+        .record(&made, 1..=5, compaction("<bcdef>", 4))
+        .unwrap();
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcdefghi"), "a<bcdef>g<h>i");
+    let replay = ledger.replay(&made, |_, _| true);
+    let superseded: Vec<_> = replay
+        .superseded
+        .iter()
+        .map(|k| k.segments.clone())
+        .collect();
+    assert_eq!(superseded, [2..=2, 1..=3]);
+    assert_eq!(replay.turns_since_edits(6), Some(2));
+    assert_eq!(replay.freed(), 180);
+    // A fork from inside the long span has the edits made before it.
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcdX"), "a<bcd>X");
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcX"), "ab<c>X");
+}
+
+#[test]
+fn a_compaction_and_an_edit_of_its_last_segment_do_not_displace_each_other() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain(&SCOPE, "abcd");
+    ledger.record(&made, 1..=2, compaction("<bc>", 1)).unwrap();
+    ledger.record(&made, 2..=2, clearing("<c>", 2)).unwrap();
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcd"), "a<bc>d");
+    // One segment each: the compaction wins, whichever is later.
+    ledger.record(&made, 3..=3, compaction("<D>", 3)).unwrap();
+    ledger.record(&made, 3..=3, clearing("<d>", 4)).unwrap();
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcd"), "a<bc><D>");
+}
+
+#[test]
+fn what_a_request_does_not_allow_leaves_room_for_less() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain(&SCOPE, "abcdef");
+    ledger
+        .record(&made, 1..=4, compaction("<bcde>", 1))
+        .unwrap();
+    ledger.record(&made, 1..=2, compaction("<bc>", 1)).unwrap();
+    ledger.record(&made, 3..=3, clearing("<d>", 1)).unwrap();
+    let replay = ledger.replay(&made, |segments, _| !segments.contains(&4));
+    let applied: Vec<_> = replay.edits.iter().map(|k| k.segments.clone()).collect();
+    assert_eq!(applied, [1..=2, 3..=3]);
+    assert_eq!(replay.refused[0].segments, 1..=4);
+    assert!(replay.superseded.is_empty());
+}
+
+#[test]
+fn a_later_edit_of_a_segment_takes_the_place_of_the_earlier_one() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain(&SCOPE, "ab");
+    let shortened = LedgerEdit {
+        op: EditOp::Compress(CompressionLevel::Redundancy),
+        ..clearing("<long replacement>", 1)
+    };
+    ledger.record(&made, 1..=1, shortened).unwrap();
+    ledger.record(&made, 1..=1, clearing("<b>", 5)).unwrap();
+    assert_eq!(rendered(&mut ledger, &SCOPE, "ab"), "a<b>");
+    assert_eq!(ledger.counters().entries, 1);
+    assert_eq!(ledger.counters().bytes, ENTRY_OVERHEAD + 3);
+}
+
+#[test]
+fn summaries_wait_under_their_span_and_level() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain(&SCOPE, "abcdef");
+    let level = SummaryLevel::Brief;
+    ledger
+        .store_summary(&made, 1..=3, level, summary("four"))
+        .unwrap();
+    let later = chain(&SCOPE, "abcdefgh");
+    assert_eq!(ledger.summary_tokens(&later, &(1..=3), level), Some(4));
+    assert_eq!(ledger.summary_tokens(&later, &(2..=3), level), None);
+    assert_eq!(ledger.summary_tokens(&later, &(1..=4), level), None);
+    assert_eq!(ledger.summary_tokens(&later, &(1..=99), level), None);
+    assert_eq!(
+        ledger.summary_tokens(&later, &(1..=3), SummaryLevel::Medium),
+        None
+    );
+    let waiting = ledger.summaries(&later);
+    assert_eq!(waiting.len(), 1);
+    assert_eq!((&waiting[0].segments, waiting[0].level), (&(1..=3), level));
+    let found = ledger.summary(&later, &(1..=3), level).unwrap();
+    assert_eq!(*found, summary("four"));
+    assert_eq!(ledger.summary(&later, &(1..=3), SummaryLevel::Medium), None);
+    // It is applied by nobody but a plan.
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abcdef"), "abcdef");
+    let LedgerCounters { hits, misses, .. } = ledger.counters();
+    assert_eq!((hits, misses), (1, 2));
+}
+
+#[test]
+fn bytes_are_bounded_and_the_last_part_of_the_least_used_conversation_goes_first() {
+    let mut ledger = EditLedger::new(3 * ENTRY_OVERHEAD + 9);
+    let made = chain(&SCOPE, "abc");
+    for at in 0..3 {
+        ledger.record(&made, at..=at, clearing("<x>", 1)).unwrap();
+    }
+    assert_eq!(ledger.counters().bytes, 3 * ENTRY_OVERHEAD + 9);
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abc"), "<x><x><x>");
+    ledger
+        .record(&chain(&SCOPE, "z"), 0..=0, clearing("", 1))
+        .unwrap();
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abc"), "<x><x>c");
+    let LedgerCounters {
+        bytes,
+        evictions,
+        entries,
+        ..
+    } = ledger.counters();
+    assert_eq!((bytes, evictions, entries), (3 * ENTRY_OVERHEAD + 6, 1, 3));
+
+    let huge = clearing(&"x".repeat(2 * ENTRY_OVERHEAD + 10), 1);
+    let refused = EntryTooLarge {
+        bytes: 3 * ENTRY_OVERHEAD + 10,
+        max_bytes: 3 * ENTRY_OVERHEAD + 9,
+    };
+    assert_eq!(ledger.record(&made, 0..=0, huge), Err(refused));
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abc"), "<x><x>c");
+}
+
+#[test]
+fn a_deleted_tenant_leaves_nothing_and_takes_nothing_of_others() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let other = LedgerScope {
+        tenant_salt: b"other",
+        ..SCOPE
+    };
+    let again = LedgerScope {
+        policy_major: 7,
+        ..SCOPE
+    };
+    for scope in [SCOPE, other, again] {
+        let made = chain(&scope, "abc");
+        ledger.record(&made, 1..=1, clearing("<b>", 1)).unwrap();
+        ledger
+            .store_summary(&made, 0..=2, SummaryLevel::Brief, summary("s"))
+            .unwrap();
+    }
+    assert_eq!(ledger.delete_tenant(&TenantKey::new(b"tenant")), 4);
+    assert_eq!(ledger.delete_tenant(&TenantKey::new(b"tenant")), 0);
+    assert_eq!(rendered(&mut ledger, &SCOPE, "abc"), "abc");
+    assert_eq!(rendered(&mut ledger, &again, "abc"), "abc");
+    assert_eq!(rendered(&mut ledger, &other, "abc"), "a<b>c");
+    assert_eq!(ledger.counters().bytes, 2 * ENTRY_OVERHEAD + 4);
+}
+
+#[test]
+fn the_overhead_covers_the_memory_of_an_entry() {
+    let row = store::row_memory::<Entry>();
+    // The reference counts, and the allocator's header and rounding of up to three allocations.
+    let value = size_of::<LedgerEdit>().max(size_of::<Summary>()) + 16;
+    let needed = row + value + 3 * 32;
+    assert!(needed <= ENTRY_OVERHEAD, "{needed} bytes");
+    assert!(
+        needed > ENTRY_OVERHEAD / 2,
+        "{needed} bytes: it is far too high"
+    );
+}
