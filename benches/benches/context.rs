@@ -25,8 +25,8 @@ impl Replacements for Lengths<'_> {
     }
 }
 
-/// A prompt of an agent: system, tools, ten documents, then turns of a user message, reasoning, four
-/// tool calls with their results, and an answer.
+/// A prompt of an agent: system, ten documents, then turns of a user message, reasoning, four tool
+/// calls with their results, and an answer.
 fn prompt(num_segments: usize, policy: Policy, warm: bool) -> PlanInput {
     let mut segments: Vec<Segment> = Vec::new();
     let mut push = |zone: Zone, tier, kind, turn, tokens| {

@@ -92,8 +92,8 @@ pub struct Candidate {
     pub before: usize,
     /// Tokens after.
     pub after: usize,
-    /// What the answer may lose by it, for each segment 0 (nothing) to 1 (all that mattered); a span
-    /// has the sum of its segments.
+    /// What the answer may lose by it, for each segment 0 (nothing) to 1 (all that mattered); a
+    /// span has the sum of its segments.
     pub loss: f64,
     /// Why it was proposed, in words for the report.
     pub reason: &'static str,

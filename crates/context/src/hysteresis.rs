@@ -1,7 +1,7 @@
 //! How far down a batch of edits goes.
 //!
-//! A prompt that grows by `g` tokens a turn needs a batch that frees `D` tokens every `D / g` turns.
-//! Each batch loses something and computes what is behind its first edit again, so it costs
+//! A prompt that grows by `g` tokens a turn needs a batch that frees `D` tokens every `D / g`
+//! turns. Each batch loses something and computes what is behind its first edit again, so it costs
 //! `(T(S(D)) + w * loss(D)) * g / D` per turn: small batches pay the suffix often, large ones give
 //! up text that was still of use.
 

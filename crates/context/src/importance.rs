@@ -7,8 +7,8 @@ use crate::{CompressionLevel, EditOp, Segment, SummaryLevel};
 
 /// Weights of the features of a segment.
 ///
-/// A client's score replaces guesses, so it weighs as much as two of them; a segment without one has
-/// the mean of the other features.
+/// A client's score replaces guesses, so it weighs as much as two of them; a segment without one
+/// has the mean of the other features.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ImportanceWeights {
     /// Of how recent it is: what an agent works with is mostly what it has just seen.

@@ -18,12 +18,12 @@ use search::{Goal, Search};
 
 /// Plans the edits of a prompt.
 ///
-/// 1. What holds whatever the need: rules with a trigger of their own that has come, documents below
-///    the least score, zones and tools above their caps.
+/// 1. What holds whatever the need: rules with a trigger of their own that has come, documents
+///    below the least score, zones and tools above their caps.
 /// 2. If prompt, announced tokens and output minimum exceed the budget: edits that free the
-///    difference, down to the low mark if that costs less per turn to come.
-/// 3. If they only exceed the high mark: edits down to the low mark, if what they save is worth what
-///    they lose and recompute, and the last batch is long enough ago.
+///    difference, or more, down to the low mark, if that costs less over the turns to come.
+/// 3. If they only exceed the high mark: edits down to the low mark, if what they save is worth
+///    what they lose and recompute, and the last batch is long enough ago.
 ///
 /// No edit begins before the stable prefix ends or touches what is protected, pinned, or needed by
 /// what stays; no segment is edited twice; a call and its result are summarised together or not at
@@ -52,7 +52,7 @@ pub fn plan(input: &PlanInput, replacements: &mut dyn Replacements) -> Result<Pl
             Err(most) => return Err(report::infeasible(&survey, &most, search.tried)),
         }
     }
-    let batches = if marks.may_batch(input) {
+    let batches = if forced.is_some() || marks.may_batch(input) {
         batches(&mut search, &standing, &marks, forced.is_some())
     } else {
         Vec::new()
@@ -118,7 +118,7 @@ impl Marks {
         self.used.saturating_sub(self.low.unwrap_or(auto))
     }
 
-    /// Whether a batch may be made that is not forced, or larger than it must be.
+    /// Whether a batch may be made that is not forced.
     fn may_batch(&self, input: &PlanInput) -> bool {
         let outlook = &input.policy.outlook;
         let since = outlook.turns_since_edits;

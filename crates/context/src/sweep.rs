@@ -101,6 +101,14 @@ pub(crate) struct Swept {
     pub(crate) points: Vec<PlanPoint>,
 }
 
+impl Offer {
+    /// Tokens that it frees in a zone.
+    fn freed_in(&self, zone: usize) -> usize {
+        let there = self.zones.iter().filter(|(at, _)| *at == zone);
+        there.map(|(_, tokens)| tokens).sum()
+    }
+}
+
 impl Group {
     /// A group of the offers that are not beaten by another one.
     pub(crate) fn new(mut offers: Vec<Offer>) -> Self {
@@ -126,10 +134,7 @@ impl Group {
 impl Group {
     /// The most that it can free in a zone.
     fn most_in(&self, zone: usize) -> usize {
-        let inside = |offer: &Offer| {
-            let there = offer.zones.iter().filter(|(at, _)| *at == zone);
-            there.map(|(_, tokens)| tokens).sum::<usize>()
-        };
+        let inside = |offer: &Offer| offer.freed_in(zone);
         self.offers.iter().map(inside).max().unwrap_or(0)
     }
 }

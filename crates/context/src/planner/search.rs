@@ -94,7 +94,13 @@ impl<'s, 'r> Search<'s, 'r> {
                 return Ok(found);
             }
         }
-        Err(self.everything(base, &pool, goal))
+        // Where floors bind, to take all that fits can succeed where choosing did not.
+        let most = self.everything(base, &pool, goal);
+        let counts = |edit| counted(self.survey, goal.scope, edit);
+        match most.iter().map(counts).sum::<usize>() >= goal.need {
+            true => Ok(self.found(&most, &price)),
+            false => Err(most),
+        }
     }
 
     /// What pays for itself toward a goal that is out of reach.
@@ -296,9 +302,9 @@ impl Singles {
     }
 }
 
-/// The sets of compactions to try, as numbers in the pool: none; each of the oldest span; the oldest
-/// spans together, twice as many each time, each at the level that frees most; all that free more
-/// than the edits inside them. Where compaction is forced, only the last.
+/// The sets of compactions to try, as numbers in the pool: none; each of the oldest span; the
+/// oldest spans together, twice as many each time, each at the level that frees most; all that free
+/// more than the edits inside them. Where compaction is forced, only the last.
 fn compactions(base: &[Candidate], pool: &Pool, forced_below: usize) -> Vec<Vec<usize>> {
     let spans = spans(base, pool);
     let Some(first) = spans.first() else {

@@ -2,8 +2,9 @@
 
 use super::arrangement::{counted, freed_by_zone};
 use super::search::{Goal, Search};
+use crate::hysteresis::BATCHES;
 use crate::ladder::{Scope, Survey, Wanted, all_cleared, is_reducible, step};
-use crate::{Candidate, EditOp, Rung, Segment, SegmentKind, Trigger};
+use crate::{Candidate, EditOp, Low, Rung, Segment, SegmentKind, Trigger};
 
 /// Rules whose trigger has come, documents below the least score, zones and tools above their caps.
 pub(super) fn edits(search: &mut Search<'_, '_>) -> Vec<Candidate> {
@@ -114,10 +115,16 @@ fn drop_unfit(search: &mut Search<'_, '_>, standing: &mut Standing) {
     }
 }
 
-/// Brings tools and zones that exceed their caps down: a tool to its cap, a zone to its target, so
-/// that the next turn does not exceed the cap again.
+/// Brings tools and zones that exceed their caps down: a tool to its cap, a zone to its target; and
+/// further by what rides free, in the proportion of the low to the high mark, so that the next turn
+/// does not exceed the cap again.
 fn cap(search: &mut Search<'_, '_>, mut edits: Vec<Candidate>) -> Vec<Candidate> {
     let policy = &search.survey.input.policy;
+    let below = match policy.utilization.low {
+        Low::Share(low) if low < policy.utilization.high => low / policy.utilization.high,
+        Low::Share(_) => 1.0,
+        Low::Auto => 1.0 - BATCHES[0],
+    };
     let tools = policy.clearing.tools.iter().filter_map(|rule| {
         let max = rule.max?;
         Some((Scope::Tool(&rule.name), max, max))
@@ -142,9 +149,10 @@ fn cap(search: &mut Search<'_, '_>, mut edits: Vec<Candidate>) -> Vec<Candidate>
             continue;
         }
         let freed: usize = edits.iter().map(Candidate::freed).sum();
+        let low = (below * max as f64) as usize;
         let goal = |to: usize| Goal {
             need: tokens - to,
-            wish: freed + tokens - done - to,
+            wish: freed + tokens.saturating_sub(done + low.min(to)),
             scope,
         };
         edits = match search.solve(&edits, &goal(target)) {

@@ -51,8 +51,8 @@ fn fill(groups: &[Group], zone: usize, room: usize) -> Vec<(usize, usize)> {
                 .any(|offer| offer.zones[0].0 == zone)
         })
         .collect();
-    let most: usize = inside.iter().map(|&at| groups[at].most()).sum();
-    if most <= room {
+    let most = inside.iter().map(|&at| groups[at].most_in(zone));
+    if most.sum::<usize>() <= room {
         let last = |&at: &usize| (at, groups[at].offers.len() - 1);
         return inside.iter().map(last).collect();
     }
@@ -62,7 +62,7 @@ fn fill(groups: &[Group], zone: usize, room: usize) -> Vec<(usize, usize)> {
         let mut row = vec![0; freed.len()];
         for width in (0..freed.len()).rev() {
             for (at, offer) in groups[group].offers.iter().enumerate() {
-                let Some(before) = width.checked_sub(offer.freed.div_ceil(unit)) else {
+                let Some(before) = width.checked_sub(offer.freed_in(zone).div_ceil(unit)) else {
                     continue;
                 };
                 if offer.zones[0].0 == zone && freed[before] + offer.freed > freed[width] {
@@ -78,7 +78,7 @@ fn fill(groups: &[Group], zone: usize, room: usize) -> Vec<(usize, usize)> {
     for (&group, row) in inside.iter().zip(&taken).rev() {
         if let Some(offer) = (row[width] as usize).checked_sub(1) {
             picks.push((group, offer));
-            width -= groups[group].offers[offer].freed.div_ceil(unit);
+            width -= groups[group].offers[offer].freed_in(zone).div_ceil(unit);
         }
     }
     picks

@@ -6,8 +6,8 @@ mod oracle;
 use std::collections::BTreeMap;
 
 use context::{
-    Candidate, ClearInputs, EditOp, Infeasible, LadderMode, Plan, PlanInput, PlanPoint, Regime,
-    SegmentKind, plan,
+    Candidate, ClearInputs, EditOp, Infeasible, LadderMode, Low, Plan, PlanInput, PlanPoint,
+    Regime, SegmentKind, plan,
 };
 
 use crate::prompt::Lengths;
@@ -68,6 +68,7 @@ fn check(input: &PlanInput, seed: u64) -> &'static str {
             }
             check_together(input, seed, &plan);
             check_figures(input, seed, &plan);
+            check_frontier(seed, &plan);
             check_rungs(input, seed, &plan);
             match plan.regime {
                 Regime::Null => "null",
@@ -183,8 +184,8 @@ fn check_figures(input: &PlanInput, seed: u64, plan: &Plan) {
     let policy = &input.policy;
     let freed: usize = plan.edits.iter().map(Candidate::freed).sum();
     assert_eq!(
-        plan.tokens_after,
-        input.prompt_tokens - freed,
+        plan.tokens_after + freed,
+        input.prompt_tokens,
         "seed {seed}"
     );
     let used = plan.tokens_after + input.incoming + policy.output.min;
@@ -227,6 +228,15 @@ fn check_figures(input: &PlanInput, seed: u64, plan: &Plan) {
         });
     assert_eq!(demand - after, freed, "seed {seed}");
 
+    let limits = plan.max_observation_tokens;
+    assert!(
+        limits.null <= limits.partial && limits.partial <= limits.full,
+        "seed {seed}"
+    );
+}
+
+/// That the frontier has the plan and no point that another beats.
+fn check_frontier(seed: u64, plan: &Plan) {
     assert!((1..=64).contains(&plan.frontier.len()), "seed {seed}");
     let is_chosen = |point: &&PlanPoint| {
         point.tokens == plan.tokens_after && point.prefill_tokens == plan.prefill_after
@@ -244,11 +254,6 @@ fn check_figures(input: &PlanInput, seed: u64, plan: &Plan) {
             assert!(!better, "seed {seed}: {b:?} beats {a:?}");
         }
     }
-    let limits = plan.max_observation_tokens;
-    assert!(
-        limits.null <= limits.partial && limits.partial <= limits.full,
-        "seed {seed}"
-    );
 }
 
 /// Whether no rule of its own can have caused an edit.
@@ -278,18 +283,23 @@ fn check_rungs(input: &PlanInput, seed: u64, made: &Plan) {
     if used <= policy.budget && (used as f64 <= high || !may_batch) {
         assert_eq!(made.edits, [], "seed {seed}: nothing is needed");
     }
-    if policy.ladder_mode == LadderMode::Strict && !may_batch && !made.edits.is_empty() {
+    if policy.ladder_mode == LadderMode::Strict && !made.edits.is_empty() {
         let place = |edit: &Candidate| policy.ladder.iter().position(|rung| *rung == edit.rung);
-        let last = made
-            .edits
-            .iter()
-            .filter_map(place)
-            .max()
-            .expect("there are edits");
+        let places = made.edits.iter().filter_map(place);
+        let last = places.max().expect("there are edits");
         let mut fewer = input.clone();
         fewer.policy.ladder.truncate(last);
+        // Rungs before the last one suffice neither for the budget nor for the low mark.
+        let low = match policy.utilization.low {
+            Low::Share(low) => low,
+            Low::Auto => policy.utilization.high - 0.5,
+        };
+        let low = (low * policy.budget as f64) as usize;
         let before = plan(&fewer, &mut Lengths::new(&input.segments, seed));
-        assert!(before.is_err(), "seed {seed}: rung {last} was not needed");
+        if let Ok(before) = before {
+            let used = before.tokens_after + input.incoming + policy.output.min;
+            assert!(used > low, "seed {seed}: rung {last} was not needed");
+        }
     }
 }
 
@@ -304,6 +314,12 @@ fn check_infeasible(input: &PlanInput, seed: u64, infeasible: &Infeasible) {
     assert_eq!(infeasible.required, sum + beside, "seed {seed}");
     assert!(infeasible.shortfall() > 0, "seed {seed}: {infeasible:?}");
     assert_eq!(infeasible.tried, input.policy.ladder, "seed {seed}");
+    if seed.is_multiple_of(8) {
+        let mut enough = input.clone();
+        enough.policy.budget = infeasible.required;
+        let fits = plan(&enough, &mut Lengths::new(&input.segments, seed));
+        assert!(fits.is_ok(), "seed {seed}: {infeasible:?}");
+    }
     let floors = input.policy.zones.iter().any(|rule| rule.bounds.min > 0);
     let mut digests: Vec<[u8; 32]> = input.segments.iter().map(|s| s.digest).collect();
     digests.sort_unstable();

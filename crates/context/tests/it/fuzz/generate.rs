@@ -107,11 +107,25 @@ fn random_policy(random: &mut Random, tokens: usize) -> Policy {
         false => Low::Share(policy.utilization.high * random.share()),
     };
     if random.percent(30) {
+        (policy.utilization.high, policy.utilization.low) = (1.0, Low::Share(1.0));
+    }
+    if random.percent(30) {
         policy.ladder_mode = LadderMode::Cost;
     }
     if random.percent(20) {
         policy.ladder.remove(random.below(6));
     }
+    random_rules(&mut policy, random, tokens);
+    policy.objective.tokens = random.share();
+    policy.objective.prefill_ms = random.share() / 10.0;
+    policy.outlook.turns = random.below(30) as f64;
+    policy.outlook.growth_per_turn = random.below(300) as f64;
+    policy.outlook.min_turns_between_edits = 3;
+    policy.outlook.turns_since_edits = random.percent(60).then(|| random.below(6));
+    policy
+}
+
+fn random_rules(policy: &mut Policy, random: &mut Random, tokens: usize) {
     policy.clearing.keep = random.below(5);
     policy.clearing.clear_inputs = match random.below(4) {
         0 => ClearInputs::All,
@@ -158,11 +172,4 @@ fn random_policy(random: &mut Random, tokens: usize) -> Policy {
             },
         };
     }
-    policy.objective.tokens = random.share();
-    policy.objective.prefill_ms = random.share() / 10.0;
-    policy.outlook.turns = random.below(30) as f64;
-    policy.outlook.growth_per_turn = random.below(300) as f64;
-    policy.outlook.min_turns_between_edits = 3;
-    policy.outlook.turns_since_edits = random.percent(60).then(|| random.below(6));
-    policy
 }
