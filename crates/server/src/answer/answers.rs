@@ -59,7 +59,7 @@ impl Answers {
         for (prompt, &max_tokens) in order.prompts.iter().zip(&outputs) {
             for answer in 0..n {
                 let index = choices.len();
-                let choice = choice(app, order, index, prompt.len(), max_tokens)?;
+                let mut choice = choice(app, order, index, prompt.len(), max_tokens)?;
                 let mut sampling = order.generation.sampling.clone();
                 sampling.seed = seed.wrapping_add(answer as u64);
                 let sink = ChoiceSink {
@@ -67,7 +67,7 @@ impl Answers {
                     events: sender.clone(),
                     ended: Arc::clone(&choice.ended),
                 };
-                app.engine().submit(GenerateRequest {
+                let submitted = app.engine().submit(GenerateRequest {
                     prompt: prompt.iter().copied().map(TokenId).collect(),
                     sampling,
                     stop: StopConditions {
@@ -80,7 +80,11 @@ impl Answers {
                     min_output_tokens: 0,
                     background: false,
                     sink: Box::new(sink),
-                })?;
+                });
+                if let Err(refusal) = submitted {
+                    choice.metrics.refused();
+                    return Err(refusal.into());
+                }
                 choices.push(choice);
             }
         }
@@ -102,10 +106,12 @@ impl Answers {
     /// The refusal.
     pub async fn first_word(&mut self, patience: Duration) -> Result<(), ApiError> {
         match tokio::time::timeout(patience, self.events.recv()).await {
-            Ok(Some((_, Event::Failed(error)))) => Err(error.into()),
             Ok(Some((index, event))) => {
                 self.take(index, event);
-                Ok(())
+                match self.ready.front() {
+                    Some(AnswerEvent::Failed(error)) => Err(error.clone()),
+                    _ => Ok(()),
+                }
             }
             Ok(None) | Err(_) => Ok(()),
         }

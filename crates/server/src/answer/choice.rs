@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use engine::{Event, FinishReason, TokenLogprobs, TokenOutput};
+use engine::{Event, FinishReason, RequestError, TokenLogprobs, TokenOutput};
 use text::{Detokenizer, StopMatcher, ToolCallParser, ToolEvent};
 
 use crate::metrics::RequestMetrics;
@@ -120,7 +120,10 @@ impl Choice {
             }
             Event::Failed(error) => {
                 self.ended.store(true, Ordering::Relaxed);
-                self.metrics.failed();
+                match error {
+                    RequestError::Refused(_) => self.metrics.refused(),
+                    _ => self.metrics.failed(),
+                }
                 vec![AnswerEvent::Failed(error.into())]
             }
         }

@@ -114,6 +114,12 @@ impl RequestMetrics {
         self.end("error");
     }
 
+    /// The engine has not taken it: it never was a request of the engine's, and refusals are counted
+    /// by themselves.
+    pub fn refused(&mut self) {
+        self.ended = true;
+    }
+
     fn end(&mut self, finished_reason: &'static str) {
         self.ended = true;
         let series = &self.series;

@@ -54,6 +54,16 @@ async fn a_full_queue_is_429_with_a_time() {
         answers.iter().partition(|answer| answer.status == 429);
     assert!(refused.len() >= 10, "{} refused", refused.len());
     assert!(served.len() >= 3, "{} served", served.len());
+    // Who was refused never was a request of the engine's.
+    let metrics = world.get("/metrics").await.text;
+    let sum = |name: &str| -> f64 {
+        let lines = metrics.lines().filter(|line| line.starts_with(name));
+        lines
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    };
+    assert_eq!(sum("purser_request_success_total"), served.len() as f64);
+    assert_eq!(sum("purser_requests_refused_total"), refused.len() as f64);
     for answer in refused {
         let seconds: u64 = answer.header("retry-after").parse().unwrap();
         assert!((1..=3_600).contains(&seconds), "{seconds}");
