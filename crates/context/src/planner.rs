@@ -130,26 +130,38 @@ impl Marks {
             need,
             wish: wish.max(need),
             scope: Scope::Prompt,
+            must: need <= self.need.hard,
         }
     }
 }
 
-/// The batches that could be made: one down to the low mark, or one of each size.
+/// The batches that could be made: one down to the low mark, or those of growing size until they
+/// cost more over the turns to come.
 fn batches(
     search: &mut Search<'_, '_>,
     standing: &[Candidate],
     marks: &Marks,
     is_forced: bool,
 ) -> Vec<Found> {
+    let input = search.survey.input;
     let wishes: Vec<usize> = match marks.low {
         Some(_) => vec![marks.wish(0.0)],
         None => BATCHES.iter().map(|&batch| marks.wish(batch)).collect(),
     };
-    let mut batches = Vec::new();
-    for wish in wishes {
-        let wish = wish.max(marks.need.hard);
+    let mut batches: Vec<Found> = Vec::new();
+    // What is forced has been found already; no batch is smaller.
+    for wish in wishes.into_iter().filter(|wish| *wish > marks.need.hard) {
         match search.solve(standing, &marks.goal(wish, wish)) {
-            Ok(found) => batches.push(found),
+            Ok(found) => {
+                let cost = amortised(input, &found);
+                let rises = batches
+                    .last()
+                    .is_some_and(|last| cost > amortised(input, last));
+                batches.push(found);
+                if rises {
+                    break;
+                }
+            }
             // The mark is out of reach: on the way to it, only what pays for itself is done.
             Err(_) => {
                 if !is_forced {
@@ -162,6 +174,22 @@ fn batches(
     batches
 }
 
+/// What a plan costs until the conversation ends, made as often as its growth asks for.
+fn amortised(input: &PlanInput, found: &Found) -> f64 {
+    let batch = Batch {
+        freed: found.choice.freed,
+        extra_ms: found.extra_ms,
+        cost: found.choice.cost,
+        benefit: found.benefit,
+    };
+    let outlook = &input.policy.outlook;
+    batch.amortised(
+        &input.policy.objective,
+        outlook.growth_per_turn,
+        outlook.turns,
+    )
+}
+
 /// The plan that costs least until the conversation ends. What is not forced must be better than
 /// to do nothing more.
 fn choose(
@@ -170,28 +198,12 @@ fn choose(
     forced: Option<Found>,
     batches: Vec<Found>,
 ) -> Found {
-    let outlook = &input.policy.outlook;
-    let amortised = |found: &Found| {
-        let batch = Batch {
-            freed: found.choice.freed,
-            extra_ms: found.extra_ms,
-            cost: found.choice.cost,
-            benefit: found.benefit,
-        };
-        batch.amortised(
-            &input.policy.objective,
-            outlook.growth_per_turn,
-            outlook.turns,
-        )
-    };
     let must = forced.is_some();
     let pays = |found: &Found| must || found.choice.score < unchanged.choice.score;
     let mut best = forced;
     for found in batches.into_iter().filter(|found| pays(found)) {
-        if best
-            .as_ref()
-            .is_none_or(|best| amortised(&found) < amortised(best))
-        {
+        let is_less = |best: &Found| amortised(input, &found) < amortised(input, best);
+        if best.as_ref().is_none_or(is_less) {
             best = Some(found);
         }
     }

@@ -174,6 +174,17 @@ impl Choice {
     }
 }
 
+/// Whether to take the most of every group would leave some zone less than its floor. Told from
+/// above where offers of a group are in different zones.
+fn floors_bind(groups: &[Group], start: &Start) -> bool {
+    let zones = start.room.iter().enumerate();
+    let mut most = zones.map(|(zone, room)| {
+        let freed = groups.iter().map(|group| group.most_in(zone));
+        freed.sum::<usize>() > *room
+    });
+    most.any(|binds| binds)
+}
+
 /// Chooses from `groups`, which are sorted by position from the prompt's end to its head, so that
 /// at least `need` tokens are freed, at the lowest score.
 ///
@@ -182,8 +193,12 @@ impl Choice {
 /// from freeing enough, any choice that does.
 pub(crate) fn sweep(groups: &[Group], start: &Start, price: &Price<'_>, need: usize) -> Swept {
     let rest = need.saturating_sub(start.counted);
-    let greedy = Greedy::new(groups, start, price, rest);
-    let mut table = Table::new(groups, start, price, rest);
+    let floors = floors_bind(groups, start);
+    let greedy = Greedy::new(groups, start, price, rest, floors);
+    let mut table = match floors {
+        true => None,
+        false => Table::new(groups, start, price, rest),
+    };
     let mut swept = Swept::default();
     for stop in stops(groups, start, price, rest) {
         let mut picks = vec![greedy.picks(stop)];

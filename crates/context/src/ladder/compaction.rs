@@ -54,7 +54,7 @@ impl LadderStep for CompactHistory {
 }
 
 /// Heads of a run: the shortest whose summary frees enough on its own, and, since it swallows the
-/// edits inside it, two longer ones.
+/// edits inside it, a longer one.
 fn parts(
     survey: &Survey<'_>,
     run: &[RangeInclusive<usize>],
@@ -69,7 +69,7 @@ fn parts(
     });
     let shortest = enough.map_or(run.len(), |last| last + 1);
     let left = run.len() - shortest;
-    let mut turns = vec![shortest, shortest + left / 4, shortest + left / 2];
+    let mut turns = vec![shortest, shortest + left / 2];
     turns.retain(|turns| *turns < run.len());
     turns.dedup();
     let span = |turns: usize| *run[0].start()..=*run[turns - 1].end();

@@ -15,6 +15,8 @@ pub(super) struct Goal<'a> {
     pub(super) wish: usize,
     /// Where the needed ones are.
     pub(super) scope: Scope<'a>,
+    /// Everything is asked for before the goal is given up.
+    pub(super) must: bool,
 }
 
 /// A search for plans of one prompt.
@@ -41,7 +43,7 @@ impl<'s, 'r> Search<'s, 'r> {
     /// that suffice, in cost mode with all.
     ///
     /// # Errors
-    /// All edits that go together, if they do not reach it.
+    /// All edits that go together, if they do not reach it; none, if the goal is no must.
     pub(super) fn solve(
         &mut self,
         base: &[Candidate],
@@ -71,6 +73,9 @@ impl<'s, 'r> Search<'s, 'r> {
             }
             // What was asked for may exclude each other; and to take all of the earlier rungs may
             // fill a floor's room badly.
+            if !goal.must {
+                continue;
+            }
             let asked = pool.len();
             pool.truncate(before);
             self.extend(&mut pool, number, rung, usize::MAX, goal.scope);
@@ -86,6 +91,9 @@ impl<'s, 'r> Search<'s, 'r> {
             if let Ok(found) = self.best(base, &pool, goal, &price, 0) {
                 return Ok(found);
             }
+            if !goal.must {
+                return Err(Vec::new());
+            }
             pool.clear();
             for (number, &rung) in rungs.iter().enumerate() {
                 self.extend(&mut pool, number, rung, usize::MAX, goal.scope);
@@ -93,6 +101,9 @@ impl<'s, 'r> Search<'s, 'r> {
             if let Ok(found) = self.best(base, &pool, goal, &price, 0) {
                 return Ok(found);
             }
+        }
+        if !goal.must {
+            return Err(Vec::new());
         }
         // Where floors bind, to take all that fits can succeed where choosing did not.
         let most = self.everything(base, &pool, goal);

@@ -150,18 +150,19 @@ fn cap(search: &mut Search<'_, '_>, mut edits: Vec<Candidate>) -> Vec<Candidate>
         }
         let freed: usize = edits.iter().map(Candidate::freed).sum();
         let low = (below * max as f64) as usize;
-        let goal = |to: usize| Goal {
+        let goal = |to: usize, must: bool| Goal {
             need: tokens - to,
             wish: freed + tokens.saturating_sub(done + low.min(to)),
             scope,
+            must,
         };
-        edits = match search.solve(&edits, &goal(target)) {
+        edits = match search.solve(&edits, &goal(target, false)) {
             Ok(found) => found.edits,
-            // What the rungs can do is done even if it is not enough: the zone stays above its cap
-            // only by what may not be touched.
-            Err(most) => match search.solve(&edits, &goal(max)) {
+            Err(_) => match search.solve(&edits, &goal(max, true)) {
                 Ok(found) => found.edits,
-                Err(_) => most,
+                // What can be done is done even if it is not enough: the zone stays above its cap
+                // only by what may not be touched.
+                Err(most) => most,
             },
         };
     }

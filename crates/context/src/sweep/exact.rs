@@ -24,25 +24,14 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// A table of no group yet. `None` if floors could bind or nothing is to be freed: then there
-    /// are no states to count by.
+    /// A table of no group yet, for groups that no floor binds. `None` if nothing is to be freed:
+    /// then there are no states to count by.
     pub(super) fn new(
         groups: &'a [Group],
         start: &'a Start,
         price: &'a Price<'a>,
         rest: usize,
     ) -> Option<Self> {
-        let mut most = vec![0; start.room.len()];
-        for group in groups {
-            // More than a group can free if its offers are in different zones; that only turns the
-            // exact choice off.
-            for (zone, most) in most.iter_mut().enumerate() {
-                *most += group.most_in(zone);
-            }
-        }
-        if most.iter().zip(&start.room).any(|(most, room)| most > room) {
-            return None;
-        }
         let tokens = rest.max(price.wish().saturating_sub(start.freed));
         let unit = tokens.div_ceil(MAX_BUCKETS);
         let width = tokens.checked_div(unit).map(|_| tokens.div_ceil(unit))?;

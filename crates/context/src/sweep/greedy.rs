@@ -17,6 +17,8 @@ pub(super) struct Greedy<'a> {
     start: &'a Start,
     price: &'a Price<'a>,
     rest: usize,
+    /// Whether floors can bind; if not, rooms are not kept account of.
+    floors: bool,
     steps: Vec<Step>,
     /// By number of groups considered, the cheapest single offer that frees enough.
     single: Vec<Option<(usize, usize)>>,
@@ -37,6 +39,7 @@ impl<'a> Greedy<'a> {
         start: &'a Start,
         price: &'a Price<'a>,
         rest: usize,
+        floors: bool,
     ) -> Self {
         let mut steps = Vec::new();
         for (at, group) in groups.iter().enumerate() {
@@ -53,6 +56,7 @@ impl<'a> Greedy<'a> {
             start,
             price,
             rest,
+            floors,
             steps,
         }
     }
@@ -75,7 +79,9 @@ impl<'a> Greedy<'a> {
             taken.level.fill(None);
             taken.level[group] = Some(offer);
             taken.room.clone_from(&self.start.room);
-            take_room(&mut taken.room, offer_taken);
+            if self.floors {
+                take_room(&mut taken.room, offer_taken);
+            }
             (taken.freed, taken.cost) = (offer_taken.freed, offer_taken.cost);
         }
         if taken.freed < self.rest {
@@ -122,6 +128,10 @@ impl<'a> Greedy<'a> {
         to: Option<usize>,
         taken: &mut Taken,
     ) -> bool {
+        if !self.floors {
+            taken.level[group] = to;
+            return true;
+        }
         let offer = |at: usize| &self.groups[group].offers[at];
         if let Some(from) = from {
             give_room(&mut taken.room, offer(from));

@@ -243,7 +243,7 @@ fn many_groups_are_solved_nearly_as_well_as_exactly() {
         let least = |picks: Option<Vec<(usize, usize)>>| {
             picks.map(|picks| Choice::new(&groups, &start, &price, picks).cost)
         };
-        let greedy = least(Greedy::new(&groups, &start, &price, need).picks(groups.len()));
+        let greedy = least(Greedy::new(&groups, &start, &price, need, false).picks(groups.len()));
         let greedy = greedy.expect("no floor binds");
         let mut table = Table::new(&groups, &start, &price, need).expect("no floor binds");
         let most_of_one = groups.iter().flat_map(|group| &group.offers);
