@@ -20,27 +20,31 @@ FORMAT = 1
 
 
 def ranges(numbers):
-    """Rising numbers as text: [0, 3, 4, 5] is "0,3-5"."""
+    """Rising numbers as text: [0, 3, 4, 5] is "0,3-5", none is "-"."""
     runs = []
     for number in numbers:
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) or "-"
 
 
 def kept(messages, tokens, generation_tokens, limit):
     """Numbers of the messages that stay.
 
-    `tokens` are those of each message; a message is known by its id, which is its number.
+    `tokens` are those of each message; a message is known by its id, which is its number. LangChain
+    counts the system message apart from the others, so what begins an answer is taken off the limit
+    instead of being counted with the messages.
     """
     def count(some):
-        return sum(tokens[int(message.id)] for message in some) + generation_tokens
+        return sum(tokens[int(message.id)] for message in some)
 
-    trimmed = trim_messages(messages, max_tokens=limit, token_counter=count, strategy="last",
+    room = limit - generation_tokens
+    trimmed = trim_messages(messages, max_tokens=room, token_counter=count, strategy="last",
                             include_system=True, start_on="human", allow_partial=False)
-    assert not trimmed or count(trimmed) <= limit
+    # The system message stays even where it does not fit.
+    assert len(trimmed) <= 1 or count(trimmed) <= room
     return ranges(int(message.id) for message in trimmed)
 
 
@@ -59,7 +63,7 @@ def trim_trace(trace):
         asked = zip(questions, trace["question_tokens"])
         answers = [kept(messages + [question], tokens + [count], generation, limit)
                    for question, count in asked]
-        result[str(limit)] = {"turns": turns, "questions": answers}
+        result[str(limit)] = {"turns": " ".join(turns), "questions": " ".join(answers)}
     return result
 
 

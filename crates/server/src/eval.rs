@@ -30,6 +30,8 @@ mod compose;
 mod cut;
 mod differences;
 mod error;
+#[cfg(test)]
+mod example;
 mod facts;
 mod failures;
 mod generator;

@@ -80,6 +80,10 @@ pub struct ContextArgs {
           value_parser = clap::value_parser!(u64).range(200..=16_777_216))]
     pub length: u64,
 
+    /// How often the model is asked in each episode, or thereabouts [default: by the length]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub turns: Option<u64>,
+
     /// Folder for the results [default: context-TIME in the current folder]
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
@@ -124,6 +128,9 @@ impl ContextArgs {
             self.length,
             self.timeout,
         );
+        if let Some(turns) = self.turns {
+            line.push_str(&format!(" --turns {turns}"));
+        }
         if !self.policies.is_empty() {
             let policies: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
             line.push_str(&format!(" --policies {}", policies.join(",")));

@@ -140,14 +140,13 @@ impl Chart {
             return;
         }
         for (point, (x, at)) in series.points.iter().zip(&places) {
+            let (low, high) = (y(point.low), y(point.high));
             put(
                 svg,
                 format_args!(
-                    "<line x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{:.1}\" stroke=\"{colour}\" \
-                 stroke-opacity=\"0.5\"/>\n<circle cx=\"{x:.1}\" cy=\"{at:.1}\" r=\"3.5\" \
-                 fill=\"{colour}\"/>\n",
-                    y(point.low),
-                    y(point.high)
+                    "<line x1=\"{x:.1}\" y1=\"{low:.1}\" x2=\"{x:.1}\" y2=\"{high:.1}\" \
+                     stroke=\"{colour}\" stroke-opacity=\"0.5\"/>\n\
+                     <circle cx=\"{x:.1}\" cy=\"{at:.1}\" r=\"3.5\" fill=\"{colour}\"/>\n"
                 ),
             );
         }

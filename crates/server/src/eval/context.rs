@@ -113,7 +113,7 @@ async fn episodes(args: &ContextArgs, asker: &Asker) -> Result<Vec<(Trace, Rende
     for &kind in &args.kinds {
         for number in 0..u64::from(args.traces) {
             let seed = args.seed.wrapping_add(number);
-            traces.push(sized(kind, seed, args.length, asker).await?);
+            traces.push(sized(kind, seed, args.length, args.turns, asker).await?);
             bar.inc(1);
         }
     }

@@ -106,3 +106,6 @@ fn concerns(place: &Value, planted: &Planted, moment: &Moment<'_>) -> bool {
         by_call || by_message || by_span
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,10 @@ const RULES: &str = "You are a careful assistant. Use only the facts you are giv
 /// How long an episode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
-    /// About how many tokens it will have: decides how many messages there are.
+    /// About how many tokens it will have: decides how many turns there are, unless `turns` does.
     pub(super) tokens: u64,
+    /// How often the model is asked.
+    pub(super) turns: Option<u64>,
     /// Sentences without facts.
     pub(super) sentences: usize,
 }
@@ -26,19 +28,28 @@ struct Draft {
     /// Sentences that must be there, in order, with the fact that each states.
     planted: Vec<(String, Option<usize>)>,
     /// What it begins with.
-    lead: &'static str,
+    lead: String,
     message: Message,
+}
+
+/// How lines are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Paragraphs,
+    List,
+    Log,
 }
 
 /// The episode of `kind` that `seed` gives; its facts and their places do not depend on the number
 /// of sentences.
 pub(super) fn generate(kind: TraceKind, seed: u64, size: Size) -> Trace {
-    let slots = outline::slots(kind, size.tokens);
+    let slots = outline::slots(kind, size.tokens, size.turns);
     let mut random = Random::new(seed ^ 0x005e_ed00_f0fa_c750);
     let mut source = FactSource::new(seed);
     let kinds = outline::fact_kinds(kind);
     let facts: Vec<Fact> = kinds.into_iter().map(|kind| source.draw(kind)).collect();
     let mut drafts: Vec<Draft> = slots.iter().map(|&slot| Draft::new(slot)).collect();
+    number_documents(&mut drafts);
     call_tools(&mut drafts, &mut random);
     for (index, fact) in facts.iter().enumerate() {
         plant(&mut drafts, index, fact, &mut random);
@@ -47,7 +58,7 @@ pub(super) fn generate(kind: TraceKind, seed: u64, size: Size) -> Trace {
     let lengths = spread(kind, &slots, size.sentences);
     let mut prose = Random::new(seed ^ 0x0000_f111_e400_0000);
     for (draft, &sentences) in drafts.iter_mut().zip(&lengths) {
-        draft.write(sentences, &mut prose);
+        draft.write(sentences, prose.next_u64());
     }
     repeat_a_read(&mut drafts);
     let facts = facts.into_iter().enumerate();
@@ -69,18 +80,18 @@ impl Draft {
     fn new(slot: Slot) -> Self {
         let (role, lead) = match slot {
             Slot::System => (Role::System, RULES),
-            Slot::User => (Role::User, ""),
+            Slot::User => (Role::User, "Please go on."),
             Slot::Note => (Role::Assistant, "Got it."),
             Slot::Call => (Role::Assistant, ""),
             Slot::Result => (Role::Tool, ""),
-            Slot::Document => (Role::User, "Document:"),
+            Slot::Document => (Role::User, ""),
         };
         let mut message = Message::new(role, "");
         message.retrieved = slot == Slot::Document;
         Self {
             slot,
             planted: Vec::new(),
-            lead,
+            lead: lead.to_owned(),
             message,
         }
     }
@@ -89,10 +100,15 @@ impl Draft {
         self.planted.iter().any(|(_, stated)| *stated == Some(fact))
     }
 
-    /// Mixes what must be there with `sentences` that say nothing.
-    fn write(&mut self, sentences: usize, random: &mut Random) {
-        let log = self.slot == Slot::Result && random.below(3) == 0;
-        let list = self.slot == Slot::Result && !log && random.below(3) == 0;
+    /// Mixes what must be there with `sentences` that say nothing: one sentence more changes no
+    /// other, so that an episode's length rises with their number.
+    fn write(&mut self, sentences: usize, seed: u64) {
+        let (mut prose, mut random) = (Random::new(seed), Random::new(!seed));
+        let layout = match (self.slot, random.below(9)) {
+            (Slot::Result, 0..3) => Layout::Log,
+            (Slot::Result, 3..5) => Layout::List,
+            _ => Layout::Paragraphs,
+        };
         let total = sentences + self.planted.len();
         let mut places: Vec<usize> = (0..total).collect();
         random.shuffle(&mut places);
@@ -102,31 +118,44 @@ impl Draft {
         let lines: Vec<String> = (0..total)
             .map(|at| match places.contains(&at) {
                 true => planted.next().unwrap_or_default(),
-                false if log && random.below(2) == 0 => log_line(random),
-                false => filler(random),
+                false if layout == Layout::Log && prose.below(2) == 0 => log_line(&mut prose),
+                false => filler(&mut prose),
             })
             .collect();
-        let text = if log {
-            let stamped = lines.iter().enumerate().map(|(minute, line)| {
-                format!("[{:02}:{:02}] {line}", 8 + minute / 60 % 16, minute % 60)
-            });
-            stamped.collect::<Vec<_>>().join("\n")
-        } else if list {
-            let items = lines.iter().map(|line| format!("- {line}"));
-            items.collect::<Vec<_>>().join("\n")
-        } else {
-            lines
-                .chunks(6)
-                .map(|lines| lines.join(" "))
-                .collect::<Vec<_>>()
-                .join("\n")
-        };
+        let text = layout.text(&lines);
         let gap = match (self.lead.is_empty(), text.is_empty(), self.slot) {
             (true, ..) | (_, true, _) => "",
             (_, _, Slot::Document) => "\n",
             _ => " ",
         };
         self.message.content = format!("{}{gap}{text}", self.lead);
+    }
+}
+
+impl Layout {
+    fn text(self, lines: &[String]) -> String {
+        let numbered = lines.iter().enumerate();
+        let lines: Vec<String> = match self {
+            Self::Paragraphs => lines.chunks(6).map(|lines| lines.join(" ")).collect(),
+            Self::List => lines.iter().map(|line| format!("- {line}")).collect(),
+            Self::Log => numbered
+                .map(|(minute, line)| {
+                    let hour = 8 + minute / 60 % 16;
+                    format!("[{hour:02}:{:02}] {line}", minute % 60)
+                })
+                .collect(),
+        };
+        lines.join("\n")
+    }
+}
+
+/// Documents have numbers, so that no two begin alike.
+fn number_documents(drafts: &mut [Draft]) {
+    let documents = drafts
+        .iter_mut()
+        .filter(|draft| draft.slot == Slot::Document);
+    for (number, document) in documents.enumerate() {
+        document.lead = format!("Document {}:", number + 1);
     }
 }
 

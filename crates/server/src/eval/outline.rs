@@ -18,18 +18,18 @@ pub(super) enum Slot {
     Document,
 }
 
-/// The messages of an episode of about `tokens` tokens: it always ends with a note, so that a
-/// question can follow.
+/// The messages of an episode in which the model is asked `turns` times, or thereabouts; by default
+/// as many as suit `tokens` tokens. It ends with a note, so that a question can follow.
 ///
-/// The longer it is, the more calls and exchanges it has; a call costs some 50 tokens beside its
-/// result, so results make 96 % only of long episodes.
-pub(super) fn slots(kind: TraceKind, tokens: u64) -> Vec<Slot> {
+/// A call costs some 50 tokens beside its result, so results make 96 % only of long episodes with
+/// few turns.
+pub(super) fn slots(kind: TraceKind, tokens: u64, turns: Option<u64>) -> Vec<Slot> {
     use Slot::{Call, Document, Note, Result, System, User};
-    let per = |each: u64, least: u64, most: u64| (tokens / each).clamp(least, most);
     let mut slots = vec![System];
     match kind {
         TraceKind::Tools => {
-            let calls = per(500, 6, 60);
+            // Four calls and a note are five turns.
+            let calls = turns.map_or((tokens / 500).clamp(6, 60), |turns| (turns * 4 / 5).max(1));
             for call in 0..calls {
                 if call % 4 == 0 {
                     slots.push(User);
@@ -41,7 +41,9 @@ pub(super) fn slots(kind: TraceKind, tokens: u64) -> Vec<Slot> {
             }
         }
         TraceKind::Dialogue => {
-            for round in 0..per(300, 10, 60) {
+            // Every fourth round has a call as well.
+            let rounds = turns.map_or((tokens / 300).clamp(10, 60), |turns| (turns * 4 / 5).max(2));
+            for round in 0..rounds {
                 slots.push(User);
                 if round % 4 == 1 {
                     slots.extend([Call, Result]);
@@ -50,7 +52,11 @@ pub(super) fn slots(kind: TraceKind, tokens: u64) -> Vec<Slot> {
             }
         }
         TraceKind::Retrieval => {
-            for round in 0..per(1_200, 3, 20) {
+            // Every second round has a call as well.
+            let rounds = turns.map_or((tokens / 1_200).clamp(3, 20), |turns| {
+                (turns * 2 / 3).max(1)
+            });
+            for round in 0..rounds {
                 slots.extend([Document, Document, Document, Document, User]);
                 if round % 2 == 0 {
                     slots.extend([Call, Result]);

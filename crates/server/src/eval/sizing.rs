@@ -11,7 +11,8 @@ const TOLERANCE: f64 = 0.02;
 /// Counts after which the best one stands.
 const TRIES: usize = 12;
 
-/// The episode of `kind` and `seed` with at most `length` tokens and not much fewer.
+/// The episode of `kind` and `seed` with at most `length` tokens and not much fewer; the model is
+/// asked `turns` times in it, if given.
 ///
 /// # Errors
 /// `TooShort`, and those of counting.
@@ -19,11 +20,16 @@ pub(super) async fn sized(
     kind: TraceKind,
     seed: u64,
     length: u64,
+    turns: Option<u64>,
     asker: &Asker,
 ) -> Result<(Trace, Rendered), EvalError> {
     let with = |sentences: usize| {
-        let tokens = length;
-        generate(kind, seed, Size { tokens, sentences })
+        let size = Size {
+            tokens: length,
+            turns,
+            sentences,
+        };
+        generate(kind, seed, size)
     };
     let bare = with(0);
     let least = asker.tokens(&bare.messages, false).await?.len() as u64;

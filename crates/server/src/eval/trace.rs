@@ -68,7 +68,7 @@ impl fmt::Display for TraceKind {
 }
 
 impl Trace {
-    /// Numbers of the messages that the model was asked for: the prompt of each is what precedes it.
+    /// Numbers of the messages that the model was asked for: what precedes each is its prompt.
     pub(super) fn turns(&self) -> Vec<usize> {
         let said = self.messages.iter().enumerate();
         said.filter(|(_, message)| message.role == Role::Assistant)

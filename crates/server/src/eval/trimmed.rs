@@ -125,19 +125,22 @@ pub(super) fn export(traces: &[(Trace, Rendered)], limits: &[Vec<usize>]) -> Val
     json!({"format": FORMAT, "traces": traces})
 }
 
-/// Lists like `"0,3-5"`: the first and the last of a run of numbers.
+/// Lists like `"0,3-5"`, apart by spaces: the first and the last of runs of numbers; `-` for none.
 fn ranges<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Vec<usize>>, D::Error> {
-    let lists = Vec::<String>::deserialize(input)?;
+    let lists = String::deserialize(input)?;
     let wrong = |list: &str| serde::de::Error::custom(format!("{list:?} is no list of numbers"));
     lists
-        .iter()
+        .split_whitespace()
         .map(|list| numbers(list).ok_or_else(|| wrong(list)))
         .collect()
 }
 
 fn numbers(list: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
-    for run in list.split(',').filter(|run| !run.is_empty()) {
+    if list == "-" {
+        return Some(numbers);
+    }
+    for run in list.split(',') {
         let (first, last) = run.split_once('-').unwrap_or((run, run));
         let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
         // Longer episodes than any that is measured are a broken file.

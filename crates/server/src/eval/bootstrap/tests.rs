@@ -21,8 +21,8 @@ fn two_units_reach_from_one_to_the_other() {
 
 #[test]
 fn six_coins_leave_out_the_outermost_outcomes() {
-    // Three of six are 1: the sum of a resample is binomial (6, 1/2). 0 has probability 1/64 = 1.6 %
-    // and at most 1 has 7/64 = 10.9 %, so the 2.5 % quantile is 1; by symmetry the other one is 5.
+    // Three of six are 1: the sum of a resample is binomial (6, 1/2). 0 has probability 1/64, less
+    // than 2.5 %, and at most 1 has 7/64, so the 2.5 % quantile is 1; by symmetry the other is 5.
     let found = interval(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 7, mean).unwrap();
     assert_eq!(
         (found.value, found.low, found.high),
