@@ -37,6 +37,7 @@
 
 mod chat_template;
 mod detokenizer;
+mod encoding;
 mod stop_matcher;
 mod token_decoder;
 mod tokenizer;
@@ -45,6 +46,7 @@ mod tool_call;
 
 pub use chat_template::{ChatInput, ChatTemplate, ChatTemplates, LoadTemplateError, TemplateError};
 pub use detokenizer::{Detokenizer, SpecialTokenText};
+pub use encoding::Encoding;
 pub use stop_matcher::{EmptyStopString, StopDelta, StopMatcher};
 pub use tokenizer::{EncodeError, Tokenizer, TokenizerError};
 pub use tokenizer_files::{ConfigError, SpecialTokens, TokenizerFiles};

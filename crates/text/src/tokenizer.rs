@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokenizers::{AddedToken, Model};
 
+use crate::encoding::Encoding;
 use crate::token_decoder::{TokenDecoder, UnsupportedDecoder};
 use crate::{ConfigError, SpecialTokens, TokenizerFiles};
 
@@ -114,6 +115,29 @@ impl Tokenizer {
             .encode_fast(text, add_special_tokens)
             .map(|encoding| encoding.get_ids().to_vec())
             .map_err(|error| EncodeError(error.to_string()))
+    }
+
+    /// The tokens of `text`, the same as [`Self::encode`] gives, with the bytes that each stands
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::encode`].
+    pub fn encode_with_offsets(
+        &self,
+        text: &str,
+        add_special_tokens: bool,
+    ) -> Result<Encoding, EncodeError> {
+        let encoding = self
+            .shared
+            .inner
+            .encode(text, add_special_tokens)
+            .map_err(|error| EncodeError(error.to_string()))?;
+        let offsets = encoding.get_offsets().iter();
+        Ok(Encoding {
+            ids: encoding.get_ids().to_vec(),
+            ranges: offsets.map(|&(start, end)| start..end).collect(),
+        })
     }
 
     /// The text of `ids`, as the tokenizers library decodes it; unknown ids are left out.

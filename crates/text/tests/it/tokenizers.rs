@@ -286,3 +286,67 @@ fn broken_files_are_named() {
     let error = load(&other, json!({}));
     assert!(matches!(error, TokenizerError::Decoder(_)), "{error}");
 }
+
+#[test]
+fn offsets_are_bytes_of_the_text_and_the_ids_are_those_of_encode() {
+    const WORDS: [&str; 12] = [
+        "word",
+        " ",
+        "\n",
+        "漢字",
+        "é",
+        "e\u{301}",
+        "😀",
+        "<|im_start|>",
+        "  ",
+        "x1",
+        "</s>",
+        "\t",
+    ];
+    for name in NAMES {
+        let tokenizer = load(name);
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let count = random.below(30);
+            let text: String = (0..count)
+                .map(|_| WORDS[random.below(WORDS.len())])
+                .collect();
+            for special in [false, true] {
+                let encoding = tokenizer.encode_with_offsets(&text, special).unwrap();
+                assert_eq!(
+                    encoding.ids,
+                    tokenizer.encode(&text, special).unwrap(),
+                    "{name} seed {seed}: {text:?}"
+                );
+                assert_eq!(encoding.ids.len(), encoding.ranges.len());
+                let mut last = 0;
+                for range in encoding.ranges.iter().filter(|range| !range.is_empty()) {
+                    assert!(
+                        text.get(range.clone()).is_some(),
+                        "{name} seed {seed}: {range:?}"
+                    );
+                    assert!(
+                        range.start >= last,
+                        "{name} seed {seed}: {text:?} {range:?}"
+                    );
+                    last = range.start;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn offsets_of_a_byte_level_tokenizer_cover_the_text() {
+    for name in BYTE_LEVEL {
+        let tokenizer = load(name);
+        let text = "Grüße, 漢字 and 😀!\n  indented\t<b>";
+        let encoding = tokenizer.encode_with_offsets(text, false).unwrap();
+        let mut end = 0;
+        for range in &encoding.ranges {
+            assert!(range.start <= end, "{name}: a gap before {range:?}");
+            end = end.max(range.end);
+        }
+        assert_eq!(end, text.len(), "{name}");
+    }
+}
