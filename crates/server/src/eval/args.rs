@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
 
 use super::error::EvalError;
 use super::policy::Policy;
 use super::trace::TraceKind;
+
+/// A JSON object of the command line.
+pub type JsonObject = Map<String, Value>;
 
 /// Evaluate a running server.
 #[derive(Debug, Clone, Args)]
@@ -88,6 +92,10 @@ pub struct ContextArgs {
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
 
+    /// More fields of `context_budget` for the server's own policies, as a JSON object
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    pub context_budget: Option<JsonObject>,
+
     /// What LangChain keeps of the same episodes, made by scripts/reference/trim_messages.py
     #[arg(long, value_name = "FILE.json")]
     pub trimmed: Option<PathBuf>,
@@ -135,11 +143,22 @@ impl ContextArgs {
             let policies: Vec<&str> = self.policies.iter().map(|policy| policy.name()).collect();
             line.push_str(&format!(" --policies {}", policies.join(",")));
         }
+        if let Some(fields) = &self.context_budget {
+            let json = Value::Object(fields.clone()).to_string();
+            line.push_str(&format!(
+                " --context-budget '{}'",
+                json.replace('\'', r"'\''")
+            ));
+        }
         if let Some(trimmed) = &self.trimmed {
             line.push_str(&format!(" --trimmed {}", trimmed.display()));
         }
         line
     }
+}
+
+fn object(text: &str) -> Result<JsonObject, String> {
+    serde_json::from_str(text).map_err(|error| format!("no JSON object: {error}"))
 }
 
 fn check<T: PartialEq>(

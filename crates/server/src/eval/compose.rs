@@ -1,6 +1,6 @@
 //! What is sent of a history under a policy.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::asker::Prompt;
 use super::cut;
@@ -11,6 +11,16 @@ use super::trace::Trace;
 
 /// Tokens that answers to questions may have; every budget leaves room for them.
 pub(super) const ANSWER_TOKENS: usize = 48;
+
+/// What a request's history may have, and how the server is told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits<'a> {
+    /// Of prompt and answer together.
+    pub(super) budget: usize,
+    /// More fields of `context_budget`, over the ones that are always there.
+    pub(super) settings: &'a Map<String, Value>,
+    pub(super) report: ReportLevel,
+}
 
 /// A prompt as it is sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,16 +38,14 @@ pub(super) enum ReportLevel {
 
 /// Applies a policy of this program, or leaves it to the server.
 ///
-/// `budget` is what prompt and answer may have together. `kept` are the messages that LangChain
-/// keeps.
+/// `kept` are the messages that LangChain keeps.
 pub(super) fn compose(
     policy: Policy,
     moment: &Moment<'_>,
-    budget: usize,
+    limits: Limits<'_>,
     kept: Option<&[usize]>,
-    report: ReportLevel,
 ) -> Composed {
-    let limit = budget.saturating_sub(ANSWER_TOKENS);
+    let limit = limits.budget.saturating_sub(ANSWER_TOKENS);
     let chosen = |kept: &[usize]| {
         let messages = kept
             .iter()
@@ -47,10 +55,7 @@ pub(super) fn compose(
     let all = || Prompt::Chat(to_json(moment.messages.iter().copied()));
     let last = moment.counts.last().copied().unwrap_or(0);
     let (prompt, context_budget) = match (policy, policy.applied_by()) {
-        (_, AppliedBy::Server(ablation)) => (
-            all(),
-            Some(context_budget(moment, budget, ablation, report)),
-        ),
+        (_, AppliedBy::Server(ablation)) => (all(), Some(context_budget(moment, limits, ablation))),
         (Policy::HeadCut, _) => {
             let cut = cut::head(&moment.ids, last, moment.generation, limit);
             (Prompt::Tokens(cut), None)
@@ -81,20 +86,15 @@ pub(super) fn oracle(statements: &[&str], trace: &Trace, question: &Message) -> 
 }
 
 /// The field; the output reserve is that of the client's own cuts.
-fn context_budget(
-    moment: &Moment<'_>,
-    budget: usize,
-    ablation: Option<&str>,
-    report: ReportLevel,
-) -> Value {
-    let report = match report {
+fn context_budget(moment: &Moment<'_>, limits: Limits<'_>, ablation: Option<&str>) -> Value {
+    let report = match limits.report {
         ReportLevel::Summary => "summary",
         ReportLevel::Full => "full",
     };
     let mut field = json!({
         "version": 1,
         "mode": "enforce",
-        "max_context_tokens": budget,
+        "max_context_tokens": limits.budget,
         "report": report,
         "zones": {"output_buffer": {
             "min": ANSWER_TOKENS,
@@ -102,6 +102,9 @@ fn context_budget(
             "max": ANSWER_TOKENS,
         }},
     });
+    for (name, value) in limits.settings {
+        field[name] = value.clone();
+    }
     let documents: Vec<Value> = moment
         .messages
         .iter()
@@ -117,3 +120,6 @@ fn context_budget(
     }
     field
 }
+
+#[cfg(test)]
+mod tests;

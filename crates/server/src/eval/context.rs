@@ -38,7 +38,7 @@ struct Evaluation<'a> {
     policies: Vec<Policy>,
 }
 
-/// Measures, prints the page of results to `out` and writes the folder that `args` names.
+/// Measures, prints the main tables to `out` and writes the folder that `args` names.
 ///
 /// When `interrupt` completes, or when a request fails, the results so far are written.
 ///
@@ -94,8 +94,12 @@ pub async fn run(
     if !measured.runs.is_empty() {
         let complete = matches!(ended, Some(Ok(())));
         let report = Report::new(args, &origin, &measured, complete);
-        let page = save(&report, &folder).with_context(|| format!("cannot write {place}"))?;
-        writeln!(out, "{page}\nevery answer: {place}")?;
+        save(&report, &folder).with_context(|| format!("cannot write {place}"))?;
+        writeln!(
+            out,
+            "{}\nreport and every answer: {place}",
+            markdown::head(&report)
+        )?;
     }
     let taken = measured.runs.len();
     match ended {
@@ -136,6 +140,7 @@ async fn measure(
         policies: Vec::new(),
     };
     evaluation.choose_policies(&mut measured.notes).await?;
+    let settings = args.context_budget.clone().unwrap_or_default();
     let budgeted = evaluation
         .policies
         .iter()
@@ -144,23 +149,24 @@ async fn measure(
     let each = 2 + budgeted * args.budgets.len();
     let bar = progress::bar((each * traces.len()) as u64);
     for (number, (trace, rendered)) in traces.iter().enumerate() {
-        measured.traces.push(TraceFacts::new(trace, rendered));
         let replay = Replay {
             asker,
             trace,
             rendered,
             number,
+            settings: &settings,
         };
         let name = format!("{} {}", trace.kind, trace.seed);
         bar.set_message(format!("{name}: controls"));
         let gold = replay.oracle(false).await?;
+        let full = replay.run(Policy::Full, None, None).await?;
+        bar.inc(1);
+        let oracle = replay.oracle(true).await?;
+        bar.inc(1);
+        // All at once: an interruption leaves no episode without its controls.
+        measured.traces.push(TraceFacts::new(trace, rendered));
         measured.gold.push(gold);
-        measured
-            .runs
-            .push(replay.run(Policy::Full, None, None).await?);
-        bar.inc(1);
-        measured.runs.push(replay.oracle(true).await?);
-        bar.inc(1);
+        measured.runs.extend([full, oracle]);
         for (policy, percent) in evaluation.order(trace.seed) {
             bar.set_message(format!("{name}: {} {percent} %", policy.name()));
             evaluation
@@ -330,9 +336,8 @@ fn export(
     Ok(())
 }
 
-/// Writes the files; the page of results.
-fn save(report: &Report<'_>, folder: &Path) -> io::Result<String> {
-    let page = markdown::page(report);
+/// Writes the files.
+fn save(report: &Report<'_>, folder: &Path) -> io::Result<()> {
     let json = serde_json::to_string_pretty(report)?;
     let all = report
         .rows
@@ -342,10 +347,9 @@ fn save(report: &Report<'_>, folder: &Path) -> io::Result<String> {
         .collect::<Vec<_>>();
     let write = |name: &str, text: &str| fs::write(folder.join(name), text);
     write("results.json", &format!("{json}\n"))?;
-    write("report.md", &page)?;
+    write("report.md", &markdown::page(report))?;
     write("accuracy-by-budget.svg", &plots::by_budget(&all).to_svg())?;
-    write("accuracy-by-prefill.svg", &plots::by_prefill(&all).to_svg())?;
-    Ok(page)
+    write("accuracy-by-prefill.svg", &plots::by_prefill(&all).to_svg())
 }
 
 fn default_folder(started_at: &str) -> PathBuf {

@@ -13,19 +13,9 @@ const FAILURES: usize = 40;
 
 /// The page; the charts are files beside it.
 pub(super) fn page(report: &Report<'_>) -> String {
-    let mut page = String::from("# Context evaluation\n\n");
-    head(&mut page, report);
-    page.push_str("## Policies\n\n");
-    policies(
-        &mut page,
-        report.rows.iter().filter(|row| row.kind.is_none()),
-    );
+    let mut page = format!("# Context evaluation\n\n{}", head(report));
     page.push_str("\n![accuracy by budget](accuracy-by-budget.svg)\n");
     page.push_str("\n![accuracy by prefilled tokens](accuracy-by-prefill.svg)\n");
-    if !report.differences.is_empty() {
-        page.push_str("\n## Against ours\n\n");
-        differences(&mut page, &report.differences);
-    }
     page.push_str("\n## Retention by kind of fact\n\n");
     by_fact(
         &mut page,
@@ -40,7 +30,23 @@ pub(super) fn page(report: &Report<'_>) -> String {
     page
 }
 
-fn head(page: &mut String, report: &Report<'_>) {
+/// Its beginning: what was measured, and the main tables.
+pub(super) fn head(report: &Report<'_>) -> String {
+    let mut page = String::new();
+    introduction(&mut page, report);
+    page.push_str("## Policies\n\n");
+    policies(
+        &mut page,
+        report.rows.iter().filter(|row| row.kind.is_none()),
+    );
+    if !report.differences.is_empty() {
+        page.push_str("\n## Against ours\n\n");
+        differences(&mut page, &report.differences);
+    }
+    page
+}
+
+fn introduction(page: &mut String, report: &Report<'_>) {
     let origin = report.origin;
     let traces = report.traces.len();
     let (first, last) = (

@@ -1,10 +1,10 @@
 //! One episode under one policy: its turns one after the other, then its questions.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::asker::{Asker, Outcome, Prompt, Request};
-use super::compose::{self, ANSWER_TOKENS, Composed, ReportLevel};
+use super::compose::{self, ANSWER_TOKENS, Composed, Limits, ReportLevel};
 use super::error::EvalError;
 use super::failures::{self, Cause};
 use super::message::{Message, Role};
@@ -23,6 +23,8 @@ pub(super) struct Replay<'a> {
     pub(super) rendered: &'a Rendered,
     /// Its number in the run.
     pub(super) number: usize,
+    /// More fields of `context_budget`.
+    pub(super) settings: &'a Map<String, Value>,
 }
 
 /// What a history may have.
@@ -56,6 +58,10 @@ pub(super) struct Turn {
     pub(super) edits: usize,
     /// What the server's report says was computed; `None` without a report.
     pub(super) prefilled_reported: Option<u64>,
+    /// How long the server's report says that computing takes; `None` without a report.
+    pub(super) predicted_prefill_ms: Option<f64>,
+    /// How long the server's report says that planning took; `None` without a report.
+    pub(super) planning_ms: Option<f64>,
     /// Why there is no answer.
     pub(super) refused: Option<String>,
 }
@@ -84,14 +90,18 @@ impl Replay<'_> {
         budget: Option<Budget>,
         kept: Option<&Kept>,
     ) -> Result<Run, EvalError> {
-        let tokens = budget.map_or(usize::MAX, |budget| budget.tokens);
+        let limits = |report: ReportLevel| Limits {
+            budget: budget.map_or(usize::MAX, |budget| budget.tokens),
+            settings: self.settings,
+            report,
+        };
         let salt = self.salt(policy.name(), budget);
         let mut turns = Vec::new();
         for (at, answer) in self.trace.turns().into_iter().enumerate() {
             let moment = self.rendered.turn(self.trace, answer);
             let kept = kept.map(|kept| kept.turns[at].as_slice());
-            let report = ReportLevel::Summary;
-            let composed = compose::compose(policy, &moment, tokens, kept, report);
+            let limits = limits(ReportLevel::Summary);
+            let composed = compose::compose(policy, &moment, limits, kept);
             let request = request(composed, 1, &salt);
             turns.push(Turn::of(self.asker.ask(&request).await?));
         }
@@ -100,7 +110,8 @@ impl Replay<'_> {
             let question = self.question(fact);
             let moment = self.rendered.probe(self.trace, fact, &question);
             let kept = kept.map(|kept| kept.questions[fact].as_slice());
-            let composed = compose::compose(policy, &moment, tokens, kept, ReportLevel::Full);
+            let limits = limits(ReportLevel::Full);
+            let composed = compose::compose(policy, &moment, limits, kept);
             probes.push(self.probe(fact, composed, &salt, &moment).await?);
         }
         Ok(Run {
@@ -227,8 +238,10 @@ impl Turn {
             prompt_tokens: answer.usage.prompt_tokens.unwrap_or(0),
             cached_tokens: answer.usage.cached_tokens.unwrap_or(0),
             ttft_ms: answer.ttft.as_secs_f64() * 1e3,
-            edits: report["edits"].as_array().map_or(0, Vec::len),
+            edits: number_of_edits(&report),
             prefilled_reported: report["cache"]["prefilled"].as_u64(),
+            predicted_prefill_ms: report["cost"]["predicted_prefill_ms"].as_f64(),
+            planning_ms: report["cost"]["planning_ms"].as_f64(),
             refused: None,
         }
     }
@@ -236,6 +249,14 @@ impl Turn {
     /// Tokens that had to be computed.
     pub(super) fn prefilled(&self) -> u64 {
         self.prompt_tokens.saturating_sub(self.cached_tokens)
+    }
+}
+
+/// A summary says how many there are, a full report what they are.
+fn number_of_edits(report: &Value) -> usize {
+    match &report["edits"] {
+        Value::Array(edits) => edits.len(),
+        count => count.as_u64().map_or(0, |count| count as usize),
     }
 }
 
