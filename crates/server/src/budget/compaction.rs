@@ -1,0 +1,418 @@
+//! Summaries of old turns, written by the served model on the warm prefix.
+//!
+//! The prompt of a summary is the conversation up to the end of the span and one more user message
+//! that asks for it. So it is a token-exact extension of what the prefix cache holds: instruction
+//! and summary are all that is computed. A summary must keep the span's critical items (paths,
+//! numbers, names); what it lacks is appended, then the next more detailed level is tried, then
+//! sentences of the span are taken without a model. [`Compacted`] says which.
+//!
+//! - [`Compactor`]: summaries in the foreground, whose client waits, and in the background, computed
+//!   with what others leave while the client runs its tool.
+//! - [`SummaryGate`]: what is asked, and whether the answer is good enough.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use context::{ChainKey, Summary, SummaryLevel, SummaryOrigin, SummaryRequest};
+use engine::SubmitError;
+use serde_json::json;
+
+use crate::app::App;
+use crate::clock;
+use crate::prompt;
+use crate::validate::chat::Conversation;
+use crate::wire::error::ApiError;
+
+mod counters;
+mod draft;
+mod gate;
+mod model_call;
+mod queue;
+
+pub use counters::CompactionCounters;
+pub use draft::SummaryLengths;
+pub use gate::{Asked, CriticalItems, Recall, SummaryGate};
+pub use model_call::ComputedTokens;
+pub use queue::NotTaken;
+
+use draft::Draft;
+use model_call::ModelCall;
+use queue::{BackgroundQueue, QueueLimits};
+
+/// Compactions of all conversations.
+pub struct Compactor {
+    gate: Arc<dyn SummaryGate>,
+    counters: CompactionCounters,
+    queue: BackgroundQueue,
+}
+
+/// A span to summarise.
+pub struct CompactionTask {
+    /// The conversation from its beginning to the end of the span, exactly as it was rendered for
+    /// the request: with the tools and the edits that the cached prefix has.
+    pub conversation: Conversation,
+    /// The texts of the span's messages, in order: what the summary stands for.
+    pub span: Vec<Box<str>>,
+    /// Whether the span begins with a summary of earlier turns, which is then extended.
+    pub extends_summary: bool,
+    /// What the client wants of summaries.
+    pub request: SummaryRequest,
+    /// The level to begin with.
+    pub level: SummaryLevel,
+    /// How long the summary may be.
+    pub lengths: SummaryLengths,
+    /// Share of the critical items that a summary must keep, 0 to 1.
+    pub critical_recall: f64,
+    /// Salt under which the prefix is cached.
+    pub cache_salt: Vec<u8>,
+    /// Class of the request to the engine, lower is served earlier.
+    pub priority: i32,
+}
+
+/// A summary, and how it came about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compacted {
+    /// The summary; its origin says whether the model wrote it.
+    pub summary: Summary,
+    /// Its level: the one asked for, or a more detailed one.
+    pub level: SummaryLevel,
+    /// What became of the critical items.
+    pub critical: CriticalItems,
+    /// What the model computed, all attempts together.
+    pub tokens: ComputedTokens,
+    /// What the model was asked in vain, in order.
+    pub rejected: Vec<Rejected>,
+    /// Time from the first attempt to the end.
+    pub elapsed: Duration,
+}
+
+/// An attempt that gave no summary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejected {
+    /// The level that was tried.
+    pub level: SummaryLevel,
+    /// Why it is not used.
+    pub reason: CompactionFailure,
+}
+
+/// Why the model gave no summary.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum CompactionFailure {
+    /// The conversation with the instruction cannot be rendered.
+    #[error("the prompt of the summary: {}", .0.message())]
+    Prompt(ApiError),
+    /// The engine did not take it.
+    #[error(transparent)]
+    Refused(#[from] SubmitError),
+    /// Others needed its memory.
+    #[error("abandoned for other requests")]
+    Abandoned,
+    /// The device failed.
+    #[error("the model failed: {0}")]
+    Model(String),
+    /// The server is stopping.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The model said nothing that could stand for the span.
+    #[error("the summary is empty")]
+    Empty,
+    /// Too many critical items are missing.
+    #[error("the summary keeps {recall:.3} of the critical items, less than {least:.3}")]
+    BelowRecall {
+        /// What it keeps, what was appended included.
+        recall: f64,
+        /// What was asked for.
+        least: f64,
+    },
+    /// Not even one sentence of the span fits.
+    #[error("no summary fits into {max_tokens} tokens")]
+    NoRoom {
+        /// Tokens that it may have.
+        max_tokens: usize,
+    },
+}
+
+/// Who waits for a summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    /// A client: there must be a summary in the end, if need be one without a model.
+    Foreground,
+    /// Nobody: if the engine is busy, there is none, and a later request asks again.
+    Background,
+}
+
+impl Compactor {
+    /// No compactions so far; summaries are judged by `gate`.
+    pub fn new(gate: Arc<dyn SummaryGate>) -> Self {
+        Self {
+            gate,
+            counters: CompactionCounters::new(),
+            queue: BackgroundQueue::new(QueueLimits::default()),
+        }
+    }
+
+    /// Figures of all compactions.
+    pub fn counters(&self) -> &CompactionCounters {
+        &self.counters
+    }
+
+    /// A summary for a client that waits. Dropping the future cancels what the engine computes.
+    ///
+    /// # Errors
+    /// When not even the sentences of the span give one ([`CompactionFailure::NoRoom`]), or the
+    /// server cannot count tokens any more.
+    pub async fn summarise(
+        &self,
+        app: &App,
+        task: CompactionTask,
+    ) -> Result<Compacted, CompactionFailure> {
+        let run = Run::new(self, app, task, Urgency::Foreground);
+        run.summarise().await
+    }
+
+    /// A summary in the background, for `deliver`, which is not called if others need the engine or
+    /// the server stops. One runs at a time for each `key`; a task takes the place of one that waits
+    /// under the same key.
+    ///
+    /// # Errors
+    /// When too many wait already, or the server is stopping.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn summarise_later(
+        &self,
+        app: &App,
+        key: ChainKey,
+        task: CompactionTask,
+        deliver: impl FnOnce(Compacted) + Send + 'static,
+    ) -> Result<(), NotTaken> {
+        let run = Run::new(self, app, task, Urgency::Background);
+        let work = async move {
+            match run.summarise().await {
+                Ok(compacted) => deliver(compacted),
+                Err(failure) => tracing::debug!(%failure, "no summary in the background"),
+            }
+        };
+        let taken = self.queue.offer(key, Box::pin(work));
+        if let Err(refusal) = &taken {
+            self.counters.not_taken(*refusal);
+        }
+        taken
+    }
+
+    /// Gives up what waits and runs in the background under `key`.
+    pub fn withdraw(&self, key: ChainKey) {
+        self.queue.withdraw(key);
+    }
+
+    /// Gives up everything in the background, for good.
+    pub fn stop(&self) {
+        self.queue.stop();
+    }
+
+    /// Compactions in the background that wait or run.
+    pub fn num_in_background(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// One compaction under way.
+struct Run {
+    app: App,
+    gate: Arc<dyn SummaryGate>,
+    counters: CompactionCounters,
+    task: Arc<CompactionTask>,
+    urgency: Urgency,
+    tokens: ComputedTokens,
+    rejected: Vec<Rejected>,
+}
+
+impl Run {
+    fn new(compactor: &Compactor, app: &App, task: CompactionTask, urgency: Urgency) -> Self {
+        Self {
+            app: app.clone(),
+            gate: Arc::clone(&compactor.gate),
+            counters: compactor.counters.clone(),
+            task: Arc::new(task),
+            urgency,
+            tokens: ComputedTokens::default(),
+            rejected: Vec::new(),
+        }
+    }
+
+    async fn summarise(mut self) -> Result<Compacted, CompactionFailure> {
+        let started = clock::now();
+        let chosen = self.choose().await;
+        let elapsed = clock::now() - started;
+        let (level, origin, draft) = match chosen {
+            Ok(chosen) => chosen,
+            Err(failure) => {
+                self.counters.failed(&failure);
+                return Err(failure);
+            }
+        };
+        let compacted = Compacted {
+            summary: Summary {
+                text: draft.text.into_boxed_str(),
+                tokens: draft.tokens,
+                origin,
+                critical_recall: draft.recall,
+            },
+            level,
+            critical: draft.critical,
+            tokens: self.tokens,
+            rejected: self.rejected,
+            elapsed,
+        };
+        self.counters.finished(&compacted);
+        Ok(compacted)
+    }
+
+    /// The first draft that passes, from the asked level to the most detailed one, else one without
+    /// a model.
+    async fn choose(
+        &mut self,
+    ) -> Result<(SummaryLevel, SummaryOrigin, Draft), CompactionFailure> {
+        let least = self.task.critical_recall;
+        for level in self.task.lengths.levels(self.task.level) {
+            let reason = match self.attempt(level).await {
+                Ok(draft) if draft.recall >= least => {
+                    return Ok((level, SummaryOrigin::Model, draft));
+                }
+                Ok(Draft { recall, .. }) => CompactionFailure::BelowRecall { recall, least },
+                Err(failure) => failure,
+            };
+            if self.urgency == Urgency::Background && reason.is_passing() {
+                return Err(reason);
+            }
+            let is_last = !reason.is_of_the_text();
+            self.counters.rejected(&reason);
+            self.rejected.push(Rejected { level, reason });
+            if is_last {
+                break;
+            }
+        }
+        let level = self.task.level;
+        let draft = self.extract(level).await?;
+        Ok((level, SummaryOrigin::Extractive, draft))
+    }
+
+    /// What the model writes at that level, with the critical items that it left out.
+    async fn attempt(&mut self, level: SummaryLevel) -> Result<Draft, CompactionFailure> {
+        let max_tokens = self.task.lengths.max_tokens(level);
+        // What critical items may need is not the model's.
+        let model_tokens = max_tokens - draft::room_for_items(max_tokens);
+        let instruction = self.gate.instruction(&Asked {
+            request: &self.task.request,
+            level,
+            max_tokens: model_tokens,
+            extends_summary: self.task.extends_summary,
+        });
+        let conversation = instructed(&self.task.conversation, &instruction);
+        let prompt = prompt::of_chat(&self.app, conversation)
+            .await
+            .map_err(CompactionFailure::Prompt)?;
+        let call = ModelCall {
+            prompt,
+            max_tokens: model_tokens,
+            stop_token_ids: self.app.model().eos_token_ids.clone(),
+            cache_salt: self.task.cache_salt.clone(),
+            priority: self.task.priority,
+            background: self.urgency == Urgency::Background,
+        };
+        let answer = call.answer(self.app.engine()).await?;
+        self.tokens += answer.computed;
+        self.counters.computed(&answer.computed);
+        let (task, gate) = (Arc::clone(&self.task), Arc::clone(&self.gate));
+        self.on_text(move |tokenizer| {
+            let text = draft::text_of(tokenizer, &answer)?;
+            Draft::judged(&*gate, &task.span, text, max_tokens, tokenizer)
+        })
+        .await
+    }
+
+    /// Sentences of the span.
+    async fn extract(&self, level: SummaryLevel) -> Result<Draft, CompactionFailure> {
+        let max_tokens = self.task.lengths.max_tokens(level);
+        let (task, gate) = (Arc::clone(&self.task), Arc::clone(&self.gate));
+        let draft = self.on_text(move |tokenizer| {
+            let room = max_tokens - draft::room_for_items(max_tokens);
+            let mut count = |text: &str| draft::count(tokenizer, text);
+            let text = gate.extract(&task.span, room, &mut count);
+            Draft::judged(&*gate, &task.span, text, max_tokens, tokenizer)
+        });
+        match draft.await {
+            Err(CompactionFailure::Empty) => Err(CompactionFailure::NoRoom { max_tokens }),
+            other => other,
+        }
+    }
+
+    /// Runs `work`, which may take milliseconds, beside the async threads.
+    async fn on_text<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&text::Tokenizer) -> Result<T, CompactionFailure> + Send + 'static,
+    ) -> Result<T, CompactionFailure> {
+        let tokenizer = self.app.model().tokenizer.clone();
+        let done = self.app.text_pool().run(move || Ok(work(&tokenizer)));
+        done.await.map_err(CompactionFailure::Prompt)?
+    }
+}
+
+impl CompactionFailure {
+    /// Its name in metrics and reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Prompt(_) => "prompt",
+            Self::Refused(SubmitError::TooLong { .. }) => "too_long",
+            Self::Refused(SubmitError::QueueFull { .. }) => "queue_full",
+            Self::Refused(SubmitError::ShuttingDown) | Self::ShuttingDown => "shutting_down",
+            Self::Abandoned => "abandoned",
+            Self::Model(_) => "model",
+            Self::Empty => "empty",
+            Self::BelowRecall { .. } => "below_recall",
+            Self::NoRoom { .. } => "no_room",
+        }
+    }
+
+    /// Whether the same task may succeed later.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused(SubmitError::QueueFull { .. } | SubmitError::ShuttingDown)
+            | Self::Abandoned
+            | Self::Model(_)
+            | Self::ShuttingDown => true,
+            Self::Refused(SubmitError::TooLong { .. })
+            | Self::Prompt(_)
+            | Self::Empty
+            | Self::BelowRecall { .. }
+            | Self::NoRoom { .. } => false,
+        }
+    }
+
+    /// Whether a longer text might do.
+    fn is_of_the_text(&self) -> bool {
+        matches!(self, Self::Empty | Self::BelowRecall { .. })
+    }
+}
+
+impl fmt::Debug for CompactionTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompactionTask")
+            .field("messages", &self.conversation.messages.len())
+            .field("level", &self.level)
+            .field("lengths", &self.lengths)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The conversation with one more user message, and the beginning of an answer to it.
+fn instructed(conversation: &Conversation, instruction: &str) -> Conversation {
+    let mut instructed = conversation.clone();
+    instructed
+        .messages
+        .push(json!({"role": "user", "content": instruction}));
+    instructed.add_generation_prompt = true;
+    instructed.continue_final_message = false;
+    instructed
+}
