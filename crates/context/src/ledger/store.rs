@@ -91,6 +91,12 @@ impl<V> Store<V> {
         self.evictions
     }
 
+    /// Rows that there is memory for, free ones included.
+    #[cfg(test)]
+    pub(super) fn num_rows(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The value there; it is no use of it.
     pub(super) fn peek(&self, slot: &Slot) -> Option<&V> {
         let at = *self.index.get(slot)?;
