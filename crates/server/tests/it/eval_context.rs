@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use crate::world::{Setup, World};
 
+mod reader;
+
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
@@ -27,12 +29,12 @@ struct Ran {
     _keep: TempDir,
 }
 
-fn arguments(world: &World, folder: &TempDir, options: &[&str]) -> ContextArgs {
+fn arguments(url: &str, folder: &TempDir, options: &[&str]) -> ContextArgs {
     let folder = folder.path().to_str().unwrap();
     let fixed = [
         "context",
         "--base-url",
-        &world.url,
+        url,
         "--output-dir",
         folder,
         "--traces",
@@ -41,9 +43,9 @@ fn arguments(world: &World, folder: &TempDir, options: &[&str]) -> ContextArgs {
     Cli::parse_from(fixed.iter().chain(options)).args
 }
 
-async fn evaluate(world: &World, options: &[&str]) -> Ran {
+async fn evaluate(url: &str, options: &[&str]) -> Ran {
     let keep = tempfile::tempdir().unwrap();
-    let args = arguments(world, &keep, options);
+    let args = arguments(url, &keep, options);
     let mut out = Vec::new();
     let outcome = context::run(&args, &mut out, pending()).await;
     let folder = keep.path().to_owned();
@@ -86,7 +88,7 @@ async fn client_side_policies_keep_to_their_budgets_and_cost_what_is_not_cached(
         "100,40",
     ];
     let ran = evaluate(
-        &world,
+        &world.url,
         &[&options[..], &["--policies", "head_cut,tail_cut,last_n"]].concat(),
     )
     .await;
@@ -163,7 +165,11 @@ async fn a_model_that_knows_nothing_is_excluded_and_makes_nothing_up() {
         "--budgets",
         "50",
     ];
-    let ran = evaluate(&world, &[&options[..], &["--policies", "last_n"]].concat()).await;
+    let ran = evaluate(
+        &world.url,
+        &[&options[..], &["--policies", "last_n"]].concat(),
+    )
+    .await;
     assert_eq!(ran.error, None);
     let controls = &ran.json["controls"];
     assert_eq!(
@@ -192,7 +198,7 @@ async fn what_is_left_out_is_said() {
         "50",
     ];
     let ran = evaluate(
-        &world,
+        &world.url,
         &[&options[..], &["--policies", "langchain_trim"]].concat(),
     )
     .await;
@@ -222,7 +228,7 @@ async fn episodes_go_to_the_script_and_its_choice_is_replayed() {
         "50",
     ];
     let export = ["--export-traces", episodes.to_str().unwrap()];
-    let ran = evaluate(&world, &[&options[..], &export].concat()).await;
+    let ran = evaluate(&world.url, &[&options[..], &export].concat()).await;
     assert_eq!((ran.error, ran.json), (None, Value::Null));
     let json: Value = serde_json::from_slice(&fs::read(&episodes).unwrap()).unwrap();
     let trace = &json["traces"][0];
@@ -243,7 +249,7 @@ async fn episodes_go_to_the_script_and_its_choice_is_replayed() {
         "--trimmed",
         trimmed.to_str().unwrap(),
     ];
-    let ran = evaluate(&world, &[&options[..], &policies].concat()).await;
+    let ran = evaluate(&world.url, &[&options[..], &policies].concat()).await;
     assert_eq!(ran.error, None);
     assert_eq!(ran.json["langchain_core"], "1.7.2");
     let run = runs(&ran, "langchain_trim")[0];
@@ -269,23 +275,95 @@ async fn episodes_go_to_the_script_and_its_choice_is_replayed() {
 #[tokio::test]
 async fn lengths_that_cannot_be_and_interruptions_are_said() {
     let world = World::start(patient()).await;
-    let ran = evaluate(&world, &["--length", "4000"]).await;
+    let ran = evaluate(&world.url, &["--length", "4000"]).await;
     let error = ran.error.unwrap();
     assert!(
         error.contains("--length 4000") && error.contains("4096"),
         "{error}"
     );
-    let ran = evaluate(&world, &["--length", "300"]).await;
+    let ran = evaluate(&world.url, &["--length", "300"]).await;
     assert!(ran.error.unwrap().contains("at least"));
-    let ran = evaluate(&world, &["--budgets", "50,50"]).await;
+    let ran = evaluate(&world.url, &["--budgets", "50,50"]).await;
     assert_eq!(ran.error.unwrap(), "--budgets: 50 is there twice");
     let folder = tempfile::tempdir().unwrap();
     let args = arguments(
-        &world,
+        &world.url,
         &folder,
         &["--length", "1500", "--kinds", "dialogue"],
     );
     let ended = context::run(&args, &mut Vec::new(), ready(())).await;
     let error = ended.unwrap_err().to_string();
     assert!(error.starts_with("interrupted after"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_with_a_context_budget_is_compared_with_what_clients_cut() {
+    let url = reader::start().await;
+    let options = [
+        "--kinds",
+        "tools",
+        "--length",
+        "12000",
+        "--budgets",
+        "50",
+        "--turns",
+        "10",
+    ];
+    let policies = ["--policies", "tail_cut,ours,ours_nocache,ours_noledger"];
+    let ran = evaluate(&url, &[&options[..], &policies].concat()).await;
+    assert_eq!(ran.error, None);
+    let notes = ran.json["notes"].as_array().unwrap();
+    let note = "ours_noledger is left out: the server says \"ablation: no such part\"";
+    assert_eq!(notes, &[note]);
+    let row = |policy: &str| {
+        let mut rows = ran.json["rows"].as_array().unwrap().iter();
+        rows.find(|row| row["policy"] == policy && row["kind"].is_null())
+            .unwrap()
+    };
+    for policy in ["full", "oracle"] {
+        assert_eq!(row(policy)["retention"]["value"], 1.0, "{policy}");
+        assert_eq!(
+            row(policy)["absent"],
+            serde_json::json!({"right": 2, "asked": 2})
+        );
+    }
+    let of_fact = |policy: &str, fact: &str| {
+        let facts = row(policy)["by_fact"].as_array().unwrap();
+        facts.iter().find(|of| of[0] == fact).unwrap()[1].clone()
+    };
+    let all = |asked: u64| serde_json::json!({"right": asked, "asked": asked});
+    // What was said or repeated survives where only old tool results are cleared ..
+    for (fact, asked) in [("constraint", 2), ("decision", 1), ("restated_artifact", 2)] {
+        assert_eq!(of_fact("ours", fact), all(asked), "{fact}");
+    }
+    // .. and a tail has no beginning.
+    assert_eq!(of_fact("tail_cut", "constraint")["right"], 0);
+    let cost = &row("ours")["cost"];
+    assert_eq!(
+        (&cost["wrongly_predicted"], &cost["refused"]),
+        (&0.into(), &0.into())
+    );
+    let failures = ran.json["failures"].as_array().unwrap();
+    let ours = failures
+        .iter()
+        .filter(|failure| failure["policy"] == "ours");
+    let causes: Vec<&Value> = ours.map(|failure| &failure["cause"]).collect();
+    let cleared = serde_json::json!(
+        {"what": "edited", "op": "clear_tool_result", "reason": "oldest"});
+    assert!(
+        !causes.is_empty() && causes.iter().all(|&cause| *cause == cleared),
+        "{causes:?}"
+    );
+    let tail = failures
+        .iter()
+        .find(|failure| failure["policy"] == "tail_cut")
+        .unwrap();
+    assert_eq!(tail["cause"]["what"], "cut");
+    let difference = &ran.json["differences"][0];
+    assert_eq!(difference["policy"], "tail_cut");
+    assert!(
+        difference["retention"]["value"].as_f64().unwrap() < 0.0,
+        "{difference}"
+    );
+    assert!(ran.text.contains("## Against ours"), "{}", ran.text);
 }
