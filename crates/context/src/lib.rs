@@ -13,7 +13,9 @@
 
 mod allocation;
 mod canonical;
+mod compress;
 mod cost;
+mod critical;
 mod edit;
 mod hysteresis;
 mod importance;
@@ -27,6 +29,7 @@ mod proactive;
 mod retrieval;
 mod segment;
 mod settings;
+mod summary;
 mod sweep;
 mod volatile;
 mod window;
@@ -37,7 +40,11 @@ pub use allocation::{
     ToolUse, ZoneAllocation, allocate, suggestions,
 };
 pub use canonical::{canonical_arguments, canonical_json, canonical_tools};
+pub use compress::{Compressed, Focus, compress, fit, minify, shrink, shrink_all};
 pub use cost::CostModel;
+pub use critical::{
+    CriticalKind, CriticalToken, GateRule, Gated, critical_tokens, gate, recall,
+};
 pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
 pub use ledger::{
     CallRecord, ChainKey, ENTRY_OVERHEAD, EditLedger, EntryTooLarge, KnownEdit, LedgerCounters,
@@ -66,6 +73,10 @@ pub use settings::{
     OutputSettings, Preserve, ReportLevel, Resolved, RetrievalSettings, SessionFacts, Settings,
     SettingsError, SettingsProblem, StablePrefix, SummaryRequest, Symbol, SymbolFloor, TellModel,
     ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings, resolve,
+};
+pub use summary::{
+    CleanSummary, ExtractRule, Merged, Section, SectionedSummary, SpanPart, Speaker, clean_summary,
+    extractive_summary, merge_summaries, summary_instruction,
 };
 pub use volatile::{VolatileKind, VolatileText, volatile_text};
 pub use window::{Window, WindowExceeded};

@@ -22,7 +22,7 @@ mod extract;
 mod features;
 mod placement;
 mod similarity;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod tests;

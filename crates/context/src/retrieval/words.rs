@@ -8,7 +8,7 @@
 ///
 /// A word is a run of letters and digits; in scripts that do without spaces every character is one.
 /// `parse_config` is two words and `parseConfig` is one.
-pub(super) fn words(text: &str) -> Vec<u64> {
+pub(crate) fn words(text: &str) -> Vec<u64> {
     let mut words = Vec::with_capacity(text.len() / 5);
     let mut word: Option<Hash> = None;
     let mut rest = text.as_bytes();

@@ -1,0 +1,116 @@
+//! Whether a summary says what cannot be said in other words.
+
+use super::{CriticalToken, is_kept, recall};
+use crate::summary::{Section, SectionedSummary};
+
+/// Share of a summary's cap that may be used for what it forgot.
+const FACTS: f64 = 0.15;
+/// Longest sentence that stands for a token, in bytes; of a longer one the token alone is told.
+const SENTENCE: usize = 140;
+
+/// What a summary must keep, and in how much room.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GateRule {
+    /// Share of the weight that must be kept.
+    pub recall: f64,
+    /// Tokens that the summary may have.
+    pub max_tokens: usize,
+}
+
+/// What the gate says of a summary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gated {
+    /// The summary, with what was added.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: usize,
+    /// Whether it keeps enough and fits.
+    pub passed: bool,
+    /// Critical tokens of the span.
+    pub found: usize,
+    /// Those that the summary has, the added ones too.
+    pub kept: usize,
+    /// Share of the weight kept, before and after the addition.
+    pub recall_before: f64,
+    /// See above.
+    pub recall: f64,
+    /// What was added under `facts:`, word for word from the span.
+    pub appended: Vec<String>,
+}
+
+/// Adds to `summary` what it misses, the heaviest first, under `facts:`, within 15 % of the cap,
+/// until it keeps enough; then judges it.
+pub fn gate(
+    tokens: &[CriticalToken],
+    mut summary: SectionedSummary,
+    rule: GateRule,
+    count: &dyn Fn(&str) -> usize,
+) -> Gated {
+    let mut text = summary.render();
+    let recall_before = recall(tokens, &text);
+    let used = count(&text);
+    let heading = count("facts:\n");
+    let room = (rule.max_tokens as f64 * FACTS) as usize;
+    let mut room = room
+        .min(rule.max_tokens.saturating_sub(used))
+        .saturating_sub(heading);
+    let mut appended: Vec<String> = Vec::new();
+    let total: f64 = tokens.iter().map(|token| token.weight).sum();
+    let mut kept = recall_before * total;
+    let mut missing: Vec<&CriticalToken> = Vec::new();
+    let folded = text.to_lowercase();
+    missing.extend(tokens.iter().filter(|token| !is_kept(token, &folded)));
+    for token in missing {
+        if kept >= rule.recall * total {
+            break;
+        }
+        let added = appended.join("\n").to_lowercase();
+        if is_kept(token, &added) {
+            kept += token.weight;
+            continue;
+        }
+        let whole = token
+            .sentence
+            .as_deref()
+            .filter(|sentence| sentence.len() <= SENTENCE);
+        let said = [whole, Some(token.text.as_str())];
+        let fitting = said
+            .into_iter()
+            .flatten()
+            .map(|said| (said, count(said) + 3));
+        if let Some((said, tokens)) = fitting.into_iter().find(|(_, tokens)| *tokens <= room) {
+            room -= tokens;
+            kept += token.weight;
+            appended.push(said.to_owned());
+        }
+    }
+    if !appended.is_empty() {
+        appended
+            .iter()
+            .for_each(|said| summary.push(Section::Facts, said));
+        text = summary.render();
+        // Tokens at the seams can differ from those of the parts.
+        while count(&text) > rule.max_tokens
+            && let Some(last) = appended.pop()
+        {
+            summary.retain(Section::Facts, |line| *line != last);
+            text = summary.render();
+        }
+    }
+    let length = count(&text);
+    let recall = recall(tokens, &text);
+    let folded = text.to_lowercase();
+    Gated {
+        passed: recall >= rule.recall && length <= rule.max_tokens,
+        found: tokens.len(),
+        kept: tokens
+            .iter()
+            .filter(|token| is_kept(token, &folded))
+            .count(),
+        tokens: length,
+        text,
+        recall_before,
+        recall,
+        appended,
+    }
+}
