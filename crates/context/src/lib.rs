@@ -42,9 +42,7 @@ pub use allocation::{
 pub use canonical::{canonical_arguments, canonical_json, canonical_tools};
 pub use compress::{Compressed, Focus, compress, fit, minify, shrink, shrink_all};
 pub use cost::CostModel;
-pub use critical::{
-    CriticalKind, CriticalToken, GateRule, Gated, critical_tokens, gate, recall,
-};
+pub use critical::{CriticalKind, CriticalToken, GateRule, Gated, critical_tokens, gate, recall};
 pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
 pub use ledger::{
     CallRecord, ChainKey, ENTRY_OVERHEAD, EditLedger, EntryTooLarge, KnownEdit, LedgerCounters,
