@@ -9,6 +9,9 @@ use anyhow::{Context, bail, ensure};
 use crate::ci::succeed;
 use crate::tree::Tree;
 
+/// The clients, in the order in which they ask.
+const SCRIPTS: [&str; 2] = ["openai_client.py", "agent_loop.py"];
+
 /// Builds the release server, starts it on a free port, and runs `scripts/clients/` against it.
 ///
 /// # Errors
@@ -17,8 +20,10 @@ pub fn run(tree: &Tree) -> anyhow::Result<()> {
     succeed(&mut tree.cargo(&["build", "--release", "--locked"]))?;
     let python = python_with_openai(tree)?;
     let server = Server::start(tree)?;
-    let script = tree.root().join("scripts/clients/openai_client.py");
-    succeed(Command::new(python).arg(script).arg(&server.url))?;
+    for script in SCRIPTS {
+        let script = tree.root().join("scripts/clients").join(script);
+        succeed(Command::new(&python).arg(script).arg(&server.url))?;
+    }
     server.stop()
 }
 

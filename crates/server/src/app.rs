@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use engine::EngineHandle;
 use memory::Store;
 
+use crate::budget::state::Budgeter;
 use crate::clock;
 use crate::config::serve::{AccessConfig, RequestLimits};
 use crate::metrics::Metrics;
@@ -23,6 +24,7 @@ struct Shared {
     engine: EngineHandle,
     text_pool: TextPool,
     memory: Arc<Store>,
+    budgeter: Budgeter,
     access: AccessConfig,
     limits: RequestLimits,
     metrics: Metrics,
@@ -39,6 +41,8 @@ pub struct AppParts {
     pub engine: EngineHandle,
     /// Where offloaded text and memories are kept.
     pub memory: Store,
+    /// What the context budgeter keeps.
+    pub budgeter: Budgeter,
     /// Who may ask.
     pub access: AccessConfig,
     /// What a request may look like.
@@ -56,6 +60,7 @@ impl App {
             model,
             engine,
             memory,
+            budgeter,
             access,
             limits,
             metrics,
@@ -66,6 +71,7 @@ impl App {
             engine,
             text_pool: TextPool::new(),
             memory: Arc::new(memory),
+            budgeter,
             access,
             limits,
             metrics,
@@ -98,6 +104,11 @@ impl App {
     /// Where offloaded text and memories are kept.
     pub fn memory(&self) -> &Arc<Store> {
         &self.shared.memory
+    }
+
+    /// What the context budgeter keeps.
+    pub fn budgeter(&self) -> &Budgeter {
+        &self.shared.budgeter
     }
 
     /// Who may ask.

@@ -10,11 +10,11 @@
 //! `context_budget`. It says which facts survive, how many tokens had to be computed, how many were
 //! found in the cache, and how long the first token took.
 //!
-//! 1. [`generator`] draws episodes from a seed, [`facts`] what is planted in them.
-//! 2. [`sizing`] makes them as long as asked, by the server's own count.
-//! 3. [`compose`] applies a policy to a history, [`replay`] sends what it gives.
-//! 4. [`scoring`] says whether an answer is right, [`summary`] with which certainty.
-//! 5. [`report`], [`markdown`] and [`chart`] write the results.
+//! 1. `generator` draws episodes from a seed, `facts` what is planted in them.
+//! 2. `sizing` makes them as long as asked, by the server's own count.
+//! 3. `compose` applies a policy to a history, `replay` sends what it gives.
+//! 4. `scoring` says whether an answer is right, `summary` with which certainty.
+//! 5. `report`, `markdown` and `chart` write the results.
 //!
 //! The module knows nothing of the rest of the server but [`crate::measure`].
 

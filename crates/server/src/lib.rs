@@ -8,6 +8,7 @@ pub mod answer;
 pub mod app;
 pub mod auth;
 pub mod bench;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,6 +1,6 @@
 //! From conversations and texts to token ids.
 
-use text::{ChatInput, TemplateError};
+use text::{ChatInput, Encoding, TemplateError};
 
 use crate::app::App;
 use crate::clock;
@@ -34,7 +34,11 @@ pub async fn of_text(app: &App, text: String, add_special: bool) -> Result<Vec<u
         .await
 }
 
-fn render(
+/// The conversation as the model's chat template writes it.
+///
+/// # Errors
+/// When the model has no template, or the template refuses the conversation.
+pub(crate) fn render(
     model: &ServedModel,
     conversation: &Conversation,
     now: chrono::NaiveDateTime,
@@ -64,7 +68,11 @@ fn refused(error: &TemplateError) -> ApiError {
     ApiError::field("messages", format!("The model's chat template: {error}"))
 }
 
-fn encode(
+/// The tokens of a rendered text.
+///
+/// # Errors
+/// When it cannot fit or cannot be tokenised.
+pub(crate) fn encode(
     model: &ServedModel,
     param: &str,
     text: &str,
@@ -76,5 +84,24 @@ fn encode(
     model
         .tokenizer
         .encode(text, add_special)
+        .map_err(|error| ApiError::field(param, format!("`{param}` cannot be tokenised: {error}")))
+}
+
+/// The same, with the bytes that each token stands for.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn encode_with_offsets(
+    model: &ServedModel,
+    param: &str,
+    text: &str,
+    add_special: bool,
+) -> Result<Encoding, ApiError> {
+    if text.len() > model.max_text_bytes {
+        return Err(ApiError::text_too_long(param, text.len(), model.window));
+    }
+    model
+        .tokenizer
+        .encode_with_offsets(text, add_special)
         .map_err(|error| ApiError::field(param, format!("`{param}` cannot be tokenised: {error}")))
 }

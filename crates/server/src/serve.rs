@@ -12,6 +12,7 @@ use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
 
 use crate::app::{App, AppParts};
+use crate::budget::state::Budgeter;
 use crate::config::serve::{ContextConfig, EngineConfig, ListenConfig, ServeConfig};
 use crate::metrics::{CacheInfo, Metrics};
 use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
@@ -76,6 +77,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         enable_prefix_caching: config.engine.enable_prefix_caching,
     };
     let memory = open_memory(&config.context)?;
+    let budgeter = Budgeter::new(config.context, budget_fingerprint(&model, &served));
     let (engine, thread) = start_engine(model, &config.engine, &sizing, scheduler)?;
     tracing::info!(
         model = served.name(),
@@ -92,11 +94,25 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         model: served,
         engine,
         memory,
+        budgeter,
         access: config.access,
         limits: config.limits,
         seed: config.engine.seed.unwrap_or_else(random_seed),
     });
     Ok((app, thread))
+}
+
+/// Names what edits of earlier requests depend on besides the conversation: model and template.
+fn budget_fingerprint(model: &Model, served: &ServedModel) -> Vec<u8> {
+    let mut fingerprint = model.fingerprint().to_vec();
+    let template = served
+        .templates
+        .as_ref()
+        .and_then(|templates| templates.select(true).ok());
+    if let Some(template) = template {
+        fingerprint.extend_from_slice(template.source().as_bytes());
+    }
+    fingerprint
 }
 
 fn open_memory(config: &ContextConfig) -> anyhow::Result<Store> {

@@ -2,5 +2,6 @@
 
 pub mod chat;
 pub mod completion;
+pub mod context_report;
 pub mod error;
 pub mod usage;

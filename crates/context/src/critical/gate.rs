@@ -48,42 +48,7 @@ pub fn gate(
 ) -> Gated {
     let mut text = summary.render();
     let recall_before = recall(tokens, &text);
-    let used = count(&text);
-    let heading = count("facts:\n");
-    let room = (rule.max_tokens as f64 * FACTS) as usize;
-    let mut room = room
-        .min(rule.max_tokens.saturating_sub(used))
-        .saturating_sub(heading);
-    let mut appended: Vec<String> = Vec::new();
-    let total: f64 = tokens.iter().map(|token| token.weight).sum();
-    let mut kept = recall_before * total;
-    let mut missing: Vec<&CriticalToken> = Vec::new();
-    let folded = text.to_lowercase();
-    missing.extend(tokens.iter().filter(|token| !is_kept(token, &folded)));
-    for token in missing {
-        if kept >= rule.recall * total {
-            break;
-        }
-        let added = appended.join("\n").to_lowercase();
-        if is_kept(token, &added) {
-            kept += token.weight;
-            continue;
-        }
-        let whole = token
-            .sentence
-            .as_deref()
-            .filter(|sentence| sentence.len() <= SENTENCE);
-        let said = [whole, Some(token.text.as_str())];
-        let fitting = said
-            .into_iter()
-            .flatten()
-            .map(|said| (said, count(said) + 3));
-        if let Some((said, tokens)) = fitting.into_iter().find(|(_, tokens)| *tokens <= room) {
-            room -= tokens;
-            kept += token.weight;
-            appended.push(said.to_owned());
-        }
-    }
+    let mut appended = additions(tokens, &text, rule, count);
     if !appended.is_empty() {
         appended
             .iter()
@@ -113,4 +78,46 @@ pub fn gate(
         recall,
         appended,
     }
+}
+
+/// What `text` misses, the heaviest first, as far as it is needed and there is room for it.
+fn additions(
+    tokens: &[CriticalToken],
+    text: &str,
+    rule: GateRule,
+    count: &dyn Fn(&str) -> usize,
+) -> Vec<String> {
+    let room = (rule.max_tokens as f64 * FACTS) as usize;
+    let mut room = room
+        .min(rule.max_tokens.saturating_sub(count(text)))
+        .saturating_sub(count("facts:\n"));
+    let mut appended: Vec<String> = Vec::new();
+    let total: f64 = tokens.iter().map(|token| token.weight).sum();
+    let mut kept = recall(tokens, text) * total;
+    let folded = text.to_lowercase();
+    for token in tokens.iter().filter(|token| !is_kept(token, &folded)) {
+        if kept >= rule.recall * total {
+            break;
+        }
+        let added = appended.join("\n").to_lowercase();
+        if is_kept(token, &added) {
+            kept += token.weight;
+            continue;
+        }
+        let whole = token
+            .sentence
+            .as_deref()
+            .filter(|sentence| sentence.len() <= SENTENCE);
+        let said = [whole, Some(token.text.as_str())];
+        let fitting = said
+            .into_iter()
+            .flatten()
+            .map(|said| (said, count(said) + 3));
+        if let Some((said, tokens)) = fitting.into_iter().find(|(_, tokens)| *tokens <= room) {
+            room -= tokens;
+            kept += token.weight;
+            appended.push(said.to_owned());
+        }
+    }
+    appended
 }

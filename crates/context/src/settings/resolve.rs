@@ -162,7 +162,7 @@ impl Resolved {
 
     /// Lets go of one floor by symbol, of the zone that is served last; whether there was one.
     ///
-    /// [`plan`](crate::plan) keeps every floor. What a symbol stands for was not promised in
+    /// [`plan`](crate::plan()) keeps every floor. What a symbol stands for was not promised in
     /// tokens, so a caller whose request turns out infeasible calls this and plans again, until it
     /// fits or there is no such floor left. Floors that are numbers stay.
     pub fn let_go_of_floor(&mut self) -> bool {

@@ -26,6 +26,8 @@ pub struct Order<'a> {
     pub default_max_tokens: Option<usize>,
     /// Whether tool calls are looked for.
     pub parse_tool_calls: bool,
+    /// Tokens of output that the engine keeps room for.
+    pub min_output_tokens: usize,
     /// Who asks.
     pub caller: &'a Caller,
 }
@@ -77,7 +79,7 @@ impl Answers {
                     },
                     priority: order.generation.priority,
                     cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
-                    min_output_tokens: 0,
+                    min_output_tokens: order.min_output_tokens.min(max_tokens),
                     background: false,
                     sink: Box::new(sink),
                 });

@@ -252,7 +252,7 @@ pub struct ServeSettings {
     /// [default: off]
     #[arg(long, env = "PURSER_CONTEXT_MODE", help_heading = "Context budget")]
     pub context_mode: Option<ContextModeName>,
-    /// Profile of requests that name none: one of the [profiles] of the --config file, or a preset
+    /// Profile of requests that name none: one of the `[profiles]` of the --config file, or a preset
     /// [default: default]
     #[arg(
         long,

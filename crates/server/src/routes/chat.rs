@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use context::{Mode, ReportLevel};
 use futures::Stream;
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ use super::identity::Identity;
 use crate::answer::{AnswerEvent, Answers, Order};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::budget::pipeline::{self, Circumstances, Settled};
 use crate::validate::chat;
 use crate::wire::chat::{
     AssistantMessage, ChatChoice, ChatCompletion, ChatLogprobs, delta, logprob_entry,
@@ -36,28 +39,101 @@ pub(super) async fn complete(
         })
         .await?;
     let parse_tool_calls = request.conversation.tools.enabled;
-    let tokens = prompt::of_chat(&app, request.conversation).await?;
     let generation = request.generation;
+    let context = if request.wish.mode(&app) == Mode::Off {
+        Context::plain(prompt::of_chat(&app, request.conversation).await?)
+    } else {
+        let circumstances = Circumstances {
+            caller: &caller,
+            cache_salt: &generation.cache_salt,
+            priority: generation.priority,
+            output_asked: generation.max_tokens,
+        };
+        pipeline::settle(&app, request.conversation, request.wish, &circumstances)
+            .await?
+            .into()
+    };
     let mut answers = Answers::submit(
         &app,
         &Order {
-            prompts: vec![tokens],
+            prompts: vec![context.tokens],
             generation: &generation,
             default_max_tokens: app.model().defaults.max_tokens,
             parse_tool_calls,
+            min_output_tokens: context.min_output_tokens,
             caller: &caller,
         },
     )?;
+    let told = context.told;
     let identity = Identity::new("chatcmpl", app.model());
     if generation.stream {
         answers.first_word(app.limits().keep_alive).await?;
         let keep_alive = app.limits().keep_alive;
         let with_logprobs = generation.sampling.logprobs.is_some();
-        let stream = ChatStream::new(app, answers, identity, generation.include_usage);
-        return Ok(sse::response(stream.chunks(with_logprobs), keep_alive));
+        let headers = told.headers.clone();
+        let mut stream = ChatStream::new(app, answers, identity, generation.include_usage);
+        stream.tell(told);
+        let mut response = sse::response(stream.chunks(with_logprobs), keep_alive);
+        response.headers_mut().extend(headers);
+        return Ok(response);
     }
-    let completion = collect(&app, answers, identity).await?;
-    Ok(Json(completion).into_response())
+    let mut completion = collect(&app, answers, identity).await?;
+    completion.context_management = told.management;
+    completion.context_budget = told.report;
+    Ok((told.headers, Json(completion)).into_response())
+}
+
+/// The prompt of a chat, and what the answer tells of it.
+struct Context {
+    tokens: Vec<u32>,
+    min_output_tokens: usize,
+    told: Told,
+}
+
+/// What an answer tells of its context.
+#[derive(Default)]
+struct Told {
+    management: Option<Value>,
+    report: Option<Value>,
+    headers: HeaderMap,
+}
+
+impl Context {
+    /// A prompt as the client sent it.
+    fn plain(tokens: Vec<u32>) -> Self {
+        Self {
+            tokens,
+            min_output_tokens: 0,
+            told: Told::default(),
+        }
+    }
+}
+
+impl From<Settled> for Context {
+    fn from(settled: Settled) -> Self {
+        let report = &settled.report;
+        let headers = [
+            ("x-context-budget", report.budget.budget),
+            ("x-context-used", report.budget.used),
+            ("x-context-remaining", report.budget.remaining),
+            ("x-context-cached", report.cache.matched),
+            ("x-context-edits", report.edits.len()),
+        ];
+        let headers =
+            headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)));
+        Self {
+            told: Told {
+                report: match settled.level {
+                    ReportLevel::None => None,
+                    level => Some(report.to_json(level == ReportLevel::Full)),
+                },
+                headers: headers.into_iter().collect(),
+                management: settled.management,
+            },
+            min_output_tokens: settled.min_output_tokens,
+            tokens: settled.tokens,
+        }
+    }
 }
 
 /// Waits for all answers.
@@ -114,6 +190,8 @@ async fn collect(
         model,
         choices,
         usage,
+        context_management: None,
+        context_budget: None,
     })
 }
 
@@ -146,6 +224,26 @@ impl ChatStream {
             stream.push(index, &role, None, None);
         }
         stream
+    }
+
+    /// Puts what the answer tells of its context into the first chunk.
+    fn tell(&mut self, told: Told) {
+        let fields = [
+            ("context_management", told.management),
+            ("context_budget", told.report),
+        ];
+        let Some(first) = self.ready.front_mut() else {
+            return;
+        };
+        let Ok(mut chunk) = serde_json::from_str::<Value>(first) else {
+            return;
+        };
+        for (name, value) in fields {
+            if let Some(value) = value {
+                chunk[name] = value;
+            }
+        }
+        *first = chunk.to_string();
     }
 
     fn chunks(self, with_logprobs: bool) -> impl Stream<Item = String> + Send {

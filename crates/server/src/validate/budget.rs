@@ -17,7 +17,7 @@ use super::fields::{Fields, wrong_type};
 use crate::wire::error::ApiError;
 
 pub use management::{ManagedEdit, management};
-pub use pieces::{Annotation, Document, Incoming, Target};
+pub use pieces::{Annotation, Document, Incoming, Target, annotation};
 
 /// The only version of the field.
 const VERSION: i64 = 1;

@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::budget;
 use super::fields::Fields;
 use super::messages::{self, Tools};
 use super::sampling::{self, Generation, HARMLESS, UNSUPPORTED};
+use crate::budget::pipeline::Wish;
 use crate::config::serve::RequestLimits;
 use crate::model::ServedModel;
 use crate::wire::error::ApiError;
@@ -16,6 +18,8 @@ pub struct ChatRequest {
     pub conversation: Conversation,
     /// How to answer.
     pub generation: Generation,
+    /// What the context budgeter is asked for.
+    pub wish: Wish,
 }
 
 /// What a chat template renders.
@@ -69,6 +73,10 @@ pub fn request(
     let mut fields = Fields::from_body(body)?;
     let logprobs = logprobs(&mut fields, limits)?;
     let conversation = conversation(&mut fields, limits)?;
+    let wish = Wish {
+        budget: budget::request(&mut fields)?,
+        management: budget::management(&mut fields)?,
+    };
     let generation = sampling::generation(&mut fields, model, logprobs, limits.max_n)?;
     check_response_format(&mut fields)?;
     check_modalities(&mut fields)?;
@@ -77,6 +85,7 @@ pub fn request(
     Ok(ChatRequest {
         conversation,
         generation,
+        wish,
     })
 }
 

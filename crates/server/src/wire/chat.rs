@@ -22,6 +22,12 @@ pub struct ChatCompletion {
     pub choices: Vec<ChatChoice>,
     /// What they cost.
     pub usage: Usage,
+    /// What was done to the context, in Anthropic's terms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_management: Option<Value>,
+    /// What was done to the context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_budget: Option<Value>,
 }
 
 /// One answer.

@@ -7,6 +7,7 @@ mod auth;
 mod bench_ttft;
 mod chat;
 mod completions;
+mod context;
 mod eval_context;
 mod faults;
 mod memory;

@@ -10,7 +10,8 @@ use models::testing::{FakeLimits, FakeRunner};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use server::app::{App, AppParts};
-use server::config::serve::{AccessConfig, RequestLimits};
+use server::budget::state::Budgeter;
+use server::config::serve::{AccessConfig, ContextConfig, RequestLimits};
 use server::metrics::{CacheInfo, Metrics};
 use server::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
@@ -118,6 +119,7 @@ impl World {
             model,
             engine,
             memory: memory::Store::in_memory(memory::Limits::default()).unwrap(),
+            budgeter: Budgeter::new(ContextConfig::default(), Vec::new()),
             access: AccessConfig {
                 api_keys: setup.api_keys.iter().map(|&key| key.to_owned()).collect(),
                 shared_prefix_cache: setup.shared_prefix_cache,

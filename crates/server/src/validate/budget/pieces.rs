@@ -123,7 +123,7 @@ pub(super) fn annotations(fields: &mut Fields) -> Result<Vec<Annotation>, ApiErr
 }
 
 /// The fields that an annotation shares with a message's own `context`.
-pub(super) fn annotation(fields: &mut Fields, target: Target) -> Result<Annotation, ApiError> {
+pub fn annotation(fields: &mut Fields, target: Target) -> Result<Annotation, ApiError> {
     let tiers = Tier::ALL.map(|tier| (tier.name(), tier));
     Ok(Annotation {
         target,

@@ -1,0 +1,19 @@
+//! The server's side of the context budgeter: from a conversation and its settings to the tokens
+//! that are computed, and the report of what was done.
+//!
+//! `context` decides; this module counts, looks into the cache, changes messages, and remembers.
+//!
+//! - [`pipeline`]: the stages of one request, in order.
+//! - [`state`]: what outlives a request: the ledger of edits, profiles.
+
+pub mod pipeline;
+pub mod state;
+
+mod changes;
+mod division;
+mod draft;
+mod marks;
+mod probe;
+mod report;
+mod standing;
+mod texts;

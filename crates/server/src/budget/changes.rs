@@ -1,0 +1,85 @@
+//! Edits made in a conversation's messages.
+
+use context::EditOp;
+use serde_json::{Value, json};
+
+use super::division::Division;
+use super::division::place::Place;
+use super::standing::StandingEdit;
+use crate::validate::chat::Conversation;
+
+/// What a summary is an answer to. Together they are a whole turn, so that templates which insist
+/// on user and assistant taking turns accept them.
+const SUMMARY_REQUEST: &str = "Summarise our conversation so far.";
+
+/// The conversation with `edits`, which are in order and do not overlap. Messages without an edit
+/// stay as they are, byte for byte.
+pub(super) fn apply(
+    conversation: &Conversation,
+    division: &Division,
+    edits: &[StandingEdit],
+) -> Conversation {
+    let mut changed = conversation.clone();
+    let mut summaries: Vec<(usize, usize, &str)> = Vec::new();
+    let mut documents: Vec<usize> = Vec::new();
+    for edit in edits {
+        let place = division.places[*edit.segments.start()];
+        let text = &*edit.edit.replacement;
+        match &edit.edit.op {
+            EditOp::Compact(_) => {
+                let last = division.places[*edit.segments.end()].message();
+                if let (Some(first), Some(last)) = (place.message(), last) {
+                    summaries.push((first, last, text));
+                }
+            }
+            EditOp::ClearReasoning => {
+                if let Some(at) = place.message() {
+                    Place::remove_reasoning(&mut changed.messages[at]);
+                }
+            }
+            EditOp::ClearToolInput => clear_input(&mut changed, place, text),
+            EditOp::DropDocument => {
+                if let Place::Document(document) = place {
+                    documents.push(document);
+                } else if let Some(content) = place.text_mut(&mut changed) {
+                    text.clone_into(content);
+                }
+            }
+            EditOp::Dedupe { .. }
+            | EditOp::ClearToolResult
+            | EditOp::Compress(_)
+            | EditOp::ExtractDocument
+            | EditOp::Offload => {
+                if let Some(content) = place.text_mut(&mut changed) {
+                    text.clone_into(content);
+                }
+            }
+        }
+    }
+    if let Some(list) = &mut changed.documents {
+        let mut number = 0;
+        list.retain(|_| {
+            number += 1;
+            !documents.contains(&(number - 1))
+        });
+    }
+    // From the end, so that the numbers of what precedes stay right.
+    for (first, last, text) in summaries.into_iter().rev() {
+        let turn = [
+            json!({"role": "user", "content": SUMMARY_REQUEST}),
+            json!({"role": "assistant", "content": text}),
+        ];
+        drop(changed.messages.splice(first..=last, turn));
+    }
+    changed
+}
+
+fn clear_input(conversation: &mut Conversation, place: Place, text: &str) {
+    let Place::Call(message, call) = place else {
+        return;
+    };
+    let pointer = format!("/tool_calls/{call}/function/arguments");
+    if let Some(arguments) = conversation.messages[message].pointer_mut(&pointer) {
+        *arguments = Value::String(text.to_owned());
+    }
+}

@@ -1,0 +1,207 @@
+//! A conversation's tokens, and whose each of them is.
+
+pub(super) mod place;
+
+mod pieces;
+mod spans;
+
+use std::ops::Range;
+
+use context::{
+    CallRecord, Segment, SegmentKind, SegmentText, StablePrefix, Tier, call_digest, text_features,
+};
+
+use crate::model::ServedModel;
+use crate::prompt;
+use crate::validate::budget::Annotation;
+use crate::validate::chat::Conversation;
+use crate::wire::error::ApiError;
+use pieces::{Pieced, pieces};
+use place::Place;
+use spans::Spans;
+
+/// A rendered and tokenised conversation. Every token belongs to one segment or to the template.
+pub(super) struct Division {
+    /// The prompt.
+    pub(super) tokens: Vec<u32>,
+    /// Its pieces, in the order in which they stand in the prompt.
+    pub(super) segments: Vec<Segment>,
+    /// Where each segment's text stands in the conversation.
+    pub(super) places: Vec<Place>,
+    /// Each segment's text; a call's arguments.
+    pub(super) texts: Vec<String>,
+    /// Tiers that are not up to the zones.
+    pub(super) tiers: Vec<Option<Tier>>,
+    /// Position at which each message begins.
+    pub(super) message_starts: Vec<usize>,
+    /// Whether segments were told apart exactly.
+    pub(super) is_exact: bool,
+}
+
+impl Division {
+    /// Renders, tokenises and divides a conversation.
+    ///
+    /// # Errors
+    /// When the template refuses it, or it cannot be tokenised.
+    pub(super) fn new(
+        model: &ServedModel,
+        conversation: &Conversation,
+        annotations: &[Annotation],
+        now: chrono::NaiveDateTime,
+    ) -> Result<Self, ApiError> {
+        let plain = prompt::render(model, conversation, now)?;
+        let mut pieces = pieces(conversation, annotations);
+        let places: Vec<Place> = pieces.iter().map(|piece| piece.place).collect();
+        let spans = Spans::find(conversation, &places, &plain, |marked| {
+            prompt::render(model, marked, now).ok()
+        });
+        let mut order: Vec<usize> = (0..pieces.len()).collect();
+        order.sort_by_key(|&at| spans.ranges[at].start);
+        let ranges: Vec<Range<usize>> = order.iter().map(|&at| spans.ranges[at].clone()).collect();
+        let mut taken: Vec<Option<Pieced>> = pieces.drain(..).map(Some).collect();
+        let pieces: Vec<Pieced> = order.iter().filter_map(|&at| taken[at].take()).collect();
+
+        let encoding = prompt::encode_with_offsets(
+            model,
+            "messages",
+            &plain,
+            conversation.add_special_tokens,
+        )?;
+        let counted = count(&encoding.owners(&ranges), ranges.len());
+        let mut division = Self {
+            tokens: encoding.ids,
+            segments: segments(&pieces, &counted),
+            places: pieces.iter().map(|piece| piece.place).collect(),
+            tiers: pieces.iter().map(|piece| piece.tier).collect(),
+            message_starts: Vec::new(),
+            is_exact: spans.is_exact,
+            texts: pieces.into_iter().map(|piece| piece.text).collect(),
+        };
+        division.add_features();
+        division.message_starts = division.message_starts(conversation.messages.len());
+        Ok(division)
+    }
+
+    /// The calls of tools, for counting those that are repeated.
+    pub(super) fn calls(&self) -> Vec<CallRecord> {
+        let result_of = |call: usize| {
+            self.segments.iter().position(|segment| {
+                matches!(&segment.kind, SegmentKind::ToolResult { call: of, .. } if *of == call)
+            })
+        };
+        let calls = self.segments.iter().enumerate();
+        calls
+            .filter_map(|(at, segment)| match &segment.kind {
+                SegmentKind::ToolCall { name, call } => Some(CallRecord {
+                    call: at,
+                    result: result_of(*call),
+                    digest: call_digest(name, &self.texts[at]),
+                }),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Where a stable prefix that the client has marked ends, if it is up to marks.
+    pub(super) fn marked_end(
+        &self,
+        until: Option<StablePrefix>,
+        marked: &[usize],
+    ) -> Option<usize> {
+        let by_marks = matches!(until, None | Some(StablePrefix::CacheControl));
+        let last = *marked.iter().max().filter(|_| by_marks)?;
+        let ends = self.segments.iter().zip(&self.places);
+        ends.filter(|(_, place)| place.message().is_none_or(|at| at <= last))
+            .map(|(segment, _)| segment.end())
+            .max()
+    }
+
+    fn add_features(&mut self) {
+        let query = self.live_text();
+        let texts: Vec<SegmentText<'_>> = self
+            .segments
+            .iter()
+            .zip(&self.texts)
+            .map(|(segment, text)| SegmentText {
+                text,
+                tokens: segment.tokens,
+            })
+            .collect();
+        let features = text_features(&texts, &query);
+        for (segment, features) in self.segments.iter_mut().zip(features) {
+            segment.relevance = features.relevance;
+            segment.referenced = features.referenced;
+            segment.density = features.density;
+        }
+    }
+
+    fn message_starts(&self, messages: usize) -> Vec<usize> {
+        let mut starts = vec![None; messages];
+        for (segment, place) in self.segments.iter().zip(&self.places) {
+            if let Some(at) = place.message() {
+                let start = starts[at].get_or_insert(segment.start);
+                *start = segment.start.min(*start);
+            }
+        }
+        // A message that shows nothing begins where the next one does.
+        let mut next = self.tokens.len();
+        let mut starts: Vec<usize> = starts
+            .into_iter()
+            .rev()
+            .map(|start| {
+                next = start.unwrap_or(next);
+                next
+            })
+            .collect();
+        starts.reverse();
+        starts
+    }
+}
+
+/// First token and number of tokens of each span, given the span that each token belongs to. A span
+/// without tokens begins where the next one does.
+fn count(owners: &[Option<usize>], spans: usize) -> Vec<(usize, usize)> {
+    let mut counted = vec![(owners.len(), 0); spans];
+    for (position, owner) in owners.iter().enumerate() {
+        if let Some(owner) = owner {
+            let (start, number) = &mut counted[*owner];
+            *start = position.min(*start);
+            *number += 1;
+        }
+    }
+    for span in (1..spans).rev() {
+        if counted[span - 1].1 == 0 {
+            counted[span - 1].0 = counted[span].0;
+        }
+    }
+    counted
+}
+
+fn segments(pieces: &[Pieced], counted: &[(usize, usize)]) -> Vec<Segment> {
+    let result_of = |id: &String| {
+        pieces.iter().position(|piece| {
+            piece.call_id.as_ref() == Some(id)
+                && matches!(piece.kind, SegmentKind::ToolResult { .. })
+        })
+    };
+    let segments = pieces.iter().zip(counted);
+    segments
+        .map(|(piece, &(start, tokens))| Segment {
+            zone: piece.zone.clone(),
+            tier: piece.tier.unwrap_or(Tier::Protected),
+            kind: piece.kind.clone(),
+            tokens,
+            start,
+            turn: piece.turn,
+            live: piece.live,
+            pinned: piece.pinned,
+            digest: piece.digest,
+            score: piece.score,
+            referenced: 0.0,
+            relevance: 0.0,
+            density: 0.0,
+            depends_on: piece.depends_on.iter().filter_map(result_of).collect(),
+            edited: false,
+        })
+        .collect()
+}

@@ -1,0 +1,282 @@
+//! The pieces that a conversation is planned in, and the zone of each.
+
+use std::collections::HashMap;
+
+use context::{SegmentKind, Tier, Zone, segment_digest};
+use serde_json::Value;
+
+use super::place::Place;
+use crate::validate::budget::{Annotation, Target};
+use crate::validate::chat::Conversation;
+
+/// A piece before its tokens are counted.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::budget) struct Pieced {
+    /// Where its text stands.
+    pub(in crate::budget) place: Place,
+    /// What it is.
+    pub(in crate::budget) kind: SegmentKind,
+    /// What it is there for.
+    pub(in crate::budget) zone: Zone,
+    /// What may be done to it, if that is not up to its zone.
+    pub(in crate::budget) tier: Option<Tier>,
+    /// Number of its turn.
+    pub(in crate::budget) turn: usize,
+    /// Whether it belongs to the live turn.
+    pub(in crate::budget) live: bool,
+    /// Whether the client asked to leave it alone.
+    pub(in crate::budget) pinned: bool,
+    /// Relevance that the client gave it.
+    pub(in crate::budget) score: Option<f64>,
+    /// Calls without whose results it is useless.
+    pub(in crate::budget) depends_on: Vec<String>,
+    /// The id of its call, for a call and its result.
+    pub(in crate::budget) call_id: Option<String>,
+    /// Its text; a call's arguments.
+    pub(in crate::budget) text: String,
+    /// Identity of everything that makes its tokens what they are.
+    pub(in crate::budget) digest: [u8; 32],
+}
+
+/// Wrappings of a user's message by which agents mark retrieved text.
+const RETRIEVAL_TAGS: [&str; 3] = ["documents", "context", "search_results"];
+
+/// Lists the pieces of a conversation, tools first, then messages in order.
+///
+/// The first rule that matches gives the zone: annotations; tools; the leading system messages;
+/// examples by their names; tool results; text wrapped as retrieved; the live turn; history.
+pub(in crate::budget) fn pieces(
+    conversation: &Conversation,
+    annotations: &[Annotation],
+) -> Vec<Pieced> {
+    let mut listing = Listing::new(conversation);
+    for tool in 0..conversation.tools.definitions.len() {
+        listing.tool(tool);
+    }
+    for document in 0..conversation.documents.as_ref().map_or(0, Vec::len) {
+        listing.document(document);
+    }
+    for message in 0..conversation.messages.len() {
+        listing.message(message);
+    }
+    listing.annotate(annotations);
+    listing.pieces
+}
+
+struct Listing<'a> {
+    conversation: &'a Conversation,
+    pieces: Vec<Pieced>,
+    /// Numbers of calls by their ids.
+    calls: HashMap<String, (usize, Box<str>)>,
+    num_calls: usize,
+    turn: usize,
+    /// The first message of the live turn.
+    live_from: usize,
+    /// The first message that is no system message.
+    first_spoken: usize,
+}
+
+impl<'a> Listing<'a> {
+    fn new(conversation: &'a Conversation) -> Self {
+        let role = |message: &Value| message["role"].as_str().unwrap_or_default().to_owned();
+        let messages = &conversation.messages;
+        let is_system = |message: &Value| matches!(&*role(message), "system" | "developer");
+        let live_from = messages.iter().rposition(|message| role(message) == "user");
+        let first_spoken = messages.iter().position(|message| !is_system(message));
+        Self {
+            conversation,
+            pieces: Vec::new(),
+            calls: HashMap::new(),
+            num_calls: 0,
+            turn: 0,
+            live_from: live_from.unwrap_or(messages.len()),
+            first_spoken: first_spoken.unwrap_or(messages.len()),
+        }
+    }
+
+    fn tool(&mut self, tool: usize) {
+        let definition = &self.conversation.tools.definitions[tool];
+        let name = definition["function"]["name"].as_str().unwrap_or_default();
+        let kind = SegmentKind::Tool { name: name.into() };
+        let text = definition.to_string();
+        self.push(Place::Tool(tool), kind, Zone::ToolSchemas, text);
+    }
+
+    fn document(&mut self, document: usize) {
+        let place = Place::Document(document);
+        let text = place.text(self.conversation).unwrap_or_default().to_owned();
+        self.push(place, SegmentKind::Document, Zone::Retrieval, text);
+    }
+
+    fn message(&mut self, at: usize) {
+        let message = &self.conversation.messages[at];
+        let role = message["role"].as_str().unwrap_or_default();
+        if role == "user" {
+            self.turn += 1;
+        }
+        let reasoning = Place::Reasoning(at);
+        if let Some(text) = reasoning.text(self.conversation) {
+            let zone = self.spoken_zone(at, message);
+            self.push(reasoning, SegmentKind::Reasoning, zone, text.to_owned());
+        }
+        let parts = message["content"].as_array().map_or(0, Vec::len);
+        let contents: Vec<Place> = match parts {
+            0 => vec![Place::Message(at)],
+            parts => (0..parts).map(|part| Place::Part(at, part)).collect(),
+        };
+        for place in contents {
+            if let Some(text) = place
+                .text(self.conversation)
+                .filter(|text| !text.is_empty())
+            {
+                let text = text.to_owned();
+                self.content(place, at, role, text);
+            }
+        }
+        for call in 0..message["tool_calls"].as_array().map_or(0, Vec::len) {
+            self.call(at, call);
+        }
+    }
+
+    fn content(&mut self, place: Place, at: usize, role: &str, text: String) {
+        let message = &self.conversation.messages[at];
+        let (kind, zone) = match role {
+            "system" | "developer" if at < self.first_spoken => (SegmentKind::System, Zone::System),
+            "system" | "developer" => (SegmentKind::System, Zone::History),
+            "tool" | "function" => (self.result(message), Zone::ToolOutputs),
+            "assistant" => (SegmentKind::Assistant, self.spoken_zone(at, message)),
+            _ if at < self.live_from && is_retrieved(&text) => (SegmentKind::User, Zone::Retrieval),
+            _ => (SegmentKind::User, self.spoken_zone(at, message)),
+        };
+        let is_late_rule = kind == SegmentKind::System && zone == Zone::History;
+        let call_id = message["tool_call_id"].as_str().map(str::to_owned);
+        self.push(place, kind, zone, text);
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.tier = is_late_rule.then_some(Tier::Protected);
+            piece.call_id = call_id;
+        }
+    }
+
+    fn call(&mut self, at: usize, call: usize) {
+        let value = &self.conversation.messages[at]["tool_calls"][call];
+        let name: Box<str> = value["function"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .into();
+        let text = match &value["function"]["arguments"] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let id = value["id"].as_str().map(str::to_owned);
+        let number = self.num_calls;
+        self.num_calls += 1;
+        if let Some(id) = &id {
+            self.calls.insert(id.clone(), (number, name.clone()));
+        }
+        let zone = self.spoken_zone(at, &self.conversation.messages[at]);
+        let kind = SegmentKind::ToolCall { name, call: number };
+        self.push(Place::Call(at, call), kind, zone, text);
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.call_id = id;
+        }
+    }
+
+    /// What a tool's result is; one without a known call gets a number of its own.
+    fn result(&mut self, message: &Value) -> SegmentKind {
+        let id = message["tool_call_id"].as_str();
+        let (call, name) = match id.and_then(|id| self.calls.get(id)) {
+            Some((call, name)) => (*call, name.clone()),
+            None => {
+                let number = self.num_calls;
+                self.num_calls += 1;
+                (number, message["name"].as_str().unwrap_or_default().into())
+            }
+        };
+        SegmentKind::ToolResult {
+            name,
+            call,
+            recallable: true,
+        }
+    }
+
+    /// The zone of what a user or the model says.
+    fn spoken_zone(&self, at: usize, message: &Value) -> Zone {
+        let name = message["name"].as_str().unwrap_or_default();
+        if at >= self.live_from {
+            Zone::LiveTurn
+        } else if matches!(name, "example_user" | "example_assistant") {
+            Zone::Examples
+        } else {
+            Zone::History
+        }
+    }
+
+    fn push(&mut self, place: Place, kind: SegmentKind, zone: Zone, text: String) {
+        let role = place
+            .message()
+            .and_then(|at| self.conversation.messages[at]["role"].as_str());
+        let label = format!("{kind:?}");
+        let digest = segment_digest(&[
+            role.unwrap_or_default().as_bytes(),
+            label.as_bytes(),
+            text.as_bytes(),
+        ]);
+        self.pieces.push(Pieced {
+            live: place.message().is_some_and(|at| at >= self.live_from),
+            turn: self.turn,
+            place,
+            kind,
+            zone,
+            tier: None,
+            pinned: false,
+            score: None,
+            depends_on: Vec::new(),
+            call_id: None,
+            text,
+            digest,
+        });
+    }
+
+    /// Applies what the client says of single messages and results.
+    fn annotate(&mut self, annotations: &[Annotation]) {
+        for annotation in annotations {
+            for piece in &mut self.pieces {
+                let is_meant = match &annotation.target {
+                    Target::Message(at) => piece.place.message() == Some(*at),
+                    Target::ToolCall(id) => {
+                        let is_result = matches!(piece.kind, SegmentKind::ToolResult { .. });
+                        is_result && piece.call_id.as_deref() == Some(id)
+                    }
+                };
+                if is_meant {
+                    piece.apply(annotation);
+                }
+            }
+        }
+    }
+}
+
+impl Pieced {
+    fn apply(&mut self, annotation: &Annotation) {
+        if let Some(zone) = &annotation.zone {
+            self.zone = zone.clone();
+        }
+        self.tier = annotation.tier.or(self.tier);
+        self.score = annotation.score.or(self.score);
+        self.pinned |= annotation.pin.unwrap_or(false);
+        self.depends_on
+            .extend(annotation.depends_on.iter().cloned());
+        if let SegmentKind::ToolResult { recallable, .. } = &mut self.kind {
+            *recallable = annotation.recallable.unwrap_or(*recallable);
+        }
+    }
+}
+
+/// Whether the whole text is wrapped in a tag of retrieved text.
+fn is_retrieved(text: &str) -> bool {
+    let text = text.trim();
+    RETRIEVAL_TAGS.iter().any(|tag| {
+        text.strip_prefix(&format!("<{tag}>"))
+            .is_some_and(|rest| rest.ends_with(&format!("</{tag}>")))
+    })
+}

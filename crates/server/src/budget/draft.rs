@@ -1,0 +1,383 @@
+//! A request's conversation before anything of it is decided: counted, divided, and with the edits
+//! of earlier requests in place.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use context::{
+    CacheSnapshot, CostModel, EditOp, Facts, Focus, Infeasible, LedgerEdit, Plan, PlanInput,
+    Regret, Replay, Resolved, Rung, SegmentChain, SegmentKind, SessionFacts, Settings,
+    SettingsError, Tier, canonical_tools, plan, regrets, resolve,
+};
+use memory::Tenant;
+
+use super::changes;
+use super::division::Division;
+use super::marks::{self, Marks};
+use super::standing::{Standing, StandingEdit};
+use super::state::Budgeter;
+use super::texts::Texts;
+use crate::model::ServedModel;
+use crate::prompt;
+use crate::validate::budget::Annotation;
+use crate::validate::chat::Conversation;
+use crate::wire::error::ApiError;
+
+/// Turns that a conversation is expected to have still, where nobody knows better.
+const EXPECTED_TURNS: f64 = 8.0;
+
+/// Tokens of an answer, where nobody knows better.
+const EXPECTED_OUTPUT: f64 = 200.0;
+
+/// How often a plan is made again because tokens at borders were not as counted.
+const MAX_CORRECTIONS: usize = 4;
+
+/// What a draft is made of.
+pub(super) struct DraftInput {
+    pub(super) model: ServedModel,
+    pub(super) conversation: Conversation,
+    pub(super) settings: Settings,
+    pub(super) annotations: Vec<Annotation>,
+    pub(super) incoming: usize,
+    pub(super) output_asked: Option<usize>,
+    pub(super) tenant: Tenant,
+    pub(super) tenant_salt: Vec<u8>,
+    pub(super) now: chrono::NaiveDateTime,
+    /// Whether edits are made. Otherwise not a byte changes: tools keep their order, and edits of
+    /// earlier requests are not repeated.
+    pub(super) enforces: bool,
+}
+
+/// See the module.
+pub(super) struct Draft {
+    input: DraftInput,
+    pub(super) division: Division,
+    pub(super) chain: SegmentChain,
+    pub(super) replay: Replay,
+    pub(super) standing: Standing,
+    pub(super) resolved: Resolved,
+    /// The prompt with the edits of earlier requests.
+    pub(super) tokens: Vec<u32>,
+    pub(super) regrets: Vec<Regret>,
+    pub(super) turns: usize,
+}
+
+/// What came of a draft.
+pub(super) struct Revision {
+    /// The decision.
+    pub(super) plan: Plan,
+    /// All edits, of earlier requests and of this one.
+    pub(super) edits: Vec<StandingEdit>,
+    /// Texts that can be restored, with the edits that took them away.
+    pub(super) offloaded: Vec<String>,
+    /// The prompt that is computed.
+    pub(super) tokens: Vec<u32>,
+}
+
+impl Draft {
+    /// Counts and divides a conversation, and repeats what earlier requests have done to it.
+    ///
+    /// # Errors
+    /// When it cannot be rendered, or the settings cannot be meant.
+    pub(super) fn new(mut input: DraftInput, budgeter: &Budgeter) -> Result<Self, ApiError> {
+        if input.enforces {
+            let definitions = &mut input.conversation.tools.definitions;
+            *definitions = canonical_tools(definitions);
+        }
+        let Marks {
+            cache_control,
+            annotations,
+        } = marks::take(&mut input.conversation)?;
+        input.annotations.extend(annotations);
+        let division = Division::new(
+            &input.model,
+            &input.conversation,
+            &input.annotations,
+            input.now,
+        )?;
+        let turns = input.requests();
+        let digests = division.segments.iter().map(|segment| &segment.digest);
+        let chain = budgeter.chain(&input.tenant_salt, digests);
+        let marked = division.marked_end(input.settings.stable_prefix, &cache_control);
+        let first = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
+        let replay = if input.enforces {
+            budgeter.ledger().replay(&chain, |span, edit| {
+                allows(&division, first.policy.stable_prefix_end, span, edit)
+            })
+        } else {
+            Replay::default()
+        };
+        let mut standing = Standing::new(&division.segments, &replay);
+        let resolved = input.resolve(&division, &standing.segments, &replay, marked)?;
+        input.set_tiers(&division, &mut standing, &resolved);
+        let mut draft = Self {
+            tokens: Vec::new(),
+            regrets: regrets(&division.calls(), &replay),
+            input,
+            division,
+            chain,
+            replay,
+            standing,
+            resolved,
+            turns,
+        };
+        draft.tokens = draft.render(&draft.known_edits())?;
+        Ok(draft)
+    }
+
+    /// Decides what is done, given what the cache holds of [`Draft::tokens`].
+    ///
+    /// # Errors
+    /// When nothing makes it fit; the inner error.
+    pub(super) fn revise(
+        &mut self,
+        budgeter: &Budgeter,
+        cache: CacheSnapshot,
+        cost: CostModel,
+    ) -> Result<Result<Revision, Infeasible>, ApiError> {
+        let mut input = PlanInput {
+            policy: self.resolved.policy.clone(),
+            segments: self.standing.segments.clone(),
+            prompt_tokens: self.tokens.len(),
+            incoming: self.input.incoming,
+            cache,
+            cost,
+        };
+        // A summary is put in place only when it is known: what is not is left to a later request.
+        input
+            .policy
+            .ladder
+            .retain(|rung| *rung != Rung::CompactHistory);
+        let mut excess = 0;
+        for _ in 0..MAX_CORRECTIONS {
+            input.incoming = self.input.incoming + excess;
+            let (plan, made) = match self.plan(budgeter, &mut input) {
+                Ok(planned) => planned,
+                Err(infeasible) => return Ok(Err(infeasible)),
+            };
+            let (edits, offloaded) = self.edits(&plan, made);
+            let tokens = if plan.edits.is_empty() {
+                self.tokens.clone()
+            } else {
+                self.render(&edits)?
+            };
+            let policy = &input.policy;
+            let used = tokens.len() + self.input.incoming + policy.output.min;
+            if used <= policy.budget {
+                return Ok(Ok(Revision {
+                    plan,
+                    edits,
+                    offloaded,
+                    tokens,
+                }));
+            }
+            // Tokens merge across borders: what was freed is not exactly what was counted.
+            excess += used - policy.budget;
+        }
+        Err(ApiError::internal(
+            "The prompt's length could not be settled.",
+        ))
+    }
+
+    /// The prompt as it is, for a request that is only observed and that nothing makes fit.
+    pub(super) fn unrevised(&mut self, budgeter: &Budgeter, cost: CostModel) -> Option<Revision> {
+        let mut input = PlanInput {
+            policy: self.resolved.policy.clone(),
+            segments: self.standing.segments.clone(),
+            prompt_tokens: self.tokens.len(),
+            incoming: 0,
+            cache: CacheSnapshot::default(),
+            cost,
+        };
+        input.policy.ladder.clear();
+        input.policy.budget = self.tokens.len() + input.policy.output.min;
+        input.policy.utilization.high = 1.0;
+        let (plan, _) = self.plan(budgeter, &mut input).ok()?;
+        Some(Revision {
+            plan,
+            edits: Vec::new(),
+            offloaded: Vec::new(),
+            tokens: self.tokens.clone(),
+        })
+    }
+
+    /// Edits that stand already.
+    fn known_edits(&self) -> Vec<StandingEdit> {
+        let known = self.replay.edits.iter();
+        known
+            .map(|known| StandingEdit {
+                segments: known.segments.clone(),
+                edit: Arc::clone(&known.edit),
+                is_known: true,
+            })
+            .collect()
+    }
+
+    fn plan(
+        &mut self,
+        budgeter: &Budgeter,
+        input: &mut PlanInput,
+    ) -> Result<(Plan, Made), Infeasible> {
+        loop {
+            let ledger = budgeter.ledger();
+            let mut texts = Texts {
+                division: &self.division,
+                standing: &self.standing,
+                tokenizer: &self.input.model.tokenizer,
+                tenant: &self.input.tenant,
+                focus: Focus::new(&self.division.live_text()),
+                ledger: &ledger,
+                chain: &self.chain,
+                made: HashMap::new(),
+            };
+            match plan(input, &mut texts) {
+                Ok(plan) => return Ok((plan, texts.made)),
+                Err(infeasible) => {
+                    drop(texts);
+                    if !self.resolved.let_go_of_floor() {
+                        return Err(infeasible);
+                    }
+                    input.policy.zones.clone_from(&self.resolved.policy.zones);
+                }
+            }
+        }
+    }
+
+    /// The plan's edits with their texts, beside those that stand already.
+    fn edits(&self, plan: &Plan, mut made: Made) -> (Vec<StandingEdit>, Vec<String>) {
+        let mut edits = self.known_edits();
+        let mut offloaded = Vec::new();
+        for candidate in &plan.edits {
+            let piece = *candidate.segments.start();
+            let Some(Some(replacement)) = made.remove(&(piece, candidate.op.clone())) else {
+                continue;
+            };
+            let segments = self.standing.original(&candidate.segments);
+            if replacement.restore.is_some() {
+                offloaded.push(self.division.texts[*segments.start()].clone());
+            }
+            // The ledger numbers segments as in the original conversation.
+            let op = match &candidate.op {
+                EditOp::Dedupe { original } => EditOp::Dedupe {
+                    original: *self.standing.originals[*original].start(),
+                },
+                op => op.clone(),
+            };
+            let overlaps = |edit: &StandingEdit| {
+                edit.segments.start() <= segments.end() && segments.start() <= edit.segments.end()
+            };
+            edits.retain(|edit| !overlaps(edit));
+            let before = self.division.segments[segments.clone()].iter();
+            edits.push(StandingEdit {
+                edit: Arc::new(LedgerEdit {
+                    op,
+                    replacement: replacement.text.into(),
+                    restore: replacement.restore.map(|handle| handle.to_string().into()),
+                    before: before.map(|segment| segment.tokens).sum(),
+                    after: replacement.tokens,
+                    turns: self.turns,
+                }),
+                segments,
+                is_known: false,
+            });
+        }
+        edits.sort_by_key(|edit| *edit.segments.start());
+        (edits, offloaded)
+    }
+
+    fn render(&self, edits: &[StandingEdit]) -> Result<Vec<u32>, ApiError> {
+        if edits.is_empty() {
+            return Ok(self.division.tokens.clone());
+        }
+        let changed = changes::apply(&self.input.conversation, &self.division, edits);
+        let text = prompt::render(&self.input.model, &changed, self.input.now)?;
+        let special = changed.add_special_tokens;
+        prompt::encode(&self.input.model, "messages", &text, special)
+    }
+}
+
+type Made = HashMap<(usize, EditOp), Option<super::texts::Replacement>>;
+
+impl DraftInput {
+    /// Requests that the conversation has needed so far, this one included: an agent makes many of
+    /// them for one message of its user, and it is they that add to the context.
+    fn requests(&self) -> usize {
+        let messages = self.conversation.messages.iter();
+        1 + messages
+            .filter(|message| message["role"] == "assistant")
+            .count()
+    }
+
+    fn resolve(
+        &self,
+        division: &Division,
+        segments: &[context::Segment],
+        replay: &Replay,
+        marked: Option<usize>,
+    ) -> Result<Resolved, ApiError> {
+        let turns = self.requests();
+        let prompt_tokens = division.tokens.len().saturating_sub(replay.freed());
+        let facts = Facts {
+            window: self.model.window.tokens,
+            output_asked: self.output_asked,
+            prompt_tokens,
+            segments,
+            cache_control_end: marked,
+            shared_prefix: 0,
+            message_starts: &division.message_starts,
+            session: SessionFacts {
+                turns: EXPECTED_TURNS,
+                growth_per_turn: prompt_tokens as f64 / turns as f64,
+                output_per_turn: EXPECTED_OUTPUT,
+                turns_since_edits: replay.turns_since_edits(turns),
+            },
+        };
+        resolve(&self.settings, &facts).map_err(|error| refused(&error))
+    }
+
+    /// Gives each piece its zone's tier, unless the client or the server knows better.
+    fn set_tiers(&self, division: &Division, standing: &mut Standing, resolved: &Resolved) {
+        let pieces = standing.segments.iter_mut().zip(&standing.originals);
+        for (segment, original) in pieces {
+            let own = division.tiers[*original.start()];
+            let rule = resolved.policy.rule(&segment.zone).map(|rule| rule.tier);
+            segment.tier = own.or(rule).unwrap_or(Tier::Protected);
+        }
+    }
+}
+
+/// Whether an edit of an earlier request may stand in this one.
+fn allows(
+    division: &Division,
+    stable_prefix_end: usize,
+    span: &RangeInclusive<usize>,
+    _: &LedgerEdit,
+) -> bool {
+    let mut segments = division.segments[span.clone()].iter();
+    segments.all(|segment| {
+        !segment.pinned && (segment.start >= stable_prefix_end || segment.tokens == 0)
+    })
+}
+
+fn refused(error: &SettingsError) -> ApiError {
+    let field = format!("context_budget.{}", error.field);
+    let message = format!("`{field}`: {}.", error.problem);
+    ApiError::setting(
+        field,
+        message,
+        serde_json::json!({"code": error.problem.code()}),
+    )
+}
+
+impl Division {
+    /// What the user has said last.
+    pub(super) fn live_text(&self) -> String {
+        let live = self.segments.iter().zip(&self.texts);
+        let spoken = live.filter(|(segment, _)| segment.live && segment.kind == SegmentKind::User);
+        spoken
+            .map(|(_, text)| text.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}

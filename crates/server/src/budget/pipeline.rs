@@ -1,0 +1,259 @@
+//! The stages of one request: draft, look into the cache, decide, look again, remember.
+
+use std::time::Duration;
+
+use context::{CacheSnapshot, CostModel, Infeasible, Mode, ReportLevel, Settings};
+use engine::{CacheProbe, MissCause};
+use serde_json::Value;
+
+use super::draft::{Draft, DraftInput, Revision};
+use super::{probe, report};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::clock;
+use crate::validate::budget::{BudgetRequest, ManagedEdit};
+use crate::validate::chat::Conversation;
+use crate::wire::context_report::ContextReport;
+use crate::wire::error::ApiError;
+
+/// Price of a thousand tokens that stay for a turn in a full cache, in seconds.
+const RESIDENCY_SECONDS: f64 = 0.05;
+
+/// What a request says of its context.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wish {
+    /// `context_budget`.
+    pub budget: Option<BudgetRequest>,
+    /// `context_management`: the edits named, and the settings that they mean.
+    pub management: Option<(Vec<ManagedEdit>, Settings)>,
+}
+
+/// What else is known of a request.
+pub struct Circumstances<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The request's own salt.
+    pub cache_salt: &'a str,
+    /// Class of the request.
+    pub priority: i32,
+    /// Output tokens that it asks for.
+    pub output_asked: Option<usize>,
+}
+
+/// A request whose context is settled.
+pub struct Settled {
+    /// The prompt.
+    pub tokens: Vec<u32>,
+    /// Tokens of output that the engine keeps room for.
+    pub min_output_tokens: usize,
+    /// What was done.
+    pub report: ContextReport,
+    /// How much of it the client wants to know.
+    pub level: ReportLevel,
+    /// `context_management` of the answer, if the request had one.
+    pub management: Option<Value>,
+}
+
+impl Wish {
+    /// Whether the request, or else the server, wants a budget to be kept.
+    pub fn mode(&self, app: &App) -> Mode {
+        let asked = self.budget.as_ref().and_then(|budget| budget.settings.mode);
+        match (asked, &self.budget, &self.management) {
+            (Some(mode), ..) => mode,
+            (None, None, None) => app.budgeter().mode(),
+            (None, ..) => Mode::Enforce,
+        }
+    }
+}
+
+/// Settles the context of a request.
+///
+/// # Errors
+/// What is wrong with the request, or that nothing makes it fit.
+pub async fn settle(
+    app: &App,
+    conversation: Conversation,
+    wish: Wish,
+    circumstances: &Circumstances<'_>,
+) -> Result<Settled, ApiError> {
+    let mode = wish.mode(app);
+    let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
+    let (policy, input) = input(app, conversation, &wish, circumstances, mode)?;
+    let begun = clock::now();
+    let (shared, app) = (app.clone(), app);
+    let draft = app
+        .text_pool()
+        .run(move || Draft::new(input, shared.budgeter()))
+        .await?;
+    if let (Mode::Enforce, Some(over)) = (mode, draft.resolved.over_max.first()) {
+        return Err(report::over_max(over));
+    }
+    let drafted = clock::now();
+
+    let before = ask(app, &draft.tokens, &salt, circumstances.priority).await?;
+    let cost = probe::cost_model(&before, RESIDENCY_SECONDS);
+    let snapshot = CacheSnapshot {
+        matched: before.prompts[0].cached_tokens,
+        pressure: before.pressure(),
+    };
+    let planning = clock::now();
+    let (draft, revised) = revise(app, draft, snapshot, cost, mode).await?;
+    let planning = clock::now() - planning;
+    let revision = revised.map_err(|why| infeasible(app, &draft, &why))?;
+
+    let tokens = match mode {
+        Mode::Enforce => &revision.tokens,
+        Mode::Off | Mode::Observe => &draft.division.tokens,
+    };
+    let after = ask(app, tokens, &salt, circumstances.priority).await?;
+    let tokens = tokens.clone();
+    if mode == Mode::Enforce {
+        remember(app, circumstances.caller, &draft, &revision).await?;
+    }
+    let times = report::Times {
+        rendering: drafted - begun,
+        planning,
+    };
+    let report = report::report(&report::Findings {
+        mode,
+        policy: &policy,
+        draft: &draft,
+        revision: &revision,
+        before: &before,
+        after: &after,
+        times: &times,
+    });
+    let resolved = &draft.resolved;
+    Ok(Settled {
+        min_output_tokens: resolved.policy.output.min,
+        level: resolved.report,
+        management: wish
+            .management
+            .map(|(edits, _)| report::applied_edits(&edits, &revision, mode)),
+        report,
+        tokens,
+    })
+}
+
+/// Decides beside the async threads.
+async fn revise(
+    app: &App,
+    mut draft: Draft,
+    snapshot: CacheSnapshot,
+    cost: CostModel,
+    mode: Mode,
+) -> Result<(Draft, Result<Revision, Infeasible>), ApiError> {
+    let shared = app.clone();
+    app.text_pool()
+        .run(move || {
+            let revised = match draft.revise(shared.budgeter(), snapshot, cost)? {
+                Err(why) if mode != Mode::Enforce => {
+                    draft.unrevised(shared.budgeter(), cost).ok_or(why)
+                }
+                revised => revised,
+            };
+            Ok((draft, revised))
+        })
+        .await
+}
+
+fn input(
+    app: &App,
+    conversation: Conversation,
+    wish: &Wish,
+    circumstances: &Circumstances<'_>,
+    mode: Mode,
+) -> Result<(String, DraftInput), ApiError> {
+    let budget = wish.budget.clone().unwrap_or_default();
+    if !budget.documents.is_empty() {
+        let path = "context_budget.documents";
+        let message = format!("`{path}`: documents are not chosen by the server yet.");
+        return Err(ApiError::unsupported(path, message));
+    }
+    let (name, profile) = app.budgeter().profile(budget.profile.as_deref())?;
+    let managed = wish
+        .management
+        .as_ref()
+        .map(|(_, settings)| settings.clone());
+    let settings = budget
+        .settings
+        .over(managed.unwrap_or_default())
+        .over(profile);
+    let input = DraftInput {
+        model: app.model().clone(),
+        conversation,
+        settings,
+        annotations: budget.annotations,
+        incoming: budget.incoming.iter().map(|incoming| incoming.tokens).sum(),
+        output_asked: circumstances.output_asked,
+        tenant: circumstances.caller.tenant(),
+        tenant_salt: circumstances.caller.cache_salt(circumstances.cache_salt),
+        now: clock::local(),
+        enforces: mode == Mode::Enforce,
+    };
+    Ok((name, input))
+}
+
+async fn ask(
+    app: &App,
+    tokens: &[u32],
+    salt: &[u8],
+    priority: i32,
+) -> Result<CacheProbe, ApiError> {
+    probe::ask(app, vec![tokens.to_vec()], salt, priority).await
+}
+
+/// Keeps what was decided, so that it is repeated, and what was taken away, so that it is had back.
+async fn remember(
+    app: &App,
+    caller: &Caller,
+    draft: &Draft,
+    revision: &Revision,
+) -> Result<(), ApiError> {
+    {
+        let mut ledger = app.budgeter().ledger();
+        for edit in revision.edits.iter().filter(|edit| !edit.is_known) {
+            let recorded = ledger.record(&draft.chain, edit.segments.clone(), (*edit.edit).clone());
+            if let Err(error) = recorded {
+                // The next request plans anew: slower, and not wrong.
+                tracing::warn!(%error, "an edit is not remembered");
+            }
+        }
+        ledger.count_regrets(&draft.chain, &draft.regrets);
+    }
+    let (store, tenant) = (app.memory().clone(), caller.tenant());
+    let texts = revision.offloaded.clone();
+    if texts.is_empty() {
+        return Ok(());
+    }
+    app.text_pool()
+        .run(move || {
+            for text in texts {
+                // A prompt must not name a handle behind which there is nothing.
+                store.put(&tenant, &text).map_err(|error| {
+                    tracing::error!(%error, "a cleared text is not kept");
+                    ApiError::internal("The memory store failed.")
+                })?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+fn infeasible(app: &App, draft: &Draft, why: &Infeasible) -> ApiError {
+    report::infeasible(app.model().window.tokens, draft, why)
+}
+
+/// Why no more of a prompt is cached, without telling what others have asked.
+pub(super) fn miss_name(cause: MissCause) -> &'static str {
+    match cause {
+        MissCause::NeverSeen | MissCause::OtherSalt => "never_seen",
+        MissCause::Evicted => "evicted",
+        MissCause::NotCacheable => "not_cacheable",
+    }
+}
+
+/// Milliseconds.
+pub(super) fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

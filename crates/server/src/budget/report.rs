@@ -1,0 +1,384 @@
+//! What was done, in the terms of the answer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use context::{
+    Deficit, EditOp, Infeasible, Mode, OverMax, Regime, Segment, SegmentKind, Suggestion, ToolUse,
+    suggestions, volatile_text,
+};
+use engine::CacheProbe;
+use serde_json::{Value, json};
+
+use super::draft::{Draft, Revision};
+use super::pipeline::{miss_name, ms};
+use super::standing::StandingEdit;
+use crate::validate::budget::ManagedEdit;
+use crate::wire::context_report::{
+    BudgetReport, CacheReport, ContextReport, CostReport, EditReport, Observation, PointReport,
+    RegretReport, Status, Warning, ZoneReport,
+};
+use crate::wire::error::ApiError;
+
+/// Where a request's time went.
+pub(super) struct Times {
+    pub(super) rendering: Duration,
+    pub(super) planning: Duration,
+}
+
+/// Everything that a report tells of.
+pub(super) struct Findings<'a> {
+    pub(super) mode: Mode,
+    pub(super) policy: &'a str,
+    pub(super) draft: &'a Draft,
+    pub(super) revision: &'a Revision,
+    pub(super) before: &'a CacheProbe,
+    pub(super) after: &'a CacheProbe,
+    pub(super) times: &'a Times,
+}
+
+/// The report.
+pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
+    let Findings {
+        draft, revision, ..
+    } = findings;
+    let policy = &draft.resolved.policy;
+    let plan = &revision.plan;
+    let used = match findings.mode {
+        Mode::Enforce => revision.tokens.len(),
+        Mode::Off | Mode::Observe => draft.division.tokens.len(),
+    };
+    let reserved = policy.output.min;
+    let budget = policy.budget;
+    let utilization = (used + reserved) as f64 / budget as f64;
+    let limits = plan.max_observation_tokens;
+    let status = match findings.mode {
+        Mode::Off | Mode::Observe => Status::Observed,
+        Mode::Enforce if revision.edits.is_empty() => Status::Fit,
+        Mode::Enforce => Status::Edited,
+    };
+    ContextReport {
+        version: 1,
+        status,
+        plan_id: format!("pl_{}", uuid::Uuid::new_v4().simple()),
+        policy: findings.policy.to_owned(),
+        deterministic: true,
+        budget: BudgetReport {
+            budget,
+            used,
+            reserved_output: reserved,
+            remaining: budget.saturating_sub(used + reserved),
+            max_observation_tokens: Observation {
+                null: limits.null,
+                partial: limits.partial,
+                full: limits.full,
+            },
+            utilization,
+            soft_exceeded: utilization > policy.utilization.soft,
+        },
+        regime: match plan.regime {
+            Regime::Null => "null",
+            Regime::Partial => "partial",
+            Regime::Full => "full",
+        },
+        zones: zones(findings),
+        stages: BTreeMap::from([
+            ("received", draft.division.tokens.len()),
+            ("after_ledger", draft.tokens.len()),
+            ("rendered", used),
+        ]),
+        edits: revision
+            .edits
+            .iter()
+            .map(|edit| edit_report(draft, revision, edit))
+            .collect(),
+        cache: cache(findings, used),
+        cost: cost(findings),
+        placement: None,
+        dropped: Vec::new(),
+        warnings: warnings(draft),
+        regret: RegretReport {
+            recalled_after_clear: draft.regrets.len(),
+            session_total: draft.regrets.len(),
+        },
+        frontier: Some(points(revision)),
+    }
+}
+
+/// `context_management` of an answer, as Anthropic defines it.
+pub(super) fn applied_edits(named: &[ManagedEdit], revision: &Revision, mode: Mode) -> Value {
+    let of = |wanted: fn(&EditOp) -> bool| {
+        let edits = revision.edits.iter().filter(|edit| wanted(&edit.edit.op));
+        edits.fold((0_usize, 0_usize), |(number, freed), edit| {
+            let edit = &edit.edit;
+            (number + 1, freed + edit.before.saturating_sub(edit.after))
+        })
+    };
+    let mut applied = Vec::new();
+    for edit in named.iter().filter(|_| mode == Mode::Enforce) {
+        match edit {
+            ManagedEdit::ClearToolUses => {
+                let (number, tokens) = of(|op| matches!(op, EditOp::ClearToolResult));
+                if number > 0 {
+                    applied.push(json!({"type": edit.name(), "cleared_tool_uses": number,
+                        "cleared_input_tokens": tokens}));
+                }
+            }
+            ManagedEdit::ClearThinking => {
+                let (number, tokens) = of(|op| matches!(op, EditOp::ClearReasoning));
+                if number > 0 {
+                    applied.push(
+                        json!({"type": edit.name(), "cleared_thinking_turns": number,
+                        "cleared_input_tokens": tokens}),
+                    );
+                }
+            }
+            // Anthropic tells of compactions in usage, not here.
+            ManagedEdit::Compact => {}
+        }
+    }
+    json!({"applied_edits": applied})
+}
+
+/// The error of a prompt that nothing makes fit.
+pub(super) fn infeasible(window: usize, draft: &Draft, why: &Infeasible) -> ApiError {
+    let zones = |zones: &[(context::Zone, usize)]| -> Value {
+        let zones = zones
+            .iter()
+            .map(|(zone, tokens)| (zone.name().to_owned(), json!(tokens)));
+        Value::Object(zones.collect())
+    };
+    let suggestions: Vec<Value> = suggestions(&deficit(window, draft, why))
+        .iter()
+        .map(suggestion)
+        .collect();
+    let mut parts: Vec<String> = why
+        .protected
+        .iter()
+        .map(|(zone, tokens)| format!("{zone} {tokens}"))
+        .collect();
+    parts.push(format!("template {}", why.overhead));
+    parts.push(format!("output minimum {}", why.output));
+    let message = format!(
+        "The prompt needs {} tokens after all edits, but the budget is {} ({}).",
+        why.required,
+        why.budget,
+        parts.join(", ")
+    );
+    ApiError::infeasible(
+        message,
+        json!({
+            "code": "infeasible",
+            "B": why.budget,
+            "required": why.required,
+            "shortfall": why.shortfall(),
+            "protected": zones(&why.protected),
+            "template": why.overhead,
+            "output_buffer": why.output,
+            "incoming": why.incoming,
+            "after_all_edits": zones(&why.after_all_edits),
+            "tried": why.tried.iter().map(|rung| rung.name()).collect::<Vec<_>>(),
+            "suggestions": suggestions,
+        }),
+    )
+}
+
+/// The error of a protected zone above its own maximum.
+pub(super) fn over_max(over: &OverMax) -> ApiError {
+    let path = format!("context_budget.zones.{}.max", over.zone);
+    let message = format!(
+        "`{path}`: the zone has {} tokens, may have {}, and may not be edited.",
+        over.demand, over.max
+    );
+    ApiError::setting(path, message, json!({"code": "zone_over_max"}))
+}
+
+fn deficit(window: usize, draft: &Draft, why: &Infeasible) -> Deficit {
+    let segments = &draft.division.segments;
+    let called = |tool: &str| {
+        segments.iter().any(|segment| {
+            matches!(&segment.kind, SegmentKind::ToolCall { name, .. } if **name == *tool)
+        })
+    };
+    let tools = segments.iter().filter_map(|segment| match &segment.kind {
+        SegmentKind::Tool { name } => Some(ToolUse {
+            name: name.clone(),
+            tokens: segment.tokens,
+            called: called(name),
+        }),
+        _ => None,
+    });
+    let live = segments
+        .iter()
+        .filter(|s| s.live && s.kind == SegmentKind::User);
+    Deficit {
+        budget: why.budget,
+        required: why.required,
+        window,
+        tools: tools.collect(),
+        splittable: live.map(|segment| segment.tokens).sum(),
+    }
+}
+
+fn suggestion(suggestion: &Suggestion) -> Value {
+    let op = suggestion.name();
+    match suggestion {
+        Suggestion::RaiseBudget { to } => json!({"op": op, "to": to}),
+        Suggestion::DeferTools { tools, frees } => {
+            json!({"op": op, "tools": tools, "frees": frees})
+        }
+        Suggestion::Split { chunks } => json!({"op": op, "chunks": chunks}),
+    }
+}
+
+fn zones(findings: &Findings<'_>) -> BTreeMap<String, ZoneReport> {
+    let (draft, plan) = (findings.draft, &findings.revision.plan);
+    let cached = findings.after.prompts[0].cached_tokens;
+    let mut zones = BTreeMap::new();
+    for (rule, share) in draft.resolved.policy.zones.iter().zip(&plan.allocation) {
+        let is_its = |segment: &&Segment| segment.zone == rule.zone;
+        let segments = draft.division.segments.iter().filter(is_its);
+        let before = segments.map(|segment| segment.tokens).sum();
+        let standing = draft.standing.segments.iter().filter(is_its);
+        let edits = findings
+            .revision
+            .edits
+            .iter()
+            .filter(|edit| draft.division.segments[*edit.segments.start()].zone == rule.zone);
+        let zone = ZoneReport {
+            before,
+            after: share.after,
+            min: rule.bounds.min,
+            target: rule.bounds.target,
+            max: rule.bounds.max,
+            allocated: share.allocated,
+            cached: standing
+                .map(|segment| cached.saturating_sub(segment.start).min(segment.tokens))
+                .sum(),
+            edits: edits.count(),
+        };
+        if before > 0 || share.after > 0 || rule.bounds.min > 0 {
+            zones.insert(rule.zone.name().to_owned(), zone);
+        }
+    }
+    zones
+}
+
+fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditReport {
+    let first = &draft.division.segments[*edit.segments.start()];
+    let planned = revision.plan.edits.iter().find(|candidate| {
+        draft.standing.original(&candidate.segments) == edit.segments && !edit.is_known
+    });
+    let message = |at: usize| draft.division.places[at].message();
+    let target = match (&first.kind, edit.segments.start() == edit.segments.end()) {
+        (SegmentKind::ToolResult { name, .. }, true) => {
+            json!({"message": message(*edit.segments.start()), "tool": name})
+        }
+        (_, true) => json!({"message": message(*edit.segments.start())}),
+        (_, false) => {
+            json!({"messages": [message(*edit.segments.start()), message(*edit.segments.end())]})
+        }
+    };
+    EditReport {
+        op: edit.edit.op.name(),
+        target,
+        zone: first.zone.name().to_owned(),
+        before: edit.edit.before,
+        after: edit.edit.after,
+        at_token: first.start,
+        restore: edit.edit.restore.as_deref().map(str::to_owned),
+        score: planned.map(|candidate| candidate.loss),
+        reason: planned
+            .map_or("repeated from an earlier request", |c| c.reason)
+            .to_owned(),
+        source: if edit.is_known { "ledger" } else { "new" },
+        compaction: None,
+    }
+}
+
+fn cache(findings: &Findings<'_>, used: usize) -> CacheReport {
+    let (before, after) = (&findings.before.prompts[0], &findings.after.prompts[0]);
+    let draft = findings.draft;
+    let stable = draft.resolved.policy.stable_prefix_end;
+    let prefilled = used.saturating_sub(after.cached_tokens);
+    let without_edits = draft.tokens.len().saturating_sub(before.cached_tokens);
+    let added = used.min(draft.tokens.len());
+    let needed = without_edits.min(added);
+    CacheReport {
+        matched_before_plan: before.cached_tokens,
+        matched: after.cached_tokens,
+        prefilled,
+        earliest_edit: findings.revision.plan.earliest_edit,
+        recomputed_due_to_edits: prefilled.saturating_sub(needed),
+        stable_prefix_end: stable,
+        stable_prefix_hit: if stable == 0 {
+            1.0
+        } else {
+            after.cached_tokens.min(stable) as f64 / stable as f64
+        },
+        miss_reason: after.miss.map(|miss| miss_name(miss.cause)),
+        first_divergent_token: after.miss.map(|miss| miss.token),
+    }
+}
+
+fn cost(findings: &Findings<'_>) -> CostReport {
+    let after = &findings.after.prompts[0];
+    let costs = &findings.after.step_costs;
+    let steps = findings.after.max_num_batched_tokens;
+    CostReport {
+        planning_ms: ms(findings.times.planning),
+        rendering_ms: ms(findings.times.rendering),
+        predicted_prefill_ms: after.prefill_seconds * 1e3,
+        actual_prefill_ms: None,
+        saved_prefill_ms: costs.prefill_seconds(after.cached_tokens, 0, steps) * 1e3,
+    }
+}
+
+fn points(revision: &Revision) -> Vec<PointReport> {
+    let points = revision.plan.frontier.iter();
+    points
+        .map(|point| PointReport {
+            edits: point.edits,
+            position: point.position,
+            loss: point.loss,
+            prefill_tokens: point.prefill_tokens,
+            prefill_ms: point.prefill_seconds * 1e3,
+            tokens: point.tokens,
+        })
+        .collect()
+}
+
+/// Text in the stable prefix that changes from request to request, and what was not exact.
+fn warnings(draft: &Draft) -> Vec<Warning> {
+    let stable = draft.resolved.policy.stable_prefix_end;
+    let division = &draft.division;
+    let leading = division
+        .segments
+        .iter()
+        .zip(&division.texts)
+        .filter(|(segment, _)| segment.start < stable || segment.kind == SegmentKind::System);
+    let mut warnings: Vec<Warning> = Vec::new();
+    for (segment, text) in leading {
+        for volatile in volatile_text(text) {
+            warnings.push(Warning {
+                code: "volatile_in_prefix",
+                message: format!(
+                    "{} near the beginning of the prompt changes from request to request, and \
+                     with it everything that is cached behind it.",
+                    volatile.kind.name()
+                ),
+                at_token: Some(segment.start),
+            });
+        }
+    }
+    if !division.is_exact {
+        warnings.push(Warning {
+            code: "zone_counts_approximate",
+            message: "The chat template changes texts; tokens by zone are approximate, their sum \
+                      is exact."
+                .to_owned(),
+            at_token: None,
+        });
+    }
+    warnings
+}

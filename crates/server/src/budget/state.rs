@@ -1,0 +1,92 @@
+//! What outlives a request: edits of earlier ones, profiles, counts.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use context::{EditLedger, LedgerScope, Mode, Preset, SegmentChain, Settings};
+
+use crate::config::serve::ContextConfig;
+use crate::wire::error::ApiError;
+
+/// Raised when edits of earlier versions must not be repeated.
+const POLICY_MAJOR: u64 = 1;
+
+/// Shared by all requests.
+pub struct Budgeter {
+    mode: Mode,
+    profile: String,
+    profiles: BTreeMap<String, Settings>,
+    ledger: Mutex<EditLedger>,
+    fingerprint: Vec<u8>,
+}
+
+impl Budgeter {
+    /// An empty ledger, and the profiles of `config`. `fingerprint` is that of the model, its
+    /// tokenizer and its chat template: edits are repeated only where it is the same.
+    pub fn new(config: ContextConfig, fingerprint: Vec<u8>) -> Self {
+        Self {
+            mode: config.mode,
+            profile: config.profile,
+            profiles: config.profiles,
+            ledger: Mutex::new(EditLedger::new(config.ledger_bytes)),
+            fingerprint,
+        }
+    }
+
+    /// What is done with requests that do not say.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The name and the settings of a profile, or of the default one.
+    ///
+    /// # Errors
+    /// When there is no profile of that name.
+    pub fn profile(&self, name: Option<&str>) -> Result<(String, Settings), ApiError> {
+        let name = name.unwrap_or(&self.profile);
+        let known = self.profiles.get(name).cloned();
+        let preset = || Preset::from_name(name).map(Preset::settings);
+        match known.or_else(preset) {
+            Some(settings) => Ok((name.to_owned(), settings)),
+            None => {
+                let names = self.profile_names().join(", ");
+                let message = format!(
+                    "`context_budget.profile`: there is no profile `{name}`; there are {names}."
+                );
+                Err(ApiError::field("context_budget.profile", message))
+            }
+        }
+    }
+
+    /// Names of all profiles, presets included.
+    pub fn profile_names(&self) -> Vec<String> {
+        let presets = Preset::ALL.into_iter().map(Preset::name);
+        let mut names: Vec<String> = presets
+            .map(str::to_owned)
+            .chain(self.profiles.keys().cloned())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The edits of earlier requests.
+    pub fn ledger(&self) -> MutexGuard<'_, EditLedger> {
+        // A panic in between leaves entries that are whole: at worst one too few.
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names of a conversation's beginnings in the ledger.
+    pub fn chain<'a>(
+        &self,
+        tenant_salt: &[u8],
+        digests: impl IntoIterator<Item = &'a [u8; 32]>,
+    ) -> SegmentChain {
+        let scope = LedgerScope {
+            tenant_salt,
+            policy_major: POLICY_MAJOR,
+            fingerprint: &self.fingerprint,
+        };
+        SegmentChain::from_digests(&scope, digests)
+    }
+}

@@ -1,0 +1,152 @@
+//! The texts that stand for what is edited, and how long they are.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+
+use context::{
+    CompressionLevel, EditLedger, EditOp, Focus, Replacements, Segment, SegmentChain, SegmentKind,
+    SummaryLevel, shrink,
+};
+use memory::{Handle, Tenant};
+use text::Tokenizer;
+
+use super::division::Division;
+use super::standing::Standing;
+
+/// What replaces a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replacement {
+    /// The text.
+    pub(super) text: String,
+    /// Its tokens, counted alone.
+    pub(super) tokens: usize,
+    /// By what the original is had back.
+    pub(super) restore: Option<Handle>,
+}
+
+/// The planner's view of the texts of one request; nothing is counted twice.
+pub(super) struct Texts<'a> {
+    pub(super) division: &'a Division,
+    pub(super) standing: &'a Standing,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) tenant: &'a Tenant,
+    pub(super) focus: Focus,
+    /// Summaries that are known, and what they are of.
+    pub(super) ledger: &'a EditLedger,
+    pub(super) chain: &'a SegmentChain,
+    pub(super) made: HashMap<(usize, EditOp), Option<Replacement>>,
+}
+
+impl Texts<'_> {
+    /// What would stand for a piece after `op`; `None` if that cannot be done or is no shorter.
+    pub(super) fn replacement(&mut self, piece: usize, op: &EditOp) -> Option<&Replacement> {
+        let key = (piece, op.clone());
+        if !self.made.contains_key(&key) {
+            let made = self.make(piece, op);
+            let before = self.standing.segments[piece].tokens;
+            let shorter = made.filter(|made| made.tokens < before);
+            self.made.insert(key.clone(), shorter);
+        }
+        self.made[&key].as_ref()
+    }
+
+    fn make(&self, piece: usize, op: &EditOp) -> Option<Replacement> {
+        let segment = &self.standing.segments[piece];
+        let original = &self.standing.originals[piece];
+        // An edited piece has no text of its own to edit further, but for clearing it away.
+        let at = *original.start();
+        let is_single = original.start() == original.end();
+        if !is_single {
+            return None;
+        }
+        let text = &self.division.texts[at];
+        match op {
+            EditOp::ClearToolResult => {
+                tool(segment)?;
+                // The call beside it says what was asked, so the record can be short.
+                let handle = Handle::of(self.tenant, text);
+                Some(self.restorable(format!("[result cleared, restore {handle}]"), handle))
+            }
+            EditOp::Offload => {
+                let handle = Handle::of(self.tenant, text);
+                let note = format!("[moved to memory, restore {handle}]");
+                Some(self.restorable(note, handle))
+            }
+            EditOp::Dedupe { original } => {
+                let first = &self.standing.segments[*original];
+                let name = tool(first)?;
+                Some(self.counted(format!("[same result as the earlier call of {name}]")))
+            }
+            EditOp::ClearToolInput => Some(self.counted("{}".to_owned())),
+            EditOp::ClearReasoning | EditOp::DropDocument => Some(Replacement {
+                text: String::new(),
+                tokens: 0,
+                restore: None,
+            }),
+            EditOp::Compress(level) => self.compressed(text, *level, segment),
+            EditOp::Compact(_) | EditOp::ExtractDocument => None,
+        }
+    }
+
+    /// A result that was shortened or cleared before is not shortened again.
+    fn compressed(
+        &self,
+        text: &str,
+        level: CompressionLevel,
+        segment: &Segment,
+    ) -> Option<Replacement> {
+        if segment.edited {
+            return None;
+        }
+        let (text, tokens) = shrink(text, level, &self.focus, &|text| self.count(text))?;
+        Some(Replacement {
+            text,
+            tokens,
+            restore: None,
+        })
+    }
+
+    fn restorable(&self, text: String, handle: Handle) -> Replacement {
+        Replacement {
+            restore: Some(handle),
+            ..self.counted(text)
+        }
+    }
+
+    fn counted(&self, text: String) -> Replacement {
+        Replacement {
+            tokens: self.count(&text),
+            text,
+            restore: None,
+        }
+    }
+
+    /// Tokens of a text; a text that cannot be tokenised is as long as it has bytes.
+    fn count(&self, text: &str) -> usize {
+        self.tokenizer
+            .encode(text, false)
+            .map_or(text.len(), |tokens| tokens.len())
+    }
+}
+
+impl Replacements for Texts<'_> {
+    fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize> {
+        self.replacement(segment, op).map(|made| made.tokens)
+    }
+
+    fn summary_tokens(
+        &mut self,
+        span: RangeInclusive<usize>,
+        level: SummaryLevel,
+    ) -> Option<usize> {
+        let original = self.standing.original(&span);
+        self.ledger.summary_tokens(self.chain, &original, level)
+    }
+}
+
+fn tool(segment: &Segment) -> Option<&str> {
+    match &segment.kind {
+        SegmentKind::ToolResult { name, .. } => Some(name),
+        _ => None,
+    }
+}

@@ -1,0 +1,259 @@
+//! `context_budget` of an answer: what was done to the context, and what it cost.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The report. Its fields are described in docs/context-budget.md.
+#[derive(Clone, Debug, Serialize)]
+pub struct ContextReport {
+    /// 1.
+    pub version: u32,
+    /// What became of the request.
+    pub status: Status,
+    /// Joins report, metrics and feedback.
+    pub plan_id: String,
+    /// Profile, and the hash of the settings that were resolved.
+    pub policy: String,
+    /// Whether no model took part in the edits.
+    pub deterministic: bool,
+    /// The budget and what is left of it.
+    pub budget: BudgetReport,
+    /// How much had to be done.
+    pub regime: &'static str,
+    /// By zone.
+    pub zones: BTreeMap<String, ZoneReport>,
+    /// Tokens of the prompt after each stage.
+    pub stages: BTreeMap<&'static str, usize>,
+    /// Every edit; empty in a summary.
+    pub edits: Vec<EditReport>,
+    /// What the cache holds of the prompt.
+    pub cache: CacheReport,
+    /// Time.
+    pub cost: CostReport,
+    /// Order of documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placement: Option<PlacementReport>,
+    /// Documents that were left out.
+    pub dropped: Vec<DroppedReport>,
+    /// What the client should know.
+    pub warnings: Vec<Warning>,
+    /// Calls repeated after their results were cleared.
+    pub regret: RegretReport,
+    /// The plans that were compared; only where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frontier: Option<Vec<PointReport>>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It fitted as it was.
+    Fit,
+    /// It was edited.
+    Edited,
+    /// Nothing was changed, by request; the report says what would have been.
+    Observed,
+    /// The answer asks for a smaller scope.
+    ScopeReductionRequested,
+    /// The answer says how to cut it into chunks.
+    Chunked,
+}
+
+/// The budget and what is left of it, in tokens.
+#[derive(Clone, Debug, Serialize)]
+pub struct BudgetReport {
+    /// B.
+    #[serde(rename = "B")]
+    pub budget: usize,
+    /// Tokens of the prompt.
+    pub used: usize,
+    /// Tokens kept for the answer.
+    pub reserved_output: usize,
+    /// What is left.
+    pub remaining: usize,
+    /// Largest next observation that needs no more than each regime.
+    pub max_observation_tokens: Observation,
+    /// Prompt and reserve over the budget.
+    pub utilization: f64,
+    /// Whether the soft mark is passed.
+    pub soft_exceeded: bool,
+}
+
+/// Largest next observation by regime, in tokens.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Observation {
+    /// Without an edit.
+    pub null: usize,
+    /// With some edits.
+    pub partial: usize,
+    /// With all edits.
+    pub full: usize,
+}
+
+/// One zone, in tokens.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ZoneReport {
+    /// Before the edits.
+    pub before: usize,
+    /// After them.
+    pub after: usize,
+    /// Its floor.
+    pub min: usize,
+    /// Its aim.
+    pub target: usize,
+    /// Its cap.
+    pub max: usize,
+    /// What it was given.
+    pub allocated: usize,
+    /// Of what it has after the edits, tokens that are cached.
+    pub cached: usize,
+    /// Edits in it.
+    pub edits: usize,
+}
+
+/// One edit.
+#[derive(Clone, Debug, Serialize)]
+pub struct EditReport {
+    /// What was done.
+    pub op: &'static str,
+    /// To what.
+    #[serde(rename = "ref")]
+    pub target: Value,
+    /// Its zone.
+    pub zone: String,
+    /// Tokens before.
+    pub before: usize,
+    /// Tokens after.
+    pub after: usize,
+    /// Position of its first token.
+    pub at_token: usize,
+    /// By what the original is had back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restore: Option<String>,
+    /// How important the text was, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Why.
+    pub reason: String,
+    /// `new`, or `ledger` for an edit of an earlier request.
+    pub source: &'static str,
+    /// More of a compaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compaction: Option<Value>,
+}
+
+/// What the cache holds of the prompt, in tokens.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CacheReport {
+    /// Cached of the prompt before this request's edits.
+    pub matched_before_plan: usize,
+    /// Cached of the prompt that is computed.
+    pub matched: usize,
+    /// To compute.
+    pub prefilled: usize,
+    /// Position of the first token that this request's edits change.
+    pub earliest_edit: Option<usize>,
+    /// Tokens computed only because of this request's edits.
+    pub recomputed_due_to_edits: usize,
+    /// Where the stable prefix ends.
+    pub stable_prefix_end: usize,
+    /// Share of the stable prefix that is cached; 1 if there is none.
+    pub stable_prefix_hit: f64,
+    /// Why no more is cached.
+    pub miss_reason: Option<&'static str>,
+    /// The first token that is not cached.
+    pub first_divergent_token: Option<usize>,
+}
+
+/// Time, in milliseconds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CostReport {
+    /// Spent on planning, without models.
+    pub planning_ms: f64,
+    /// Spent on rendering and tokenising.
+    pub rendering_ms: f64,
+    /// To compute the prompt, by what steps have taken so far.
+    pub predicted_prefill_ms: f64,
+    /// That it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual_prefill_ms: Option<f64>,
+    /// Saved by what was cached.
+    pub saved_prefill_ms: f64,
+}
+
+/// Order of documents.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlacementReport {
+    /// `retrieval`.
+    pub zone: &'static str,
+    /// Ids in their order.
+    pub order: Vec<String>,
+    /// The rule.
+    pub rule: &'static str,
+    /// Their relevance.
+    pub scores: Vec<f64>,
+}
+
+/// A document that was left out.
+#[derive(Clone, Debug, Serialize)]
+pub struct DroppedReport {
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What the client should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// For programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// Where, in tokens of the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_token: Option<usize>,
+}
+
+/// Calls repeated after their results were cleared.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct RegretReport {
+    /// First seen in this request.
+    pub recalled_after_clear: usize,
+    /// In the whole conversation.
+    pub session_total: usize,
+}
+
+/// One of the plans that were compared.
+#[derive(Clone, Debug, Serialize)]
+pub struct PointReport {
+    /// Number of its edits.
+    pub edits: usize,
+    /// Position of the first token that it changes.
+    pub position: usize,
+    /// Sum of losses.
+    pub loss: f64,
+    /// Tokens to compute.
+    pub prefill_tokens: usize,
+    /// Milliseconds for that.
+    pub prefill_ms: f64,
+    /// Tokens of the prompt.
+    pub tokens: usize,
+}
+
+impl ContextReport {
+    /// The report as it goes out: everything, or without single edits and documents.
+    pub fn to_json(&self, full: bool) -> Value {
+        let mut report = json!(self);
+        if let (false, Some(fields)) = (full, report.as_object_mut()) {
+            let edits = self.edits.len();
+            fields.insert("edits".to_owned(), json!(edits));
+            fields.shift_remove("dropped");
+            fields.shift_remove("placement");
+        }
+        report
+    }
+}

@@ -1,0 +1,212 @@
+//! `context_budget` and `context_management` in chat completions.
+
+use serde_json::{Value, json};
+
+use crate::world::{Setup, World};
+
+const CHAT: &str = "/v1/chat/completions";
+
+/// A conversation of an agent: a rule, a task, and `turns` calls with results of about 150 tokens.
+fn agent(turns: usize) -> Value {
+    let mut messages = vec![
+        json!({"role": "system", "content": "You are an agent. Never touch the schema v7."}),
+        json!({"role": "user", "content": "Find the port of the proxy in the logs."}),
+    ];
+    for turn in 0..turns {
+        let id = format!("call_{turn}");
+        let arguments = json!({"path": format!("/var/log/part{turn}.log")}).to_string();
+        messages.push(json!({"role": "assistant", "content": "", "tool_calls": [
+            {"id": id, "type": "function",
+             "function": {"name": "read_file", "arguments": arguments}}]}));
+        let lines: Vec<String> = (0..10)
+            .map(|line| {
+                format!(
+                    "{turn}:{line} worker {} took {} ms",
+                    line * 7,
+                    line * turn + 3
+                )
+            })
+            .collect();
+        messages.push(json!({"role": "tool", "tool_call_id": id, "content": lines.join("\n")}));
+    }
+    Value::Array(messages)
+}
+
+fn tools() -> Value {
+    let tool = |name: &str| {
+        json!({"type": "function", "function": {"name": name, "description": "Reads.",
+            "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}}})
+    };
+    json!([tool("read_file"), tool("list_files")])
+}
+
+fn body(turns: usize, budget: &Value) -> Value {
+    json!({"messages": agent(turns), "tools": tools(), "max_tokens": 8, "context_budget": budget})
+}
+
+async fn world() -> World {
+    let mut setup = Setup {
+        max_model_len: 8_192,
+        ..Setup::default()
+    };
+    setup.limits.max_messages = 200;
+    World::start(setup).await
+}
+
+fn number(value: &Value) -> usize {
+    usize::try_from(
+        value
+            .as_u64()
+            .unwrap_or_else(|| panic!("no number: {value}")),
+    )
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_stays_inside_its_budget_at_the_cost_that_was_predicted() {
+    let world = world().await;
+    let budget = json!({"max_context_tokens": 4_096, "report": "full"});
+    let mut edited = 0;
+    for turn in 1..=40 {
+        let answer = world.ask(CHAT, body(turn, &budget)).await.ok();
+        let report = &answer["context_budget"];
+        let used = number(&report["budget"]["used"]);
+        let reserved = number(&report["budget"]["reserved_output"]);
+        assert!(used + reserved <= 4_096, "turn {turn}: {report}");
+        assert_eq!(number(&answer["usage"]["prompt_tokens"]), used);
+        // What was said before the request ran is what the engine did.
+        let hit = number(&answer["usage"]["prompt_tokens_details"]["cached_tokens"]);
+        assert_eq!(
+            number(&report["cache"]["matched"]),
+            hit,
+            "turn {turn}: {report}"
+        );
+        assert_eq!(number(&report["cache"]["prefilled"]), used - hit);
+        edited += usize::from(report["status"] == "edited");
+    }
+    assert!(edited > 15, "only {edited} turns were edited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resent_history_is_edited_the_same_way_and_found_in_the_cache() {
+    let world = world().await;
+    let budget = json!({"max_context_tokens": 4_096, "report": "full"});
+    let first = world.ask(CHAT, body(30, &budget)).await.ok();
+    let again = world.ask(CHAT, body(30, &budget)).await.ok();
+    let edits = |answer: &Value| {
+        answer["context_budget"]["edits"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    assert!(edits(&first).iter().all(|edit| edit["source"] == "new"));
+    assert!(!edits(&first).is_empty());
+    assert_eq!(edits(&first).len(), edits(&again).len());
+    assert!(edits(&again).iter().all(|edit| edit["source"] == "ledger"));
+    let used = number(&first["usage"]["prompt_tokens"]);
+    assert_eq!(number(&again["usage"]["prompt_tokens"]), used);
+    let cached = number(&again["usage"]["prompt_tokens_details"]["cached_tokens"]);
+    assert_eq!(cached, used - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn observing_changes_no_byte() {
+    let world = world().await;
+    let plain = json!({"messages": agent(10), "tools": tools(), "max_tokens": 8, "seed": 1});
+    let mut observed = plain.clone();
+    observed["context_budget"] = json!({"mode": "observe", "max_context_tokens": 2_048});
+    let plain = world.ask(CHAT, plain).await.ok();
+    let observed = world.ask(CHAT, observed).await.ok();
+    assert_eq!(observed["choices"], plain["choices"]);
+    assert_eq!(
+        observed["usage"]["prompt_tokens"],
+        plain["usage"]["prompt_tokens"]
+    );
+    assert_eq!(observed["context_budget"]["status"], "observed");
+    assert!(plain.get("context_budget").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cleared_results_are_had_back_byte_for_byte() {
+    let world = world().await;
+    let budget = json!({"max_context_tokens": 4_096, "report": "full"});
+    let answer = world.ask(CHAT, body(30, &budget)).await.ok();
+    let edits = answer["context_budget"]["edits"].as_array().unwrap();
+    let cleared = edits.iter().find(|edit| edit["op"] == "clear_tool_result");
+    let cleared = cleared.unwrap_or_else(|| panic!("nothing was cleared: {edits:?}"));
+    let message = number(&cleared["ref"]["message"]);
+    let handle = json!({"handle": cleared["restore"]});
+    let restored = world.ask("/v1/context/restore", handle).await.ok();
+    assert_eq!(restored["text"], agent(30)[message]["content"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn anthropics_edit_is_applied_and_told_in_its_own_terms() {
+    let world = world().await;
+    let mut body = json!({"messages": agent(10), "tools": tools(), "max_tokens": 4});
+    body["context_management"] = json!({"edits": [{"type": "clear_tool_uses_20250919",
+        "trigger": {"type": "input_tokens", "value": 500}, "keep": {"type": "tool_uses", "value": 3}}]});
+    let answer = world.ask(CHAT, body).await.ok();
+    let applied = &answer["context_management"]["applied_edits"][0];
+    assert_eq!(applied["type"], "clear_tool_uses_20250919", "{answer}");
+    assert_eq!(applied["cleared_tool_uses"], 7);
+    assert!(number(&applied["cleared_input_tokens"]) > 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused_by_name() {
+    let world = world().await;
+    let wrong = [
+        (
+            json!({"max_context_tokens": 9_000}),
+            "context_budget.max_context_tokens",
+        ),
+        (
+            json!({"zones": {"scratch": {}}}),
+            "context_budget.zones.scratch",
+        ),
+        (
+            json!({"zones": {"history": {"min": 9, "max": 3}}}),
+            "context_budget.zones.history.min",
+        ),
+        (json!({"profile": "none"}), "context_budget.profile"),
+        (
+            json!({"documents": [{"id": "a", "text": "b"}]}),
+            "context_budget.documents",
+        ),
+    ];
+    for (budget, param) in wrong {
+        let answer = world.ask(CHAT, body(2, &budget)).await;
+        assert_eq!(answer.status, 400, "{budget}: {}", answer.text);
+        assert_eq!(
+            answer.json()["error"]["param"],
+            param,
+            "{budget}: {}",
+            answer.text
+        );
+    }
+    let answer = world
+        .ask(CHAT, body(2, &json!({"max_context_tokens": 150})))
+        .await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    let error = &answer.json()["error"];
+    assert_eq!(error["code"], "context_length_exceeded");
+    assert!(number(&error["context_budget"]["shortfall"]) > 0);
+    world.until_idle().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_tells_of_its_context_in_its_first_chunk() {
+    let world = world().await;
+    let mut body = body(20, &json!({"max_context_tokens": 4_096}));
+    body["stream"] = json!(true);
+    let answer = world.ask(CHAT, body).await;
+    let chunks = answer.chunks();
+    assert_eq!(chunks[0]["context_budget"]["budget"]["B"], 4_096);
+    assert!(
+        chunks[1..]
+            .iter()
+            .all(|chunk| chunk.get("context_budget").is_none())
+    );
+    assert_eq!(answer.header("x-context-budget"), "4096");
+}
