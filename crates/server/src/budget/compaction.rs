@@ -8,13 +8,16 @@
 //!
 //! - [`Compactor`]: summaries in the foreground, whose client waits, and in the background, computed
 //!   with what others leave while the client runs its tool.
-//! - [`SummaryGate`]: what is asked, and whether the answer is good enough.
+//! - [`CompactionTask`]: what is to be summarised, and how good that must be.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use context::{ChainKey, Summary, SummaryLevel, SummaryOrigin, SummaryRequest};
+use context::{
+    ChainKey, Gated, SectionedSummary, Speaker, Summary, SummaryLevel, SummaryOrigin,
+    SummaryRequest,
+};
 use engine::SubmitError;
 use serde_json::json;
 
@@ -26,23 +29,19 @@ use crate::wire::error::ApiError;
 
 mod counters;
 mod draft;
-mod gate;
 mod model_call;
 mod queue;
 
 pub use counters::CompactionCounters;
 pub use draft::SummaryLengths;
-pub use gate::{Asked, CriticalItems, Recall, SummaryGate};
 pub use model_call::ComputedTokens;
 pub use queue::NotTaken;
 
-use draft::Draft;
 use model_call::ModelCall;
 use queue::{BackgroundQueue, QueueLimits};
 
 /// Compactions of all conversations.
 pub struct Compactor {
-    gate: Arc<dyn SummaryGate>,
     counters: CompactionCounters,
     queue: BackgroundQueue,
 }
@@ -52,10 +51,12 @@ pub struct CompactionTask {
     /// The conversation from its beginning to the end of the span, exactly as it was rendered for
     /// the request: with the tools and the edits that the cached prefix has.
     pub conversation: Conversation,
-    /// The texts of the span's messages, in order: what the summary stands for.
-    pub span: Vec<Box<str>>,
-    /// Whether the span begins with a summary of earlier turns, which is then extended.
-    pub extends_summary: bool,
+    /// What the summary stands for, in order.
+    pub span: Vec<SpanText>,
+    /// The text behind the span: what it names again matters more.
+    pub later: Box<str>,
+    /// The summary of earlier turns with which the span begins, if there is one: it is extended.
+    pub anchor: Option<SectionedSummary>,
     /// What the client wants of summaries.
     pub request: SummaryRequest,
     /// The level to begin with.
@@ -68,6 +69,26 @@ pub struct CompactionTask {
     pub cache_salt: Vec<u8>,
     /// Class of the request to the engine, lower is served earlier.
     pub priority: i32,
+}
+
+/// A part of a span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanText {
+    /// Who said it.
+    pub speaker: Speaker,
+    /// What was said.
+    pub text: Box<str>,
+}
+
+/// What became of a span's critical items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CriticalItems {
+    /// Items of the span.
+    pub found: usize,
+    /// Items in the summary, those that were appended included.
+    pub kept: usize,
+    /// Items that were appended word for word.
+    pub appended: usize,
 }
 
 /// A summary, and how it came about.
@@ -143,10 +164,9 @@ enum Urgency {
 }
 
 impl Compactor {
-    /// No compactions so far; summaries are judged by `gate`.
-    pub fn new(gate: Arc<dyn SummaryGate>) -> Self {
+    /// No compactions so far.
+    pub fn new() -> Self {
         Self {
-            gate,
             counters: CompactionCounters::new(),
             queue: BackgroundQueue::new(QueueLimits::default()),
         }
@@ -217,10 +237,15 @@ impl Compactor {
     }
 }
 
+impl Default for Compactor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// One compaction under way.
 struct Run {
     app: App,
-    gate: Arc<dyn SummaryGate>,
     counters: CompactionCounters,
     task: Arc<CompactionTask>,
     urgency: Urgency,
@@ -232,7 +257,6 @@ impl Run {
     fn new(compactor: &Compactor, app: &App, task: CompactionTask, urgency: Urgency) -> Self {
         Self {
             app: app.clone(),
-            gate: Arc::clone(&compactor.gate),
             counters: compactor.counters.clone(),
             task: Arc::new(task),
             urgency,
@@ -245,22 +269,26 @@ impl Run {
         let started = clock::now();
         let chosen = self.choose().await;
         let elapsed = clock::now() - started;
-        let (level, origin, draft) = match chosen {
+        let (level, origin, gated) = match chosen {
             Ok(chosen) => chosen,
             Err(failure) => {
-                self.counters.failed(&failure);
+                self.counters.rejected(&failure);
                 return Err(failure);
             }
         };
         let compacted = Compacted {
             summary: Summary {
-                text: draft.text.into_boxed_str(),
-                tokens: draft.tokens,
+                text: gated.text.into_boxed_str(),
+                tokens: gated.tokens,
                 origin,
-                critical_recall: draft.recall,
+                critical_recall: gated.recall,
             },
             level,
-            critical: draft.critical,
+            critical: CriticalItems {
+                found: gated.found,
+                kept: gated.kept,
+                appended: gated.appended.len(),
+            },
             tokens: self.tokens,
             rejected: self.rejected,
             elapsed,
@@ -269,18 +297,16 @@ impl Run {
         Ok(compacted)
     }
 
-    /// The first draft that passes, from the asked level to the most detailed one, else one without
-    /// a model.
-    async fn choose(
-        &mut self,
-    ) -> Result<(SummaryLevel, SummaryOrigin, Draft), CompactionFailure> {
-        let least = self.task.critical_recall;
+    /// The first summary that passes, from the asked level to the most detailed one, else one
+    /// without a model.
+    async fn choose(&mut self) -> Result<(SummaryLevel, SummaryOrigin, Gated), CompactionFailure> {
         for level in self.task.lengths.levels(self.task.level) {
             let reason = match self.attempt(level).await {
-                Ok(draft) if draft.recall >= least => {
-                    return Ok((level, SummaryOrigin::Model, draft));
-                }
-                Ok(Draft { recall, .. }) => CompactionFailure::BelowRecall { recall, least },
+                Ok(gated) if gated.passed => return Ok((level, SummaryOrigin::Model, gated)),
+                Ok(Gated { recall, .. }) => CompactionFailure::BelowRecall {
+                    recall,
+                    least: self.task.critical_recall,
+                },
                 Err(failure) => failure,
             };
             if self.urgency == Urgency::Background && reason.is_passing() {
@@ -293,29 +319,22 @@ impl Run {
                 break;
             }
         }
-        let level = self.task.level;
-        let draft = self.extract(level).await?;
-        Ok((level, SummaryOrigin::Extractive, draft))
+        let (level, gated) = self.extract().await?;
+        Ok((level, SummaryOrigin::Extractive, gated))
     }
 
     /// What the model writes at that level, with the critical items that it left out.
-    async fn attempt(&mut self, level: SummaryLevel) -> Result<Draft, CompactionFailure> {
+    async fn attempt(&mut self, level: SummaryLevel) -> Result<Gated, CompactionFailure> {
         let max_tokens = self.task.lengths.max_tokens(level);
-        // What critical items may need is not the model's.
-        let model_tokens = max_tokens - draft::room_for_items(max_tokens);
-        let instruction = self.gate.instruction(&Asked {
-            request: &self.task.request,
-            level,
-            max_tokens: model_tokens,
-            extends_summary: self.task.extends_summary,
-        });
+        let own_tokens = draft::model_tokens(max_tokens);
+        let instruction = self.task.instruction(own_tokens);
         let conversation = instructed(&self.task.conversation, &instruction);
         let prompt = prompt::of_chat(&self.app, conversation)
             .await
             .map_err(CompactionFailure::Prompt)?;
         let call = ModelCall {
             prompt,
-            max_tokens: model_tokens,
+            max_tokens: own_tokens,
             stop_token_ids: self.app.model().eos_token_ids.clone(),
             cache_salt: self.task.cache_salt.clone(),
             priority: self.task.priority,
@@ -324,28 +343,36 @@ impl Run {
         let answer = call.answer(self.app.engine()).await?;
         self.tokens += answer.computed;
         self.counters.computed(&answer.computed);
-        let (task, gate) = (Arc::clone(&self.task), Arc::clone(&self.gate));
-        self.on_text(move |tokenizer| {
-            let text = draft::text_of(tokenizer, &answer)?;
-            Draft::judged(&*gate, &task.span, text, max_tokens, tokenizer)
-        })
-        .await
+        let task = Arc::clone(&self.task);
+        self.on_text(move |tokenizer| task.judge(&answer, max_tokens, tokenizer))
+            .await
     }
 
-    /// Sentences of the span.
-    async fn extract(&self, level: SummaryLevel) -> Result<Draft, CompactionFailure> {
-        let max_tokens = self.task.lengths.max_tokens(level);
-        let (task, gate) = (Arc::clone(&self.task), Arc::clone(&self.gate));
-        let draft = self.on_text(move |tokenizer| {
-            let room = max_tokens - draft::room_for_items(max_tokens);
-            let mut count = |text: &str| draft::count(tokenizer, text);
-            let text = gate.extract(&task.span, room, &mut count);
-            Draft::judged(&*gate, &task.span, text, max_tokens, tokenizer)
-        });
-        match draft.await {
-            Err(CompactionFailure::Empty) => Err(CompactionFailure::NoRoom { max_tokens }),
-            other => other,
-        }
+    /// Sentences of the span: of the levels that may be, the first that passes, else the one that
+    /// keeps most.
+    async fn extract(&self) -> Result<(SummaryLevel, Gated), CompactionFailure> {
+        let task = Arc::clone(&self.task);
+        self.on_text(move |tokenizer| {
+            let mut best: Option<(SummaryLevel, Gated)> = None;
+            for level in task.lengths.levels(task.level) {
+                let Some(gated) = task.extract(level, tokenizer) else {
+                    continue;
+                };
+                let passed = gated.passed;
+                if best
+                    .as_ref()
+                    .is_none_or(|(_, best)| gated.recall > best.recall)
+                {
+                    best = Some((level, gated));
+                }
+                if passed {
+                    break;
+                }
+            }
+            let max_tokens = task.lengths.max_tokens(SummaryLevel::Detailed);
+            best.ok_or(CompactionFailure::NoRoom { max_tokens })
+        })
+        .await
     }
 
     /// Runs `work`, which may take milliseconds, beside the async threads.

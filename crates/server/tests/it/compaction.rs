@@ -1,78 +1,26 @@
 //! Summaries by the served model: what they compute, what is made of them, and when there are none.
 
-use std::sync::Arc;
-
 use context::{
-    ChainKey, CompactionSchedule, InstructionsMode, LedgerScope, SegmentChain, SummaryLevel,
-    SummaryOrigin, SummaryRequest, segment_digest,
+    ChainKey, CompactionSchedule, InstructionsMode, LedgerScope, SectionedSummary, SegmentChain,
+    SpanPart, Speaker, SummaryLevel, SummaryOrigin, SummaryRequest, critical_tokens, recall,
+    segment_digest, summary_instruction,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use server::budget::compaction::{
-    Asked, Compacted, CompactionFailure, CompactionTask, Compactor, NotTaken, Recall,
-    SummaryGate, SummaryLengths,
+    Compacted, CompactionFailure, CompactionTask, Compactor, NotTaken, SpanText, SummaryLengths,
 };
 use server::prompt;
 use server::validate::chat::Conversation;
 use server::validate::messages::Tools;
 use tokio::sync::mpsc;
 
-use crate::world::{PATIENCE, Setup, World};
+use crate::world::{IM_END, PATIENCE, Setup, World};
 
-/// Asks with one sentence; numbers are critical; takes whole messages, from the first on.
-struct NumberGate;
-
-impl SummaryGate for NumberGate {
-    fn instruction(&self, asked: &Asked<'_>) -> String {
-        format!("Sum up all of the above in {} words.", asked.max_tokens / 2)
-    }
-
-    fn recall(&self, span: &[Box<str>], summary: &str) -> Recall {
-        let said: Vec<&str> = words(summary).collect();
-        let mut items: Vec<&str> = span.iter().flat_map(|text| words(text)).collect();
-        items.retain(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
-        items.sort_unstable();
-        items.dedup();
-        let missing: Vec<Box<str>> = items
-            .iter()
-            .filter(|item| !said.contains(item))
-            .map(|&item| item.into())
-            .collect();
-        let kept = items.len() - missing.len();
-        Recall {
-            found: items.len(),
-            kept,
-            recall: kept as f64 / items.len().max(1) as f64,
-            missing,
-        }
-    }
-
-    fn extract(
-        &self,
-        span: &[Box<str>],
-        max_tokens: usize,
-        count: &mut dyn FnMut(&str) -> usize,
-    ) -> String {
-        let mut text = String::new();
-        for message in span {
-            let longer = format!("{text}{message}\n");
-            if count(&longer) > max_tokens {
-                break;
-            }
-            text = longer;
-        }
-        text
-    }
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|char: char| !char.is_alphanumeric())
-}
-
-fn compactor() -> Compactor {
-    Compactor::new(Arc::new(NumberGate))
-}
+/// A summary of [`facts`] that lacks nothing.
+const WHOLE: &str = "goal:\n- write to src/pay/ledger.rs\n\
+                     constraints:\n- never touch schema_v7 in this project";
 
 fn message(role: &str, content: impl Into<String>) -> Value {
     json!({"role": role, "content": content.into()})
@@ -82,8 +30,14 @@ fn message(role: &str, content: impl Into<String>) -> Value {
 fn messages(turns: usize) -> Vec<Value> {
     let mut messages = vec![message("system", "You are a careful assistant.")];
     for turn in 0..turns {
-        let asked = format!("Question {turn}: {}", "what does the long river say? ".repeat(6));
-        let said = format!("Answer {turn}: {}", "it says that the sea is far away. ".repeat(6));
+        let asked = format!(
+            "Question {turn}: {}",
+            "what does the long river say? ".repeat(6)
+        );
+        let said = format!(
+            "Answer {turn}: {}",
+            "it says that the sea is far away. ".repeat(6)
+        );
         messages.extend([message("user", asked), message("assistant", said)]);
     }
     messages.push(message("user", "And how far is the sea?"));
@@ -107,11 +61,18 @@ fn conversation(messages: &[Value], tools: &[Value]) -> Conversation {
 
 /// A task for what `messages` say.
 fn task(messages: &[Value], level: SummaryLevel, detailed: usize) -> CompactionTask {
-    let text = |message: &Value| message["content"].as_str().unwrap().into();
+    let said = |message: &Value| SpanText {
+        speaker: match message["role"].as_str().unwrap() {
+            "assistant" => Speaker::Assistant,
+            _ => Speaker::User,
+        },
+        text: message["content"].as_str().unwrap().into(),
+    };
     CompactionTask {
         conversation: conversation(messages, &[]),
-        span: messages.iter().map(text).collect(),
-        extends_summary: false,
+        span: messages.iter().map(said).collect(),
+        later: "".into(),
+        anchor: None,
         request: SummaryRequest {
             preserve: Vec::new(),
             instructions: None,
@@ -133,10 +94,23 @@ fn task(messages: &[Value], level: SummaryLevel, detailed: usize) -> CompactionT
 
 /// Facts that a summary of them must keep.
 fn facts() -> Vec<Value> {
-    vec![
-        message("user", "The port is 8123 and the budget is 4312."),
-        message("assistant", "I noted 8123 and 4312."),
-    ]
+    let asked =
+        "Please write to src/pay/ledger.rs. You must never touch schema_v7 in this project.";
+    vec![message("user", asked), message("assistant", "Understood.")]
+}
+
+/// Paths that a summary must keep, and lines that say so.
+fn paths() -> (Vec<Value>, Vec<String>) {
+    let paths = ["alpha", "bravo", "delta", "gamma", "kappa", "omega"];
+    let paths = paths.map(|name| format!("src/{name}/main_{name}.rs"));
+    let said = paths
+        .iter()
+        .map(|path| format!("Then open {path} and read it."));
+    let messages = said.map(|text| message("user", text)).collect();
+    (
+        messages,
+        paths.map(|path| format!("- read {path}")).to_vec(),
+    )
 }
 
 fn key(number: u8) -> ChainKey {
@@ -159,7 +133,10 @@ fn figures(compactor: &Compactor) -> String {
 
 fn assert_figure(compactor: &Compactor, line: &str) {
     let text = figures(compactor);
-    assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
+    assert!(
+        text.lines().any(|found| found == line),
+        "no `{line}` in\n{text}"
+    );
 }
 
 fn long_setup() -> Setup {
@@ -195,52 +172,68 @@ async fn only_the_instruction_and_the_summary_are_computed() {
         let before = world.engine().stats();
         let mut task = task(span, SummaryLevel::Detailed, 40);
         task.conversation = conversation(span, &tools);
-        task.critical_recall = 0.0;
-        let compactor = compactor();
+        let compactor = Compactor::new();
         let compacted = compactor.summarise(&world.app, task).await.unwrap();
         world.until_idle().await;
         let after = world.engine().stats();
 
         // 34 of the 40 tokens are the model's, the others are kept for critical items.
-        let instruction = message("user", "Sum up all of the above in 17 words.");
+        let instruction = message("user", summary_instruction(34, None));
         let instructed = render(&[span, &[instruction]].concat(), true).await;
-        let shared = history.iter().zip(&instructed).take_while(|(a, b)| a == b).count();
+        let shared = history
+            .iter()
+            .zip(&instructed)
+            .take_while(|(a, b)| a == b)
+            .count();
         let tokens = compacted.tokens;
         assert_eq!((tokens.prompt, tokens.cached), (instructed.len(), shared));
         let turn = instructed.len() - render(span, false).await.len();
-        assert!(tokens.prefilled() < turn, "{tokens:?} for a turn of {turn}");
-        assert_eq!((tokens.output, tokens.recomputed), (34, 0));
-        assert!(turn < 40 && tokens.total() < 40 + 34, "{tokens:?}");
+        assert!(
+            shared >= instructed.len() - turn,
+            "{tokens:?} for a turn of {turn}"
+        );
+        let said = world.oracle(&instructed, 34);
+        let end = said.iter().position(|&token| token == 0 || token == IM_END);
+        let output = end.map_or(34, |end| end + 1);
+        assert_eq!((tokens.output, tokens.recomputed), (output, 0));
+        assert!(
+            tokens.total() <= turn + 34,
+            "{tokens:?} for a turn of {turn}"
+        );
 
         // The engine's own counts; the last token generated is never computed.
         let computed = after.step_tokens.sum - before.step_tokens.sum;
         assert_eq!(computed as usize, tokens.total() - 1);
         let prefilled = after.prompt_tokens_computed - before.prompt_tokens_computed;
         assert_eq!(prefilled as usize, tokens.prefilled());
-        // And it read the right tokens from the cache: it says what it says without one.
-        let said = world.decode(&world.oracle(&instructed, 34));
-        let summary = compacted.summary.text.lines().next().unwrap();
-        assert!(said.trim().starts_with(summary), "{said:?}, {summary:?}");
-        assert_eq!(compacted.summary.origin, SummaryOrigin::Model);
+        println!("history {}, turn {turn}, {tokens:?}", history.len());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_that_keeps_what_matters_stands_as_it_is() {
-    let world = World::saying("Port 8123, budget 4312.").await;
-    let compactor = compactor();
-    let task = task(&facts(), SummaryLevel::Medium, 128);
+    let world = World::saying(WHOLE).await;
+    let compactor = Compactor::new();
+    let task = task(&facts(), SummaryLevel::Medium, 400);
     let compacted = compactor.summarise(&world.app, task).await.unwrap();
-    assert_eq!(&*compacted.summary.text, "Port 8123, budget 4312.");
+    assert_eq!(compacted.summary.text.trim(), WHOLE);
     assert_eq!(compacted.summary.origin, SummaryOrigin::Model);
     assert_eq!(compacted.summary.critical_recall, 1.0);
-    let tokens = world.tokenizer.encode(&compacted.summary.text, false).unwrap();
+    let tokens = world
+        .tokenizer
+        .encode(&compacted.summary.text, false)
+        .unwrap();
     assert_eq!(compacted.summary.tokens, tokens.len());
     // The token that ended it was generated as well.
-    assert_eq!(compacted.tokens.output, tokens.len() + 1);
+    let script = world.tokenizer.encode(WHOLE, false).unwrap();
+    assert_eq!(compacted.tokens.output, script.len() + 1);
     assert_eq!(compacted.level, SummaryLevel::Medium);
     let critical = compacted.critical;
-    assert_eq!((critical.found, critical.kept, critical.appended), (2, 2, 0));
+    assert!(
+        critical.found >= 2 && critical.kept == critical.found,
+        "{critical:?}"
+    );
+    assert_eq!(critical.appended, 0);
     assert_eq!(compacted.rejected, []);
     let written = r#"purser_context_compactions_total{source="model",level="medium"} 1"#;
     assert_figure(&compactor, written);
@@ -255,69 +248,114 @@ async fn a_summary_that_keeps_what_matters_stands_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn critical_items_that_are_missing_are_appended() {
-    let world = World::saying("<think>Hm, 4312?</think>\nThe port is 8123.").await;
-    let task = task(&facts(), SummaryLevel::Detailed, 120);
-    let compacted = compactor().summarise(&world.app, task).await.unwrap();
-    assert_eq!(&*compacted.summary.text, "The port is 8123.\nfacts:\n- 4312");
-    let critical = compacted.critical;
-    assert_eq!((critical.found, critical.kept, critical.appended), (2, 2, 1));
-    assert_eq!(compacted.summary.critical_recall, 1.0);
-    assert!(compacted.summary.tokens <= 120);
+    let said = "<think>Is schema_v7 safe?</think>\ngoal:\n- write to src/pay/ledger.rs";
+    let world = World::saying(said).await;
+    let task = task(&facts(), SummaryLevel::Detailed, 600);
+    let compacted = Compactor::new().summarise(&world.app, task).await.unwrap();
+    let text = &compacted.summary.text;
+    assert!(
+        text.starts_with("goal:\n- write to src/pay/ledger.rs\nfacts:\n- "),
+        "{text}"
+    );
+    assert!(text.contains("never touch schema_v7"), "{text}");
+    assert!(compacted.critical.appended >= 1, "{compacted:?}");
+    assert!(compacted.summary.critical_recall >= 0.95);
+    assert_eq!(compacted.summary.origin, SummaryOrigin::Model);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_summary_is_extended() {
+    let world = World::saying("decisions:\n- the port is 9017").await;
+    let anchor = "goal:\n- write to src/pay/ledger.rs\nconstraints:\n- never touch schema_v7";
+    let mut messages = facts();
+    messages.extend([
+        message("user", "Use port 9017."),
+        message("assistant", "I do."),
+    ]);
+    let mut task = task(&messages, SummaryLevel::Detailed, 600);
+    task.anchor = Some(SectionedSummary::parse(anchor));
+    let compacted = Compactor::new().summarise(&world.app, task).await.unwrap();
+    let text = &compacted.summary.text;
+    for line in [
+        "- write to src/pay/ledger.rs",
+        "- never touch schema_v7",
+        "- the port is 9017",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "no `{line}` in {text}"
+        );
+    }
+    assert_eq!(compacted.summary.origin, SummaryOrigin::Model);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_more_detailed_level_is_tried_when_too_much_is_missing() {
-    let said = "- The port is 8123, as said.\n- The budget is 4312, as said.\n- Nothing else.";
-    let world = World::saying(said).await;
-    let whole = world.tokenizer.encode(said, false).unwrap().len();
-    // A quarter of it has room for neither the second line nor the items; half of it for all.
-    let detailed = 4 * (whole / 2);
-    let task = task(&facts(), SummaryLevel::Brief, detailed);
-    let compacted = compactor().summarise(&world.app, task).await.unwrap();
-    assert_eq!(compacted.level, SummaryLevel::Detailed, "{compacted:?}");
-    assert_eq!(&*compacted.summary.text, said);
-    let levels: Vec<_> = compacted.rejected.iter().map(|tried| tried.level).collect();
-    assert_eq!(levels[0], SummaryLevel::Brief);
-    let reasons = compacted.rejected.iter().map(|tried| tried.reason.name());
-    assert!(reasons.into_iter().all(|name| name == "below_recall"));
+    let (messages, lines) = paths();
+    let said = format!("artifacts:\n{}", lines.join("\n"));
+    let world = World::saying(&said).await;
+    let whole = world.tokenizer.encode(&said, false).unwrap().len();
+    // Brief has room for half of it, detailed for all.
+    let task = task(&messages, SummaryLevel::Brief, 2 * whole);
+    let compacted = Compactor::new().summarise(&world.app, task).await.unwrap();
+    assert_eq!(
+        compacted.summary.origin,
+        SummaryOrigin::Model,
+        "{compacted:?}"
+    );
+    assert!(compacted.level < SummaryLevel::Brief, "{compacted:?}");
+    assert_eq!(compacted.rejected[0].level, SummaryLevel::Brief);
+    let mut reasons = compacted.rejected.iter().map(|tried| tried.reason.name());
+    assert!(reasons.all(|name| name == "below_recall"), "{compacted:?}");
+    assert!(compacted.summary.critical_recall >= 0.95);
     // All attempts count.
-    assert!(compacted.tokens.output > whole + 1, "{:?}", compacted.tokens);
+    assert!(compacted.tokens.output > whole, "{:?}", compacted.tokens);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sentences_of_the_span_stand_in_when_no_level_passes() {
     let world = World::saying("We talked.").await;
-    let compactor = compactor();
-    let mut task = task(&facts(), SummaryLevel::Medium, 60);
-    task.lengths.detailed = 80;
-    let mut many = facts();
-    many.extend((100..140).map(|number| message("user", format!("Mind {number} too."))));
-    task.span = many
-        .iter()
-        .map(|message| message["content"].as_str().unwrap().into())
-        .collect();
+    let compactor = Compactor::new();
+    let (messages, _) = paths();
+    let task = task(&messages, SummaryLevel::Medium, 80);
     let compacted = compactor.summarise(&world.app, task).await.unwrap();
     assert_eq!(compacted.summary.origin, SummaryOrigin::Extractive);
-    assert_eq!(compacted.level, SummaryLevel::Medium);
-    assert!(compacted.summary.tokens <= 40, "{compacted:?}");
     let text = &compacted.summary.text;
-    assert!(text.starts_with("The port is 8123 and the budget is 4312."), "{text}");
-    assert!(compacted.summary.critical_recall < 0.95);
+    let tokens = world.tokenizer.encode(text, false).unwrap().len();
+    assert_eq!(compacted.summary.tokens, tokens);
+    assert!(tokens <= 80, "{compacted:?}");
+    assert!(text.contains("Then open src/"), "{text}");
+    // What it lacks is told.
+    let parts: Vec<SpanPart<'_>> = messages
+        .iter()
+        .map(|message| SpanPart {
+            speaker: Speaker::User,
+            text: message["content"].as_str().unwrap(),
+        })
+        .collect();
+    let kept = recall(&critical_tokens(&parts, ""), text);
+    assert_eq!(compacted.summary.critical_recall, kept);
+    assert!(kept < 0.95, "{kept}");
     let levels: Vec<_> = compacted.rejected.iter().map(|tried| tried.level).collect();
     assert_eq!(levels, [SummaryLevel::Medium, SummaryLevel::Detailed]);
     let rejected = r#"purser_context_compactions_rejected_total{reason="below_recall"} 2"#;
     assert_figure(&compactor, rejected);
-    let written = r#"purser_context_compactions_total{source="extractive",level="medium"} 1"#;
-    assert_figure(&compactor, written);
+    let figures = figures(&compactor);
+    assert!(
+        figures.contains(r#"compactions_total{source="extractive",level=""#),
+        "{figures}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_asked_is_answered_without_a_model() {
     let world = World::start(Setup::default()).await;
     // Too long for the window, with the summary.
-    let mut too_long = task(&messages(60), SummaryLevel::Brief, 800);
-    too_long.critical_recall = 0.0;
-    let compacted = compactor().summarise(&world.app, too_long).await.unwrap();
+    let too_long = task(&messages(60), SummaryLevel::Brief, 800);
+    let compacted = Compactor::new()
+        .summarise(&world.app, too_long)
+        .await
+        .unwrap();
     assert_eq!(compacted.summary.origin, SummaryOrigin::Extractive);
     let [tried] = &compacted.rejected[..] else {
         panic!("{compacted:?}")
@@ -325,9 +363,11 @@ async fn what_cannot_be_asked_is_answered_without_a_model() {
     assert_eq!(tried.reason.name(), "too_long");
     assert_eq!(compacted.tokens.total(), 0);
     // No room for a sentence: there is no summary at all.
-    let mut tiny = task(&facts(), SummaryLevel::Detailed, 1);
-    tiny.critical_recall = 1.0;
-    let failure = compactor().summarise(&world.app, tiny).await.unwrap_err();
+    let tiny = task(&facts(), SummaryLevel::Detailed, 1);
+    let failure = Compactor::new()
+        .summarise(&world.app, tiny)
+        .await
+        .unwrap_err();
     assert_eq!(failure, CompactionFailure::NoRoom { max_tokens: 1 });
     world.until_idle().await;
 }
@@ -339,13 +379,17 @@ async fn a_client_that_goes_away_cancels_its_summary() {
     let app = world.app.clone();
     let asking = tokio::spawn(async move {
         let task = task(&facts(), SummaryLevel::Detailed, 1_000);
-        compactor().summarise(&app, task).await
+        Compactor::new().summarise(&app, task).await
     });
-    world.step_until("summarising", |stats| stats.num_running == 1).await;
+    world
+        .step_until("summarising", |stats| stats.num_running == 1)
+        .await;
     asking.abort();
     assert!(asking.await.unwrap_err().is_cancelled());
     world
-        .step_until("cancelled", |stats| stats.num_running == 0 && stats.num_used_blocks == 0)
+        .step_until("cancelled", |stats| {
+            stats.num_running == 0 && stats.num_used_blocks == 0
+        })
         .await;
     assert!(world.engine().stats().generation_tokens < 850);
 }
@@ -365,16 +409,23 @@ fn later(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_in_the_background_is_delivered() {
-    let world = World::saying("Port 8123, budget 4312.").await;
-    let compactor = compactor();
+    let world = World::saying(WHOLE).await;
+    let compactor = Compactor::new();
     world.gate.close();
     let (taken, mut delivered) = later(&world, &compactor, 1);
     assert_eq!(taken, Ok(()));
-    world.step_until("in the background", |stats| stats.num_background_running == 1).await;
+    world
+        .step_until("in the background", |stats| {
+            stats.num_background_running == 1
+        })
+        .await;
     assert_eq!(compactor.num_in_background(), 1);
     world.gate.open();
-    let compacted = tokio::time::timeout(PATIENCE, delivered.recv()).await.unwrap().unwrap();
-    assert_eq!(&*compacted.summary.text, "Port 8123, budget 4312.");
+    let compacted = tokio::time::timeout(PATIENCE, delivered.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(compacted.summary.text.trim(), WHOLE);
     world.until_idle().await;
 }
 
@@ -385,18 +436,29 @@ async fn a_summary_that_is_in_the_way_is_given_up() {
         ..Setup::default()
     };
     let world = World::start(setup).await;
-    let compactor = compactor();
+    let compactor = Compactor::new();
     world.gate.close();
     let (taken, mut delivered) = later(&world, &compactor, 1);
     assert_eq!(taken, Ok(()));
-    world.step_until("in the background", |stats| stats.num_background_running == 1).await;
+    world
+        .step_until("in the background", |stats| {
+            stats.num_background_running == 1
+        })
+        .await;
     let (answer, ()) = tokio::join!(world.chat(json!({"max_tokens": 4})), async {
-        world.step_until("abandoned", |stats| stats.abandoned == 1).await;
+        world
+            .step_until("abandoned", |stats| stats.abandoned == 1)
+            .await;
         world.gate.open();
     });
     answer.ok();
     // No summary, not even one without a model: it may be tried again.
-    assert_eq!(tokio::time::timeout(PATIENCE, delivered.recv()).await.unwrap(), None);
+    assert_eq!(
+        tokio::time::timeout(PATIENCE, delivered.recv())
+            .await
+            .unwrap(),
+        None
+    );
     let rejected = r#"purser_context_compactions_rejected_total{reason="abandoned"} 1"#;
     assert_figure(&compactor, rejected);
     world.until_idle().await;
@@ -406,16 +468,22 @@ async fn a_summary_that_is_in_the_way_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_the_background_outlives_the_server() {
     let world = World::start(Setup::default()).await;
-    let compactor = compactor();
+    let compactor = Compactor::new();
     world.gate.close();
     let (_, mut first) = later(&world, &compactor, 1);
     let (_, mut second) = later(&world, &compactor, 1);
-    world.step_until("in the background", |stats| stats.num_background_running == 1).await;
+    world
+        .step_until("in the background", |stats| {
+            stats.num_background_running == 1
+        })
+        .await;
     assert_eq!(compactor.num_in_background(), 2);
     compactor.stop();
     assert_eq!(first.recv().await, None);
     assert_eq!(second.recv().await, None);
-    world.step_until("cancelled", |stats| stats.num_used_blocks == 0).await;
+    world
+        .step_until("cancelled", |stats| stats.num_used_blocks == 0)
+        .await;
     let (taken, _) = later(&world, &compactor, 2);
     assert_eq!(taken, Err(NotTaken::Stopped));
 }

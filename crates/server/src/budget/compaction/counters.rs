@@ -94,13 +94,8 @@ impl CompactionCounters {
         }
     }
 
-    /// An attempt gave no summary.
+    /// An attempt gave no summary, or all together.
     pub(super) fn rejected(&self, reason: &CompactionFailure) {
-        self.reject(reason.name());
-    }
-
-    /// There is no summary in the end.
-    pub(super) fn failed(&self, reason: &CompactionFailure) {
         self.reject(reason.name());
     }
 
@@ -124,6 +119,8 @@ impl CompactionCounters {
     }
 
     fn reject(&self, reason: &'static str) {
-        self.rejected.get_or_create(&RejectedLabels { reason }).inc();
+        self.rejected
+            .get_or_create(&RejectedLabels { reason })
+            .inc();
     }
 }

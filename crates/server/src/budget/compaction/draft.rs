@@ -1,20 +1,18 @@
-//! From what the model said to a summary that can stand.
+//! From what the model said, or from the span itself, to a summary that can stand.
 
-use context::SummaryLevel;
+use context::{
+    ExtractRule, GateRule, Gated, InstructionsMode, Preserve, SpanPart, SummaryLevel,
+    SummaryRequest, clean_summary, critical_tokens, extractive_summary, gate, merge_summaries,
+    summary_instruction,
+};
 use text::Tokenizer;
 
-use super::gate::{CriticalItems, Recall, SummaryGate};
 use super::model_call::ModelAnswer;
-use super::CompactionFailure;
+use super::{CompactionFailure, CompactionTask};
 
-/// Percent of a summary's tokens that appended critical items may have.
+/// Percent of a summary's tokens that are kept for critical items that the model forgets: what the
+/// gate may append.
 const ITEMS_PERCENT: usize = 15;
-
-/// Under which critical items are appended.
-const ITEMS_HEADING: &str = "facts:";
-
-/// What ends the reasoning of models that think aloud.
-const END_OF_REASONING: &str = "</think>";
 
 /// How long summaries of a span may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,19 +25,10 @@ pub struct SummaryLengths {
     pub room: usize,
 }
 
-/// A summary that has been judged.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Draft {
-    pub(super) text: String,
-    pub(super) tokens: usize,
-    pub(super) recall: f64,
-    pub(super) critical: CriticalItems,
-}
-
 impl SummaryLengths {
     /// Tokens that a summary of that level may have, each half of the one before; at least 1.
     pub fn max_tokens(&self, level: SummaryLevel) -> usize {
-        let longest = self.detailed >> level as u32;
+        let longest = level.cap(self.detailed);
         longest.min(self.span / 2).min(self.room).max(1)
     }
 
@@ -58,110 +47,96 @@ impl SummaryLengths {
     }
 }
 
-impl Draft {
-    /// `text` with the critical items that it lacks, weightiest first, as far as they fit into
-    /// `max_tokens` and into their share of it.
-    pub(super) fn judged(
-        gate: &dyn SummaryGate,
-        span: &[Box<str>],
-        text: String,
+impl CompactionTask {
+    /// The user message that asks for a summary of at most `max_tokens`.
+    pub(super) fn instruction(&self, max_tokens: usize) -> String {
+        let own = summary_instruction(max_tokens, self.anchor.as_ref());
+        let wishes = preferred(&self.request);
+        match (&self.request.instructions, self.request.instructions_mode) {
+            (Some(words), InstructionsMode::Replace) => words.to_string(),
+            (Some(words), InstructionsMode::Append) => format!("{own}{wishes}\n{words}"),
+            (None, _) => own + &wishes,
+        }
+    }
+
+    /// What may stand of the model's answer, with the critical items that it lacks; `max_tokens`
+    /// together.
+    pub(super) fn judge(
+        &self,
+        answer: &ModelAnswer,
         max_tokens: usize,
         tokenizer: &Tokenizer,
-    ) -> Result<Self, CompactionFailure> {
-        let text = fitted(text, max_tokens, tokenizer);
-        if text.is_empty() {
-            return Err(CompactionFailure::Empty);
-        }
-        let before = gate.recall(span, &text);
-        let (text, appended) = with_items(text, &before, max_tokens, tokenizer);
-        let after = match appended {
-            0 => before,
-            _ => gate.recall(span, &text),
+    ) -> Result<Gated, CompactionFailure> {
+        let count = |text: &str| count(tokenizer, text);
+        let parts = self.parts();
+        let said = said(tokenizer, answer)?;
+        let own = model_tokens(max_tokens);
+        let clean = clean_summary(&said, &parts, own, &count).ok_or(CompactionFailure::Empty)?;
+        let summary = match &self.anchor {
+            None => clean.summary,
+            Some(anchor) => merge_summaries(anchor, &clean.summary, own, &count).summary,
         };
-        Ok(Self {
-            tokens: count(tokenizer, &text),
-            text,
-            recall: after.recall,
-            critical: CriticalItems {
-                found: after.found,
-                kept: after.kept,
-                appended,
-            },
-        })
+        let rule = GateRule {
+            recall: self.critical_recall,
+            max_tokens,
+        };
+        let critical = critical_tokens(&parts, &self.later);
+        Ok(gate(&critical, summary, rule, &count))
+    }
+
+    /// Sentences of the span; `None` if none fits.
+    pub(super) fn extract(&self, level: SummaryLevel, tokenizer: &Tokenizer) -> Option<Gated> {
+        let rule = ExtractRule {
+            level,
+            max_tokens: self.lengths.max_tokens(level),
+            recall: self.critical_recall,
+        };
+        let count = |text: &str| count(tokenizer, text);
+        extractive_summary(&self.parts(), &self.later, rule, &count)
+    }
+
+    fn parts(&self) -> Vec<SpanPart<'_>> {
+        let parts = self.span.iter().map(|part| SpanPart {
+            speaker: part.speaker,
+            text: &part.text,
+        });
+        parts.collect()
     }
 }
 
-/// Tokens of a summary of `max_tokens` that are kept for critical items.
-pub(super) fn room_for_items(max_tokens: usize) -> usize {
-    max_tokens * ITEMS_PERCENT / 100
+/// Of a summary of `max_tokens`, tokens that the model may write.
+pub(super) fn model_tokens(max_tokens: usize) -> usize {
+    max_tokens - max_tokens * ITEMS_PERCENT / 100
 }
 
 /// Tokens of a text.
-pub(super) fn count(tokenizer: &Tokenizer, text: &str) -> usize {
+fn count(tokenizer: &Tokenizer, text: &str) -> usize {
     // A text that cannot be tokenised cannot stand in a prompt either.
     tokenizer
         .encode(text, false)
-        .map_or(usize::MAX, |tokens| tokens.len())
+        .map_or(usize::MAX / 2, |tokens| tokens.len())
 }
 
-/// The text of an answer, without reasoning and without a line that lack of room cut off.
-pub(super) fn text_of(
-    tokenizer: &Tokenizer,
-    answer: &ModelAnswer,
-) -> Result<String, CompactionFailure> {
-    let text = tokenizer
+/// The text of an answer, without a last line that lack of room has cut off.
+fn said(tokenizer: &Tokenizer, answer: &ModelAnswer) -> Result<String, CompactionFailure> {
+    let mut text = tokenizer
         .decode(&answer.tokens, true)
         .map_err(|error| CompactionFailure::Model(error.to_string()))?;
-    let said = match text.rsplit_once(END_OF_REASONING) {
-        Some((_, said)) => said.trim(),
-        // It never came to an end with its reasoning.
-        None if text.trim_start().starts_with("<think>") => "",
-        None => text.trim(),
-    };
-    let whole = match said.rsplit_once('\n') {
-        Some((lines, _)) if !answer.is_whole => lines.trim_end(),
-        _ => said,
-    };
-    Ok(whole.to_owned())
-}
-
-/// The text without its last lines that do not fit.
-fn fitted(text: String, max_tokens: usize, tokenizer: &Tokenizer) -> String {
-    let mut text = text;
-    while !text.is_empty() && count(tokenizer, &text) > max_tokens {
-        let end = text.trim_end().rfind('\n').unwrap_or(0);
+    if !answer.is_whole
+        && let Some(end) = text.trim_end().rfind('\n')
+    {
         text.truncate(end);
     }
-    text
+    Ok(text)
 }
 
-/// The text with critical items that it lacks, and how many they are.
-fn with_items(
-    text: String,
-    recall: &Recall,
-    max_tokens: usize,
-    tokenizer: &Tokenizer,
-) -> (String, usize) {
-    let room = max_tokens
-        .saturating_sub(count(tokenizer, &text))
-        .min(room_for_items(max_tokens));
-    let mut left = room.saturating_sub(count(tokenizer, &format!("\n{ITEMS_HEADING}")));
-    let mut lines = Vec::new();
-    for item in &recall.missing {
-        let line = format!("\n- {item}");
-        let tokens = count(tokenizer, &line);
-        if tokens <= left {
-            left -= tokens;
-            lines.push(line);
-        }
+/// What the client wants kept above all, if it does not want everything.
+fn preferred(request: &SummaryRequest) -> String {
+    let SummaryRequest { preserve, .. } = request;
+    if preserve.is_empty() || Preserve::ALL.iter().all(|item| preserve.contains(item)) {
+        return String::new();
     }
-    // Lines counted alone may be a token shorter than in their place.
-    while !lines.is_empty() {
-        let whole = format!("{text}\n{ITEMS_HEADING}{}", lines.concat());
-        if count(tokenizer, &whole) <= max_tokens {
-            return (whole, lines.len());
-        }
-        lines.pop();
-    }
-    (text, 0)
+    let names = preserve.iter().map(|item| item.name().replace('_', " "));
+    let names: Vec<String> = names.collect();
+    format!("\nAbove all keep: {}.", names.join(", "))
 }

@@ -88,7 +88,10 @@ async fn one_at_a_time_for_each_conversation_the_latest_of_those_that_wait() {
     queue.offer(a, script.work("a2")).unwrap();
     queue.offer(a, script.work("a3")).unwrap();
     queue.offer(b, script.work("b1")).unwrap();
-    assert_eq!(hear(&mut heard).await, ["a2 dropped", "a1 begins", "b1 begins"]);
+    assert_eq!(
+        hear(&mut heard).await,
+        ["a2 dropped", "a1 begins", "b1 begins"]
+    );
     assert_eq!(queue.len(), 3);
     script.go.notify_one();
     assert_eq!(hear(&mut heard).await, ["a1 ends", "a3 begins"]);
