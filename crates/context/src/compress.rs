@@ -124,15 +124,14 @@ pub fn fit(
         count,
     };
     // With less room than a twentieth, lines alone would say too little of the whole.
-    if max_tokens >= all / 20 {
-        let fitted = room.fit(&|limit| content.key_lines_filling(focus, limit));
-        if let Some((text, tokens)) = fitted {
-            return Some(Compressed {
-                text,
-                tokens,
-                level: CompressionLevel::KeyLines,
-            });
-        }
+    if max_tokens >= all / 20
+        && let Some((text, tokens)) = content.key_lines_filling(focus, &room)
+    {
+        return Some(Compressed {
+            text,
+            tokens,
+            level: CompressionLevel::KeyLines,
+        });
     }
     let skeleton = content.skeleton(focus);
     let tokens = count(&skeleton);
@@ -279,19 +278,21 @@ impl<'t> Content<'t> {
         }
     }
 
-    /// L3 with as much as goes into about `limit` bytes; `None` if that is nothing.
-    fn key_lines_filling(&self, focus: &Focus, limit: usize) -> Option<String> {
+    /// L3 with as much as goes into `room`, and its tokens; `None` if nothing does.
+    fn key_lines_filling(&self, focus: &Focus, room: &Room<'_>) -> Option<(String, usize)> {
         let Self::Json(document) = self else {
-            return Some(key_lines::selected(self.lines(), focus, limit, true));
+            let lines = |limit| Some(key_lines::selected(self.lines(), focus, limit, true));
+            return room.fit(&lines);
         };
         // Four times as many items each time, up to more than a prompt holds.
         let mut fitting = None;
         for chosen in [sample::CHOSEN, 32, 128, 512, 2048] {
             let text = sampled(document, focus, chosen);
-            if text.len() > limit {
+            let tokens = (room.count)(&text);
+            if tokens > room.max_tokens {
                 break;
             }
-            fitting = Some(text);
+            fitting = Some((text, tokens));
         }
         fitting
     }

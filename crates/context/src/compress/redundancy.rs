@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+/// Longest operating system command of a terminal that is taken for one, in bytes: without a bound
+/// those that have no end would each be searched for it through the whole text.
+const OSC: usize = 1024;
+
 /// `text` without terminal controls and blanks at line ends, with at most one empty line in a row.
 /// `None` if there was nothing of that.
 ///
@@ -56,11 +60,13 @@ fn after_escape(rest: &str) -> &str {
             }
         }
         Some(b']') => {
-            let bell = rest.find('\u{7}').map(|at| (at, at + 1));
-            let string_end = rest.find("\u{1b}\\").map(|at| (at, at + 2));
-            let line = rest.find('\n').unwrap_or(rest.len());
-            match bell.into_iter().chain(string_end).min() {
-                Some((at, end)) if at < line => &rest[end..],
+            let window = &bytes[..bytes.len().min(OSC)];
+            let end = window
+                .iter()
+                .position(|byte| matches!(byte, 0x07 | 0x1b | b'\n'));
+            match end {
+                Some(end) if bytes[end] == 0x07 => &rest[end + 1..],
+                Some(end) if bytes[end..].starts_with(b"\x1b\\") => &rest[end + 2..],
                 _ => rest,
             }
         }

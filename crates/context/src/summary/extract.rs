@@ -5,11 +5,13 @@
 //! richness in words, place) times novelty, which is 1 less the similarity to the nearest chosen
 //! one. Similarity is the cosine of tf-idf vectors.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::cues::{is_instruction, is_next_step, section};
 use super::rank::{self, Vector, similarities, text_rank, vectors};
 use super::{Section, SectionedSummary, Sentence, SpanPart, Speaker, sentences, superseded};
 use crate::SummaryLevel;
-use crate::critical::{CriticalToken, GateRule, Gated, critical_of, gate, is_kept};
+use crate::critical::{CriticalToken, GateRule, Gated, critical_of, gate, scan};
 
 /// What a summary may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,16 +90,20 @@ fn candidates<'a>(
     count: &dyn Fn(&str) -> usize,
 ) -> Vec<Candidate<'a>> {
     let sections = sections(sentences, gone);
-    let mut seen = std::collections::BTreeSet::new();
+    let texts = critical.iter().map(|token| token.text.as_str());
+    let numbers: BTreeMap<&str, usize> = texts.zip(0..).collect();
+    let mut seen = BTreeSet::new();
     let mut candidates = Vec::new();
     for (i, sentence) in sentences.iter().enumerate() {
         let Some(section) = sections[i].filter(|_| seen.insert(sentence.text)) else {
             continue;
         };
-        let folded = sentence.text.to_lowercase();
-        let critical = (0..critical.len())
-            .filter(|i| is_kept(&critical[*i], &folded))
+        let mut critical: Vec<usize> = scan(sentence.text)
+            .into_iter()
+            .filter_map(|found| numbers.get(&sentence.text[found.range]).copied())
             .collect();
+        critical.sort_unstable();
+        critical.dedup();
         candidates.push(Candidate {
             text: sentence.text,
             section,
