@@ -6,8 +6,8 @@
 //! numbers, names); what it lacks is appended, then the next more detailed level is tried, then
 //! sentences of the span are taken without a model. [`Compacted`] says which.
 //!
-//! - [`Compactor`]: summaries in the foreground, whose client waits, and in the background, computed
-//!   with what others leave while the client runs its tool.
+//! - [`Compactor`]: summaries in the foreground, whose client waits, and in the background,
+//!   computed with what others leave while the client runs its tool.
 //! - [`CompactionTask`]: what is to be summarised, and how good that must be.
 
 use std::fmt;
@@ -192,8 +192,8 @@ impl Compactor {
     }
 
     /// A summary in the background, for `deliver`, which is not called if others need the engine or
-    /// the server stops. One runs at a time for each `key`; a task takes the place of one that waits
-    /// under the same key.
+    /// the server stops. One runs at a time for each `key`; a task takes the place of one that
+    /// waits under the same key.
     ///
     /// # Errors
     /// When too many wait already, or the server is stopping.

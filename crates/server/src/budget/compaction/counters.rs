@@ -66,7 +66,7 @@ impl CompactionCounters {
         );
         registry.register(
             "purser_context_compaction_tokens",
-            "Tokens of summaries that the model wrote: cached and computed of their prompts, output",
+            "Tokens of the model's summaries: cached and computed of their prompts, output",
             self.tokens.clone(),
         );
         registry.register(
