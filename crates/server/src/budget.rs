@@ -3,9 +3,12 @@
 //!
 //! `context` decides; this module counts, looks into the cache, changes messages, and remembers.
 //!
+//! - [`compaction`]: summaries of old turns, by the served model on the warm prefix; the pipeline
+//!   does not use them yet.
 //! - [`pipeline`]: the stages of one request, in order.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
 
+pub mod compaction;
 pub mod pipeline;
 pub mod state;
 

@@ -6,6 +6,7 @@ mod answer;
 mod auth;
 mod bench_ttft;
 mod chat;
+mod compaction;
 mod completions;
 mod context;
 mod eval_context;
