@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use context::Window;
 use engine::{Event, GenerateRequest, StopConditions, TokenId};
 use text::{Detokenizer, SpecialTokenText, StopMatcher};
 use tokio::sync::mpsc;
@@ -26,6 +27,8 @@ pub struct Order<'a> {
     pub default_max_tokens: Option<usize>,
     /// Whether tool calls are looked for.
     pub parse_tool_calls: bool,
+    /// What prompt and output may have together.
+    pub window: Window,
     /// Tokens of output that the engine keeps room for.
     pub min_output_tokens: usize,
     /// Who asks.
@@ -50,7 +53,7 @@ impl Answers {
     /// # Errors
     /// When a prompt is empty or does not fit, or the engine refuses; nothing is left running.
     pub fn submit(app: &App, order: &Order<'_>) -> Result<Self, ApiError> {
-        let outputs = output_tokens(app, order)?;
+        let outputs = output_tokens(order)?;
         let n = order.generation.n;
         // Room for every event of every choice, so that the engine never finds the channel full.
         let capacity: usize = outputs.iter().map(|output| n * (output + 2)).sum();
@@ -161,8 +164,7 @@ impl Answers {
 }
 
 /// Output tokens of each prompt.
-fn output_tokens(app: &App, order: &Order<'_>) -> Result<Vec<usize>, ApiError> {
-    let window = app.model().window;
+fn output_tokens(order: &Order<'_>) -> Result<Vec<usize>, ApiError> {
     order
         .prompts
         .iter()
@@ -170,7 +172,8 @@ fn output_tokens(app: &App, order: &Order<'_>) -> Result<Vec<usize>, ApiError> {
             if prompt.is_empty() {
                 return Err(ApiError::field("prompt", "The prompt has no tokens."));
             }
-            window
+            order
+                .window
                 .output_tokens(
                     prompt.len(),
                     order.generation.max_tokens,

@@ -132,7 +132,6 @@ impl Draft {
     /// When nothing makes it fit; the inner error.
     pub(super) fn revise(
         &mut self,
-        budgeter: &Budgeter,
         cache: CacheSnapshot,
         cost: CostModel,
     ) -> Result<Result<Revision, Infeasible>, ApiError> {
@@ -152,7 +151,7 @@ impl Draft {
         let mut excess = 0;
         for _ in 0..MAX_CORRECTIONS {
             input.incoming = self.input.incoming + excess;
-            let (plan, made) = match self.plan(budgeter, &mut input) {
+            let (plan, made) = match self.plan(&mut input) {
                 Ok(planned) => planned,
                 Err(infeasible) => return Ok(Err(infeasible)),
             };
@@ -181,7 +180,7 @@ impl Draft {
     }
 
     /// The prompt as it is, for a request that is only observed and that nothing makes fit.
-    pub(super) fn unrevised(&mut self, budgeter: &Budgeter, cost: CostModel) -> Option<Revision> {
+    pub(super) fn unrevised(&mut self, cost: CostModel) -> Option<Revision> {
         let mut input = PlanInput {
             policy: self.resolved.policy.clone(),
             segments: self.standing.segments.clone(),
@@ -193,7 +192,7 @@ impl Draft {
         input.policy.ladder.clear();
         input.policy.budget = self.tokens.len() + input.policy.output.min;
         input.policy.utilization.high = 1.0;
-        let (plan, _) = self.plan(budgeter, &mut input).ok()?;
+        let (plan, _) = self.plan(&mut input).ok()?;
         Some(Revision {
             plan,
             edits: Vec::new(),
@@ -214,21 +213,14 @@ impl Draft {
             .collect()
     }
 
-    fn plan(
-        &mut self,
-        budgeter: &Budgeter,
-        input: &mut PlanInput,
-    ) -> Result<(Plan, Made), Infeasible> {
+    fn plan(&mut self, input: &mut PlanInput) -> Result<(Plan, Made), Infeasible> {
         loop {
-            let ledger = budgeter.ledger();
             let mut texts = Texts {
                 division: &self.division,
                 standing: &self.standing,
                 tokenizer: &self.input.model.tokenizer,
                 tenant: &self.input.tenant,
                 focus: Focus::new(&self.division.live_text()),
-                ledger: &ledger,
-                chain: &self.chain,
                 made: HashMap::new(),
             };
             match plan(input, &mut texts) {

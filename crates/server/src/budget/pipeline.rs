@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use context::{CacheSnapshot, CostModel, Infeasible, Mode, ReportLevel, Settings};
+use context::{
+    CacheSnapshot, CompactTrigger, CostModel, Infeasible, Mode, OnInfeasible, ReportLevel,
+    Settings, StablePrefix, TellModel, Window,
+};
 use engine::{CacheProbe, MissCause};
 use serde_json::Value;
 
@@ -46,6 +49,8 @@ pub struct Settled {
     pub tokens: Vec<u32>,
     /// Tokens of output that the engine keeps room for.
     pub min_output_tokens: usize,
+    /// What prompt and output may have together.
+    pub window: Window,
     /// What was done.
     pub report: ContextReport,
     /// How much of it the client wants to know.
@@ -126,6 +131,12 @@ pub async fn settle(
     let resolved = &draft.resolved;
     Ok(Settled {
         min_output_tokens: resolved.policy.output.min,
+        window: match mode {
+            Mode::Enforce => Window {
+                tokens: resolved.policy.budget,
+            },
+            Mode::Off | Mode::Observe => app.model().window,
+        },
         level: resolved.report,
         management: wish
             .management
@@ -143,13 +154,10 @@ async fn revise(
     cost: CostModel,
     mode: Mode,
 ) -> Result<(Draft, Result<Revision, Infeasible>), ApiError> {
-    let shared = app.clone();
     app.text_pool()
         .run(move || {
-            let revised = match draft.revise(shared.budgeter(), snapshot, cost)? {
-                Err(why) if mode != Mode::Enforce => {
-                    draft.unrevised(shared.budgeter(), cost).ok_or(why)
-                }
+            let revised = match draft.revise(snapshot, cost)? {
+                Err(why) if mode != Mode::Enforce => draft.unrevised(cost).ok_or(why),
                 revised => revised,
             };
             Ok((draft, revised))
@@ -166,9 +174,10 @@ fn input(
 ) -> Result<(String, DraftInput), ApiError> {
     let budget = wish.budget.clone().unwrap_or_default();
     if !budget.documents.is_empty() {
-        let path = "context_budget.documents";
-        let message = format!("`{path}`: documents are not chosen by the server yet.");
-        return Err(ApiError::unsupported(path, message));
+        return Err(missing(
+            "documents",
+            "documents are not chosen by the server",
+        ));
     }
     let (name, profile) = app.budgeter().profile(budget.profile.as_deref())?;
     let managed = wish
@@ -179,6 +188,7 @@ fn input(
         .settings
         .over(managed.unwrap_or_default())
         .over(profile);
+    refuse_missing(&settings, &budget.memory_namespace)?;
     let input = DraftInput {
         model: app.model().clone(),
         conversation,
@@ -194,6 +204,50 @@ fn input(
     Ok((name, input))
 }
 
+/// What is asked for and not there is said, rather than passed over.
+fn refuse_missing(settings: &Settings, namespace: &Option<String>) -> Result<(), ApiError> {
+    let compaction = &settings.compaction;
+    let summaries = !matches!(compaction.trigger, None | Some(CompactTrigger::Need))
+        || compaction.instructions.is_some()
+        || compaction.pause_after == Some(true);
+    let asked = [
+        (
+            matches!(
+                settings.on_infeasible,
+                Some(OnInfeasible::Ask | OnInfeasible::Chunk)
+            ),
+            "on_infeasible",
+            "only `error` is there",
+        ),
+        (
+            settings.tell_model == Some(TellModel::TailNote),
+            "tell_model",
+            "the model is not told",
+        ),
+        (
+            settings.stable_prefix == Some(StablePrefix::Auto),
+            "zones.stable_prefix.until",
+            "shared prefixes are not counted",
+        ),
+        (summaries, "compaction", "old turns are not summarised"),
+        (
+            namespace.is_some(),
+            "store.memory_namespace",
+            "memories are not put into prompts",
+        ),
+    ];
+    match asked.into_iter().find(|(is_asked, ..)| *is_asked) {
+        Some((_, field, why)) => Err(missing(field, why)),
+        None => Ok(()),
+    }
+}
+
+fn missing(field: &str, why: &str) -> ApiError {
+    let path = format!("context_budget.{field}");
+    let message = format!("`{path}`: {why} yet.");
+    ApiError::unsupported(path, message)
+}
+
 async fn ask(
     app: &App,
     tokens: &[u32],
@@ -203,41 +257,39 @@ async fn ask(
     probe::ask(app, vec![tokens.to_vec()], salt, priority).await
 }
 
-/// Keeps what was decided, so that it is repeated, and what was taken away, so that it is had back.
+/// Keeps what was taken away, so that it is had back, and then what was decided, so that it is
+/// repeated: no edit that names a handle is remembered before there is a text behind it.
 async fn remember(
     app: &App,
     caller: &Caller,
     draft: &Draft,
     revision: &Revision,
 ) -> Result<(), ApiError> {
-    {
-        let mut ledger = app.budgeter().ledger();
-        for edit in revision.edits.iter().filter(|edit| !edit.is_known) {
-            let recorded = ledger.record(&draft.chain, edit.segments.clone(), (*edit.edit).clone());
-            if let Err(error) = recorded {
-                // The next request plans anew: slower, and not wrong.
-                tracing::warn!(%error, "an edit is not remembered");
-            }
-        }
-        ledger.count_regrets(&draft.chain, &draft.regrets);
-    }
-    let (store, tenant) = (app.memory().clone(), caller.tenant());
     let texts = revision.offloaded.clone();
-    if texts.is_empty() {
-        return Ok(());
+    if !texts.is_empty() {
+        let (store, tenant) = (app.memory().clone(), caller.tenant());
+        app.text_pool()
+            .run(move || {
+                texts.iter().try_for_each(|text| {
+                    let kept = store.put(&tenant, text).map(drop);
+                    kept.map_err(|error| {
+                        tracing::error!(%error, "a cleared text is not kept");
+                        ApiError::internal("The memory store failed.")
+                    })
+                })
+            })
+            .await?;
     }
-    app.text_pool()
-        .run(move || {
-            for text in texts {
-                // A prompt must not name a handle behind which there is nothing.
-                store.put(&tenant, &text).map_err(|error| {
-                    tracing::error!(%error, "a cleared text is not kept");
-                    ApiError::internal("The memory store failed.")
-                })?;
-            }
-            Ok(())
-        })
-        .await
+    let mut ledger = app.budgeter().ledger();
+    for edit in revision.edits.iter().filter(|edit| !edit.is_known) {
+        let recorded = ledger.record(&draft.chain, edit.segments.clone(), (*edit.edit).clone());
+        if let Err(error) = recorded {
+            // The next request plans anew: slower, and not wrong.
+            tracing::warn!(%error, "an edit is not remembered");
+        }
+    }
+    ledger.count_regrets(&draft.chain, &draft.regrets);
+    Ok(())
 }
 
 fn infeasible(app: &App, draft: &Draft, why: &Infeasible) -> ApiError {

@@ -1,12 +1,8 @@
 //! The texts that stand for what is edited, and how long they are.
 
 use std::collections::HashMap;
-use std::ops::RangeInclusive;
 
-use context::{
-    CompressionLevel, EditLedger, EditOp, Focus, Replacements, Segment, SegmentChain, SegmentKind,
-    SummaryLevel, shrink,
-};
+use context::{CompressionLevel, EditOp, Focus, Replacements, Segment, SegmentKind, shrink};
 use memory::{Handle, Tenant};
 use text::Tokenizer;
 
@@ -31,9 +27,6 @@ pub(super) struct Texts<'a> {
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) tenant: &'a Tenant,
     pub(super) focus: Focus,
-    /// Summaries that are known, and what they are of.
-    pub(super) ledger: &'a EditLedger,
-    pub(super) chain: &'a SegmentChain,
     pub(super) made: HashMap<(usize, EditOp), Option<Replacement>>,
 }
 
@@ -132,15 +125,6 @@ impl Texts<'_> {
 impl Replacements for Texts<'_> {
     fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize> {
         self.replacement(segment, op).map(|made| made.tokens)
-    }
-
-    fn summary_tokens(
-        &mut self,
-        span: RangeInclusive<usize>,
-        level: SummaryLevel,
-    ) -> Option<usize> {
-        let original = self.standing.original(&span);
-        self.ledger.summary_tokens(self.chain, &original, level)
     }
 }
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use context::{Mode, ReportLevel};
+use context::{Mode, ReportLevel, Window};
 use futures::Stream;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub(super) async fn complete(
     let parse_tool_calls = request.conversation.tools.enabled;
     let generation = request.generation;
     let context = if request.wish.mode(&app) == Mode::Off {
-        Context::plain(prompt::of_chat(&app, request.conversation).await?)
+        Context::plain(&app, prompt::of_chat(&app, request.conversation).await?)
     } else {
         let circumstances = Circumstances {
             caller: &caller,
@@ -60,6 +60,7 @@ pub(super) async fn complete(
             generation: &generation,
             default_max_tokens: app.model().defaults.max_tokens,
             parse_tool_calls,
+            window: context.window,
             min_output_tokens: context.min_output_tokens,
             caller: &caller,
         },
@@ -86,6 +87,7 @@ pub(super) async fn complete(
 /// The prompt of a chat, and what the answer tells of it.
 struct Context {
     tokens: Vec<u32>,
+    window: Window,
     min_output_tokens: usize,
     told: Told,
 }
@@ -100,9 +102,10 @@ struct Told {
 
 impl Context {
     /// A prompt as the client sent it.
-    fn plain(tokens: Vec<u32>) -> Self {
+    fn plain(app: &App, tokens: Vec<u32>) -> Self {
         Self {
             tokens,
+            window: app.model().window,
             min_output_tokens: 0,
             told: Told::default(),
         }
@@ -130,6 +133,7 @@ impl From<Settled> for Context {
                 headers: headers.into_iter().collect(),
                 management: settled.management,
             },
+            window: settled.window,
             min_output_tokens: settled.min_output_tokens,
             tokens: settled.tokens,
         }

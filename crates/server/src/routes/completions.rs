@@ -45,6 +45,7 @@ pub(super) async fn complete(
         generation: &generation,
         default_max_tokens: Some(DEFAULT_MAX_TOKENS),
         parse_tool_calls: false,
+        window: app.model().window,
         min_output_tokens: 0,
         caller: &caller,
     };

@@ -210,3 +210,48 @@ async fn a_stream_tells_of_its_context_in_its_first_chunk() {
     );
     assert_eq!(answer.header("x-context-budget"), "4096");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_is_part_of_the_budget() {
+    let world = world().await;
+    let mut body = body(2, &json!({"max_context_tokens": 700}));
+    body.as_object_mut().unwrap().remove("max_tokens");
+    let answer = world.ask(CHAT, body).await.ok();
+    assert!(number(&answer["usage"]["total_tokens"]) <= 700, "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said() {
+    let world = world().await;
+    for (budget, param) in [
+        (
+            json!({"on_infeasible": "ask"}),
+            "context_budget.on_infeasible",
+        ),
+        (
+            json!({"tell_model": "tail_note"}),
+            "context_budget.tell_model",
+        ),
+        (
+            json!({"zones": {"stable_prefix": {"until": "auto"}}}),
+            "context_budget.zones.stable_prefix.until",
+        ),
+        (
+            json!({"compaction": {"instructions": "Be brief."}}),
+            "context_budget.compaction",
+        ),
+        (
+            json!({"store": {"memory_namespace": "team"}}),
+            "context_budget.store.memory_namespace",
+        ),
+    ] {
+        let answer = world.ask(CHAT, body(2, &budget)).await;
+        let error = answer.error(400);
+        assert_eq!(error["param"], param, "{budget}");
+        assert_eq!(error["code"], "unsupported_parameter", "{budget}");
+    }
+    let mut compact = body(2, &json!({}));
+    compact["context_management"] = json!({"edits": [{"type": "compact_20260112"}]});
+    let answer = world.ask(CHAT, compact).await;
+    assert_eq!(answer.error(400)["param"], "context_budget.compaction");
+}
