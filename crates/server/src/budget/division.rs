@@ -11,6 +11,7 @@ use context::{
     CallRecord, Segment, SegmentKind, SegmentText, StablePrefix, Tier, call_digest, text_features,
 };
 
+use super::marks::Marked;
 use crate::model::ServedModel;
 use crate::prompt;
 use crate::validate::budget::Annotation;
@@ -106,12 +107,13 @@ impl Division {
     pub(super) fn marked_end(
         &self,
         until: Option<StablePrefix>,
-        marked: &[usize],
+        marked: Option<Marked>,
     ) -> Option<usize> {
         let by_marks = matches!(until, None | Some(StablePrefix::CacheControl));
-        let last = *marked.iter().max().filter(|_| by_marks)?;
-        let ends = self.segments.iter().zip(&self.places);
-        ends.filter(|(_, place)| place.message().is_none_or(|at| at <= last))
+        let last = marked.filter(|_| by_marks)?;
+        let pieces = self.segments.iter().zip(&self.places);
+        pieces
+            .filter(|(_, place)| place.message().map_or(Marked::Tools, Marked::Message) <= last)
             .map(|(segment, _)| segment.end())
             .max()
     }

@@ -86,7 +86,7 @@ impl Draft {
             *definitions = canonical_tools(definitions);
         }
         let Marks {
-            cache_control,
+            cached,
             annotations,
         } = marks::take(&mut input.conversation)?;
         input.annotations.extend(annotations);
@@ -99,7 +99,7 @@ impl Draft {
         let turns = input.requests();
         let digests = division.segments.iter().map(|segment| &segment.digest);
         let chain = budgeter.chain(&input.tenant_salt, digests);
-        let marked = division.marked_end(input.settings.stable_prefix, &cache_control);
+        let marked = division.marked_end(input.settings.stable_prefix, cached);
         let first = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
         let replay = if input.enforces {
             budgeter.ledger().replay(&chain, |span, edit| {

@@ -255,3 +255,50 @@ async fn what_is_not_there_is_said() {
     let answer = world.ask(CHAT, compact).await;
     assert_eq!(answer.error(400)["param"], "context_budget.compaction");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_marked_to_be_cached_is_never_edited() {
+    let world = world().await;
+    let mark = json!({"type": "ephemeral"});
+    let mut tools_marked = body(30, &json!({"max_context_tokens": 4_096, "report": "full"}));
+    let mut prefix_marked = tools_marked.clone();
+    tools_marked["tools"][1]["cache_control"] = mark.clone();
+    prefix_marked["messages"][9]["cache_control"] = mark;
+    let mut ends = Vec::new();
+    for body in [tools_marked, prefix_marked] {
+        let report = world.ask(CHAT, body).await.ok()["context_budget"].clone();
+        let end = number(&report["cache"]["stable_prefix_end"]);
+        let edits = report["edits"].as_array().unwrap();
+        assert!(!edits.is_empty());
+        assert!(
+            edits.iter().all(|edit| number(&edit["at_token"]) >= end),
+            "{report}"
+        );
+        ends.push(end);
+    }
+    assert!(0 < ends[0] && ends[0] < ends[1], "{ends:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_note_is_named() {
+    let world = world().await;
+    let part = json!({"type": "text", "text": "Hello", "context": {"zone": "history"}});
+    for (message, param) in [
+        (
+            json!({"role": "user", "content": "x", "context": {"zonee": "history"}}),
+            "messages[0].context.zonee",
+        ),
+        (
+            json!({"role": "user", "content": [part]}),
+            "messages[0].content[0].context",
+        ),
+        (
+            json!({"role": "user", "content": "x", "cache_control": {"type": "eternal"}}),
+            "messages[0].cache_control",
+        ),
+    ] {
+        let body = json!({"messages": [message], "context_budget": {}});
+        let answer = world.ask(CHAT, body).await;
+        assert_eq!(answer.error(400)["param"], param);
+    }
+}
