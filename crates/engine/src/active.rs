@@ -1,5 +1,7 @@
 //! What the engine keeps of a request beside its tokens, which the scheduler has.
 
+use std::time::Duration;
+
 use kv_cache::TokenId;
 use scheduler::{FinishReason, Timestamp, Update};
 
@@ -15,6 +17,8 @@ pub(crate) struct ActiveRequest {
     pub(crate) submitted: Timestamp,
     pub(crate) admitted: Option<Timestamp>,
     pub(crate) first_token: Option<Timestamp>,
+    /// Time in steps before the first token that computed something of it.
+    pub(crate) prefill_step_time: Duration,
     pub(crate) cached_tokens: usize,
     pub(crate) preemptions: u32,
 }
@@ -42,6 +46,7 @@ impl ActiveRequest {
             recomputed_tokens: last.recomputed_tokens,
             queue_time: admitted.since(self.submitted),
             prefill_time: first_token.since(admitted),
+            prefill_step_time: self.prefill_step_time,
             decode_time: now.since(first_token),
         }));
     }

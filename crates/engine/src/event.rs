@@ -47,6 +47,8 @@ pub struct TokenOutput {
     pub token: TokenId,
     /// Present when the request asked for log probabilities.
     pub logprobs: Option<TokenLogprobs>,
+    /// With the first token: [`Completion::prefill_step_time`].
+    pub prefill_step_time: Option<Duration>,
 }
 
 /// Log probabilities (natural) at one position.
@@ -77,6 +79,11 @@ pub struct Completion {
     pub queue_time: Duration,
     /// Time from admission to the first token.
     pub prefill_time: Duration,
+    /// Of this, the time in steps that computed tokens of the request, which
+    /// [`ProbedPrompt::prefill_seconds`](crate::ProbedPrompt::prefill_seconds) predicts for an
+    /// engine with nothing else to do. What others compute in the same steps is part of it; steps
+    /// that the request sat out are not.
+    pub prefill_step_time: Duration,
     /// Time from the first token to the last.
     pub decode_time: Duration,
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use kernels::StepBatch;
 use kv_cache::TokenId;
@@ -184,6 +185,7 @@ impl StepLoop {
             submitted: now,
             admitted: None,
             first_token: None,
+            prefill_step_time: Duration::ZERO,
             cached_tokens: 0,
             preemptions: 0,
         };
@@ -304,6 +306,7 @@ impl StepLoop {
         let elapsed = now.since(launched);
         let outcome = self.scheduler.commit_step(plan, &tokens, elapsed);
         self.stats.record_step(self.batch.num_tokens(), elapsed);
+        self.count_prefill_time(plan, elapsed);
         self.stats.generation_tokens += outcome.updates.len() as u64;
         debug_assert_eq!(
             outcome.updates.len(),
@@ -315,17 +318,31 @@ impl StepLoop {
         }
     }
 
+    /// Adds a step to the time of the requests that have no token yet and were computed in it.
+    fn count_prefill_time(&mut self, plan: &StepPlan, elapsed: Duration) {
+        for chunk in &plan.chunks {
+            if let Some(request) = self.requests.get_mut(&chunk.request)
+                && request.first_token.is_none()
+            {
+                request.prefill_step_time += elapsed;
+            }
+        }
+    }
+
     /// Passes a token on, and the end if it was the last.
     fn deliver(&mut self, update: &Update, sample: Sample, now: Timestamp) {
         let Some(request) = self.requests.get_mut(&update.request) else {
             return;
         };
+        let is_first = request.first_token.is_none();
         request.first_token.get_or_insert(now);
         if !matches!(update.finished, Some(FinishReason::Stop(_))) {
             let Sample { token, logprobs } = sample;
-            request
-                .sink
-                .send(Event::Token(TokenOutput { token, logprobs }));
+            request.sink.send(Event::Token(TokenOutput {
+                token,
+                logprobs,
+                prefill_step_time: is_first.then_some(request.prefill_step_time),
+            }));
         }
         let Some(reason) = update.finished else {
             return;
@@ -367,3 +384,6 @@ impl StepLoop {
         self.shared.publish(&self.stats);
     }
 }
+
+#[cfg(test)]
+mod tests;

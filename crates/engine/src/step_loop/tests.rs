@@ -1,0 +1,156 @@
+//! What steps count for a request's time, with a clock that only the model advances.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::time::Duration;
+
+use kernels::KernelError;
+use models::Logits;
+use models::testing::{FakeLimits, FakeRunner};
+use scheduler::{SchedulerConfig, StopConditions};
+
+use super::*;
+use crate::{Completion, EngineHandle, EventSink, SamplingParams, engine};
+
+const VOCAB_SIZE: usize = 100;
+
+struct StoppedClock(Arc<AtomicU64>);
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Step `k` takes `2^k` nanoseconds, so that a sum of times says which steps are in it.
+struct DoublingRunner {
+    inner: FakeRunner,
+    time: Arc<AtomicU64>,
+    steps: u32,
+}
+
+impl ModelRunner for DoublingRunner {
+    fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
+        self.time.fetch_add(1 << self.steps, Ordering::Relaxed);
+        self.steps += 1;
+        self.inner.forward(batch)
+    }
+}
+
+struct ChannelSink(Sender<Event>);
+
+impl EventSink for ChannelSink {
+    fn send(&mut self, event: Event) {
+        self.0.send(event).expect("the test listens");
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
+/// A loop that computes 16 tokens in a step.
+fn step_loop() -> (StepLoop, EngineHandle) {
+    let mut config = SchedulerConfig::new(4, 100, 256);
+    (config.max_num_batched_tokens, config.max_num_seqs) = (16, 4);
+    let time = Arc::new(AtomicU64::new(0));
+    let runner = DoublingRunner {
+        inner: FakeRunner::new(FakeLimits {
+            vocab_size: VOCAB_SIZE,
+            num_blocks: 100,
+            block_size: 4,
+            max_num_batched_tokens: 16,
+            max_num_seqs: 4,
+        }),
+        time: Arc::clone(&time),
+        steps: 0,
+    };
+    let (sender, inbox) = sync_channel(8);
+    let handle = EngineHandle::new(sender, engine::limits(&config));
+    let scheduler = Scheduler::new(config).expect("the configuration is right");
+    let clock = Box::new(StoppedClock(time));
+    let step_loop = StepLoop::new(scheduler, Box::new(runner), inbox, handle.shared(), clock);
+    (step_loop, handle)
+}
+
+fn submit(
+    handle: &EngineHandle,
+    prompt: &[u32],
+    max_tokens: usize,
+    stop: Vec<TokenId>,
+) -> Receiver<Event> {
+    let (sender, events) = channel();
+    let request = GenerateRequest {
+        prompt: prompt.iter().map(|&token| TokenId(token)).collect(),
+        sampling: SamplingParams::greedy(),
+        stop: StopConditions {
+            max_tokens,
+            min_tokens: 0,
+            stop_token_ids: stop,
+        },
+        priority: 0,
+        cache_salt: Vec::new(),
+        min_output_tokens: 0,
+        background: false,
+        sink: Box::new(ChannelSink(sender)),
+    };
+    handle.submit(request).expect("the engine takes it");
+    events
+}
+
+/// The times with the tokens, and the end.
+fn heard(events: &Receiver<Event>) -> (Vec<Option<Duration>>, Completion) {
+    let mut times = Vec::new();
+    loop {
+        match events.try_recv().expect("the request has ended") {
+            Event::Admitted(_) => {}
+            Event::Token(output) => times.push(output.prefill_step_time),
+            Event::Finished(completion) => return (times, completion),
+            Event::Failed(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn run(step_loop: &mut StepLoop) {
+    step_loop.drain();
+    while !step_loop.is_idle() {
+        step_loop.turn();
+    }
+}
+
+#[test]
+fn a_prompts_time_is_that_of_the_steps_that_computed_it() {
+    let (mut step_loop, handle) = step_loop();
+    let short: Vec<u32> = (0..24).collect();
+    let long: Vec<u32> = (50..90).collect();
+    let [first, second] = [(&short, 2), (&long, 1)].map(|(prompt, max_tokens)| {
+        let events = submit(&handle, prompt, max_tokens, Vec::new());
+        step_loop.drain();
+        events
+    });
+    run(&mut step_loop);
+    // Step 0 computes 16 tokens of the short prompt, step 1 the other 8 and 8 of the long one,
+    // step 2 the short one's second token and 15 of the long one, step 3 16 of it and step 4 the
+    // last.
+    let (times, end) = heard(&first);
+    let expected = Duration::from_nanos(1 + 2);
+    assert_eq!(times, [Some(expected), None], "only the first token tells");
+    assert_eq!(end.prefill_step_time, expected);
+    let (times, end) = heard(&second);
+    let expected = Duration::from_nanos(2 + 4 + 8 + 16);
+    assert_eq!(times, [Some(expected)]);
+    assert_eq!(end.prefill_step_time, expected);
+    assert_eq!(end.queue_time, Duration::from_nanos(1));
+}
+
+#[test]
+fn an_answer_without_a_token_has_it_with_its_end() {
+    let (mut step_loop, handle) = step_loop();
+    let prompt: Vec<u32> = (0..20).collect();
+    let stop = FakeRunner::oracle(VOCAB_SIZE, &prompt, 1)[0];
+    let events = submit(&handle, &prompt, 5, vec![TokenId(stop)]);
+    run(&mut step_loop);
+    let (times, end) = heard(&events);
+    assert_eq!((times, end.completion_tokens), (Vec::new(), 1));
+    assert_eq!(end.prefill_step_time, Duration::from_nanos(1 + 2));
+}
