@@ -21,6 +21,8 @@ pub struct EngineStats {
     pub num_blocks: usize,
     /// Blocks held by sequences.
     pub num_used_blocks: usize,
+    /// Free blocks that are kept for the guaranteed output of running sequences.
+    pub num_guaranteed_blocks: usize,
     /// Blocks that no sequence holds but whose content may be found again.
     pub num_cached_blocks: usize,
     /// Steps computed.
@@ -40,6 +42,9 @@ pub struct EngineStats {
     /// Times that a sequence was left out of a step because all free memory was kept for the
     /// guaranteed output of others.
     pub guarantee_waits: u64,
+    /// Share of the running requests' remaining output that room is kept for when another is
+    /// admitted (see [`OutputReserveConfig`](crate::OutputReserveConfig)).
+    pub output_reserve_ratio: f64,
     /// Cached blocks whose content was given up for other requests.
     pub evictions: u64,
     /// Prefill rate, tokens per second, as measured; `None` before the first measurement.
@@ -74,6 +79,7 @@ impl EngineStats {
         self.waiting_uncached_tokens = scheduler.queued_uncached_tokens;
         self.num_blocks = scheduler.num_blocks;
         self.num_used_blocks = scheduler.num_used_blocks;
+        self.num_guaranteed_blocks = scheduler.num_guaranteed_blocks;
         self.num_cached_blocks = scheduler.num_cached_blocks;
         self.prompt_tokens_computed = scheduler.prompt_tokens_computed;
         self.prompt_tokens_cached = scheduler.prompt_tokens_cached;
@@ -83,6 +89,7 @@ impl EngineStats {
         self.num_background_waiting = scheduler.background_waiting;
         self.abandoned = scheduler.abandoned;
         self.guarantee_waits = scheduler.guarantee_waits;
+        self.output_reserve_ratio = scheduler.output_reserve_ratio;
         self.evictions = scheduler.cache.evictions;
         self.prefill_tokens_per_second = scheduler.prefill_rate;
     }

@@ -237,6 +237,7 @@ impl Scheduler {
             queued_uncached_tokens: self.waiting.uncached_tokens(),
             num_blocks: pool.capacity(),
             num_used_blocks: pool.num_in_use(),
+            num_guaranteed_blocks: self.guaranteed_blocks,
             num_cached_blocks: pool.num_evictable(),
             steps: self.counters.steps,
             preemptions: self.counters.preemptions,

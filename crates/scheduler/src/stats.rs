@@ -19,6 +19,8 @@ pub struct SchedulerStats {
     pub num_blocks: usize,
     /// Blocks held by sequences.
     pub num_used_blocks: usize,
+    /// Free blocks that are kept for the guaranteed output of running sequences.
+    pub num_guaranteed_blocks: usize,
     /// Blocks that nobody holds and whose content may be found again.
     pub num_cached_blocks: usize,
     /// Steps planned that computed something.

@@ -36,6 +36,7 @@ fn later_admissions_leave_it_alone() {
     world.submit(guaranteed(1, 8, 30, 17)).expect("it is taken");
     world.step();
     // Two blocks are held and four are kept; five need too many.
+    assert_eq!(world.scheduler.stats().num_guaranteed_blocks, 4);
     world.add(2, tokens(2, 17), 1);
     world.add(3, tokens(3, 16), 1);
     world.step();

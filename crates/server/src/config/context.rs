@@ -12,7 +12,7 @@ use crate::validate::budget;
 /// Checks what the flags and the file say of the context budgeter.
 ///
 /// # Errors
-/// The first field of a profile that cannot be, or a profile that there is not.
+/// The first field of a profile that cannot be, a profile that there is not, or a share that is none.
 pub(super) fn context(settings: &ServeSettings) -> Result<ContextConfig, ConfigError> {
     let defaults = ContextConfig::default();
     let mut profiles: BTreeMap<String, Settings> = BTreeMap::new();
@@ -27,6 +27,15 @@ pub(super) fn context(settings: &ServeSettings) -> Result<ContextConfig, ConfigE
         let message = format!("`{profile}` is neither a profile of the file nor a preset");
         return Err(wrong("context-profile", message));
     }
+    let max_background_share = settings
+        .context_max_background_share
+        .unwrap_or(defaults.max_background_share);
+    if !(0.0..=1.0).contains(&max_background_share) {
+        return Err(wrong(
+            "context-max-background-share",
+            format!("{max_background_share} must be at least 0 and at most 1"),
+        ));
+    }
     Ok(ContextConfig {
         mode: match settings.context_mode {
             None => defaults.mode,
@@ -40,5 +49,6 @@ pub(super) fn context(settings: &ServeSettings) -> Result<ContextConfig, ConfigE
         ledger_bytes: settings
             .context_ledger_bytes
             .map_or(defaults.ledger_bytes, |size| size.0),
+        max_background_share,
     })
 }

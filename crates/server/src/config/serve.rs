@@ -110,6 +110,8 @@ pub struct ContextConfig {
     pub memory: Option<PathBuf>,
     /// Bytes for edits of earlier requests.
     pub ledger_bytes: usize,
+    /// Share of a step's tokens that background requests may take while others run, 0 to 1.
+    pub max_background_share: f64,
 }
 
 impl Default for ContextConfig {
@@ -120,6 +122,7 @@ impl Default for ContextConfig {
             profiles: BTreeMap::new(),
             memory: None,
             ledger_bytes: 256 << 20,
+            max_background_share: 0.15,
         }
     }
 }

@@ -279,6 +279,15 @@ pub struct ServeSettings {
         value_name = "BYTES"
     )]
     pub context_ledger_bytes: Option<ByteSize>,
+    /// Share of a step's tokens that summaries written in the background may take while requests run,
+    /// 0 to 1 [default: 0.15]
+    #[arg(
+        long,
+        env = "PURSER_CONTEXT_MAX_BACKGROUND_SHARE",
+        help_heading = "Context budget",
+        value_name = "FRACTION"
+    )]
+    pub context_max_background_share: Option<f64>,
     /// Profiles of the context budgeter, by name: only in the file.
     #[arg(skip)]
     pub profiles: Option<BTreeMap<String, serde_json::Value>>,
@@ -336,6 +345,7 @@ impl ServeSettings {
             context_profile,
             context_memory,
             context_ledger_bytes,
+            context_max_background_share,
             profiles,
             config,
         )

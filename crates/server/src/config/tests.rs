@@ -48,6 +48,7 @@ fn defaults_serve_the_embedded_model_to_this_machine() {
     );
     assert!(config.access.api_keys.is_empty() && !config.access.shared_prefix_cache);
     assert!(config.engine.enable_prefix_caching);
+    assert_eq!(config.context.max_background_share, 0.15);
     assert_eq!(config.engine.target_itl, Some(Duration::from_millis(100)));
     assert_eq!(config.limits.max_body_bytes, 32 << 20);
 }
@@ -119,6 +120,14 @@ fn values_that_cannot_work_name_their_flag() {
         (
             &["--watermark", "1"],
             "--watermark: 1 must be at least 0 and below 1",
+        ),
+        (
+            &["--context-max-background-share", "1.1"],
+            "--context-max-background-share: 1.1 must be at least 0 and at most 1",
+        ),
+        (
+            &["--context-max-background-share", "nan"],
+            "--context-max-background-share: NaN",
         ),
         (&["--target-itl-ms", "-1"], "--target-itl-ms"),
         (&["--keep-alive-secs", "0"], "--keep-alive-secs"),

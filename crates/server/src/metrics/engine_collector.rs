@@ -91,6 +91,26 @@ fn gauges(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<()
             usage,
         ),
         (
+            "purser_num_background_running",
+            "Sequences that run in the background; part of those that run",
+            stats.num_background_running as f64,
+        ),
+        (
+            "purser_num_background_waiting",
+            "Sequences that wait to run in the background; no part of those that wait",
+            stats.num_background_waiting as f64,
+        ),
+        (
+            "purser_kv_guaranteed_blocks",
+            "Free KV blocks that are kept for the guaranteed output of running sequences",
+            stats.num_guaranteed_blocks as f64,
+        ),
+        (
+            "purser_output_reserve_ratio",
+            "Share of the running sequences' remaining output that admissions keep room for",
+            stats.output_reserve_ratio,
+        ),
+        (
             "purser_waiting_uncached_tokens",
             "Tokens that the waiting sequences would compute",
             stats.waiting_uncached_tokens as f64,
@@ -139,6 +159,16 @@ fn counters(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<
             "purser_cache_evictions",
             "Cached blocks given up for others",
             stats.evictions,
+        ),
+        (
+            "purser_background_abandoned",
+            "Sequences in the background that ended because others needed their memory",
+            stats.abandoned,
+        ),
+        (
+            "purser_guarantee_waits",
+            "Times that a sequence sat out a step because free memory was kept for others",
+            stats.guarantee_waits,
         ),
         ("purser_steps", "Steps computed", stats.steps),
     ];
