@@ -5,10 +5,12 @@
 //!
 //! - [`compaction`]: summaries of old turns, by the served model on the warm prefix; the pipeline
 //!   does not use them yet.
+//! - [`count`]: a prompt's tokens by zone, message and tool, without an edit.
 //! - [`pipeline`]: the stages of one request, in order.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
 
 pub mod compaction;
+pub mod count;
 pub mod pipeline;
 pub mod state;
 

@@ -51,8 +51,11 @@ pub fn router(app: &App) -> Router {
 }
 
 fn context_routes() -> Router<App> {
-    use context::memory;
+    use context::{count, memory, policy};
     Router::new()
+        .route("/v1/context/count", post(count::count))
+        .route("/v1/context/policy", get(policy::list))
+        .route("/v1/context/policy/{name}", get(policy::one))
         .route("/v1/context/restore", post(memory::restore))
         .route("/v1/context/memory/{namespace}", post(memory::run))
         .route(

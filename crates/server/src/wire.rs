@@ -2,6 +2,8 @@
 
 pub mod chat;
 pub mod completion;
+pub mod context_count;
+pub mod context_policy;
 pub mod context_report;
 pub mod error;
 pub mod usage;

@@ -45,6 +45,17 @@ pub enum Symbol {
     LatestRequiredObservations,
 }
 
+impl Bound {
+    /// Its tokens in a budget of `budget`; `None` if the prompt decides.
+    pub fn tokens(self, budget: usize) -> Option<usize> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens),
+            Self::Share(share) => Some(share_of(share, budget)),
+            Self::Symbol(_) => None,
+        }
+    }
+}
+
 impl Symbol {
     /// All symbols.
     pub const ALL: [Self; 7] = [

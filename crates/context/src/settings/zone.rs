@@ -1,7 +1,7 @@
 //! What is asked for a zone, and for the output.
 
-use super::Bound;
-use crate::Tier;
+use super::{Bound, Symbol};
+use crate::{Tier, Zone};
 
 /// What is asked for one zone.
 ///
@@ -51,6 +51,31 @@ pub struct OutputSettings {
 }
 
 impl ZoneSettings {
+    /// What holds for a zone about which nothing is said: the table above.
+    pub fn defaults(zone: &Zone) -> Self {
+        let (tier, priority, min) = match zone {
+            Zone::System => (Tier::Protected, 1, Some(Symbol::Fixed)),
+            Zone::ToolSchemas => (Tier::MostlyProtected, 1, Some(Symbol::Fixed)),
+            Zone::LiveTurn => (Tier::Protected, 1, Some(Symbol::Fixed)),
+            Zone::History => (Tier::Compactable, 2, Some(Symbol::RecentTurnsPlusSummary)),
+            Zone::Retrieval => (Tier::Compactable, 3, Some(Symbol::EvidenceFloor)),
+            Zone::Memory => (Tier::Offloadable, 4, None),
+            Zone::ToolOutputs => {
+                let latest = Symbol::LatestRequiredObservations;
+                (Tier::Clearable, 5, Some(latest))
+            }
+            Zone::Examples | Zone::Custom(_) => (Tier::Compactable, 6, None),
+        };
+        let max = (*zone == Zone::Retrieval).then_some(Bound::Symbol(Symbol::RankedCap));
+        Self {
+            tier: Some(tier),
+            min: min.map(Bound::Symbol),
+            max,
+            priority: Some(priority),
+            ..Self::default()
+        }
+    }
+
     /// These settings where they say something, `base` elsewhere.
     #[must_use]
     pub fn over(self, base: Self) -> Self {

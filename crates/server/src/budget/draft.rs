@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use context::{
     CacheSnapshot, CostModel, EditOp, Facts, Focus, Infeasible, LedgerEdit, Plan, PlanInput,
-    Regret, Replay, Resolved, Rung, SegmentChain, SegmentKind, SessionFacts, Settings,
-    SettingsError, Tier, canonical_tools, plan, regrets, resolve,
+    Regret, Replay, Resolved, Rung, SegmentChain, SegmentKind, SessionFacts, Settings, Tier,
+    canonical_tools, plan, regrets, resolve,
 };
 use memory::Tenant;
 
@@ -301,7 +301,11 @@ impl DraftInput {
             .count()
     }
 
-    fn resolve(
+    /// What the settings come to for these pieces.
+    ///
+    /// # Errors
+    /// When they cannot be meant.
+    pub(super) fn resolve(
         &self,
         division: &Division,
         segments: &[context::Segment],
@@ -325,7 +329,7 @@ impl DraftInput {
                 turns_since_edits: replay.turns_since_edits(turns),
             },
         };
-        resolve(&self.settings, &facts).map_err(|error| refused(&error))
+        resolve(&self.settings, &facts).map_err(|error| ApiError::from(&error))
     }
 
     /// Gives each piece its zone's tier, unless the client or the server knows better.
@@ -350,16 +354,6 @@ fn allows(
     segments.all(|segment| {
         !segment.pinned && (segment.start >= stable_prefix_end || segment.tokens == 0)
     })
-}
-
-fn refused(error: &SettingsError) -> ApiError {
-    let field = format!("context_budget.{}", error.field);
-    let message = format!("`{field}`: {}.", error.problem);
-    ApiError::setting(
-        field,
-        message,
-        serde_json::json!({"code": error.problem.code()}),
-    )
 }
 
 impl Division {

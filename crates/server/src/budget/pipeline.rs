@@ -165,7 +165,11 @@ async fn revise(
         .await
 }
 
-fn input(
+/// What the draft of a request is made of, and the name of its profile.
+///
+/// # Errors
+/// When it asks for what there is not.
+pub(super) fn input(
     app: &App,
     conversation: Conversation,
     wish: &Wish,

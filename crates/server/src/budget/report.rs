@@ -10,6 +10,7 @@ use context::{
 use engine::CacheProbe;
 use serde_json::{Value, json};
 
+use super::division::Division;
 use super::draft::{Draft, Revision};
 use super::pipeline::{miss_name, ms};
 use super::standing::StandingEdit;
@@ -96,7 +97,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         cost: cost(findings),
         placement: None,
         dropped: Vec::new(),
-        warnings: warnings(draft),
+        warnings: warnings(&draft.division, draft.resolved.policy.stable_prefix_end),
         regret: RegretReport {
             recalled_after_clear: draft.regrets.len(),
             session_total: draft.regrets.len(),
@@ -349,14 +350,14 @@ fn points(revision: &Revision) -> Vec<PointReport> {
 }
 
 /// Text in the stable prefix that changes from request to request, and what was not exact.
-fn warnings(draft: &Draft) -> Vec<Warning> {
-    let stable = draft.resolved.policy.stable_prefix_end;
-    let division = &draft.division;
+pub(super) fn warnings(division: &Division, stable_prefix_end: usize) -> Vec<Warning> {
     let leading = division
         .segments
         .iter()
         .zip(&division.texts)
-        .filter(|(segment, _)| segment.start < stable || segment.kind == SegmentKind::System);
+        .filter(|(segment, _)| {
+            segment.start < stable_prefix_end || segment.kind == SegmentKind::System
+        });
     let mut warnings: Vec<Warning> = Vec::new();
     for (segment, text) in leading {
         for volatile in volatile_text(text) {

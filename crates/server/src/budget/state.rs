@@ -58,6 +58,16 @@ impl Budgeter {
         }
     }
 
+    /// The profile of requests that name none.
+    pub fn default_profile(&self) -> &str {
+        &self.profile
+    }
+
+    /// Whether the configuration has a profile of that name.
+    pub fn is_configured(&self, name: &str) -> bool {
+        self.profiles.contains_key(name)
+    }
+
     /// Names of all profiles, presets included.
     pub fn profile_names(&self) -> Vec<String> {
         let presets = Preset::ALL.into_iter().map(Preset::name);

@@ -1,3 +1,5 @@
 //! `/v1/context/..`: the context budgeter beside chat completions.
 
+pub(super) mod count;
 pub(super) mod memory;
+pub(super) mod policy;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use context::{Window, WindowExceeded};
+use context::{SettingsError, Window, WindowExceeded};
 use engine::{ProbeError, RequestError, SubmitError};
 use serde_json::{Value, json};
 
@@ -208,6 +208,14 @@ impl ApiError {
             code: Some("shutting_down"),
             ..error
         }
+    }
+}
+
+impl From<&SettingsError> for ApiError {
+    fn from(error: &SettingsError) -> Self {
+        let field = format!("context_budget.{}", error.field);
+        let message = format!("`{field}`: {}.", error.problem);
+        Self::setting(field, message, json!({"code": error.problem.code()}))
     }
 }
 

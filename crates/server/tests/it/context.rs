@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use crate::world::{Setup, World};
 
-const CHAT: &str = "/v1/chat/completions";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
 
 /// A conversation of an agent: a rule, a task, and `turns` calls with results of about 150 tokens.
-fn agent(turns: usize) -> Value {
+pub(crate) fn agent(turns: usize) -> Value {
     let mut messages = vec![
         json!({"role": "system", "content": "You are an agent. Never touch the schema v7."}),
         json!({"role": "user", "content": "Find the port of the proxy in the logs."}),
@@ -32,7 +32,7 @@ fn agent(turns: usize) -> Value {
     Value::Array(messages)
 }
 
-fn tools() -> Value {
+pub(crate) fn tools() -> Value {
     let tool = |name: &str| {
         json!({"type": "function", "function": {"name": name, "description": "Reads.",
             "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}}})
@@ -40,11 +40,11 @@ fn tools() -> Value {
     json!([tool("read_file"), tool("list_files")])
 }
 
-fn body(turns: usize, budget: &Value) -> Value {
+pub(crate) fn body(turns: usize, budget: &Value) -> Value {
     json!({"messages": agent(turns), "tools": tools(), "max_tokens": 8, "context_budget": budget})
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let mut setup = Setup {
         max_model_len: 8_192,
         ..Setup::default()
@@ -53,7 +53,7 @@ async fn world() -> World {
     World::start(setup).await
 }
 
-fn number(value: &Value) -> usize {
+pub(crate) fn number(value: &Value) -> usize {
     usize::try_from(
         value
             .as_u64()

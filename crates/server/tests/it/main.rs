@@ -9,6 +9,7 @@ mod chat;
 mod compaction;
 mod completions;
 mod context;
+mod endpoints;
 mod eval_context;
 mod faults;
 mod memory;

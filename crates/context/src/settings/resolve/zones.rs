@@ -49,35 +49,6 @@ pub(super) fn zones(
     Ok((rules, floors))
 }
 
-/// The tier, priority, and symbols for `min` and `max` of a zone about which nothing is said.
-fn defaults(zone: &Zone) -> (Tier, u32, Option<Symbol>, Option<Symbol>) {
-    match zone {
-        Zone::System => (Tier::Protected, 1, Some(Symbol::Fixed), None),
-        Zone::ToolSchemas => (Tier::MostlyProtected, 1, Some(Symbol::Fixed), None),
-        Zone::LiveTurn => (Tier::Protected, 1, Some(Symbol::Fixed), None),
-        Zone::History => (
-            Tier::Compactable,
-            2,
-            Some(Symbol::RecentTurnsPlusSummary),
-            None,
-        ),
-        Zone::Retrieval => (
-            Tier::Compactable,
-            3,
-            Some(Symbol::EvidenceFloor),
-            Some(Symbol::RankedCap),
-        ),
-        Zone::Memory => (Tier::Offloadable, 4, None, None),
-        Zone::ToolOutputs => (
-            Tier::Clearable,
-            5,
-            Some(Symbol::LatestRequiredObservations),
-            None,
-        ),
-        Zone::Examples | Zone::Custom(_) => (Tier::Compactable, 6, None, None),
-    }
-}
-
 /// The zones there are: the built-in ones and the client's own by name.
 fn declared(settings: &Settings, facts: &Facts<'_>) -> Result<Vec<Zone>, SettingsError> {
     let in_prompt = facts.segments.iter().map(|segment| &segment.zone);
@@ -125,15 +96,13 @@ impl Draft {
         scope: &SymbolScope<'_>,
         budget: usize,
     ) -> Result<Self, SettingsError> {
-        let (tier, priority, min, max) = defaults(&zone);
         let path = path(&zone);
-        let priority = asked.priority.unwrap_or(priority);
+        let asked = asked.over(ZoneSettings::defaults(&zone));
+        let priority = asked.priority.unwrap_or(u32::MAX);
         if priority == 0 {
             let problem = SettingsProblem::Zero;
             return Err(SettingsError::new(format!("{path}.priority"), problem));
         }
-        let min = asked.min.or(min.map(Bound::Symbol));
-        let max = asked.max.or(max.map(Bound::Symbol));
         let written = |name: &str, bound: Option<Bound>, default: usize| match bound {
             None => Ok(Written::Wish(default)),
             Some(bound) => Written::new(&format!("{path}.{name}"), bound, budget, |symbol| {
@@ -145,19 +114,19 @@ impl Draft {
             }),
         };
         let bounds = WrittenBounds {
-            min: written("min", min, 0)?,
+            min: written("min", asked.min, 0)?,
             target: written("target", asked.target, usize::MAX)?,
-            max: written("max", max, budget)?,
+            max: written("max", asked.max, budget)?,
         };
         bounds.check(&path)?;
-        let symbol_min = match (min, bounds.min) {
+        let symbol_min = match (asked.min, bounds.min) {
             (Some(Bound::Symbol(symbol)), Written::Wish(tokens)) => Some((symbol, tokens)),
             _ => None,
         };
         Ok(Self {
             rule: ZoneRule {
                 zone,
-                tier: asked.tier.unwrap_or(tier),
+                tier: asked.tier.unwrap_or(Tier::Compactable),
                 bounds: bounds.settle(),
                 priority,
                 useful: asked.useful.unwrap_or(usize::MAX),

@@ -1,0 +1,132 @@
+//! Counting a conversation as it is, without an edit.
+
+use std::collections::BTreeMap;
+
+use context::{Mode, Replay};
+
+use super::division::Division;
+use super::division::place::Place;
+use super::draft::DraftInput;
+use super::marks::{self, Marks};
+use super::pipeline::{self, Circumstances, Wish};
+use super::{probe, report};
+use crate::app::App;
+use crate::validate::chat::Conversation;
+use crate::wire::context_count::{ContextCount, DocumentCount, MessageCount, ToolCount};
+use crate::wire::error::ApiError;
+
+/// Counts the prompt that a completion without a budget would compute, and what is cached of it.
+/// `wish` says which zones there are.
+///
+/// # Errors
+/// What is wrong with the conversation or the settings. A prompt beyond the window is no error.
+pub async fn count(
+    app: &App,
+    conversation: Conversation,
+    wish: &Wish,
+    circumstances: &Circumstances<'_>,
+) -> Result<ContextCount, ApiError> {
+    let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
+    let (_, input) = pipeline::input(app, conversation, wish, circumstances, Mode::Observe)?;
+    let model = app.model().name().to_owned();
+    let (tokens, counted) = app.text_pool().run(move || counted(input, model)).await?;
+    let probed = probe::ask(app, vec![tokens], &salt, circumstances.priority).await?;
+    Ok(ContextCount {
+        cached_tokens: probed.prompts[0].cached_tokens,
+        ..counted
+    })
+}
+
+/// The prompt, and everything but what is cached of it.
+fn counted(mut input: DraftInput, model: String) -> Result<(Vec<u32>, ContextCount), ApiError> {
+    // Without a budget the template sees the notes, too: only their meaning is taken.
+    let Marks {
+        cached,
+        annotations,
+    } = marks::take(&mut input.conversation.clone())?;
+    input.annotations.extend(annotations);
+    let division = Division::new(
+        &input.model,
+        &input.conversation,
+        &input.annotations,
+        input.now,
+    )?;
+    let marked = division.marked_end(input.settings.stable_prefix, cached);
+    let resolved = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
+    let rules = resolved.policy.zones.iter();
+    let mut zones: BTreeMap<String, usize> =
+        rules.map(|rule| (rule.zone.name().to_owned(), 0)).collect();
+    for segment in &division.segments {
+        *zones.entry(segment.zone.name().to_owned()).or_default() += segment.tokens;
+    }
+    let overhead = division.tokens.len() - zones.values().sum::<usize>();
+    let Shares {
+        messages,
+        tools,
+        documents,
+    } = Shares::of(&division, &input.conversation);
+    let count = ContextCount {
+        object: "context.count",
+        model,
+        tokens: division.tokens.len(),
+        zones,
+        messages,
+        tools,
+        documents,
+        template_overhead: overhead,
+        cached_tokens: 0,
+        is_exact: division.is_exact,
+        warnings: report::warnings(&division, resolved.policy.stable_prefix_end),
+    };
+    Ok((division.tokens, count))
+}
+
+/// A prompt's tokens by what they are in the conversation.
+struct Shares {
+    messages: Vec<MessageCount>,
+    tools: Vec<ToolCount>,
+    documents: Vec<DocumentCount>,
+}
+
+impl Shares {
+    fn of(division: &Division, conversation: &Conversation) -> Self {
+        let mut shares = Self::empty(conversation);
+        for (segment, place) in division.segments.iter().zip(&division.places) {
+            let tokens = match *place {
+                Place::Tool(tool) => &mut shares.tools[tool].tokens,
+                Place::Document(document) => &mut shares.documents[document].tokens,
+                Place::Message(message)
+                | Place::Part(message, _)
+                | Place::Reasoning(message)
+                | Place::Call(message, _) => &mut shares.messages[message].tokens,
+            };
+            *tokens += segment.tokens;
+        }
+        shares
+    }
+
+    fn empty(conversation: &Conversation) -> Self {
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let messages = conversation.messages.iter().enumerate();
+        let tools = conversation.tools.definitions.iter();
+        let documents = conversation.documents.as_ref().map_or(0, Vec::len);
+        Self {
+            messages: messages
+                .map(|(index, message)| MessageCount {
+                    index,
+                    role: text(&message["role"]),
+                    tokens: 0,
+                })
+                .collect(),
+            tools: tools
+                .map(|tool| ToolCount {
+                    name: text(&tool["function"]["name"]),
+                    tokens: 0,
+                })
+                .collect(),
+            documents: (0..documents)
+                .map(|index| DocumentCount { index, tokens: 0 })
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What `GET /v1/context/policy` answers.
+//!
+//! A profile goes out with the fields of `context_budget`, so that it can be sent back as one.
+
+use context::{
+    Bound, Hints, LadderMode, Low, Placement, Policy, Resolved, Settings, StablePrefix,
+    ThinkingRule, Zone, ZoneRule, ZoneSettings,
+};
+use serde_json::{Map, Value, json};
+
+/// The fields of `context_budget` that a profile comes to: bounds as tokens, or as the symbol whose
+/// tokens the prompt decides.
+pub fn budget_fields(settings: &Settings, resolved: &Resolved) -> Value {
+    let policy = &resolved.policy;
+    let utilization = &policy.utilization;
+    let mut fields = json!({
+        "mode": resolved.mode.name(),
+        "max_context_tokens": policy.budget,
+        "utilization": {
+            "soft": utilization.soft,
+            "high": utilization.high,
+            "low": match utilization.low {
+                Low::Share(share) => json!(share),
+                Low::Auto => json!("auto"),
+            },
+        },
+        "min_turns_between_edits": policy.outlook.min_turns_between_edits,
+        "zones": zones(settings, policy),
+        "ladder": policy.ladder.iter().map(|rung| rung.name()).collect::<Vec<_>>(),
+        "ladder_mode": ladder_mode(policy.ladder_mode),
+        "compaction": compaction(resolved),
+        "objective": {
+            "loss": policy.objective.loss,
+            "prefill_ms": policy.objective.prefill_ms,
+            "tokens": policy.objective.tokens,
+            "diversity": policy.objective.diversity,
+        },
+        "on_infeasible": resolved.on_infeasible.name(),
+        "tell_model": resolved.tell_model.name(),
+        "report": resolved.report.name(),
+    });
+    let optional = [
+        ("hints", hints(&settings.hints)),
+        ("max_planning_ms", json!(resolved.max_planning_ms)),
+        ("ttft_slo_ms", json!(resolved.ttft_slo_ms)),
+    ];
+    for (name, value) in optional {
+        if !value.is_null() {
+            fields[name] = value;
+        }
+    }
+    fields
+}
+
+/// Turns whose reasoning stays; null for all of them. `context_management` has no other place here.
+pub fn thinking_turns(rule: Option<ThinkingRule>) -> Value {
+    json!(rule.map(|rule| rule.keep_turns))
+}
+
+fn zones(settings: &Settings, policy: &Policy) -> Value {
+    let mut zones: Map<String, Value> = policy
+        .zones
+        .iter()
+        .map(|rule| {
+            let name = rule.zone.name().to_owned();
+            (name, zone(rule, settings, policy))
+        })
+        .collect();
+    let output = policy.output;
+    let output = json!({"min": output.min, "target": output.target, "max": output.max});
+    zones.insert("output_buffer".to_owned(), output);
+    let until = match settings.stable_prefix {
+        None | Some(StablePrefix::CacheControl) => json!("cache_control"),
+        Some(StablePrefix::Auto) => json!("auto"),
+        Some(StablePrefix::MessageIndex(index)) => json!({"message_index": index}),
+        Some(StablePrefix::Tokens(tokens)) => json!({"tokens": tokens}),
+    };
+    zones.insert("stable_prefix".to_owned(), json!({"until": until}));
+    Value::Object(zones)
+}
+
+fn zone(rule: &ZoneRule, settings: &Settings, policy: &Policy) -> Value {
+    let asked = settings.zones.get(&rule.zone).copied().unwrap_or_default();
+    let asked = asked.over(ZoneSettings::defaults(&rule.zone));
+    let max = bound(asked.max, policy.budget).unwrap_or(json!(policy.budget));
+    let mut fields = json!({
+        "tier": rule.tier.name(),
+        "priority": rule.priority,
+        "min": bound(asked.min, policy.budget).unwrap_or(json!(0)),
+        "target": bound(asked.target, policy.budget).unwrap_or_else(|| max.clone()),
+        "max": max,
+    });
+    match rule.zone {
+        Zone::History => fields["keep_raw_turns"] = json!(policy.compaction.keep_raw_turns),
+        Zone::Retrieval => {
+            fields["min_score"] = json!(policy.retrieval.min_score);
+            fields["placement"] = json!(placement(policy.retrieval.placement));
+        }
+        Zone::ToolOutputs => add_tools(&mut fields, policy),
+        _ => {}
+    }
+    fields
+}
+
+fn add_tools(fields: &mut Value, policy: &Policy) {
+    let tools = &policy.clearing.tools;
+    let excluded = tools.iter().filter(|tool| tool.excluded);
+    let per_tool = tools.iter().filter(|tool| !tool.excluded).map(|tool| {
+        let said = [
+            ("max", json!(tool.max)),
+            ("recallable", json!(tool.recallable)),
+        ];
+        let said = said.into_iter().filter(|(_, value)| !value.is_null());
+        let said: Map<String, Value> = said.map(|(name, value)| (name.to_owned(), value)).collect();
+        (tool.name.to_string(), Value::Object(said))
+    });
+    fields["keep"] = json!(policy.clearing.keep);
+    fields["exclude_tools"] = excluded.map(|tool| json!(tool.name)).collect();
+    fields["per_tool"] = Value::Object(per_tool.collect());
+}
+
+fn compaction(resolved: &Resolved) -> Value {
+    let (rule, request) = (&resolved.policy.compaction, &resolved.summary);
+    let mut fields = json!({
+        "max_tokens": rule.max_tokens,
+        "level": rule.level.name(),
+        "preserve": request.preserve.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
+        "instructions_mode": request.instructions_mode.name(),
+        "schedule": request.schedule.name(),
+        "quality_gate": {"critical_recall": rule.critical_recall},
+    });
+    if let Some(instructions) = &request.instructions {
+        fields["instructions"] = json!(instructions);
+    }
+    fields
+}
+
+/// What is said of requests to come; null if nothing is.
+fn hints(hints: &Hints) -> Value {
+    let said = [
+        ("expected_turns", json!(hints.expected_turns)),
+        (
+            "expected_output_tokens",
+            json!(hints.expected_output_tokens),
+        ),
+        ("expected_idle_ms", json!(hints.expected_idle_ms)),
+        ("task", json!(hints.task)),
+    ];
+    let said = said.into_iter().filter(|(_, value)| !value.is_null());
+    let said: Map<String, Value> = said.map(|(name, value)| (name.to_owned(), value)).collect();
+    if said.is_empty() {
+        Value::Null
+    } else {
+        Value::Object(said)
+    }
+}
+
+fn bound(bound: Option<Bound>, budget: usize) -> Option<Value> {
+    Some(match bound? {
+        Bound::Symbol(symbol) => json!(symbol.name()),
+        number => json!(number.tokens(budget)),
+    })
+}
+
+fn ladder_mode(mode: LadderMode) -> &'static str {
+    match mode {
+        LadderMode::Strict => "strict",
+        LadderMode::Cost => "cost",
+    }
+}
+
+fn placement(placement: Placement) -> &'static str {
+    match placement {
+        Placement::AsIs => "as_is",
+        Placement::Edges => "edges",
+        Placement::Canonical => "canonical",
+        Placement::Auto => "auto",
+    }
+}
