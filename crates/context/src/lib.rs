@@ -51,7 +51,7 @@ pub use ledger::{
 };
 pub use plan::{
     CacheSnapshot, Infeasible, Need, ObservationLimits, Plan, PlanInput, PlanPoint, Regime,
-    Replacements, ZoneShare,
+    Replacements, SummaryTokens, ZoneShare,
 };
 pub use planner::plan;
 pub use policy::{

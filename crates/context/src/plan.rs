@@ -50,16 +50,32 @@ pub trait Replacements {
     /// [`EditOp::Compact`], see [`Replacements::summary_tokens`].
     fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize>;
 
-    /// Tokens of the summary that would stand for `span`, where it is known already (it was written
-    /// before); `None` makes the planner reckon with the longest summary of that level, which is
-    /// then the cap of the one that is written.
+    /// The summary that would stand for `span`.
     fn summary_tokens(
         &mut self,
         _span: RangeInclusive<usize>,
         _level: SummaryLevel,
-    ) -> Option<usize> {
-        None
+    ) -> SummaryTokens {
+        SummaryTokens::Unwritten
     }
+
+    /// The summaries that are written. They are considered beside the spans that the ladder would
+    /// choose itself, as far as they stand for whole turns that may be summarised.
+    fn written(&self) -> Vec<(RangeInclusive<usize>, SummaryLevel)> {
+        Vec::new()
+    }
+}
+
+/// How long a summary is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummaryTokens {
+    /// It is written, and has so many tokens.
+    Written(usize),
+    /// It is to be written: the planner reckons with the longest one of that level, which is then
+    /// the cap of the one that is written.
+    Unwritten,
+    /// There is none, and none will be written for this plan.
+    Unavailable,
 }
 
 /// How much must be done before the new text is loaded (ContextBudget's three regimes).

@@ -21,4 +21,5 @@ mod marks;
 mod probe;
 mod report;
 mod standing;
+mod summaries;
 mod texts;

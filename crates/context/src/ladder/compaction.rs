@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::{LadderStep, Survey, Wanted};
 use crate::importance::loss;
-use crate::{Candidate, EditOp, Replacements, Rung, SegmentKind, SummaryLevel, Tier, Zone};
+use crate::{
+    Candidate, EditOp, Replacements, Rung, SegmentKind, SummaryLevel, SummaryTokens, Tier, Zone,
+};
 
 /// Below this a span is not worth a summary.
 const MIN_TOKENS: usize = 128;
@@ -28,11 +30,13 @@ impl LadderStep for CompactHistory {
                 .any(|at| wanted.scope.contains(survey.segment(at)))
         };
         let first = survey.input.policy.compaction.level;
-        let mut found = Vec::new();
+        let written = replacements.written();
+        let mut found: Vec<Candidate> = Vec::new();
         for run in runs(survey) {
             if !run.iter().any(counts) {
                 continue;
             }
+            let begun = found.len();
             let whole = *run[0].start()..=*run[run.len() - 1].end();
             for part in parts(survey, run, first, wanted.tokens) {
                 found.extend(candidate(survey, replacements, part, first));
@@ -48,9 +52,22 @@ impl LadderStep for CompactHistory {
                     break;
                 }
             }
+            for (span, level) in written.iter().filter(|(span, _)| is_part(run, span)) {
+                let op = EditOp::Compact(*level);
+                let is_new = |one: &Candidate| one.segments != *span || one.op != op;
+                if found[begun..].iter().all(is_new) {
+                    found.extend(candidate(survey, replacements, span.clone(), *level));
+                }
+            }
         }
         found
     }
+}
+
+/// Whether a span is made of whole turns of a run.
+fn is_part(run: &[RangeInclusive<usize>], span: &RangeInclusive<usize>) -> bool {
+    let begins = run.iter().any(|turn| turn.start() == span.start());
+    begins && run.iter().any(|turn| turn.end() == span.end()) && !span.is_empty()
 }
 
 /// Heads of a run: the shortest whose summary frees enough on its own, and, since it swallows the
@@ -93,10 +110,12 @@ fn candidate(
         return None;
     }
     let op = EditOp::Compact(level);
-    let cap = || longest_summary(survey.input.policy.compaction.max_tokens, level, before);
-    let after = replacements
-        .summary_tokens(span.clone(), level)
-        .unwrap_or_else(cap);
+    let max_tokens = survey.input.policy.compaction.max_tokens;
+    let after = match replacements.summary_tokens(span.clone(), level) {
+        SummaryTokens::Written(tokens) => tokens,
+        SummaryTokens::Unwritten => longest_summary(max_tokens, level, before),
+        SummaryTokens::Unavailable => return None,
+    };
     if after >= before {
         return None;
     }

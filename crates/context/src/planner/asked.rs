@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use crate::{EditOp, Replacements, SummaryLevel};
+use crate::{EditOp, Replacements, SummaryLevel, SummaryTokens};
 
 /// Replacements of which none is asked for twice.
 pub(super) struct Asked<'a> {
     replacements: &'a mut dyn Replacements,
     /// By segment: a handful of edits at most.
     edits: Vec<Vec<(EditOp, Option<usize>)>>,
-    summaries: HashMap<(RangeInclusive<usize>, SummaryLevel), Option<usize>>,
+    summaries: HashMap<(RangeInclusive<usize>, SummaryLevel), SummaryTokens>,
 }
 
 impl<'a> Asked<'a> {
@@ -39,9 +39,13 @@ impl Replacements for Asked<'_> {
         &mut self,
         span: RangeInclusive<usize>,
         level: SummaryLevel,
-    ) -> Option<usize> {
+    ) -> SummaryTokens {
         let replacements = &mut self.replacements;
         let answer = self.summaries.entry((span.clone(), level));
         *answer.or_insert_with(|| replacements.summary_tokens(span, level))
+    }
+
+    fn written(&self) -> Vec<(RangeInclusive<usize>, SummaryLevel)> {
+        self.replacements.written()
     }
 }

@@ -342,23 +342,30 @@ fn compactions(base: &[Candidate], pool: &Pool, forced_below: usize) -> Vec<Vec<
     sets
 }
 
-/// The compactions of a pool, by span: those that overlap are of the same one.
+/// The compactions of a pool, by span: those that overlap, by others that overlap, are of the same
+/// one.
 fn spans(base: &[Candidate], pool: &Pool) -> Vec<Vec<usize>> {
     let overlaps = |a: &Candidate, b: &Candidate| {
         a.segments.start() <= b.segments.end() && b.segments.start() <= a.segments.end()
     };
+    let decided = || {
+        let edits = base.iter();
+        edits.filter(|edit| matches!(edit.op, EditOp::Compact(_)))
+    };
+    let is_open = |edit: &Candidate| {
+        matches!(edit.op, EditOp::Compact(_)) && !decided().any(|other| overlaps(other, edit))
+    };
+    let mut open: Vec<usize> = (0..pool.len()).filter(|&at| is_open(&pool[at].1)).collect();
+    open.sort_by_key(|&at| *pool[at].1.segments.start());
     let mut spans: Vec<Vec<usize>> = Vec::new();
-    for (at, (_, edit)) in pool.iter().enumerate() {
-        let mut decided = base
-            .iter()
-            .filter(|edit| matches!(edit.op, EditOp::Compact(_)));
-        if !matches!(edit.op, EditOp::Compact(_)) || decided.any(|other| overlaps(other, edit)) {
-            continue;
-        }
+    let mut end = None;
+    for at in open {
+        let segments = &pool[at].1.segments;
         match spans.last_mut() {
-            Some(last) if overlaps(&pool[last[0]].1, edit) => last.push(at),
+            Some(span) if end >= Some(*segments.start()) => span.push(at),
             _ => spans.push(vec![at]),
         }
+        end = end.max(Some(*segments.end()));
     }
     spans
 }

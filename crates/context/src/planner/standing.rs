@@ -60,7 +60,8 @@ fn compact(search: &mut Search<'_, '_>, standing: &mut Standing) {
     };
     let step = step(Rung::CompactHistory).expect("the rung has edits");
     let mut offered = step.candidates(search.survey, search.asked, &wanted);
-    offered.retain(|edit| edit.op == EditOp::Compact(rule.level));
+    // One that is written may be more detailed than what was asked for.
+    offered.retain(|edit| matches!(edit.op, EditOp::Compact(level) if level <= rule.level));
     // The longest span of those that begin together; of the others the floors left none.
     offered.sort_by_key(|edit| (*edit.segments.start(), usize::MAX - edit.segments.end()));
     for edit in &offered {

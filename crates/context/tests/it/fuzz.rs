@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use context::{
     Candidate, ClearInputs, EditOp, Infeasible, LadderMode, Low, Plan, PlanInput, PlanPoint,
-    Regime, SegmentKind, plan,
+    Regime, Replacements, SegmentKind, SummaryTokens, plan,
 };
 
 use crate::prompt::Lengths;
@@ -104,7 +104,15 @@ fn check_edit(input: &PlanInput, seed: u64, edit: &Candidate) {
     );
     assert_eq!(edit.zone, first.zone, "{}", context());
     if let EditOp::Compact(level) = edit.op {
-        assert!(level >= input.policy.compaction.level, "{}", context());
+        let span = edit.segments.clone();
+        match Lengths::new(&input.segments, seed).summary_tokens(span, level) {
+            // What is written may be more detailed than what was asked for.
+            SummaryTokens::Written(tokens) => assert_eq!(edit.after, tokens, "{}", context()),
+            SummaryTokens::Unwritten => {
+                assert!(level >= input.policy.compaction.level, "{}", context());
+            }
+            SummaryTokens::Unavailable => panic!("{}", context()),
+        }
     } else {
         assert_eq!(edit.segments.start(), edit.segments.end(), "{}", context());
         let lengths = Lengths::new(&input.segments, seed);

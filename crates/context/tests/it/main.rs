@@ -4,3 +4,4 @@ mod fuzz;
 mod ladder;
 mod prompt;
 mod random;
+mod summaries;

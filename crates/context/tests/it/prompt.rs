@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use context::{
     Bounds, CacheSnapshot, ClearInputs, ClearingRule, CompactionRule, CostModel, EditOp,
     LadderMode, Low, Objective, Outlook, Placement, PlanInput, Policy, Replacements, RetrievalRule,
-    Rung, Segment, SegmentKind, SummaryLevel, Tier, Utilization, Zone, ZoneRule,
+    Rung, Segment, SegmentKind, SummaryLevel, SummaryTokens, Tier, Utilization, Zone, ZoneRule,
 };
 
 use crate::random::Random;
@@ -261,9 +261,33 @@ impl Replacements for Lengths<'_> {
         &mut self,
         span: RangeInclusive<usize>,
         level: SummaryLevel,
-    ) -> Option<usize> {
-        let known = self.seed % 3 == 1 && (span.end() + level as usize).is_multiple_of(2);
-        known.then_some(30 + span.end())
+    ) -> SummaryTokens {
+        match self.seed % 3 {
+            1 if (span.end() + level as usize).is_multiple_of(2) => {
+                SummaryTokens::Written(30 + span.end())
+            }
+            2 if self.seed.is_multiple_of(5) => SummaryTokens::Unavailable,
+            _ => SummaryTokens::Unwritten,
+        }
+    }
+
+    /// Any spans: the planner must see by itself which of them stand for whole turns.
+    fn written(&self) -> Vec<(RangeInclusive<usize>, SummaryLevel)> {
+        let last = match self.segments.len() {
+            0 => return Vec::new(),
+            number => number - 1,
+        };
+        let mut random = Random::new(self.seed ^ 0xabcd);
+        let mut spans = Vec::new();
+        while self.seed % 3 == 1 && spans.len() < 12 {
+            let ends = [random.below(last + 1), random.below(last + 1)];
+            let (from, to) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+            let level = SummaryLevel::ALL[random.below(4)];
+            if (to + level as usize).is_multiple_of(2) {
+                spans.push((from..=to, level));
+            }
+        }
+        spans
     }
 }
 

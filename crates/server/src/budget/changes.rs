@@ -10,7 +10,7 @@ use crate::validate::chat::Conversation;
 
 /// What a summary is an answer to. Together they are a whole turn, so that templates which insist
 /// on user and assistant taking turns accept them.
-const SUMMARY_REQUEST: &str = "Summarise our conversation so far.";
+pub(super) const SUMMARY_REQUEST: &str = "Summarise our conversation so far.";
 
 /// The conversation with `edits`, which are in order and do not overlap. Messages without an edit
 /// stay as they are, byte for byte.

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use context::{
     CacheSnapshot, CostModel, EditOp, Facts, Focus, Infeasible, LedgerEdit, Plan, PlanInput,
-    Regret, Replay, Resolved, Rung, SegmentChain, SegmentKind, SessionFacts, Settings, Tier,
-    canonical_tools, plan, regrets, resolve,
+    Regret, Replay, Resolved, SegmentChain, SegmentKind, SessionFacts, Settings, Summary,
+    SummaryLevel, Tier, WaitingSummary, canonical_tools, plan, regrets, resolve,
 };
 use memory::Tenant;
 
 use super::changes;
+use super::compaction::Compacted;
 use super::division::Division;
 use super::marks::{self, Marks};
 use super::standing::{Standing, StandingEdit};
 use super::state::Budgeter;
+use super::summaries::{Summaries, Unwritten, Written};
 use super::texts::Texts;
 use crate::model::ServedModel;
 use crate::prompt;
@@ -51,11 +53,12 @@ pub(super) struct DraftInput {
 
 /// See the module.
 pub(super) struct Draft {
-    input: DraftInput,
+    pub(super) input: DraftInput,
     pub(super) division: Division,
     pub(super) chain: SegmentChain,
     pub(super) replay: Replay,
     pub(super) standing: Standing,
+    pub(super) summaries: Summaries,
     pub(super) resolved: Resolved,
     /// The prompt with the edits of earlier requests.
     pub(super) tokens: Vec<u32>,
@@ -71,8 +74,10 @@ pub(super) struct Revision {
     pub(super) edits: Vec<StandingEdit>,
     /// Texts that can be restored, with the edits that took them away.
     pub(super) offloaded: Vec<String>,
-    /// The prompt that is computed.
+    /// The prompt that is computed; while summaries are unwritten, the draft's.
     pub(super) tokens: Vec<u32>,
+    /// Summaries that the plan counts on.
+    pub(super) unwritten: Vec<Unwritten>,
 }
 
 impl Draft {
@@ -101,12 +106,14 @@ impl Draft {
         let chain = budgeter.chain(&input.tenant_salt, digests);
         let marked = division.marked_end(input.settings.stable_prefix, cached);
         let first = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
-        let replay = if input.enforces {
-            budgeter.ledger().replay(&chain, |span, edit| {
+        let (replay, waiting) = if input.enforces {
+            let mut ledger = budgeter.ledger();
+            let replay = ledger.replay(&chain, |span, edit| {
                 allows(&division, first.policy.stable_prefix_end, span, edit)
-            })
+            });
+            (replay, ledger.summaries(&chain))
         } else {
-            Replay::default()
+            (Replay::default(), Vec::new())
         };
         let mut standing = Standing::new(&division.segments, &replay);
         let resolved = input.resolve(&division, &standing.segments, &replay, marked)?;
@@ -119,9 +126,18 @@ impl Draft {
             chain,
             replay,
             standing,
+            summaries: Summaries::default(),
             resolved,
             turns,
         };
+        for WaitingSummary {
+            segments,
+            level,
+            summary,
+        } in waiting
+        {
+            draft.add_summary(segments, level, summary, None);
+        }
         draft.tokens = draft.render(&draft.known_edits())?;
         Ok(draft)
     }
@@ -143,11 +159,6 @@ impl Draft {
             cache,
             cost,
         };
-        // A summary is put in place only when it is known: what is not is left to a later request.
-        input
-            .policy
-            .ladder
-            .retain(|rung| *rung != Rung::CompactHistory);
         let mut excess = 0;
         for _ in 0..MAX_CORRECTIONS {
             input.incoming = self.input.incoming + excess;
@@ -155,20 +166,25 @@ impl Draft {
                 Ok(planned) => planned,
                 Err(infeasible) => return Ok(Err(infeasible)),
             };
-            let (edits, offloaded) = self.edits(&plan, made);
-            let tokens = if plan.edits.is_empty() {
+            let Edits {
+                edits,
+                offloaded,
+                unwritten,
+            } = self.edits(&plan, made);
+            let tokens = if plan.edits.is_empty() || !unwritten.is_empty() {
                 self.tokens.clone()
             } else {
                 self.render(&edits)?
             };
             let policy = &input.policy;
             let used = tokens.len() + self.input.incoming + policy.output.min;
-            if used <= policy.budget {
+            if used <= policy.budget || !unwritten.is_empty() {
                 return Ok(Ok(Revision {
                     plan,
                     edits,
                     offloaded,
                     tokens,
+                    unwritten,
                 }));
             }
             // Tokens merge across borders: what was freed is not exactly what was counted.
@@ -198,11 +214,57 @@ impl Draft {
             edits: Vec::new(),
             offloaded: Vec::new(),
             tokens: self.tokens.clone(),
+            unwritten: Vec::new(),
         })
     }
 
+    /// Summaries that the conversation is going to need when it has grown by so many tokens, if
+    /// nothing else is done until then.
+    pub(super) fn needed_after(
+        &mut self,
+        growth: usize,
+        cost: CostModel,
+        pressure: f64,
+    ) -> Vec<Unwritten> {
+        let mut input = PlanInput {
+            policy: self.resolved.policy.clone(),
+            segments: self.standing.segments.clone(),
+            prompt_tokens: self.tokens.len(),
+            incoming: self.input.incoming + growth,
+            cache: CacheSnapshot {
+                matched: self.tokens.len(),
+                pressure,
+            },
+            cost,
+        };
+        self.summaries.may_write = true;
+        match self.plan(&mut input) {
+            Ok((plan, made)) => self.edits(&plan, made).unwritten,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Adds a summary of original segments, for the plans that follow.
+    pub(super) fn add_summary(
+        &mut self,
+        segments: RangeInclusive<usize>,
+        level: SummaryLevel,
+        summary: Arc<Summary>,
+        compacted: Option<Arc<Compacted>>,
+    ) {
+        let request = changes::SUMMARY_REQUEST;
+        let asking = self.input.model.tokenizer.encode(request, false);
+        self.summaries.add(Written {
+            tokens: summary.tokens + asking.map_or(request.len(), |tokens| tokens.len()),
+            segments,
+            level,
+            summary,
+            compacted,
+        });
+    }
+
     /// Edits that stand already.
-    fn known_edits(&self) -> Vec<StandingEdit> {
+    pub(super) fn known_edits(&self) -> Vec<StandingEdit> {
         let known = self.replay.edits.iter();
         known
             .map(|known| StandingEdit {
@@ -218,6 +280,7 @@ impl Draft {
             let mut texts = Texts {
                 division: &self.division,
                 standing: &self.standing,
+                summaries: &self.summaries,
                 tokenizer: &self.input.model.tokenizer,
                 tenant: &self.input.tenant,
                 focus: Focus::new(&self.division.live_text()),
@@ -237,45 +300,62 @@ impl Draft {
     }
 
     /// The plan's edits with their texts, beside those that stand already.
-    fn edits(&self, plan: &Plan, mut made: Made) -> (Vec<StandingEdit>, Vec<String>) {
-        let mut edits = self.known_edits();
-        let mut offloaded = Vec::new();
+    fn edits(&self, plan: &Plan, mut made: Made) -> Edits {
+        let mut all = Edits {
+            edits: self.known_edits(),
+            ..Edits::default()
+        };
         for candidate in &plan.edits {
-            let piece = *candidate.segments.start();
-            let Some(Some(replacement)) = made.remove(&(piece, candidate.op.clone())) else {
-                continue;
-            };
             let segments = self.standing.original(&candidate.segments);
-            if replacement.restore.is_some() {
-                offloaded.push(self.division.texts[*segments.start()].clone());
+            let (text, after, restore) = if let EditOp::Compact(level) = candidate.op {
+                let Some(written) = self.summaries.find(&segments, level) else {
+                    all.unwritten.push(Unwritten {
+                        segments,
+                        level,
+                        before: candidate.before,
+                        after: candidate.after,
+                    });
+                    continue;
+                };
+                (written.summary.text.clone(), written.tokens, None)
+            } else {
+                let piece = *candidate.segments.start();
+                let Some(Some(made)) = made.remove(&(piece, candidate.op.clone())) else {
+                    continue;
+                };
+                (made.text.into(), made.tokens, made.restore)
+            };
+            if restore.is_some() {
+                all.offloaded
+                    .push(self.division.texts[*segments.start()].clone());
             }
-            // The ledger numbers segments as in the original conversation.
-            let op = match &candidate.op {
-                EditOp::Dedupe { original } => EditOp::Dedupe {
-                    original: *self.standing.originals[*original].start(),
-                },
-                op => op.clone(),
+            let edit = LedgerEdit {
+                op: self.original_op(&candidate.op),
+                replacement: text,
+                restore: restore.map(|handle| handle.to_string().into()),
+                before: self.tokens_of(&segments),
+                after,
+                turns: self.turns,
             };
-            let overlaps = |edit: &StandingEdit| {
-                edit.segments.start() <= segments.end() && segments.start() <= edit.segments.end()
-            };
-            edits.retain(|edit| !overlaps(edit));
-            let before = self.division.segments[segments.clone()].iter();
-            edits.push(StandingEdit {
-                edit: Arc::new(LedgerEdit {
-                    op,
-                    replacement: replacement.text.into(),
-                    restore: replacement.restore.map(|handle| handle.to_string().into()),
-                    before: before.map(|segment| segment.tokens).sum(),
-                    after: replacement.tokens,
-                    turns: self.turns,
-                }),
-                segments,
-                is_known: false,
-            });
+            all.insert(segments, edit);
         }
-        edits.sort_by_key(|edit| *edit.segments.start());
-        (edits, offloaded)
+        all.edits.sort_by_key(|edit| *edit.segments.start());
+        all
+    }
+
+    /// The ledger numbers segments as in the original conversation.
+    fn original_op(&self, op: &EditOp) -> EditOp {
+        match op {
+            EditOp::Dedupe { original } => EditOp::Dedupe {
+                original: *self.standing.originals[*original].start(),
+            },
+            op => op.clone(),
+        }
+    }
+
+    fn tokens_of(&self, segments: &RangeInclusive<usize>) -> usize {
+        let segments = self.division.segments[segments.clone()].iter();
+        segments.map(|segment| segment.tokens).sum()
     }
 
     fn render(&self, edits: &[StandingEdit]) -> Result<Vec<u32>, ApiError> {
@@ -286,6 +366,28 @@ impl Draft {
         let text = prompt::render(&self.input.model, &changed, self.input.now)?;
         let special = changed.add_special_tokens;
         prompt::encode(&self.input.model, "messages", &text, special)
+    }
+}
+
+/// A plan's edits, and what they need.
+#[derive(Default)]
+struct Edits {
+    edits: Vec<StandingEdit>,
+    offloaded: Vec<String>,
+    unwritten: Vec<Unwritten>,
+}
+
+impl Edits {
+    /// Adds an edit in the place of those that it touches.
+    fn insert(&mut self, segments: RangeInclusive<usize>, edit: LedgerEdit) {
+        self.edits.retain(|other| {
+            other.segments.end() < segments.start() || segments.end() < other.segments.start()
+        });
+        self.edits.push(StandingEdit {
+            segments,
+            edit: Arc::new(edit),
+            is_known: false,
+        });
     }
 }
 

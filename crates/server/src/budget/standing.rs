@@ -61,6 +61,20 @@ impl Standing {
         *self.originals[*pieces.start()].start()..=*self.originals[*pieces.end()].end()
     }
 
+    /// The pieces that are exactly these original segments; `None` if an edit reaches across an end.
+    pub(super) fn pieces(&self, segments: &RangeInclusive<usize>) -> Option<RangeInclusive<usize>> {
+        let piece = |at| {
+            let after = self
+                .originals
+                .partition_point(|original| original.start() <= at);
+            after.checked_sub(1)
+        };
+        let (first, last) = (piece(segments.start())?, piece(segments.end())?);
+        let is_exact = self.originals[first].start() == segments.start()
+            && self.originals[last].end() == segments.end();
+        is_exact.then_some(first..=last)
+    }
+
     /// The pieces on which a piece depends are named by their original numbers until now.
     fn renumber(&mut self) {
         let mut piece_of = Vec::new();
@@ -159,5 +173,9 @@ mod tests {
         assert_eq!(standing.segments[2].kind, SegmentKind::Summary);
         assert_eq!(standing.segments[3].depends_on, [0, 2]);
         assert_eq!(standing.original(&(1..=2)), 1..=3);
+        assert_eq!(standing.pieces(&(1..=3)), Some(1..=2));
+        assert_eq!(standing.pieces(&(0..=4)), Some(0..=3));
+        assert_eq!(standing.pieces(&(1..=2)), None);
+        assert_eq!(standing.pieces(&(3..=4)), None);
     }
 }

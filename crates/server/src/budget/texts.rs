@@ -1,13 +1,18 @@
 //! The texts that stand for what is edited, and how long they are.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
-use context::{CompressionLevel, EditOp, Focus, Replacements, Segment, SegmentKind, shrink};
+use context::{
+    CompressionLevel, EditOp, Focus, Replacements, Segment, SegmentKind, SummaryLevel,
+    SummaryTokens, shrink,
+};
 use memory::{Handle, Tenant};
 use text::Tokenizer;
 
 use super::division::Division;
 use super::standing::Standing;
+use super::summaries::Summaries;
 
 /// What replaces a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,7 @@ pub(super) struct Replacement {
 pub(super) struct Texts<'a> {
     pub(super) division: &'a Division,
     pub(super) standing: &'a Standing,
+    pub(super) summaries: &'a Summaries,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) tenant: &'a Tenant,
     pub(super) focus: Focus,
@@ -125,6 +131,28 @@ impl Texts<'_> {
 impl Replacements for Texts<'_> {
     fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize> {
         self.replacement(segment, op).map(|made| made.tokens)
+    }
+
+    fn summary_tokens(
+        &mut self,
+        span: RangeInclusive<usize>,
+        level: SummaryLevel,
+    ) -> SummaryTokens {
+        let segments = self.standing.original(&span);
+        match self.summaries.find(&segments, level) {
+            Some(written) => SummaryTokens::Written(written.tokens),
+            None if self.summaries.may_write(&segments) => SummaryTokens::Unwritten,
+            None => SummaryTokens::Unavailable,
+        }
+    }
+
+    fn written(&self) -> Vec<(RangeInclusive<usize>, SummaryLevel)> {
+        let written = self.summaries.written().iter();
+        let pieces = written.filter_map(|one| {
+            let pieces = self.standing.pieces(&one.segments)?;
+            Some((pieces, one.level))
+        });
+        pieces.collect()
     }
 }
 

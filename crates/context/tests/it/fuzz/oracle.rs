@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use context::{
     CompressionLevel, EditOp, PlanInput, Replacements, Rung, Segment, SegmentKind, SummaryLevel,
-    Tier, Zone,
+    SummaryTokens, Tier, Zone,
 };
 
 use crate::prompt::Lengths;
@@ -196,9 +196,11 @@ fn summary_frees(input: &PlanInput, seed: u64, span: Range<usize>) -> usize {
             let cap = (input.policy.compaction.max_tokens >> level as u32)
                 .min(before / 2)
                 .max(1);
-            lengths
-                .summary_tokens(span.start..=span.end - 1, level)
-                .unwrap_or(cap)
+            match lengths.summary_tokens(span.start..=span.end - 1, level) {
+                SummaryTokens::Written(tokens) => tokens,
+                SummaryTokens::Unwritten => cap,
+                SummaryTokens::Unavailable => before,
+            }
         });
     before.saturating_sub(after.min().unwrap_or(before))
 }

@@ -1,0 +1,173 @@
+//! The summaries that may stand for parts of one conversation, and those that are still to be
+//! written.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use context::{EditOp, SectionedSummary, SegmentKind, Speaker, Summary, SummaryLevel};
+
+use super::changes;
+use super::compaction::{Compacted, CompactionTask, SpanText, SummaryLengths};
+use super::draft::Draft;
+
+/// Summaries of one conversation.
+#[derive(Debug, Default)]
+pub(super) struct Summaries {
+    written: Vec<Written>,
+    /// Spans that a summary was asked for: what overlaps one is not asked for again.
+    asked: Vec<RangeInclusive<usize>>,
+    /// Whether plans may count on summaries that are still to be written.
+    pub(super) may_write: bool,
+}
+
+/// A summary that can be put in place.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    /// The original segments that it stands for.
+    pub(super) segments: RangeInclusive<usize>,
+    /// How long it is.
+    pub(super) level: SummaryLevel,
+    /// The summary.
+    pub(super) summary: Arc<Summary>,
+    /// Tokens of the turn that it makes, as far as texts are counted alone.
+    pub(super) tokens: usize,
+    /// How it came about, if this request has waited for it.
+    pub(super) compacted: Option<Arc<Compacted>>,
+}
+
+/// A summary that a plan counts on.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Unwritten {
+    /// The original segments that it is to stand for.
+    pub(super) segments: RangeInclusive<usize>,
+    /// How long it is to be.
+    pub(super) level: SummaryLevel,
+    /// Tokens of the segments as they stand.
+    pub(super) before: usize,
+    /// Tokens that it may have, by the plan.
+    pub(super) after: usize,
+}
+
+/// Under what a summary is computed.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    /// Salt under which the prefix is cached.
+    pub(super) cache_salt: Vec<u8>,
+    /// Class of the request.
+    pub(super) priority: i32,
+    /// Tokens beyond the plan's that the summary may have.
+    pub(super) spare: usize,
+}
+
+impl Summaries {
+    /// Adds a summary.
+    pub(super) fn add(&mut self, written: Written) {
+        self.written.push(written);
+    }
+
+    /// Notes that a summary of these original segments was asked for.
+    pub(super) fn note_asked(&mut self, segments: RangeInclusive<usize>) {
+        self.asked.push(segments);
+    }
+
+    /// The summary of exactly these original segments, at that level.
+    pub(super) fn find(
+        &self,
+        segments: &RangeInclusive<usize>,
+        level: SummaryLevel,
+    ) -> Option<&Written> {
+        let mut latest = self.written.iter().rev();
+        latest.find(|written| written.segments == *segments && written.level == level)
+    }
+
+    /// All of them.
+    pub(super) fn written(&self) -> &[Written] {
+        &self.written
+    }
+
+    /// Whether a plan may count on a summary of these original segments.
+    pub(super) fn may_write(&self, segments: &RangeInclusive<usize>) -> bool {
+        let overlaps = |asked: &RangeInclusive<usize>| {
+            asked.start() <= segments.end() && segments.start() <= asked.end()
+        };
+        self.may_write && !self.asked.iter().any(overlaps)
+    }
+}
+
+impl Draft {
+    /// What the server must do to get a summary: the conversation up to the end of the span, with
+    /// the edits that the cached prefix has, so that nothing of it is computed again.
+    pub(super) fn summary_task(&self, wanted: &Unwritten, errand: &Errand) -> CompactionTask {
+        let (first, last) = (*wanted.segments.start(), *wanted.segments.end());
+        let mut conversation = self.input.conversation.clone();
+        let behind = self.division.places[last].message().map_or(0, |at| at + 1);
+        conversation.messages.truncate(behind);
+        let mut edits = self.known_edits();
+        edits.retain(|edit| *edit.segments.end() <= last);
+        let pieces = self.standing.pieces(&wanted.segments);
+        let mut pieces: Vec<usize> = pieces.into_iter().flatten().collect();
+        let mut anchor = None;
+        if let Some(&head) = pieces.first()
+            && self.standing.segments[head].kind == SegmentKind::Summary
+        {
+            anchor = Some(SectionedSummary::parse(self.standing_text(head)));
+            pieces.remove(0);
+        }
+        debug_assert!(first <= last, "a span has segments");
+        CompactionTask {
+            conversation: changes::apply(&conversation, &self.division, &edits),
+            span: pieces.into_iter().map(|at| self.span_text(at)).collect(),
+            later: self.division.texts[last + 1..].join("\n").into(),
+            anchor,
+            request: self.resolved.summary.clone(),
+            level: wanted.level,
+            lengths: SummaryLengths {
+                detailed: self.resolved.policy.compaction.max_tokens,
+                span: wanted.before,
+                room: wanted.after + errand.spare,
+            },
+            critical_recall: self.resolved.policy.compaction.critical_recall,
+            cache_salt: errand.cache_salt.clone(),
+            priority: errand.priority,
+        }
+    }
+
+    fn span_text(&self, piece: usize) -> SpanText {
+        let text = self.standing_text(piece);
+        let (speaker, text) = match &self.standing.segments[piece].kind {
+            SegmentKind::User => (Speaker::User, text.to_owned()),
+            SegmentKind::ToolCall { name, .. } => (Speaker::Assistant, format!("{name}({text})")),
+            SegmentKind::ToolResult { .. } | SegmentKind::Document | SegmentKind::Memory => {
+                (Speaker::Tool, text.to_owned())
+            }
+            SegmentKind::Assistant
+            | SegmentKind::Reasoning
+            | SegmentKind::Summary
+            | SegmentKind::System
+            | SegmentKind::Tool { .. } => (Speaker::Assistant, text.to_owned()),
+        };
+        SpanText {
+            speaker,
+            text: text.into(),
+        }
+    }
+
+    /// A piece's text as the model sees it.
+    fn standing_text(&self, piece: usize) -> &str {
+        let original = &self.standing.originals[piece];
+        let mut known = self.replay.edits.iter();
+        let edited = known.find(|known| known.segments == *original);
+        match edited {
+            // Where a call's arguments or reasoning were cleared, nothing is left to read.
+            Some(known) => &known.edit.replacement,
+            None => &self.division.texts[*original.start()],
+        }
+    }
+}
+
+impl Unwritten {
+    /// What is done.
+    pub(super) fn op(&self) -> EditOp {
+        EditOp::Compact(self.level)
+    }
+}
