@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use engine::EngineHandle;
 use memory::Store;
 
+use crate::budget::compaction::Compactor;
 use crate::budget::state::Budgeter;
 use crate::clock;
 use crate::config::serve::{AccessConfig, RequestLimits};
@@ -25,6 +26,7 @@ struct Shared {
     text_pool: TextPool,
     memory: Arc<Store>,
     budgeter: Budgeter,
+    compactor: Compactor,
     access: AccessConfig,
     limits: RequestLimits,
     metrics: Metrics,
@@ -72,6 +74,7 @@ impl App {
             text_pool: TextPool::new(),
             memory: Arc::new(memory),
             budgeter,
+            compactor: Compactor::new(metrics.compactions().clone()),
             access,
             limits,
             metrics,
@@ -111,6 +114,11 @@ impl App {
         &self.shared.budgeter
     }
 
+    /// Summaries of old turns.
+    pub fn compactor(&self) -> &Compactor {
+        &self.shared.compactor
+    }
+
     /// Who may ask.
     pub fn access(&self) -> &AccessConfig {
         &self.shared.access
@@ -141,9 +149,10 @@ impl App {
         self.shared.accepting.load(Ordering::Acquire)
     }
 
-    /// Takes no more requests; what runs goes on.
+    /// Takes no more requests; what runs goes on, but for what nobody waits for.
     pub fn stop_accepting(&self) {
         self.shared.accepting.store(false, Ordering::Release);
+        self.shared.compactor.stop();
         self.shared.engine.shutdown();
     }
 }

@@ -3,8 +3,7 @@
 //!
 //! `context` decides; this module counts, looks into the cache, changes messages, and remembers.
 //!
-//! - [`compaction`]: summaries of old turns, by the served model on the warm prefix; the pipeline
-//!   does not use them yet.
+//! - [`compaction`]: summaries of old turns, by the served model on the warm prefix.
 //! - [`count`]: a prompt's tokens by zone, message and tool, without an edit.
 //! - [`pipeline`]: the stages of one request, in order.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
@@ -23,3 +22,4 @@ mod report;
 mod standing;
 mod summaries;
 mod texts;
+mod writing;

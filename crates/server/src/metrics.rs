@@ -14,6 +14,7 @@ use engine::EngineHandle;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use crate::budget::compaction::CompactionCounters;
 use engine_collector::EngineCollector;
 pub use request::RequestMetrics;
 use series::{HttpLabels, Series};
@@ -36,6 +37,7 @@ pub struct CacheInfo {
 pub struct Metrics {
     registry: Arc<Registry>,
     series: Arc<Series>,
+    compactions: CompactionCounters,
 }
 
 impl Metrics {
@@ -47,10 +49,18 @@ impl Metrics {
         let registry = root.sub_registry_with_labels(labels.into_iter());
         let series = Series::register(registry, cache);
         registry.register_collector(Box::new(EngineCollector::new(engine)));
+        let compactions = CompactionCounters::new();
+        compactions.register(registry);
         Self {
+            compactions,
             registry: Arc::new(root),
             series: Arc::new(series),
         }
+    }
+
+    /// Figures of summaries.
+    pub fn compactions(&self) -> &CompactionCounters {
+        &self.compactions
     }
 
     /// All series in OpenMetrics' text format.

@@ -78,11 +78,10 @@ fn parts(
     level: SummaryLevel,
     wanted: usize,
 ) -> Vec<RangeInclusive<usize>> {
-    let max_tokens = survey.input.policy.compaction.max_tokens;
     let mut before = 0;
     let enough = run.iter().position(|turn| {
         before += tokens(survey, turn);
-        before.saturating_sub(longest_summary(max_tokens, level, before)) >= wanted
+        before.saturating_sub(longest_summary(survey, level, before)) >= wanted
     });
     let shortest = enough.map_or(run.len(), |last| last + 1);
     let left = run.len() - shortest;
@@ -110,10 +109,9 @@ fn candidate(
         return None;
     }
     let op = EditOp::Compact(level);
-    let max_tokens = survey.input.policy.compaction.max_tokens;
     let after = match replacements.summary_tokens(span.clone(), level) {
         SummaryTokens::Written(tokens) => tokens,
-        SummaryTokens::Unwritten => longest_summary(max_tokens, level, before),
+        SummaryTokens::Unwritten => longest_summary(survey, level, before),
         SummaryTokens::Unavailable => return None,
     };
     if after >= before {
@@ -138,17 +136,17 @@ fn candidate(
 
 /// Tokens that a summary may have: each level half of the one before, and at most half of what it
 /// stands for, since a longer one would lose more than it frees.
-fn longest_summary(max_tokens: usize, level: SummaryLevel, before: usize) -> usize {
+pub(crate) fn longest_summary(survey: &Survey<'_>, level: SummaryLevel, before: usize) -> usize {
+    let max_tokens = survey.input.policy.compaction.max_tokens;
     (max_tokens >> level as u32).min(before / 2).max(1)
 }
 
 /// The longest spans that the rung could summarise, oldest first, each with the tokens of its
 /// shortest summary.
 pub(crate) fn spans(survey: &Survey<'_>) -> Vec<(RangeInclusive<usize>, usize)> {
-    let max_tokens = survey.input.policy.compaction.max_tokens;
     let spans = runs(survey).iter().map(|run| {
         let span = *run[0].start()..=*run[run.len() - 1].end();
-        let after = longest_summary(max_tokens, SummaryLevel::Minimal, tokens(survey, &span));
+        let after = longest_summary(survey, SummaryLevel::Minimal, tokens(survey, &span));
         (span, after)
     });
     spans.collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ladder::{Scope, Survey};
+use crate::ladder::{Scope, Survey, longest_summary};
 use crate::sweep::{Choice, Group, Offer, Price, Start, Swept, sweep};
 use crate::{Candidate, EditOp, LadderMode, PlanPoint, Rung, SegmentKind};
 
@@ -180,12 +180,29 @@ pub(super) fn counted(survey: &Survey<'_>, scope: Scope<'_>, edit: &Candidate) -
 /// Tokens that candidates take from each zone; negative where a summary brings more than it takes,
 /// since it stands in the zone of the first segment of its span.
 pub(super) fn freed_by_zone(survey: &Survey<'_>, edits: &[&Candidate]) -> Vec<isize> {
+    by_zone(survey, edits, |edit| edit.after)
+}
+
+/// The same, as far as it matters to the zones' floors: a summary counts as the longest of its
+/// level, so that a floor that keeps room for one is not in the way of one that has become shorter.
+pub(super) fn taken_from_room(survey: &Survey<'_>, edits: &[&Candidate]) -> Vec<isize> {
+    by_zone(survey, edits, |edit| match edit.op {
+        EditOp::Compact(level) => longest_summary(survey, level, edit.before).max(edit.after),
+        _ => edit.after,
+    })
+}
+
+fn by_zone(
+    survey: &Survey<'_>,
+    edits: &[&Candidate],
+    after: impl Fn(&Candidate) -> usize,
+) -> Vec<isize> {
     let mut freed = vec![0_isize; survey.demand.len()];
     for edit in edits {
         for at in edit.segments.clone() {
             freed[survey.zone[at]] += survey.segment(at).tokens as isize;
         }
-        freed[survey.zone[*edit.segments.start()]] -= edit.after as isize;
+        freed[survey.zone[*edit.segments.start()]] -= after(edit) as isize;
     }
     freed
 }
@@ -207,7 +224,7 @@ fn start(
     fixed: &[&Candidate],
     compactions: usize,
 ) -> Option<Start> {
-    let by_zone = freed_by_zone(survey, fixed);
+    let by_zone = taken_from_room(survey, fixed);
     let rooms = survey.room.iter().zip(&by_zone);
     if compactions > 0 && rooms.clone().any(|(room, freed)| *freed > *room as isize) {
         return None;

@@ -1,6 +1,6 @@
 //! Edits that are made whether or not the budget asks for them.
 
-use super::arrangement::{counted, freed_by_zone};
+use super::arrangement::{counted, taken_from_room};
 use super::search::{Goal, Search};
 use crate::hysteresis::BATCHES;
 use crate::ladder::{Scope, Survey, Wanted, all_cleared, is_reducible, step};
@@ -31,7 +31,7 @@ struct Standing {
 impl Standing {
     /// Adds an edit if it goes with the others.
     fn add(&mut self, survey: &Survey<'_>, edit: &Candidate) -> bool {
-        let freed = freed_by_zone(survey, &[edit]);
+        let freed = taken_from_room(survey, &[edit]);
         let fits = |(room, freed): (&usize, &isize)| *freed <= *room as isize;
         let free = !self.taken[edit.segments.clone()].contains(&true);
         if !free || !self.room.iter().zip(&freed).all(fits) {

@@ -29,7 +29,7 @@ pub(super) fn apply(
             EditOp::Compact(_) => {
                 let last = division.places[*edit.segments.end()].message();
                 if let (Some(first), Some(last)) = (place.message(), last) {
-                    summaries.push((first, last, text));
+                    summaries.push((turn_start(conversation, division, first), last, text));
                 }
             }
             EditOp::ClearReasoning => {
@@ -72,6 +72,20 @@ pub(super) fn apply(
         drop(changed.messages.splice(first..=last, turn));
     }
     changed
+}
+
+/// Where the turn begins whose first text is in that message: what the user said may be nothing.
+fn turn_start(conversation: &Conversation, division: &Division, message: usize) -> usize {
+    let mut places = division.places.iter();
+    match message.checked_sub(1) {
+        Some(before)
+            if conversation.messages[before]["role"] == "user"
+                && places.all(|place| place.message() != Some(before)) =>
+        {
+            before
+        }
+        _ => message,
+    }
 }
 
 fn clear_input(conversation: &mut Conversation, place: Place, text: &str) {

@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use context::{
     ChainKey, Gated, SectionedSummary, Speaker, Summary, SummaryLevel, SummaryOrigin,
@@ -65,6 +65,8 @@ pub struct CompactionTask {
     pub lengths: SummaryLengths,
     /// Share of the critical items that a summary must keep, 0 to 1.
     pub critical_recall: f64,
+    /// Longest time that the model may take; then sentences of the span are taken.
+    pub max_wait: Option<Duration>,
     /// Salt under which the prefix is cached.
     pub cache_salt: Vec<u8>,
     /// Class of the request to the engine, lower is served earlier.
@@ -138,6 +140,12 @@ pub enum CompactionFailure {
     /// The model said nothing that could stand for the span.
     #[error("the summary is empty")]
     Empty,
+    /// The client cannot wait so long.
+    #[error("the model took more than {} ms", max_wait.as_millis())]
+    TooSlow {
+        /// Time that it had.
+        max_wait: Duration,
+    },
     /// Too many critical items are missing.
     #[error("the summary keeps {recall:.3} of the critical items, less than {least:.3}")]
     BelowRecall {
@@ -164,10 +172,10 @@ enum Urgency {
 }
 
 impl Compactor {
-    /// No compactions so far.
-    pub fn new() -> Self {
+    /// No compactions so far; figures go to `counters`.
+    pub fn new(counters: CompactionCounters) -> Self {
         Self {
-            counters: CompactionCounters::new(),
+            counters,
             queue: BackgroundQueue::new(QueueLimits::default()),
         }
     }
@@ -231,15 +239,14 @@ impl Compactor {
         self.queue.stop();
     }
 
+    /// Whether something waits or runs in the background under `key`.
+    pub fn is_in_background(&self, key: ChainKey) -> bool {
+        self.queue.has(key)
+    }
+
     /// Compactions in the background that wait or run.
     pub fn num_in_background(&self) -> usize {
         self.queue.len()
-    }
-}
-
-impl Default for Compactor {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -267,7 +274,7 @@ impl Run {
 
     async fn summarise(mut self) -> Result<Compacted, CompactionFailure> {
         let started = clock::now();
-        let chosen = self.choose().await;
+        let chosen = self.choose(started).await;
         let elapsed = clock::now() - started;
         let (level, origin, gated) = match chosen {
             Ok(chosen) => chosen,
@@ -299,9 +306,12 @@ impl Run {
 
     /// The first summary that passes, from the asked level to the most detailed one, else one
     /// without a model.
-    async fn choose(&mut self) -> Result<(SummaryLevel, SummaryOrigin, Gated), CompactionFailure> {
+    async fn choose(
+        &mut self,
+        started: Instant,
+    ) -> Result<(SummaryLevel, SummaryOrigin, Gated), CompactionFailure> {
         for level in self.task.lengths.levels(self.task.level) {
-            let reason = match self.attempt(level).await {
+            let reason = match self.attempt_in_time(level, started).await {
                 Ok(gated) if gated.passed => return Ok((level, SummaryOrigin::Model, gated)),
                 Ok(Gated { recall, .. }) => CompactionFailure::BelowRecall {
                     recall,
@@ -321,6 +331,20 @@ impl Run {
         }
         let (level, gated) = self.extract().await?;
         Ok((level, SummaryOrigin::Extractive, gated))
+    }
+
+    /// [`Run::attempt`], given up when the client has waited long enough.
+    async fn attempt_in_time(
+        &mut self,
+        level: SummaryLevel,
+        started: Instant,
+    ) -> Result<Gated, CompactionFailure> {
+        let Some(max_wait) = self.task.max_wait else {
+            return self.attempt(level).await;
+        };
+        let deadline = (started + max_wait).into();
+        let attempt = tokio::time::timeout_at(deadline, self.attempt(level)).await;
+        attempt.unwrap_or(Err(CompactionFailure::TooSlow { max_wait }))
     }
 
     /// What the model writes at that level, with the critical items that it left out.
@@ -396,6 +420,7 @@ impl CompactionFailure {
             Self::Refused(SubmitError::ShuttingDown) | Self::ShuttingDown => "shutting_down",
             Self::Abandoned => "abandoned",
             Self::Model(_) => "model",
+            Self::TooSlow { .. } => "too_slow",
             Self::Empty => "empty",
             Self::BelowRecall { .. } => "below_recall",
             Self::NoRoom { .. } => "no_room",
@@ -411,6 +436,7 @@ impl CompactionFailure {
             | Self::ShuttingDown => true,
             Self::Refused(SubmitError::TooLong { .. })
             | Self::Prompt(_)
+            | Self::TooSlow { .. }
             | Self::Empty
             | Self::BelowRecall { .. }
             | Self::NoRoom { .. } => false,

@@ -20,6 +20,7 @@ use super::standing::{Standing, StandingEdit};
 use super::state::Budgeter;
 use super::summaries::{Summaries, Unwritten, Written};
 use super::texts::Texts;
+use super::writing;
 use crate::model::ServedModel;
 use crate::prompt;
 use crate::validate::budget::Annotation;
@@ -138,6 +139,7 @@ impl Draft {
         {
             draft.add_summary(segments, level, summary, None);
         }
+        draft.summaries.may_write = writing::is_foreground(&draft.resolved);
         draft.tokens = draft.render(&draft.known_edits())?;
         Ok(draft)
     }

@@ -1,16 +1,19 @@
-//! The stages of one request: draft, look into the cache, decide, look again, remember.
+//! The stages of one request: draft, look into the cache, decide, get the summaries that this takes,
+//! look again, remember.
 
 use std::time::Duration;
 
 use context::{
-    CacheSnapshot, CompactTrigger, CostModel, Infeasible, Mode, OnInfeasible, ReportLevel,
-    Settings, StablePrefix, TellModel, Window,
+    CacheSnapshot, CostModel, Infeasible, Mode, OnInfeasible, ReportLevel, Settings, StablePrefix,
+    TellModel, Window,
 };
 use engine::{CacheProbe, MissCause};
 use serde_json::Value;
 
 use super::draft::{Draft, DraftInput, Revision};
-use super::{probe, report};
+use super::standing::StandingEdit;
+use super::summaries::Errand;
+use super::{probe, report, writing};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
@@ -43,6 +46,17 @@ pub struct Circumstances<'a> {
     pub output_asked: Option<usize>,
 }
 
+/// A request whose context is decided, and nothing of it remembered.
+pub struct Planned {
+    mode: Mode,
+    policy: String,
+    draft: Draft,
+    revision: Revision,
+    before: CacheProbe,
+    after: CacheProbe,
+    times: report::Times,
+}
+
 /// A request whose context is settled.
 pub struct Settled {
     /// The prompt.
@@ -71,7 +85,8 @@ impl Wish {
     }
 }
 
-/// Settles the context of a request.
+/// Settles the context of a request: decides, gets the summaries that the decision counts on, and
+/// remembers what was decided.
 ///
 /// # Errors
 /// What is wrong with the request, or that nothing makes it fit.
@@ -81,11 +96,104 @@ pub async fn settle(
     wish: Wish,
     circumstances: &Circumstances<'_>,
 ) -> Result<Settled, ApiError> {
+    let planned = decide(app, conversation, &wish, circumstances, true).await?;
+    if planned.mode == Mode::Enforce {
+        remember(app, circumstances.caller, &planned).await?;
+    }
+    let settled = planned.settled(app, &wish);
+    planned.look_ahead(app, errand(circumstances));
+    Ok(settled)
+}
+
+/// What would be done with a request. Nothing is computed and nothing remembered; where the
+/// decision counts on a summary that is not written, the prompt is the one without it.
+///
+/// # Errors
+/// As [`settle`].
+pub async fn plan(
+    app: &App,
+    conversation: Conversation,
+    wish: &Wish,
+    circumstances: &Circumstances<'_>,
+) -> Result<Planned, ApiError> {
+    decide(app, conversation, wish, circumstances, false).await
+}
+
+impl Planned {
+    /// The prompt as it would be computed.
+    pub fn tokens(&self) -> &[u32] {
+        match self.mode {
+            Mode::Enforce => &self.revision.tokens,
+            Mode::Off | Mode::Observe => &self.draft.division.tokens,
+        }
+    }
+
+    /// What was decided, in the terms of the answer.
+    pub fn report(&self) -> ContextReport {
+        report::report(&report::Findings {
+            mode: self.mode,
+            policy: &self.policy,
+            draft: &self.draft,
+            revision: &self.revision,
+            before: &self.before,
+            after: &self.after,
+            times: &self.times,
+        })
+    }
+
+    fn settled(&self, app: &App, wish: &Wish) -> Settled {
+        let resolved = &self.draft.resolved;
+        let management = wish.management.as_ref();
+        Settled {
+            tokens: self.tokens().to_vec(),
+            min_output_tokens: resolved.policy.output.min,
+            window: match self.mode {
+                Mode::Enforce => Window {
+                    tokens: resolved.policy.budget,
+                },
+                Mode::Off | Mode::Observe => app.model().window,
+            },
+            report: self.report(),
+            level: resolved.report,
+            management: management
+                .map(|(edits, _)| report::applied_edits(edits, &self.revision, self.mode)),
+        }
+    }
+
+    /// Begins summaries that the next requests of this conversation will need. A request that was
+    /// edited has made room for them.
+    fn look_ahead(self, app: &App, errand: Errand) {
+        let is_new = |edit: &StandingEdit| !edit.is_known;
+        if self.mode != Mode::Enforce
+            || self.revision.edits.iter().any(is_new)
+            || !writing::is_due(&self.draft, self.revision.tokens.len())
+        {
+            return;
+        }
+        let cost = probe::cost_model(&self.before, RESIDENCY_SECONDS);
+        let pressure = self.before.pressure();
+        let app = app.clone();
+        tokio::spawn(async move {
+            let prepared = writing::prepare(app, self.draft, cost, pressure, errand).await;
+            if let Err(error) = prepared {
+                tracing::debug!(message = error.message(), "no summary is prepared");
+            }
+        });
+    }
+}
+
+async fn decide(
+    app: &App,
+    conversation: Conversation,
+    wish: &Wish,
+    circumstances: &Circumstances<'_>,
+    writes: bool,
+) -> Result<Planned, ApiError> {
     let mode = wish.mode(app);
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
-    let (policy, input) = input(app, conversation, &wish, circumstances, mode)?;
+    let (policy, input) = input(app, conversation, wish, circumstances, mode)?;
     let begun = clock::now();
-    let (shared, app) = (app.clone(), app);
+    let shared = app.clone();
     let draft = app
         .text_pool()
         .run(move || Draft::new(input, shared.budgeter()))
@@ -96,73 +204,103 @@ pub async fn settle(
     let drafted = clock::now();
 
     let before = ask(app, &draft.tokens, &salt, circumstances.priority).await?;
-    let cost = probe::cost_model(&before, RESIDENCY_SECONDS);
-    let snapshot = CacheSnapshot {
-        matched: before.prompts[0].cached_tokens,
-        pressure: before.pressure(),
+    let outlook = Outlook {
+        snapshot: CacheSnapshot {
+            matched: before.prompts[0].cached_tokens,
+            pressure: before.pressure(),
+        },
+        cost: probe::cost_model(&before, RESIDENCY_SECONDS),
+        mode,
     };
     let planning = clock::now();
-    let (draft, revised) = revise(app, draft, snapshot, cost, mode).await?;
-    let planning = clock::now() - planning;
-    let revision = revised.map_err(|why| infeasible(app, &draft, &why))?;
-
-    let tokens = match mode {
-        Mode::Enforce => &revision.tokens,
-        Mode::Off | Mode::Observe => &draft.division.tokens,
-    };
-    let after = ask(app, tokens, &salt, circumstances.priority).await?;
-    let tokens = tokens.clone();
-    if mode == Mode::Enforce {
-        remember(app, circumstances.caller, &draft, &revision).await?;
+    let (mut draft, mut revised) = revise(app, draft, &outlook).await?;
+    let planned = clock::now();
+    if writes && mode == Mode::Enforce {
+        (draft, revised) = write(app, draft, revised, &outlook, circumstances).await?;
     }
+    let written = clock::now();
+    let revision = revised.map_err(|why| infeasible(app, &draft, &why))?;
     let times = report::Times {
         rendering: drafted - begun,
-        planning,
+        planning: planned - planning,
+        compacting: written - planned,
     };
-    let report = report::report(&report::Findings {
+    let mut planned = Planned {
+        after: before.clone(),
         mode,
-        policy: &policy,
-        draft: &draft,
-        revision: &revision,
-        before: &before,
-        after: &after,
-        times: &times,
-    });
-    let resolved = &draft.resolved;
-    Ok(Settled {
-        min_output_tokens: resolved.policy.output.min,
-        window: match mode {
-            Mode::Enforce => Window {
-                tokens: resolved.policy.budget,
-            },
-            Mode::Off | Mode::Observe => app.model().window,
-        },
-        level: resolved.report,
-        management: wish
-            .management
-            .map(|(edits, _)| report::applied_edits(&edits, &revision, mode)),
-        report,
-        tokens,
-    })
+        policy,
+        draft,
+        revision,
+        before,
+        times,
+    };
+    planned.after = ask(app, planned.tokens(), &salt, circumstances.priority).await?;
+    Ok(planned)
 }
 
-/// Decides beside the async threads.
-async fn revise(
-    app: &App,
-    mut draft: Draft,
+/// What plans of one request have in common.
+#[derive(Clone, Copy)]
+struct Outlook {
     snapshot: CacheSnapshot,
     cost: CostModel,
     mode: Mode,
-) -> Result<(Draft, Result<Revision, Infeasible>), ApiError> {
+}
+
+type Revised = Result<Revision, Infeasible>;
+
+/// Decides beside the async threads, on summaries that are still to be written only if the client
+/// is to wait for them or nothing else helps.
+async fn revise(
+    app: &App,
+    mut draft: Draft,
+    outlook: &Outlook,
+) -> Result<(Draft, Revised), ApiError> {
+    let Outlook {
+        snapshot,
+        cost,
+        mode,
+    } = *outlook;
     app.text_pool()
         .run(move || {
-            let revised = match draft.revise(snapshot, cost)? {
+            let mut revised = draft.revise(snapshot, cost)?;
+            if revised.is_err() && !draft.summaries.may_write {
+                draft.summaries.may_write = true;
+                revised = draft.revise(snapshot, cost)?;
+            }
+            let revised = match revised {
                 Err(why) if mode != Mode::Enforce => draft.unrevised(cost).ok_or(why),
                 revised => revised,
             };
             Ok((draft, revised))
         })
         .await
+}
+
+/// Gets the summaries that a plan counts on and plans again, until it counts on none. What could
+/// not be had is not counted on a second time, so that this ends.
+async fn write(
+    app: &App,
+    mut draft: Draft,
+    mut revised: Revised,
+    outlook: &Outlook,
+    circumstances: &Circumstances<'_>,
+) -> Result<(Draft, Revised), ApiError> {
+    while let Ok(revision) = &revised
+        && !revision.unwritten.is_empty()
+    {
+        draft = writing::write(app, draft, revision, errand(circumstances)).await?;
+        (draft, revised) = revise(app, draft, outlook).await?;
+    }
+    Ok((draft, revised))
+}
+
+fn errand(circumstances: &Circumstances<'_>) -> Errand {
+    Errand {
+        cache_salt: circumstances.caller.cache_salt(circumstances.cache_salt),
+        priority: circumstances.priority,
+        spare: 0,
+        max_wait: None,
+    }
 }
 
 /// What the draft of a request is made of, and the name of its profile.
@@ -210,10 +348,6 @@ pub(super) fn input(
 
 /// What is asked for and not there is said, rather than passed over.
 fn refuse_missing(settings: &Settings, namespace: &Option<String>) -> Result<(), ApiError> {
-    let compaction = &settings.compaction;
-    let summaries = !matches!(compaction.trigger, None | Some(CompactTrigger::Need))
-        || compaction.instructions.is_some()
-        || compaction.pause_after == Some(true);
     let asked = [
         (
             matches!(
@@ -233,7 +367,11 @@ fn refuse_missing(settings: &Settings, namespace: &Option<String>) -> Result<(),
             "zones.stable_prefix.until",
             "shared prefixes are not counted",
         ),
-        (summaries, "compaction", "old turns are not summarised"),
+        (
+            settings.compaction.pause_after == Some(true),
+            "compaction.pause_after_compaction",
+            "answers do not stop at a compaction",
+        ),
         (
             namespace.is_some(),
             "store.memory_namespace",
@@ -263,12 +401,10 @@ async fn ask(
 
 /// Keeps what was taken away, so that it is had back, and then what was decided, so that it is
 /// repeated: no edit that names a handle is remembered before there is a text behind it.
-async fn remember(
-    app: &App,
-    caller: &Caller,
-    draft: &Draft,
-    revision: &Revision,
-) -> Result<(), ApiError> {
+async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<(), ApiError> {
+    let Planned {
+        draft, revision, ..
+    } = planned;
     let texts = revision.offloaded.clone();
     if !texts.is_empty() {
         let (store, tenant) = (app.memory().clone(), caller.tenant());

@@ -1,5 +1,7 @@
 //! What was done, in the terms of the answer.
 
+mod summaries;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ use crate::wire::error::ApiError;
 pub(super) struct Times {
     pub(super) rendering: Duration,
     pub(super) planning: Duration,
+    /// Spent on waiting for summaries, and on planning with them.
+    pub(super) compacting: Duration,
 }
 
 /// Everything that a report tells of.
@@ -63,7 +67,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         status,
         plan_id: format!("pl_{}", uuid::Uuid::new_v4().simple()),
         policy: findings.policy.to_owned(),
-        deterministic: true,
+        deterministic: summaries::is_deterministic(draft, revision),
         budget: BudgetReport {
             budget,
             used,
@@ -92,12 +96,17 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
             .edits
             .iter()
             .map(|edit| edit_report(draft, revision, edit))
+            .chain(summaries::unwritten(draft, revision))
             .collect(),
         cache: cache(findings, used),
         cost: cost(findings),
         placement: None,
         dropped: Vec::new(),
-        warnings: warnings(&draft.division, draft.resolved.policy.stable_prefix_end),
+        warnings: {
+            let mut warnings = summaries::warnings(draft, revision);
+            warnings.extend(self::warnings(&draft.division, policy.stable_prefix_end));
+            warnings
+        },
         regret: RegretReport {
             recalled_after_clear: draft.regrets.len(),
             session_total: draft.regrets.len(),
@@ -293,7 +302,7 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
             .map_or("repeated from an earlier request", |c| c.reason)
             .to_owned(),
         source: if edit.is_known { "ledger" } else { "new" },
-        compaction: None,
+        compaction: summaries::compaction(draft, edit),
     }
 }
 
@@ -329,6 +338,7 @@ fn cost(findings: &Findings<'_>) -> CostReport {
     CostReport {
         planning_ms: ms(findings.times.planning),
         rendering_ms: ms(findings.times.rendering),
+        compaction_ms: ms(findings.times.compacting),
         predicted_prefill_ms: after.prefill_seconds * 1e3,
         actual_prefill_ms: None,
         saved_prefill_ms: costs.prefill_seconds(after.cached_tokens, 0, steps) * 1e3,

@@ -3,8 +3,9 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
-use context::{EditOp, SectionedSummary, SegmentKind, Speaker, Summary, SummaryLevel};
+use context::{SectionedSummary, SegmentKind, Speaker, Summary, SummaryLevel};
 
 use super::changes;
 use super::compaction::{Compacted, CompactionTask, SpanText, SummaryLengths};
@@ -57,6 +58,8 @@ pub(super) struct Errand {
     pub(super) priority: i32,
     /// Tokens beyond the plan's that the summary may have.
     pub(super) spare: usize,
+    /// Longest time that the model may take.
+    pub(super) max_wait: Option<Duration>,
 }
 
 impl Summaries {
@@ -98,7 +101,7 @@ impl Draft {
     /// What the server must do to get a summary: the conversation up to the end of the span, with
     /// the edits that the cached prefix has, so that nothing of it is computed again.
     pub(super) fn summary_task(&self, wanted: &Unwritten, errand: &Errand) -> CompactionTask {
-        let (first, last) = (*wanted.segments.start(), *wanted.segments.end());
+        let last = *wanted.segments.end();
         let mut conversation = self.input.conversation.clone();
         let behind = self.division.places[last].message().map_or(0, |at| at + 1);
         conversation.messages.truncate(behind);
@@ -113,7 +116,6 @@ impl Draft {
             anchor = Some(SectionedSummary::parse(self.standing_text(head)));
             pieces.remove(0);
         }
-        debug_assert!(first <= last, "a span has segments");
         CompactionTask {
             conversation: changes::apply(&conversation, &self.division, &edits),
             span: pieces.into_iter().map(|at| self.span_text(at)).collect(),
@@ -127,6 +129,7 @@ impl Draft {
                 room: wanted.after + errand.spare,
             },
             critical_recall: self.resolved.policy.compaction.critical_recall,
+            max_wait: errand.max_wait,
             cache_salt: errand.cache_salt.clone(),
             priority: errand.priority,
         }
@@ -162,12 +165,5 @@ impl Draft {
             Some(known) => &known.edit.replacement,
             None => &self.division.texts[*original.start()],
         }
-    }
-}
-
-impl Unwritten {
-    /// What is done.
-    pub(super) fn op(&self) -> EditOp {
-        EditOp::Compact(self.level)
     }
 }

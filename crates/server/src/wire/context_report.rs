@@ -175,6 +175,8 @@ pub struct CostReport {
     pub planning_ms: f64,
     /// Spent on rendering and tokenising.
     pub rendering_ms: f64,
+    /// Spent on waiting for summaries.
+    pub compaction_ms: f64,
     /// To compute the prompt, by what steps have taken so far.
     pub predicted_prefill_ms: f64,
     /// That it took.

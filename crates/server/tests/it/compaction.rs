@@ -9,7 +9,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use server::budget::compaction::{
-    Compacted, CompactionFailure, CompactionTask, Compactor, NotTaken, SpanText, SummaryLengths,
+    Compacted, CompactionCounters, CompactionFailure, CompactionTask, Compactor, NotTaken,
+    SpanText, SummaryLengths,
 };
 use server::prompt;
 use server::validate::chat::Conversation;
@@ -87,6 +88,7 @@ fn task(messages: &[Value], level: SummaryLevel, detailed: usize) -> CompactionT
             room: 100_000,
         },
         critical_recall: 0.95,
+        max_wait: None,
         cache_salt: Vec::new(),
         priority: 0,
     }
@@ -111,6 +113,10 @@ fn paths() -> (Vec<Value>, Vec<String>) {
         messages,
         paths.map(|path| format!("- read {path}")).to_vec(),
     )
+}
+
+fn compactor() -> Compactor {
+    Compactor::new(CompactionCounters::new())
 }
 
 fn key(number: u8) -> ChainKey {
@@ -172,7 +178,7 @@ async fn only_the_instruction_and_the_summary_are_computed() {
         let before = world.engine().stats();
         let mut task = task(span, SummaryLevel::Detailed, 40);
         task.conversation = conversation(span, &tools);
-        let compactor = Compactor::new();
+        let compactor = compactor();
         let compacted = compactor.summarise(&world.app, task).await.unwrap();
         world.until_idle().await;
         let after = world.engine().stats();
@@ -213,7 +219,7 @@ async fn only_the_instruction_and_the_summary_are_computed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_that_keeps_what_matters_stands_as_it_is() {
     let world = World::saying(WHOLE).await;
-    let compactor = Compactor::new();
+    let compactor = compactor();
     let task = task(&facts(), SummaryLevel::Medium, 400);
     let compacted = compactor.summarise(&world.app, task).await.unwrap();
     assert_eq!(compacted.summary.text.trim(), WHOLE);
@@ -251,7 +257,7 @@ async fn critical_items_that_are_missing_are_appended() {
     let said = "<think>Is schema_v7 safe?</think>\ngoal:\n- write to src/pay/ledger.rs";
     let world = World::saying(said).await;
     let task = task(&facts(), SummaryLevel::Detailed, 600);
-    let compacted = Compactor::new().summarise(&world.app, task).await.unwrap();
+    let compacted = compactor().summarise(&world.app, task).await.unwrap();
     let text = &compacted.summary.text;
     assert!(
         text.starts_with("goal:\n- write to src/pay/ledger.rs\nfacts:\n- "),
@@ -274,7 +280,7 @@ async fn an_earlier_summary_is_extended() {
     ]);
     let mut task = task(&messages, SummaryLevel::Detailed, 600);
     task.anchor = Some(SectionedSummary::parse(anchor));
-    let compacted = Compactor::new().summarise(&world.app, task).await.unwrap();
+    let compacted = compactor().summarise(&world.app, task).await.unwrap();
     let text = &compacted.summary.text;
     for line in [
         "- write to src/pay/ledger.rs",
@@ -297,7 +303,7 @@ async fn a_more_detailed_level_is_tried_when_too_much_is_missing() {
     let whole = world.tokenizer.encode(&said, false).unwrap().len();
     // Brief has room for half of it, detailed for all.
     let task = task(&messages, SummaryLevel::Brief, 2 * whole);
-    let compacted = Compactor::new().summarise(&world.app, task).await.unwrap();
+    let compacted = compactor().summarise(&world.app, task).await.unwrap();
     assert_eq!(
         compacted.summary.origin,
         SummaryOrigin::Model,
@@ -315,7 +321,7 @@ async fn a_more_detailed_level_is_tried_when_too_much_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sentences_of_the_span_stand_in_when_no_level_passes() {
     let world = World::saying("We talked.").await;
-    let compactor = Compactor::new();
+    let compactor = compactor();
     let (messages, _) = paths();
     let task = task(&messages, SummaryLevel::Medium, 80);
     let compacted = compactor.summarise(&world.app, task).await.unwrap();
@@ -352,10 +358,7 @@ async fn what_cannot_be_asked_is_answered_without_a_model() {
     let world = World::start(Setup::default()).await;
     // Too long for the window, with the summary.
     let too_long = task(&messages(60), SummaryLevel::Brief, 800);
-    let compacted = Compactor::new()
-        .summarise(&world.app, too_long)
-        .await
-        .unwrap();
+    let compacted = compactor().summarise(&world.app, too_long).await.unwrap();
     assert_eq!(compacted.summary.origin, SummaryOrigin::Extractive);
     let [tried] = &compacted.rejected[..] else {
         panic!("{compacted:?}")
@@ -364,10 +367,7 @@ async fn what_cannot_be_asked_is_answered_without_a_model() {
     assert_eq!(compacted.tokens.total(), 0);
     // No room for a sentence: there is no summary at all.
     let tiny = task(&facts(), SummaryLevel::Detailed, 1);
-    let failure = Compactor::new()
-        .summarise(&world.app, tiny)
-        .await
-        .unwrap_err();
+    let failure = compactor().summarise(&world.app, tiny).await.unwrap_err();
     assert_eq!(failure, CompactionFailure::NoRoom { max_tokens: 1 });
     world.until_idle().await;
 }
@@ -379,7 +379,7 @@ async fn a_client_that_goes_away_cancels_its_summary() {
     let app = world.app.clone();
     let asking = tokio::spawn(async move {
         let task = task(&facts(), SummaryLevel::Detailed, 1_000);
-        Compactor::new().summarise(&app, task).await
+        compactor().summarise(&app, task).await
     });
     world
         .step_until("summarising", |stats| stats.num_running == 1)
@@ -410,7 +410,7 @@ fn later(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_in_the_background_is_delivered() {
     let world = World::saying(WHOLE).await;
-    let compactor = Compactor::new();
+    let compactor = compactor();
     world.gate.close();
     let (taken, mut delivered) = later(&world, &compactor, 1);
     assert_eq!(taken, Ok(()));
@@ -436,7 +436,7 @@ async fn a_summary_that_is_in_the_way_is_given_up() {
         ..Setup::default()
     };
     let world = World::start(setup).await;
-    let compactor = Compactor::new();
+    let compactor = compactor();
     world.gate.close();
     let (taken, mut delivered) = later(&world, &compactor, 1);
     assert_eq!(taken, Ok(()));
@@ -468,7 +468,7 @@ async fn a_summary_that_is_in_the_way_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_the_background_outlives_the_server() {
     let world = World::start(Setup::default()).await;
-    let compactor = Compactor::new();
+    let compactor = compactor();
     world.gate.close();
     let (_, mut first) = later(&world, &compactor, 1);
     let (_, mut second) = later(&world, &compactor, 1);

@@ -237,10 +237,6 @@ async fn what_is_not_there_is_said() {
             "context_budget.zones.stable_prefix.until",
         ),
         (
-            json!({"compaction": {"instructions": "Be brief."}}),
-            "context_budget.compaction",
-        ),
-        (
             json!({"store": {"memory_namespace": "team"}}),
             "context_budget.store.memory_namespace",
         ),
@@ -251,9 +247,13 @@ async fn what_is_not_there_is_said() {
         assert_eq!(error["code"], "unsupported_parameter", "{budget}");
     }
     let mut compact = body(2, &json!({}));
-    compact["context_management"] = json!({"edits": [{"type": "compact_20260112"}]});
+    compact["context_management"] =
+        json!({"edits": [{"type": "compact_20260112", "pause_after_compaction": true}]});
     let answer = world.ask(CHAT, compact).await;
-    assert_eq!(answer.error(400)["param"], "context_budget.compaction");
+    assert_eq!(
+        answer.error(400)["param"],
+        "context_budget.compaction.pause_after_compaction"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,5 +17,6 @@ mod metrics;
 mod overload;
 mod process;
 mod runners;
+mod summaries;
 mod validation;
 mod world;

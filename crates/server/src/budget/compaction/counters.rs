@@ -41,8 +41,15 @@ struct TokenLabels {
     kind: &'static str,
 }
 
+impl Default for CompactionCounters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl CompactionCounters {
-    pub(super) fn new() -> Self {
+    /// Nothing counted.
+    pub fn new() -> Self {
         Self {
             compactions: Family::default(),
             rejected: Family::default(),

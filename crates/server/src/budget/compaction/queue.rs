@@ -127,6 +127,13 @@ impl BackgroundQueue {
         };
     }
 
+    /// Whether something waits or runs under a key.
+    pub(super) fn has(&self, key: ChainKey) -> bool {
+        let state = self.shared.lock();
+        let waits = state.waiting.iter().any(|(known, _)| *known == key);
+        waits || state.running.values().any(|running| running.key == key)
+    }
+
     /// What waits and runs.
     pub(super) fn len(&self) -> usize {
         let state = self.shared.lock();
