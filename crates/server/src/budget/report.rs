@@ -53,10 +53,6 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         Mode::Enforce => revision.tokens.len(),
         Mode::Off | Mode::Observe => draft.division.tokens.len(),
     };
-    let reserved = policy.output.min;
-    let budget = policy.budget;
-    let utilization = (used + reserved) as f64 / budget as f64;
-    let limits = plan.max_observation_tokens;
     let status = match findings.mode {
         Mode::Off | Mode::Observe => Status::Observed,
         Mode::Enforce if revision.edits.is_empty() => Status::Fit,
@@ -68,19 +64,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         plan_id: format!("pl_{}", uuid::Uuid::new_v4().simple()),
         policy: findings.policy.to_owned(),
         deterministic: summaries::is_deterministic(draft, revision),
-        budget: BudgetReport {
-            budget,
-            used,
-            reserved_output: reserved,
-            remaining: budget.saturating_sub(used + reserved),
-            max_observation_tokens: Observation {
-                null: limits.null,
-                partial: limits.partial,
-                full: limits.full,
-            },
-            utilization,
-            soft_exceeded: utilization > policy.utilization.soft,
-        },
+        budget: budget(findings, used),
         regime: match plan.regime {
             Regime::Null => "null",
             Regime::Partial => "partial",
@@ -102,11 +86,11 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         cost: cost(findings),
         placement: None,
         dropped: Vec::new(),
-        warnings: {
-            let mut warnings = summaries::warnings(draft, revision);
-            warnings.extend(self::warnings(&draft.division, policy.stable_prefix_end));
-            warnings
-        },
+        warnings: [
+            summaries::warnings(draft, revision),
+            warnings(&draft.division, policy.stable_prefix_end),
+        ]
+        .concat(),
         regret: RegretReport {
             recalled_after_clear: draft.regrets.len(),
             session_total: draft.regrets.len(),
@@ -238,6 +222,26 @@ fn suggestion(suggestion: &Suggestion) -> Value {
             json!({"op": op, "tools": tools, "frees": frees})
         }
         Suggestion::Split { chunks } => json!({"op": op, "chunks": chunks}),
+    }
+}
+
+fn budget(findings: &Findings<'_>, used: usize) -> BudgetReport {
+    let policy = &findings.draft.resolved.policy;
+    let (budget, reserved) = (policy.budget, policy.output.min);
+    let limits = findings.revision.plan.max_observation_tokens;
+    let utilization = (used + reserved) as f64 / budget as f64;
+    BudgetReport {
+        budget,
+        used,
+        reserved_output: reserved,
+        remaining: budget.saturating_sub(used + reserved),
+        max_observation_tokens: Observation {
+            null: limits.null,
+            partial: limits.partial,
+            full: limits.full,
+        },
+        utilization,
+        soft_exceeded: utilization > policy.utilization.soft,
     }
 }
 
