@@ -7,11 +7,13 @@
 //! - [`count`]: a prompt's tokens by zone, message and tool, without an edit.
 //! - [`pipeline`]: the stages of one request, in order.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
+//! - [`told_plans`]: plans that clients were told of, and what they say of them.
 
 pub mod compaction;
 pub mod count;
 pub mod pipeline;
 pub mod state;
+pub mod told_plans;
 
 mod changes;
 mod division;

@@ -51,9 +51,11 @@ pub fn router(app: &App) -> Router {
 }
 
 fn context_routes() -> Router<App> {
-    use context::{count, memory, policy};
+    use context::{count, feedback, memory, policy};
     Router::new()
         .route("/v1/context/count", post(count::count))
+        .route("/v1/context/feedback", post(feedback::give))
+        .route("/v1/context/feedback/{plan_id}", get(feedback::read))
         .route("/v1/context/policy", get(policy::list))
         .route("/v1/context/policy/{name}", get(policy::one))
         .route("/v1/context/restore", post(memory::restore))

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod chat;
 pub mod completion;
+pub mod feedback;
 pub mod fields;
 pub mod memory;
 pub mod messages;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use context::{EditLedger, LedgerScope, Mode, Preset, SegmentChain, Settings};
 
+use super::told_plans::{Limits, ToldPlans};
 use crate::config::serve::ContextConfig;
 use crate::wire::error::ApiError;
 
@@ -17,6 +18,7 @@ pub struct Budgeter {
     profile: String,
     profiles: BTreeMap<String, Settings>,
     ledger: Mutex<EditLedger>,
+    told_plans: Mutex<ToldPlans>,
     fingerprint: Vec<u8>,
 }
 
@@ -29,6 +31,7 @@ impl Budgeter {
             profile: config.profile,
             profiles: config.profiles,
             ledger: Mutex::new(EditLedger::new(config.ledger_bytes)),
+            told_plans: Mutex::new(ToldPlans::new(Limits::default())),
             fingerprint,
         }
     }
@@ -84,6 +87,14 @@ impl Budgeter {
     pub fn ledger(&self) -> MutexGuard<'_, EditLedger> {
         // A panic in between leaves entries that are whole: at worst one too few.
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The plans that clients were told of.
+    pub fn told_plans(&self) -> MutexGuard<'_, ToldPlans> {
+        // Every change is whole before anything can panic.
+        self.told_plans
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The names of a conversation's beginnings in the ledger.

@@ -49,9 +49,13 @@ pub(super) async fn complete(
             priority: generation.priority,
             output_asked: generation.max_tokens,
         };
-        pipeline::settle(&app, request.conversation, request.wish, &circumstances)
-            .await?
-            .into()
+        let settled =
+            pipeline::settle(&app, request.conversation, request.wish, &circumstances).await?;
+        if settled.level != ReportLevel::None {
+            let mut told = app.budgeter().told_plans();
+            told.tell(caller.tenant(), &settled.report);
+        }
+        settled.into()
     };
     let mut answers = Answers::submit(
         &app,

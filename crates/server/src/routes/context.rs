@@ -1,5 +1,6 @@
 //! `/v1/context/..`: the context budgeter beside chat completions.
 
 pub(super) mod count;
+pub(super) mod feedback;
 pub(super) mod memory;
 pub(super) mod policy;

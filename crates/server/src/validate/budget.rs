@@ -221,7 +221,7 @@ fn milliseconds(fields: &mut Fields, name: &'static str) -> Result<Option<u64>, 
 }
 
 /// The number that was written, rather than the nearest `f32`: 0.1 is 0.1.
-fn exact(number: f32) -> f64 {
+pub(super) fn exact(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 

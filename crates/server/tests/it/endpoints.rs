@@ -1,6 +1,7 @@
 //! `/v1/context/..`: counting, planning and editing contexts without a completion.
 
 mod count;
+mod feedback;
 mod policy;
 
 use reqwest::header::CONTENT_TYPE;
