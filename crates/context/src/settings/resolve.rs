@@ -120,8 +120,17 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
     };
     let (zones, floors) = zones::zones(settings, facts, &scope, budget, output_min)?;
 
+    // A zone without a maximum of its own may have all of the budget; what exceeds that is for the
+    // plan to say, with all that needs room.
+    let has_max = |zone: &Zone| {
+        settings
+            .zones
+            .get(zone)
+            .is_some_and(|rule| rule.max.is_some())
+    };
     let over_max = zones
         .iter()
+        .filter(|rule| has_max(&rule.zone))
         .filter_map(|rule| OverMax::find(rule, facts.zone_tokens(&rule.zone)))
         .collect();
     Ok(Resolved {

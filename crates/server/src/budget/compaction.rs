@@ -73,6 +73,14 @@ pub struct CompactionTask {
     pub priority: i32,
 }
 
+/// A summary in the background, and who gets it.
+pub struct Order {
+    /// What is to be summarised.
+    pub task: CompactionTask,
+    /// Gets the summary.
+    pub deliver: Box<dyn FnOnce(Compacted) + Send>,
+}
+
 /// A part of a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpanText {
@@ -195,13 +203,13 @@ impl Compactor {
         app: &App,
         task: CompactionTask,
     ) -> Result<Compacted, CompactionFailure> {
-        let run = Run::new(self, app, task, Urgency::Foreground);
+        let run = Run::new(self.counters.clone(), app, task, Urgency::Foreground);
         run.summarise().await
     }
 
-    /// A summary in the background, for `deliver`, which is not called if others need the engine or
-    /// the server stops. One runs at a time for each `key`; a task takes the place of one that
-    /// waits under the same key.
+    /// A summary in the background. `prepare` finds out what is to be summarised, if anything, and
+    /// who gets it; nobody does if others need the engine or the server stops. One runs at a time
+    /// for each `key`; what is offered takes the place of what waits under the same key.
     ///
     /// # Errors
     /// When too many wait already, or the server is stopping.
@@ -212,11 +220,14 @@ impl Compactor {
         &self,
         app: &App,
         key: ChainKey,
-        task: CompactionTask,
-        deliver: impl FnOnce(Compacted) + Send + 'static,
+        prepare: impl Future<Output = Option<Order>> + Send + 'static,
     ) -> Result<(), NotTaken> {
-        let run = Run::new(self, app, task, Urgency::Background);
+        let (app, counters) = (app.clone(), self.counters.clone());
         let work = async move {
+            let Some(Order { task, deliver }) = prepare.await else {
+                return;
+            };
+            let run = Run::new(counters, &app, task, Urgency::Background);
             match run.summarise().await {
                 Ok(compacted) => deliver(compacted),
                 Err(failure) => tracing::debug!(%failure, "no summary in the background"),
@@ -261,10 +272,15 @@ struct Run {
 }
 
 impl Run {
-    fn new(compactor: &Compactor, app: &App, task: CompactionTask, urgency: Urgency) -> Self {
+    fn new(
+        counters: CompactionCounters,
+        app: &App,
+        task: CompactionTask,
+        urgency: Urgency,
+    ) -> Self {
         Self {
             app: app.clone(),
-            counters: compactor.counters.clone(),
+            counters,
             task: Arc::new(task),
             urgency,
             tokens: ComputedTokens::default(),

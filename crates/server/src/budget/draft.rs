@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use context::{
-    CacheSnapshot, CostModel, EditOp, Facts, Focus, Infeasible, LedgerEdit, Plan, PlanInput,
-    Regret, Replay, Resolved, SegmentChain, SegmentKind, SessionFacts, Settings, Summary,
-    SummaryLevel, Tier, WaitingSummary, canonical_tools, plan, regrets, resolve,
+    CacheSnapshot, ChainKey, CostModel, EditOp, Facts, Focus, Infeasible, LedgerEdit, Plan,
+    PlanInput, Regret, Replay, Resolved, SegmentChain, SegmentKind, SessionFacts, Settings,
+    Summary, SummaryLevel, Tier, WaitingSummary, canonical_tools, plan, regrets, resolve,
 };
 use memory::Tenant;
 
@@ -254,15 +254,28 @@ impl Draft {
         summary: Arc<Summary>,
         compacted: Option<Arc<Compacted>>,
     ) {
-        let request = changes::SUMMARY_REQUEST;
-        let asking = self.input.model.tokenizer.encode(request, false);
         self.summaries.add(Written {
-            tokens: summary.tokens + asking.map_or(request.len(), |tokens| tokens.len()),
+            tokens: summary.tokens + self.summary_request_tokens(),
             segments,
             level,
             summary,
             compacted,
         });
+    }
+
+    /// A name of the conversation that stays as it grows: that of its beginning up to the first
+    /// message of a user. Conversations that begin alike share it.
+    pub(super) fn conversation_key(&self) -> Option<ChainKey> {
+        let mut segments = self.division.segments.iter();
+        let first = segments.position(|segment| segment.kind == SegmentKind::User)?;
+        Some(self.chain.keys()[first])
+    }
+
+    /// Tokens of what a summary is an answer to.
+    pub(super) fn summary_request_tokens(&self) -> usize {
+        let request = changes::SUMMARY_REQUEST;
+        let tokens = self.input.model.tokenizer.encode(request, false);
+        tokens.map_or(request.len(), |tokens| tokens.len())
     }
 
     /// Edits that stand already.

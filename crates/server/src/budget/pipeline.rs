@@ -172,13 +172,7 @@ impl Planned {
         }
         let cost = probe::cost_model(&self.before, RESIDENCY_SECONDS);
         let pressure = self.before.pressure();
-        let app = app.clone();
-        tokio::spawn(async move {
-            let prepared = writing::prepare(app, self.draft, cost, pressure, errand).await;
-            if let Err(error) = prepared {
-                tracing::debug!(message = error.message(), "no summary is prepared");
-            }
-        });
+        writing::look_ahead(app, self.draft, cost, pressure, errand);
     }
 }
 

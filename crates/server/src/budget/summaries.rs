@@ -126,7 +126,8 @@ impl Draft {
             lengths: SummaryLengths {
                 detailed: self.resolved.policy.compaction.max_tokens,
                 span: wanted.before,
-                room: wanted.after + errand.spare,
+                // The question that it answers stands beside it.
+                room: (wanted.after + errand.spare).saturating_sub(self.summary_request_tokens()),
             },
             critical_recall: self.resolved.policy.compaction.critical_recall,
             max_wait: errand.max_wait,

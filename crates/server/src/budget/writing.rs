@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use context::{CompactionSchedule, CostModel, Resolved, Rung};
 
-use super::compaction::{Compacted, CompactionTask};
+use super::compaction::{Compacted, CompactionTask, Order};
 use super::draft::{Draft, Revision};
 use super::summaries::{Errand, Unwritten};
 use crate::app::App;
@@ -43,14 +43,32 @@ pub(super) async fn write(
     Ok(draft)
 }
 
-/// Begins the summaries that the conversation is going to need, where nobody waits for them.
-pub(super) async fn prepare(
+/// Begins a summary that the conversation is going to need, where nobody waits for it.
+pub(super) fn look_ahead(app: &App, draft: Draft, cost: CostModel, pressure: f64, errand: Errand) {
+    let key = draft.conversation_key();
+    let compactor = app.compactor();
+    let Some(key) = key.filter(|key| !compactor.is_in_background(*key)) else {
+        return;
+    };
+    let prepared = prepare(app.clone(), draft, cost, pressure, errand);
+    let order = async move {
+        prepared.await.unwrap_or_else(|error| {
+            tracing::debug!(message = error.message(), "no summary is prepared");
+            None
+        })
+    };
+    if let Err(refusal) = compactor.summarise_later(app, key, order) {
+        tracing::debug!(%refusal, "no summary in the background");
+    }
+}
+
+async fn prepare(
     app: App,
     mut draft: Draft,
     cost: CostModel,
     pressure: f64,
     errand: Errand,
-) -> Result<(), ApiError> {
+) -> Result<Option<Order>, ApiError> {
     let growth = ahead(&draft);
     let planned = app.text_pool().run(move || {
         let wanted = draft.needed_after(growth, cost, pressure);
@@ -58,26 +76,22 @@ pub(super) async fn prepare(
     });
     let (draft, mut wanted) = planned.await?;
     wanted.truncate(1);
-    let (draft, tasks) = tasks(&app, draft, wanted, errand).await?;
-    let chain = Arc::new(draft.chain);
-    for (wanted, task) in tasks {
-        let key = chain.keys()[*wanted.segments.end()];
-        if app.compactor().is_in_background(key) {
-            continue;
-        }
-        let (later, chain) = (app.clone(), Arc::clone(&chain));
+    let (draft, mut tasks) = tasks(&app, draft, wanted, errand).await?;
+    let order = tasks.pop().map(|(wanted, task)| {
         let deliver = move |compacted: Compacted| {
-            let mut ledger = later.budgeter().ledger();
+            let mut ledger = app.budgeter().ledger();
             let (level, segments) = (compacted.level, wanted.segments);
-            if let Err(error) = ledger.store_summary(&chain, segments, level, compacted.summary) {
+            let stored = ledger.store_summary(&draft.chain, segments, level, compacted.summary);
+            if let Err(error) = stored {
                 tracing::warn!(%error, "a summary is not kept");
             }
         };
-        if let Err(refusal) = app.compactor().summarise_later(&app, key, task, deliver) {
-            tracing::debug!(%refusal, "no summary in the background");
+        Order {
+            task,
+            deliver: Box::new(deliver),
         }
-    }
-    Ok(())
+    });
+    Ok(order)
 }
 
 /// Whether it is time to think of a summary: the conversation is about to pass its high mark.

@@ -9,7 +9,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use server::budget::compaction::{
-    Compacted, CompactionCounters, CompactionFailure, CompactionTask, Compactor, NotTaken,
+    Compacted, CompactionCounters, CompactionFailure, CompactionTask, Compactor, NotTaken, Order,
     SpanText, SummaryLengths,
 };
 use server::prompt;
@@ -402,8 +402,9 @@ fn later(
 ) -> (Result<(), NotTaken>, mpsc::Receiver<Compacted>) {
     let (sender, receiver) = mpsc::channel(1);
     let task = task(&facts(), SummaryLevel::Detailed, 1_000);
-    let deliver = move |compacted| drop(sender.try_send(compacted));
-    let taken = compactor.summarise_later(&world.app, key(number), task, deliver);
+    let deliver = Box::new(move |compacted| drop(sender.try_send(compacted)));
+    let order = std::future::ready(Some(Order { task, deliver }));
+    let taken = compactor.summarise_later(&world.app, key(number), order);
     (taken, receiver)
 }
 

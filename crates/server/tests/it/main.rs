@@ -5,6 +5,7 @@
 mod answer;
 mod auth;
 mod bench_ttft;
+mod budget_fuzz;
 mod chat;
 mod compaction;
 mod completions;

@@ -149,7 +149,6 @@ async fn a_summary_is_written_while_nobody_waits_and_then_used() {
             used_at.push(turns);
         }
         // As long as a client's tool takes, at least.
-        tokio::time::sleep(Duration::from_millis(30)).await;
         while world.app.compactor().num_in_background() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
