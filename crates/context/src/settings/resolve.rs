@@ -13,7 +13,7 @@ use super::{
     CompactionSchedule, Facts, InstructionsMode, Mode, OnInfeasible, Preserve, ReportLevel,
     Settings, SettingsError, SettingsProblem, Symbol, TellModel,
 };
-use crate::{LadderMode, Outlook, OverMax, Policy, Rung, Zone};
+use crate::{LadderMode, Outlook, OverMax, Policy, Rung, Zone, ZoneRule};
 use zones::OutputMin;
 
 /// What a request's settings come to.
@@ -120,19 +120,7 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
     };
     let (zones, floors) = zones::zones(settings, facts, &scope, budget, output_min)?;
 
-    // A zone without a maximum of its own may have all of the budget; what exceeds that is for the
-    // plan to say, with all that needs room.
-    let has_max = |zone: &Zone| {
-        settings
-            .zones
-            .get(zone)
-            .is_some_and(|rule| rule.max.is_some())
-    };
-    let over_max = zones
-        .iter()
-        .filter(|rule| has_max(&rule.zone))
-        .filter_map(|rule| OverMax::find(rule, facts.zone_tokens(&rule.zone)))
-        .collect();
+    let over_max = over_max(settings, facts, &zones);
     Ok(Resolved {
         policy: Policy {
             budget,
@@ -161,6 +149,21 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         floors,
         over_max,
     })
+}
+
+/// A zone without a maximum of its own may have all of the budget; what exceeds that is for the plan
+/// to say, with all that needs room.
+fn over_max(settings: &Settings, facts: &Facts<'_>, zones: &[ZoneRule]) -> Vec<OverMax> {
+    let asked = |zone: &Zone| {
+        settings
+            .zones
+            .get(zone)
+            .is_some_and(|rule| rule.max.is_some())
+    };
+    let rules = zones.iter().filter(|rule| asked(&rule.zone));
+    rules
+        .filter_map(|rule| OverMax::find(rule, facts.zone_tokens(&rule.zone)))
+        .collect()
 }
 
 impl Resolved {
