@@ -6,19 +6,20 @@
 //! - [`compaction`]: summaries of old turns, by the served model on the warm prefix.
 //! - [`count`]: a prompt's tokens by zone, message and tool, without an edit.
 //! - [`pipeline`]: the stages of one request, in order.
+//! - [`place`]: where in a conversation a piece stands.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
 //! - [`told_plans`]: plans that clients were told of, and what they say of them.
 
 pub mod compaction;
 pub mod count;
 pub mod pipeline;
+pub mod place;
 pub mod state;
 pub mod told_plans;
 
 mod changes;
 mod division;
 mod draft;
-mod marks;
 mod probe;
 mod report;
 mod standing;

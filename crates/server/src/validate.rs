@@ -1,5 +1,6 @@
 //! From a request's JSON to what the server acts on; fields are checked here and never again.
 
+pub mod anthropic;
 pub mod budget;
 pub mod chat;
 pub mod completion;
@@ -7,5 +8,8 @@ pub mod feedback;
 pub mod fields;
 pub mod memory;
 pub mod messages;
+pub mod notes;
 pub mod sampling;
 pub mod tokenize;
+
+mod transcript;

@@ -4,7 +4,7 @@ use context::EditOp;
 use serde_json::{Value, json};
 
 use super::division::Division;
-use super::division::place::Place;
+use super::place::Place;
 use super::standing::StandingEdit;
 use crate::validate::chat::Conversation;
 
@@ -41,19 +41,15 @@ pub(super) fn apply(
             EditOp::DropDocument => {
                 if let Place::Document(document) = place {
                     documents.push(document);
-                } else if let Some(content) = place.text_mut(&mut changed) {
-                    text.clone_into(content);
+                } else {
+                    place.replace(&mut changed, text);
                 }
             }
             EditOp::Dedupe { .. }
             | EditOp::ClearToolResult
             | EditOp::Compress(_)
             | EditOp::ExtractDocument
-            | EditOp::Offload => {
-                if let Some(content) = place.text_mut(&mut changed) {
-                    text.clone_into(content);
-                }
-            }
+            | EditOp::Offload => place.replace(&mut changed, text),
         }
     }
     if let Some(list) = &mut changed.documents {

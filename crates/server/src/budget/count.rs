@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use context::{Mode, Replay};
 
 use super::division::Division;
-use super::division::place::Place;
 use super::draft::DraftInput;
-use super::marks::{self, Marks};
 use super::pipeline::{self, Circumstances, Wish};
+use super::place::Place;
 use super::{probe, report};
 use crate::app::App;
 use crate::validate::chat::Conversation;
@@ -29,7 +28,7 @@ pub async fn count(
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
     let (_, input) = pipeline::input(app, conversation, wish, circumstances, Mode::Observe)?;
     let model = app.model().name().to_owned();
-    let (tokens, counted) = app.text_pool().run(move || counted(input, model)).await?;
+    let (tokens, counted) = app.text_pool().run(move || counted(&input, model)).await?;
     let probed = probe::ask(app, vec![tokens], &salt, circumstances.priority).await?;
     Ok(ContextCount {
         cached_tokens: probed.prompts[0].cached_tokens,
@@ -38,20 +37,17 @@ pub async fn count(
 }
 
 /// The prompt, and everything but what is cached of it.
-fn counted(mut input: DraftInput, model: String) -> Result<(Vec<u32>, ContextCount), ApiError> {
-    // Without a budget the template sees the notes, too: only their meaning is taken.
-    let Marks {
-        cached,
-        annotations,
-    } = marks::take(&mut input.conversation.clone())?;
-    input.annotations.extend(annotations);
+fn counted(input: &DraftInput, model: String) -> Result<(Vec<u32>, ContextCount), ApiError> {
     let division = Division::new(
         &input.model,
         &input.conversation,
         &input.annotations,
         input.now,
     )?;
-    let marked = division.marked_end(input.settings.stable_prefix, cached);
+    let marked = division.marked_end(
+        input.settings.stable_prefix,
+        &input.conversation.notes.marks,
+    );
     let resolved = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
     let rules = resolved.policy.zones.iter();
     let mut zones: BTreeMap<String, usize> =
@@ -61,6 +57,7 @@ fn counted(mut input: DraftInput, model: String) -> Result<(Vec<u32>, ContextCou
     }
     let overhead = division.tokens.len() - zones.values().sum::<usize>();
     let Shares {
+        system,
         messages,
         tools,
         documents,
@@ -70,6 +67,7 @@ fn counted(mut input: DraftInput, model: String) -> Result<(Vec<u32>, ContextCou
         model,
         tokens: division.tokens.len(),
         zones,
+        system,
         messages,
         tools,
         documents,
@@ -83,6 +81,7 @@ fn counted(mut input: DraftInput, model: String) -> Result<(Vec<u32>, ContextCou
 
 /// A prompt's tokens by what they are in the conversation.
 struct Shares {
+    system: Option<usize>,
     messages: Vec<MessageCount>,
     tools: Vec<ToolCount>,
     documents: Vec<DocumentCount>,
@@ -91,14 +90,12 @@ struct Shares {
 impl Shares {
     fn of(division: &Division, conversation: &Conversation) -> Self {
         let mut shares = Self::empty(conversation);
-        for (segment, place) in division.segments.iter().zip(&division.places) {
-            let tokens = match *place {
-                Place::Tool(tool) => &mut shares.tools[tool].tokens,
-                Place::Document(document) => &mut shares.documents[document].tokens,
-                Place::Message(message)
-                | Place::Part(message, _)
-                | Place::Reasoning(message)
-                | Place::Call(message, _) => &mut shares.messages[message].tokens,
+        for (at, segment) in division.segments.iter().enumerate() {
+            let tokens = match (division.places[at], division.messages[at]) {
+                (Place::Tool(tool), _) => &mut shares.tools[tool].tokens,
+                (Place::Document(document), _) => &mut shares.documents[document].tokens,
+                (_, Some(message)) => &mut shares.messages[message].tokens,
+                (_, None) => shares.system.get_or_insert(0),
             };
             *tokens += segment.tokens;
         }
@@ -107,14 +104,15 @@ impl Shares {
 
     fn empty(conversation: &Conversation) -> Self {
         let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let messages = conversation.messages.iter().enumerate();
+        let messages = conversation.notes.roles.iter().enumerate();
         let tools = conversation.tools.definitions.iter();
         let documents = conversation.documents.as_ref().map_or(0, Vec::len);
         Self {
+            system: None,
             messages: messages
-                .map(|(index, message)| MessageCount {
+                .map(|(index, role)| MessageCount {
                     index,
-                    role: text(&message["role"]),
+                    role: role.clone(),
                     tokens: 0,
                 })
                 .collect(),

@@ -1,7 +1,5 @@
 //! A conversation's tokens, and whose each of them is.
 
-pub(super) mod place;
-
 mod pieces;
 mod spans;
 
@@ -11,14 +9,13 @@ use context::{
     CallRecord, Segment, SegmentKind, SegmentText, StablePrefix, Tier, call_digest, text_features,
 };
 
-use super::marks::Marked;
+use super::place::Place;
 use crate::model::ServedModel;
 use crate::prompt;
 use crate::validate::budget::Annotation;
 use crate::validate::chat::Conversation;
 use crate::wire::error::ApiError;
 use pieces::{Pieced, pieces};
-use place::Place;
 use spans::Spans;
 
 /// A rendered and tokenised conversation. Every token belongs to one segment or to the template.
@@ -33,10 +30,14 @@ pub(super) struct Division {
     pub(super) texts: Vec<String>,
     /// Tiers that are not up to the zones.
     pub(super) tiers: Vec<Option<Tier>>,
-    /// Position at which each message begins.
+    /// The number that each segment's message has in the request.
+    pub(super) messages: Vec<Option<usize>>,
+    /// Position at which each message of the request begins.
     pub(super) message_starts: Vec<usize>,
     /// Whether segments were told apart exactly.
     pub(super) is_exact: bool,
+    /// Blocks of reasoning that cannot be shown.
+    pub(super) num_redacted: usize,
 }
 
 impl Division {
@@ -51,7 +52,7 @@ impl Division {
         now: chrono::NaiveDateTime,
     ) -> Result<Self, ApiError> {
         let plain = prompt::render(model, conversation, now)?;
-        let mut pieces = pieces(conversation, annotations);
+        let mut pieces = pieces(conversation, annotations)?;
         let places: Vec<Place> = pieces.iter().map(|piece| piece.place).collect();
         let spans = Spans::find(conversation, &places, &plain, |marked| {
             prompt::render(model, marked, now).ok()
@@ -68,18 +69,21 @@ impl Division {
             &plain,
             conversation.add_special_tokens,
         )?;
+        let message = |place: Place| place.message().and_then(|at| conversation.notes.origin(at));
         let counted = count(&encoding.owners(&ranges), ranges.len());
         let mut division = Self {
             tokens: encoding.ids,
-            segments: segments(&pieces, &counted),
+            segments: segments(&pieces, &counted)?,
+            messages: pieces.iter().map(|piece| message(piece.place)).collect(),
             places: pieces.iter().map(|piece| piece.place).collect(),
             tiers: pieces.iter().map(|piece| piece.tier).collect(),
             message_starts: Vec::new(),
             is_exact: spans.is_exact,
+            num_redacted: conversation.notes.num_redacted,
             texts: pieces.into_iter().map(|piece| piece.text).collect(),
         };
         division.add_features();
-        division.message_starts = division.message_starts(conversation.messages.len());
+        division.message_starts = division.message_starts(conversation);
         Ok(division)
     }
 
@@ -103,17 +107,16 @@ impl Division {
             .collect()
     }
 
-    /// Where a stable prefix that the client has marked ends, if it is up to marks.
-    pub(super) fn marked_end(
-        &self,
-        until: Option<StablePrefix>,
-        marked: Option<Marked>,
-    ) -> Option<usize> {
-        let by_marks = matches!(until, None | Some(StablePrefix::CacheControl));
-        let last = marked.filter(|_| by_marks)?;
+    /// Where a stable prefix that the client has marked ends, if it is up to marks: behind the last
+    /// piece in front of the last mark.
+    pub(super) fn marked_end(&self, until: Option<StablePrefix>, marks: &[Place]) -> Option<usize> {
+        if !matches!(until, None | Some(StablePrefix::CacheControl)) {
+            return None;
+        }
+        let is_covered = |place: &Place| marks.iter().any(|mark| place.is_up_to(*mark));
         let pieces = self.segments.iter().zip(&self.places);
         pieces
-            .filter(|(_, place)| place.message().map_or(Marked::Tools, Marked::Message) <= last)
+            .filter(|(_, place)| is_covered(place))
             .map(|(segment, _)| segment.end())
             .max()
     }
@@ -137,10 +140,11 @@ impl Division {
         }
     }
 
-    fn message_starts(&self, messages: usize) -> Vec<usize> {
-        let mut starts = vec![None; messages];
-        for (segment, place) in self.segments.iter().zip(&self.places) {
-            if let Some(at) = place.message() {
+    /// By the numbers that messages have in the request.
+    fn message_starts(&self, conversation: &Conversation) -> Vec<usize> {
+        let mut starts = vec![None; conversation.notes.roles.len()];
+        for (segment, message) in self.segments.iter().zip(&self.messages) {
+            if let Some(at) = *message {
                 let start = starts[at].get_or_insert(segment.start);
                 *start = segment.start.min(*start);
             }
@@ -179,31 +183,54 @@ fn count(owners: &[Option<usize>], spans: usize) -> Vec<(usize, usize)> {
     counted
 }
 
-fn segments(pieces: &[Pieced], counted: &[(usize, usize)]) -> Vec<Segment> {
-    let result_of = |id: &String| {
-        pieces.iter().position(|piece| {
-            piece.call_id.as_ref() == Some(id)
-                && matches!(piece.kind, SegmentKind::ToolResult { .. })
-        })
-    };
+fn segments(pieces: &[Pieced], counted: &[(usize, usize)]) -> Result<Vec<Segment>, ApiError> {
     let segments = pieces.iter().zip(counted);
     segments
-        .map(|(piece, &(start, tokens))| Segment {
-            zone: piece.zone.clone(),
-            tier: piece.tier.unwrap_or(Tier::Protected),
-            kind: piece.kind.clone(),
-            tokens,
-            start,
-            turn: piece.turn,
-            live: piece.live,
-            pinned: piece.pinned,
-            digest: piece.digest,
-            score: piece.score,
-            referenced: 0.0,
-            relevance: 0.0,
-            density: 0.0,
-            depends_on: piece.depends_on.iter().filter_map(result_of).collect(),
-            edited: false,
+        .map(|(piece, &(start, tokens))| {
+            Ok(Segment {
+                zone: piece.zone.clone(),
+                tier: piece.tier.unwrap_or(Tier::Protected),
+                kind: piece.kind.clone(),
+                tokens,
+                start,
+                turn: piece.turn,
+                live: piece.live,
+                pinned: piece.pinned,
+                digest: piece.digest,
+                score: piece.score,
+                referenced: 0.0,
+                relevance: 0.0,
+                density: 0.0,
+                depends_on: dependencies(pieces, piece)?,
+                edited: false,
+            })
         })
         .collect()
 }
+
+/// The pieces that have the names, and the results of the calls, on which a piece depends.
+fn dependencies(pieces: &[Pieced], piece: &Pieced) -> Result<Vec<usize>, ApiError> {
+    let mut found = Vec::new();
+    for (name, path) in &piece.depends_on {
+        let is_meant = |other: &Pieced| {
+            let is_result = matches!(other.kind, SegmentKind::ToolResult { .. });
+            other.id.as_ref() == Some(name) || is_result && other.call_id.as_ref() == Some(name)
+        };
+        let before = found.len();
+        let meant = pieces
+            .iter()
+            .enumerate()
+            .filter(|(_, other)| is_meant(other));
+        found.extend(meant.map(|(at, _)| at));
+        let is_call = |other: &Pieced| other.call_id.as_ref() == Some(name);
+        // A call that has no result yet is known all the same.
+        if found.len() == before && !pieces.iter().any(is_call) {
+            let message = format!("`{path}`: there is no call or piece {name:?}.");
+            return Err(ApiError::field(path, message));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,6 @@ use memory::Tenant;
 use super::changes;
 use super::compaction::Compacted;
 use super::division::Division;
-use super::marks::{self, Marks};
 use super::standing::{Standing, StandingEdit};
 use super::state::Budgeter;
 use super::summaries::{Summaries, Unwritten, Written};
@@ -91,11 +90,6 @@ impl Draft {
             let definitions = &mut input.conversation.tools.definitions;
             *definitions = canonical_tools(definitions);
         }
-        let Marks {
-            cached,
-            annotations,
-        } = marks::take(&mut input.conversation)?;
-        input.annotations.extend(annotations);
         let division = Division::new(
             &input.model,
             &input.conversation,
@@ -105,7 +99,8 @@ impl Draft {
         let turns = input.requests();
         let digests = division.segments.iter().map(|segment| &segment.digest);
         let chain = budgeter.chain(&input.tenant_salt, digests);
-        let marked = division.marked_end(input.settings.stable_prefix, cached);
+        let marks = &input.conversation.notes.marks;
+        let marked = division.marked_end(input.settings.stable_prefix, marks);
         let first = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
         let (replay, waiting) = if input.enforces {
             let mut ledger = budgeter.ledger();

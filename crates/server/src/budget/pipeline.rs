@@ -327,9 +327,10 @@ pub(super) fn input(
     refuse_missing(&settings, &budget.memory_namespace)?;
     let input = DraftInput {
         model: app.model().clone(),
-        conversation,
         settings,
-        annotations: budget.annotations,
+        // What stands in a message is said later, and counts more.
+        annotations: [budget.annotations, conversation.notes.annotations.clone()].concat(),
+        conversation,
         incoming: budget.incoming.iter().map(|incoming| incoming.tokens).sum(),
         output_asked: circumstances.output_asked,
         tenant: circumstances.caller.tenant(),

@@ -283,7 +283,7 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
     let planned = revision.plan.edits.iter().find(|candidate| {
         draft.standing.original(&candidate.segments) == edit.segments && !edit.is_known
     });
-    let message = |at: usize| draft.division.places[at].message();
+    let message = |at: usize| draft.division.messages[at];
     let target = match (&first.kind, edit.segments.start() == edit.segments.end()) {
         (SegmentKind::ToolResult { name, .. }, true) => {
             json!({"message": message(*edit.segments.start()), "tool": name})
@@ -385,6 +385,16 @@ pub(super) fn warnings(division: &Division, stable_prefix_end: usize) -> Vec<War
                 at_token: Some(segment.start),
             });
         }
+    }
+    if division.num_redacted > 0 {
+        warnings.push(Warning {
+            code: "redacted_thinking",
+            message: format!(
+                "{} blocks of redacted thinking are left out: only their maker can read them.",
+                division.num_redacted
+            ),
+            at_token: None,
+        });
     }
     if !division.is_exact {
         warnings.push(Warning {

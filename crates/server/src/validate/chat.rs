@@ -5,7 +5,9 @@ use serde_json::{Map, Value};
 use super::budget;
 use super::fields::Fields;
 use super::messages::{self, Tools};
+use super::notes::Notes;
 use super::sampling::{self, Generation, HARMLESS, UNSUPPORTED};
+use super::transcript::Transcript;
 use crate::budget::pipeline::Wish;
 use crate::config::serve::RequestLimits;
 use crate::model::ServedModel;
@@ -27,6 +29,8 @@ pub struct ChatRequest {
 pub struct Conversation {
     /// Messages in OpenAI's shape.
     pub messages: Vec<Value>,
+    /// What the client says of them; it is not rendered.
+    pub notes: Notes,
     /// Tools.
     pub tools: Tools,
     /// Documents for retrieval.
@@ -94,10 +98,16 @@ pub fn request(
 /// # Errors
 /// The first wrong field.
 pub fn conversation(fields: &mut Fields, limits: &RequestLimits) -> Result<Conversation, ApiError> {
-    let messages = messages::messages(fields, limits.max_messages)?;
+    let Transcript {
+        messages,
+        mut notes,
+        ..
+    } = messages::messages(fields, limits.max_messages)?;
+    let tools = messages::tools(fields, &mut notes)?;
     let conversation = Conversation {
         messages,
-        tools: messages::tools(fields)?,
+        notes,
+        tools,
         documents: fields.array("documents")?,
         add_generation_prompt: fields.boolean("add_generation_prompt")?.unwrap_or(true),
         continue_final_message: fields.boolean("continue_final_message")?.unwrap_or(false),

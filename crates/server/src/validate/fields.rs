@@ -56,6 +56,11 @@ impl Fields {
         }
     }
 
+    /// The object's own name in errors; empty for a body.
+    pub fn name(&self) -> &str {
+        &self.path
+    }
+
     /// The field's name as errors give it.
     pub fn path(&self, name: &str) -> String {
         if self.path.is_empty() {

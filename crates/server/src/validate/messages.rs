@@ -1,11 +1,15 @@
-//! Conversations: messages and tools, in OpenAI's shape.
+//! Messages and tools, in OpenAI's shape; what has Anthropic's is translated.
 //!
 //! What a chat template reads is checked for its type; other fields of a message are the template's
 //! business and pass through, since models define their own.
 
 use serde_json::{Map, Value};
 
+use super::anthropic;
 use super::fields::{Fields, wrong_type};
+use super::notes::{Notes, take_mark};
+use super::transcript::Transcript;
+use crate::budget::place::Place;
 use crate::wire::error::ApiError;
 
 const ROLES: [&str; 6] = [
@@ -17,11 +21,23 @@ const ROLES: [&str; 6] = [
     "function",
 ];
 
-/// Takes `messages`: 1 to `max` of them.
+/// Takes `messages`: 1 to `max` of them, in OpenAI's shape or with Anthropic's blocks.
 ///
 /// # Errors
 /// The first wrong message, by its index.
-pub fn messages(fields: &mut Fields, max: usize) -> Result<Vec<Value>, ApiError> {
+pub(super) fn messages(fields: &mut Fields, max: usize) -> Result<Transcript, ApiError> {
+    let mut transcript = Transcript::default();
+    for (index, message) in array(fields, max)?.into_iter().enumerate() {
+        transcript.push(index, message)?;
+    }
+    Ok(transcript)
+}
+
+/// Takes `messages` unread: 1 to `max` of them.
+///
+/// # Errors
+/// When it is no such array.
+pub(super) fn array(fields: &mut Fields, max: usize) -> Result<Vec<Value>, ApiError> {
     let messages = fields
         .array("messages")?
         .ok_or_else(|| fields.missing("messages"))?;
@@ -33,95 +49,56 @@ pub fn messages(fields: &mut Fields, max: usize) -> Result<Vec<Value>, ApiError>
         let message = format!("`messages` has {} messages, at most {max}.", messages.len());
         return Err(ApiError::field("messages", message));
     }
-    for (index, message) in messages.iter().enumerate() {
-        check_message(&format!("messages[{index}]"), message)?;
-    }
     Ok(messages)
 }
 
-fn check_message(path: &str, message: &Value) -> Result<(), ApiError> {
-    let Value::Object(map) = message else {
-        return Err(wrong_type(path, "an object", message));
-    };
-    let role_path = format!("{path}.role");
-    let role = match map.get("role") {
+/// The role of a message.
+///
+/// # Errors
+/// When it has none that is known.
+pub(super) fn check_role(path: &str, message: &Map<String, Value>) -> Result<String, ApiError> {
+    let path = format!("{path}.role");
+    let role = match message.get("role") {
         Some(Value::String(role)) => role,
-        Some(other) => return Err(wrong_type(&role_path, "a string", other)),
+        Some(other) => return Err(wrong_type(&path, "a string", other)),
         None => {
-            let message = format!("Missing required parameter: `{role_path}`.");
-            return Err(ApiError::field(role_path, message));
+            let message = format!("Missing required parameter: `{path}`.");
+            return Err(ApiError::field(path, message));
         }
     };
     if !ROLES.contains(&role.as_str()) {
         let roles = ROLES.join(", ");
-        let message = format!("Invalid value for `{role_path}`: it must be one of {roles}.");
-        return Err(ApiError::field(role_path, message));
+        let message = format!("Invalid value for `{path}`: it must be one of {roles}.");
+        return Err(ApiError::field(path, message));
     }
-    let calls = map.get("tool_calls").is_some_and(|calls| !calls.is_null());
-    check_content(
-        &format!("{path}.content"),
-        map.get("content"),
-        role == "assistant",
-        calls,
-    )?;
-    match map.get("tool_calls") {
-        None | Some(Value::Null) => Ok(()),
-        Some(calls) => check_tool_calls(&format!("{path}.tool_calls"), calls),
-    }
+    Ok(role.clone())
 }
 
-fn check_content(
+/// Checks content that is not in parts.
+///
+/// # Errors
+/// When it is no text.
+pub(super) fn check_text(
     path: &str,
     content: Option<&Value>,
-    assistant: bool,
-    calls: bool,
+    may_be_absent: bool,
 ) -> Result<(), ApiError> {
     match content {
         Some(Value::String(_)) => Ok(()),
-        None | Some(Value::Null) if assistant || calls => Ok(()),
+        None | Some(Value::Null) if may_be_absent => Ok(()),
         None | Some(Value::Null) => Err(ApiError::field(
             path,
             format!("Missing required parameter: `{path}`."),
         )),
-        Some(Value::Array(parts)) => parts
-            .iter()
-            .enumerate()
-            .try_for_each(|(index, part)| check_part(&format!("{path}[{index}]"), part)),
         Some(other) => Err(wrong_type(path, "a string or an array of parts", other)),
     }
 }
 
-fn check_part(path: &str, part: &Value) -> Result<(), ApiError> {
-    let kind = part.get("type").and_then(Value::as_str);
-    match kind {
-        Some("text" | "refusal") => {
-            let field = kind.unwrap_or_default();
-            match part.get(field) {
-                Some(Value::String(_)) => Ok(()),
-                _ => {
-                    let path = format!("{path}.{field}");
-                    Err(ApiError::field(
-                        &path,
-                        format!("`{path}` must be a string."),
-                    ))
-                }
-            }
-        }
-        Some(other) => {
-            let message = format!(
-                "`{path}`: content of type `{other}` is not supported; \
-                                   this server's models read text."
-            );
-            Err(ApiError::unsupported(path, message))
-        }
-        None => Err(ApiError::field(
-            path,
-            format!("`{path}` must be an object with a `type`."),
-        )),
-    }
-}
-
-fn check_tool_calls(path: &str, calls: &Value) -> Result<(), ApiError> {
+/// Checks the calls of a message.
+///
+/// # Errors
+/// The first wrong one.
+pub(super) fn check_tool_calls(path: &str, calls: &Value) -> Result<(), ApiError> {
     let Value::Array(calls) = calls else {
         return Err(wrong_type(path, "an array", calls));
     };
@@ -154,15 +131,23 @@ pub struct Tools {
     pub enabled: bool,
 }
 
+impl Tools {
+    /// Tools that the model is told of if it may call them, as in vLLM.
+    pub fn new(definitions: Vec<Value>, enabled: bool) -> Self {
+        let definitions = if enabled { definitions } else { Vec::new() };
+        Self {
+            enabled: !definitions.is_empty(),
+            definitions,
+        }
+    }
+}
+
 /// Takes `tools` and `tool_choice` (`auto` or `none`).
 ///
 /// # Errors
 /// The first wrong tool, or a choice that the server cannot enforce.
-pub fn tools(fields: &mut Fields) -> Result<Tools, ApiError> {
-    let definitions = fields.array("tools")?.unwrap_or_default();
-    for (index, tool) in definitions.iter().enumerate() {
-        check_tool(&format!("tools[{index}]"), tool)?;
-    }
+pub(super) fn tools(fields: &mut Fields, notes: &mut Notes) -> Result<Tools, ApiError> {
+    let definitions = definitions(fields, notes)?;
     let choice = fields.value("tool_choice");
     let enabled = match &choice {
         None => true,
@@ -178,12 +163,37 @@ pub fn tools(fields: &mut Fields) -> Result<Tools, ApiError> {
         let message = "`tool_choice` is only allowed when `tools` are specified.";
         return Err(ApiError::field("tool_choice", message));
     }
-    // As in vLLM: without a call to make, the model is not told of the tools.
-    let definitions = if enabled { definitions } else { Vec::new() };
-    Ok(Tools {
-        enabled: enabled && !definitions.is_empty(),
-        definitions,
-    })
+    Ok(Tools::new(definitions, enabled))
+}
+
+/// Takes `tools`, in OpenAI's shape or in Anthropic's.
+///
+/// # Errors
+/// The first wrong tool.
+pub(super) fn definitions(fields: &mut Fields, notes: &mut Notes) -> Result<Vec<Value>, ApiError> {
+    let tools = fields.array("tools")?.unwrap_or_default();
+    let mut definitions = Vec::with_capacity(tools.len());
+    for (index, mut tool) in tools.into_iter().enumerate() {
+        let path = format!("tools[{index}]");
+        if let Some(fields) = tool.as_object_mut()
+            && take_mark(fields, &path)?
+        {
+            notes.marks.push(Place::Tool(index));
+        }
+        if is_anthropic(&tool) {
+            tool = anthropic::tool(&path, tool)?;
+            check_name(&format!("{path}.name"), &tool["function"]["name"])?;
+        } else {
+            check_tool(&path, &tool)?;
+        }
+        definitions.push(tool);
+    }
+    Ok(definitions)
+}
+
+fn is_anthropic(tool: &Value) -> bool {
+    let has = |name: &str| tool.get(name).is_some();
+    tool["type"] != "function" && !has("function") && (has("input_schema") || has("name"))
 }
 
 fn check_tool(path: &str, tool: &Value) -> Result<(), ApiError> {
@@ -203,16 +213,8 @@ fn check_tool(path: &str, tool: &Value) -> Result<(), ApiError> {
 }
 
 fn check_function(path: &str, function: &Map<String, Value>) -> Result<(), ApiError> {
-    let name = function
-        .get("name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    if name.is_empty() || name.len() > 128 || !name.bytes().all(valid) {
-        let path = format!("{path}.name");
-        let message = format!("`{path}` must be 1 to 128 letters, digits, `_`, `-` or `.`.");
-        return Err(ApiError::field(path, message));
-    }
+    let name = function.get("name").unwrap_or(&Value::Null);
+    check_name(&format!("{path}.name"), name)?;
     match function.get("parameters") {
         None | Some(Value::Null | Value::Object(_)) => {}
         Some(other) => {
@@ -227,6 +229,16 @@ fn check_function(path: &str, function: &Map<String, Value>) -> Result<(), ApiEr
         let path = format!("{path}.strict");
         let message = format!("`{path}`: arguments cannot be constrained to a schema.");
         return Err(ApiError::unsupported(path, message));
+    }
+    Ok(())
+}
+
+fn check_name(path: &str, name: &Value) -> Result<(), ApiError> {
+    let name = name.as_str().unwrap_or_default();
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    if name.is_empty() || name.len() > 128 || !name.bytes().all(valid) {
+        let message = format!("`{path}` must be 1 to 128 letters, digits, `_`, `-` or `.`.");
+        return Err(ApiError::field(path, message));
     }
     Ok(())
 }

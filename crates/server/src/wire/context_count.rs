@@ -9,7 +9,7 @@ use super::context_report::Warning;
 /// `context.count`: the tokens of a prompt, and whose they are.
 ///
 /// `tokens` is `template_overhead` and the sum over `zones`; it is also `template_overhead` and the
-/// sum over `messages`, `tools` and `documents`.
+/// sum over `system`, `messages`, `tools` and `documents`.
 #[derive(Clone, Debug, Serialize)]
 pub struct ContextCount {
     /// `context.count`
@@ -20,6 +20,9 @@ pub struct ContextCount {
     pub tokens: usize,
     /// Tokens by zone.
     pub zones: BTreeMap<String, usize>,
+    /// Tokens of a system prompt that stands beside the messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<usize>,
     /// Tokens by message, in order.
     pub messages: Vec<MessageCount>,
     /// Tokens by tool, in order.

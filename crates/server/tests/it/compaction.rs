@@ -15,6 +15,7 @@ use server::budget::compaction::{
 use server::prompt;
 use server::validate::chat::Conversation;
 use server::validate::messages::Tools;
+use server::validate::notes::Notes;
 use tokio::sync::mpsc;
 
 use crate::world::{IM_END, PATIENCE, Setup, World};
@@ -48,6 +49,7 @@ fn messages(turns: usize) -> Vec<Value> {
 fn conversation(messages: &[Value], tools: &[Value]) -> Conversation {
     Conversation {
         messages: messages.to_vec(),
+        notes: Notes::default(),
         tools: Tools {
             definitions: tools.to_vec(),
             enabled: true,

@@ -282,7 +282,7 @@ async fn what_is_marked_to_be_cached_is_never_edited() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_note_is_named() {
     let world = world().await;
-    let part = json!({"type": "text", "text": "Hello", "context": {"zone": "history"}});
+    let part = json!({"type": "text", "text": "Hello", "context": {"score": 2}});
     for (message, param) in [
         (
             json!({"role": "user", "content": "x", "context": {"zonee": "history"}}),
@@ -290,7 +290,7 @@ async fn a_wrong_note_is_named() {
         ),
         (
             json!({"role": "user", "content": [part]}),
-            "messages[0].content[0].context",
+            "messages[0].content[0].context.score",
         ),
         (
             json!({"role": "user", "content": "x", "cache_control": {"type": "eternal"}}),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod answer;
+mod anthropic_blocks;
 mod auth;
 mod bench_ttft;
 mod budget_fuzz;

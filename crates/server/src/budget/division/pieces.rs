@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use context::{SegmentKind, Tier, Zone, segment_digest};
 use serde_json::Value;
 
-use super::place::Place;
+use crate::budget::place::Place;
 use crate::validate::budget::{Annotation, Target};
 use crate::validate::chat::Conversation;
+use crate::wire::error::ApiError;
 
 /// A piece before its tokens are counted.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +29,11 @@ pub(in crate::budget) struct Pieced {
     pub(in crate::budget) pinned: bool,
     /// Relevance that the client gave it.
     pub(in crate::budget) score: Option<f64>,
-    /// Calls without whose results it is useless.
-    pub(in crate::budget) depends_on: Vec<String>,
+    /// Calls without whose results, and names of pieces without which, it is useless; and where
+    /// the client says so.
+    pub(in crate::budget) depends_on: Vec<(String, String)>,
+    /// A name that the client gave it.
+    pub(in crate::budget) id: Option<String>,
     /// The id of its call, for a call and its result.
     pub(in crate::budget) call_id: Option<String>,
     /// Its text; a call's arguments.
@@ -44,11 +48,15 @@ const RETRIEVAL_TAGS: [&str; 3] = ["documents", "context", "search_results"];
 /// Lists the pieces of a conversation, tools first, then messages in order.
 ///
 /// The first rule that matches gives the zone: annotations; tools; the leading system messages;
-/// examples by their names; tool results; text wrapped as retrieved; the live turn; history.
+/// examples by their names; tool results; documents, and text wrapped as retrieved; the live turn;
+/// history.
+///
+/// # Errors
+/// An annotation of a message or a call that there is not.
 pub(in crate::budget) fn pieces(
     conversation: &Conversation,
     annotations: &[Annotation],
-) -> Vec<Pieced> {
+) -> Result<Vec<Pieced>, ApiError> {
     let mut listing = Listing::new(conversation);
     for tool in 0..conversation.tools.definitions.len() {
         listing.tool(tool);
@@ -59,8 +67,8 @@ pub(in crate::budget) fn pieces(
     for message in 0..conversation.messages.len() {
         listing.message(message);
     }
-    listing.annotate(annotations);
-    listing.pieces
+    listing.annotate(annotations)?;
+    Ok(listing.pieces)
 }
 
 struct Listing<'a> {
@@ -104,7 +112,10 @@ impl<'a> Listing<'a> {
 
     fn document(&mut self, document: usize) {
         let place = Place::Document(document);
-        let text = place.text(self.conversation).unwrap_or_default().to_owned();
+        let text = place
+            .text(self.conversation)
+            .unwrap_or_default()
+            .into_owned();
         self.push(place, SegmentKind::Document, Zone::Retrieval, text);
     }
 
@@ -117,19 +128,24 @@ impl<'a> Listing<'a> {
         let reasoning = Place::Reasoning(at);
         if let Some(text) = reasoning.text(self.conversation) {
             let zone = self.spoken_zone(at, message);
-            self.push(reasoning, SegmentKind::Reasoning, zone, text.to_owned());
+            self.push(reasoning, SegmentKind::Reasoning, zone, text.into_owned());
         }
-        let parts = message["content"].as_array().map_or(0, Vec::len);
-        let contents: Vec<Place> = match parts {
-            0 => vec![Place::Message(at)],
-            parts => (0..parts).map(|part| Place::Part(at, part)).collect(),
+        // A tool's result is edited as a whole, so its parts are one piece. Others are divided
+        // always, and not only where marks ask for it: clients move their marks with every request,
+        // and edits of earlier ones are found by the pieces.
+        let is_whole = matches!(role, "tool" | "function");
+        let contents: Vec<Place> = match message["content"].as_array() {
+            Some(parts) if !is_whole => {
+                (0..parts.len()).map(|part| Place::Part(at, part)).collect()
+            }
+            _ => vec![Place::Message(at)],
         };
         for place in contents {
             if let Some(text) = place
                 .text(self.conversation)
                 .filter(|text| !text.is_empty())
             {
-                let text = text.to_owned();
+                let text = text.into_owned();
                 self.content(place, at, role, text);
             }
         }
@@ -145,6 +161,9 @@ impl<'a> Listing<'a> {
             "system" | "developer" => (SegmentKind::System, Zone::History),
             "tool" | "function" => (self.result(message), Zone::ToolOutputs),
             "assistant" => (SegmentKind::Assistant, self.spoken_zone(at, message)),
+            _ if self.conversation.notes.documents.contains(&place) => {
+                (SegmentKind::Document, Zone::Retrieval)
+            }
             _ if at < self.live_from && is_retrieved(&text) => (SegmentKind::User, Zone::Retrieval),
             _ => (SegmentKind::User, self.spoken_zone(at, message)),
         };
@@ -231,18 +250,25 @@ impl<'a> Listing<'a> {
             pinned: false,
             score: None,
             depends_on: Vec::new(),
+            id: None,
             call_id: None,
             text,
             digest,
         });
     }
 
-    /// Applies what the client says of single messages and results.
-    fn annotate(&mut self, annotations: &[Annotation]) {
+    /// Applies what the client says of single messages and results; the last word counts.
+    fn annotate(&mut self, annotations: &[Annotation]) -> Result<(), ApiError> {
         for annotation in annotations {
+            self.check_target(annotation)?;
             for piece in &mut self.pieces {
+                let message = piece.place.message();
                 let is_meant = match &annotation.target {
-                    Target::Message(at) => piece.place.message() == Some(*at),
+                    Target::Place(place) => piece.place == *place,
+                    Target::Message(at) => {
+                        let origin = message.and_then(|at| self.conversation.notes.origin(at));
+                        origin == Some(*at)
+                    }
                     Target::ToolCall(id) => {
                         let is_result = matches!(piece.kind, SegmentKind::ToolResult { .. });
                         is_result && piece.call_id.as_deref() == Some(id)
@@ -253,6 +279,35 @@ impl<'a> Listing<'a> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn check_target(&self, annotation: &Annotation) -> Result<(), ApiError> {
+        let Annotation { target, path, .. } = annotation;
+        let notes = &self.conversation.notes;
+        let messages = 0..self.conversation.messages.len();
+        let (is_known, path, message) = match target {
+            Target::Place(_) => return Ok(()),
+            Target::Message(at) => (
+                messages
+                    .rev()
+                    .any(|message| notes.origin(message) == Some(*at)),
+                format!("{path}.message_index"),
+                format!("there is no message {at}"),
+            ),
+            Target::ToolCall(id) => (
+                self.pieces
+                    .iter()
+                    .any(|piece| piece.call_id.as_ref() == Some(id)),
+                format!("{path}.tool_call_id"),
+                format!("there is no call {id:?}"),
+            ),
+        };
+        if is_known {
+            return Ok(());
+        }
+        let message = format!("`{path}`: {message}.");
+        Err(ApiError::field(path, message))
     }
 }
 
@@ -264,8 +319,15 @@ impl Pieced {
         self.tier = annotation.tier.or(self.tier);
         self.score = annotation.score.or(self.score);
         self.pinned |= annotation.pin.unwrap_or(false);
-        self.depends_on
-            .extend(annotation.depends_on.iter().cloned());
+        let paths = (0..).map(|at| format!("{}.depends_on[{at}]", annotation.path));
+        let needed = annotation.depends_on.iter().cloned().zip(paths);
+        self.depends_on.extend(needed);
+        self.id = annotation.id.clone().or(self.id.take());
+        match (&self.kind, &annotation.zone) {
+            (SegmentKind::User, Some(Zone::Retrieval)) => self.kind = SegmentKind::Document,
+            (SegmentKind::User, Some(Zone::Memory)) => self.kind = SegmentKind::Memory,
+            _ => {}
+        }
         if let SegmentKind::ToolResult { recallable, .. } = &mut self.kind {
             *recallable = annotation.recallable.unwrap_or(*recallable);
         }

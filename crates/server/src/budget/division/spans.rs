@@ -1,13 +1,32 @@
 //! Which bytes of a rendered conversation are whose.
 //!
-//! A chat template may leave things out, reorder them or write them as JSON, so the conversation is
-//! rendered a second time with a mark at both ends of every text. Without the marks that rendering
-//! must be the plain one; then the marks say exactly where each text stands.
+//! A chat template may leave text out, move it, trim it or write it as JSON, so what a text costs
+//! cannot be read off the message. The conversation is rendered a second time with a mark at both
+//! ends of every text: without the marks that rendering must be the plain one, byte for byte, and
+//! then the marks say exactly where each text stands.
+//!
+//! Some templates look at how a text begins or ends, or compare texts, and render something else
+//! when they meet a mark. Then equal texts get equal marks, and marks that can be the cause move
+//! inside of their text, or go; texts without marks are searched for between their neighbours, and
+//! a few that are not found are replaced by others to see what changes. Whatever is left belongs to
+//! the template.
 
 use std::ops::Range;
 
-use super::place::Place;
+use crate::budget::place::Place;
 use crate::validate::chat::Conversation;
+
+mod extent;
+mod mark;
+
+use extent::Extents;
+use mark::{Found, Marks};
+
+/// Renderings with marks, one for a template that takes them.
+const MAX_RENDERS: usize = 7;
+
+/// Texts whose place is found by leaving them out.
+const MAX_PROBES: usize = 8;
 
 /// Where texts stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,250 +34,103 @@ pub(in crate::budget) struct Spans {
     /// For each place: its bytes in the rendered conversation; empty if it is not shown. They do
     /// not overlap, and may stand in another order than the places.
     pub(in crate::budget) ranges: Vec<Range<usize>>,
-    /// Whether they were found by marks. Otherwise they were searched for: a text that also stands
+    /// Whether all were found by marks. Otherwise some were searched for: a text that also stands
     /// elsewhere may have been found there.
     pub(in crate::budget) is_exact: bool,
 }
 
 impl Spans {
     /// Finds the texts at `places` in `plain`, the rendered `conversation`. `render` renders
-    /// another one the same way.
+    /// another one the same way; `None` if the template refuses it.
     pub(in crate::budget) fn find(
         conversation: &Conversation,
         places: &[Place],
         plain: &str,
         render: impl Fn(&Conversation) -> Option<String>,
     ) -> Self {
-        let marks = Marks::absent_from(plain);
-        // Templates ask how some texts begin or end (`<tool_response>`): those stay unmarked if the
-        // first attempt changes what is rendered.
-        let all = |_: &str| true;
-        let untagged = |text: &str| !text.starts_with('<') && !text.ends_with('>');
-        let attempts: [&dyn Fn(&str) -> bool; 2] = [&all, &untagged];
-        for wants_mark in attempts {
-            let mut marked = conversation.clone();
-            for (number, place) in places.iter().enumerate() {
-                if let Some(text) = place.text_mut(&mut marked)
-                    && wants_mark(text.trim())
-                {
-                    marks.insert(text, number);
-                }
-            }
-            let Some(rendered) = render(&marked) else {
-                continue;
+        let mut marks = Marks::new(conversation, places, plain);
+        let mut found = None;
+        for _ in 0..MAX_RENDERS {
+            let near = match render(&marks.mark(conversation)) {
+                Some(rendered) => match marks.take_out(&rendered, plain) {
+                    Ok(taken) => {
+                        found = Some(taken);
+                        break;
+                    }
+                    Err(near) => near,
+                },
+                // The template refuses what is marked; it says not which.
+                None => Vec::new(),
             };
-            let found = marks.take_out(&rendered, places.len());
-            if found.text == plain {
-                return found.spans(conversation, places);
-            }
+            marks.retreat(&near);
         }
-        Self::search(conversation, places, plain)
-    }
-
-    /// Finds texts one after the other.
-    fn search(conversation: &Conversation, places: &[Place], plain: &str) -> Self {
-        let mut cursor = 0;
-        let names = places.iter().map(|&place| {
-            let text = place.text(conversation).unwrap_or_default().trim();
-            let at = plain[cursor..].find(text).filter(|_| !text.is_empty())?;
-            let name = cursor + at..cursor + at + text.len();
-            cursor = name.end;
-            Some(name)
-        });
-        let names: Vec<_> = names.collect();
+        let is_marked = found.is_some();
+        let Found { ranges, is_clear } = found.unwrap_or_default();
+        let mut extents = Extents::new(plain, places, ranges);
+        let mut is_exact = is_clear;
+        let mut probes = MAX_PROBES;
+        for (number, place) in places.iter().enumerate() {
+            let is_known = is_marked && marks.is_marked(number);
+            if is_known || marks.is_blank(number) {
+                continue;
+            }
+            is_exact = false;
+            let range = extents.search(number, marks.texts(number)).or_else(|| {
+                probes = probes.checked_sub(1)?;
+                difference(conversation, *place, plain, &render)
+            });
+            extents.add(number, range);
+        }
         Self {
-            ranges: ranges(places, plain, &names),
-            is_exact: false,
+            ranges: by_place(extents.finish(), places.len()),
+            is_exact,
         }
     }
 }
 
-/// The bytes of every place, given those of its text or name, without overlaps.
-fn ranges(places: &[Place], text: &str, names: &[Option<Range<usize>>]) -> Vec<Range<usize>> {
+/// Every place's range; one that is not shown has an empty one behind that of the place before it.
+fn by_place(found: Vec<(Range<usize>, usize)>, places: usize) -> Vec<Range<usize>> {
+    let mut shown = vec![None; places];
+    for (range, place) in found {
+        shown[place] = Some(range);
+    }
     let mut before = 0;
-    let shown = places.iter().zip(names).map(|(&place, name)| match name {
-        Some(name) => {
-            let range = whole(place, text, name.clone());
-            before = range.end;
-            range
-        }
-        None => before..before,
+    let ranges = shown.into_iter().map(|range| {
+        let range = range.unwrap_or(before..before);
+        before = range.end;
+        range
     });
-    let mut ranges: Vec<Range<usize>> = shown.collect();
-    let mut order: Vec<usize> = (0..ranges.len()).collect();
-    order.sort_by_key(|&at| (ranges[at].start, ranges[at].end));
-    let mut end = 0;
-    for at in order {
-        let range = &mut ranges[at];
-        range.start = range.start.max(end);
-        range.end = range.end.max(range.start);
-        end = range.end;
-    }
-    ranges
+    ranges.collect()
 }
 
-/// Two words that stand nowhere in a conversation; letters and digits pass through every filter.
-struct Marks {
-    begin: String,
-    end: String,
+/// The bytes of `plain` that are others when the text at `place` is another.
+fn difference(
+    conversation: &Conversation,
+    place: Place,
+    plain: &str,
+    render: &impl Fn(&Conversation) -> Option<String>,
+) -> Option<Range<usize>> {
+    const OTHER: &str = "\u{1}";
+    let mut changed = conversation.clone();
+    place.visit_strings(&mut changed, &mut |text| OTHER.clone_into(text));
+    let other = render(&changed)?;
+    let start = common_prefix(plain, &other);
+    let end = plain.len() - common_suffix(&plain[start..], &other[start..]);
+    (start < end).then_some(start..end)
 }
 
-/// A rendering without its marks, and where they stood.
-struct Found {
-    text: String,
-    begins: Vec<Option<usize>>,
-    ends: Vec<Option<usize>>,
-}
-
-impl Marks {
-    fn absent_from(text: &str) -> Self {
-        let mut salt = 0_u32;
-        loop {
-            let (begin, end) = (format!("qZb{salt}x"), format!("qZe{salt}x"));
-            if !text.contains(&begin) && !text.contains(&end) {
-                return Self { begin, end };
-            }
-            salt += 1;
-        }
-    }
-
-    /// Puts marks around a text, inside of its white space, which templates may trim.
-    fn insert(&self, text: &mut String, number: usize) {
-        let trimmed = text.trim();
-        if trimmed.is_empty() {
-            return;
-        }
-        let begin = trimmed.as_ptr() as usize - text.as_ptr() as usize;
-        let end = begin + trimmed.len();
-        text.insert_str(end, &format!("{}{number}X", self.end));
-        text.insert_str(begin, &format!("{}{number}X", self.begin));
-    }
-
-    fn take_out(&self, marked: &str, count: usize) -> Found {
-        let mut found = Found {
-            text: String::with_capacity(marked.len()),
-            begins: vec![None; count],
-            ends: vec![None; count],
-        };
-        let mut rest = marked;
-        loop {
-            let begin = rest.find(&self.begin);
-            let end = rest.find(&self.end);
-            let (at, word, is_begin) = match (begin, end) {
-                (None, None) => break,
-                (Some(begin), end) if end.is_none_or(|end| begin < end) => {
-                    (begin, &self.begin, true)
-                }
-                (_, Some(end)) => (end, &self.end, false),
-                (Some(_), None) => break,
-            };
-            found.text.push_str(&rest[..at]);
-            let after = &rest[at + word.len()..];
-            let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            let number = after[..digits]
-                .parse()
-                .ok()
-                .filter(|&number: &usize| number < count);
-            let Some(number) = number else {
-                found.text.push_str(word);
-                rest = after;
-                continue;
-            };
-            let ends = if is_begin {
-                &mut found.begins
-            } else {
-                &mut found.ends
-            };
-            ends[number] = Some(found.text.len());
-            rest = &after[(digits + 1).min(after.len())..];
-        }
-        found.text.push_str(rest);
-        found
-    }
-}
-
-impl Found {
-    fn spans(&self, conversation: &Conversation, places: &[Place]) -> Spans {
-        let names = places.iter().enumerate().map(|(number, &place)| {
-            let text = || place.text(conversation).unwrap_or_default();
-            match (self.begins[number], self.ends[number]) {
-                (Some(begin), Some(end)) if begin <= end => Some(begin..end),
-                // Its beginning is left out, as reasoning inside of an answer is.
-                (_, Some(end)) => {
-                    let kept = common_suffix(&self.text[..end], text().trim_end());
-                    Some(end - kept..end)
-                }
-                (Some(begin), None) => {
-                    let kept = common_prefix(&self.text[begin..], text().trim_start());
-                    Some(begin..begin + kept)
-                }
-                (None, None) => None,
-            }
-        });
-        let names: Vec<_> = names.collect();
-        Spans {
-            ranges: ranges(places, &self.text, &names),
-            is_exact: true,
-        }
-    }
-}
-
-/// The bytes of what a name stands for: a tool's whole definition, a call's name and arguments.
-fn whole(place: Place, text: &str, name: Range<usize>) -> Range<usize> {
-    match place {
-        Place::Tool(_) => {
-            let line = text[..name.start].rfind('\n').map_or(0, |at| at + 1);
-            match text[line..name.start].find('{') {
-                Some(brace) => line + brace..object_end(text, line + brace).max(name.end),
-                None => name,
-            }
-        }
-        Place::Call(..) => {
-            // Arguments follow their name within a few characters.
-            let next = text[name.end..]
-                .char_indices()
-                .take(32)
-                .find(|&(_, c)| c == '{');
-            match next {
-                Some((brace, _)) => name.start..object_end(text, name.end + brace).max(name.end),
-                None => name,
-            }
-        }
-        _ => name,
-    }
-}
-
-/// The end of the JSON object that begins at `start`; `start` if it has none.
-fn object_end(text: &str, start: usize) -> usize {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for (at, byte) in text.bytes().enumerate().skip(start) {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'{') => depth += 1,
-            (false, b'}') => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    start
-}
-
-fn common_suffix(a: &str, b: &str) -> usize {
-    let pairs = a.chars().rev().zip(b.chars().rev());
+/// Bytes with which both texts begin.
+fn common_prefix(a: &str, b: &str) -> usize {
+    let pairs = a.chars().zip(b.chars());
     pairs
         .take_while(|(a, b)| a == b)
         .map(|(a, _)| a.len_utf8())
         .sum()
 }
 
-fn common_prefix(a: &str, b: &str) -> usize {
-    let pairs = a.chars().zip(b.chars());
+/// Bytes with which both texts end.
+fn common_suffix(a: &str, b: &str) -> usize {
+    let pairs = a.chars().rev().zip(b.chars().rev());
     pairs
         .take_while(|(a, b)| a == b)
         .map(|(a, _)| a.len_utf8())

@@ -32,7 +32,7 @@ pub(super) fn compaction(draft: &Draft, edit: &StandingEdit) -> Option<Value> {
 pub(super) fn unwritten(draft: &Draft, revision: &Revision) -> Vec<EditReport> {
     let unwritten = revision.unwritten.iter().map(|wanted| {
         let first = &draft.division.segments[*wanted.segments.start()];
-        let message = |at: &usize| draft.division.places[*at].message();
+        let message = |at: &usize| draft.division.messages[*at];
         let (from, to) = (
             message(wanted.segments.start()),
             message(wanted.segments.end()),

@@ -4,6 +4,7 @@ use context::{Tier, Zone};
 use serde_json::Value;
 
 use super::{choice, exact};
+use crate::budget::place::Place;
 use crate::validate::fields::Fields;
 use crate::wire::error::ApiError;
 
@@ -38,6 +39,10 @@ pub struct Incoming {
 pub struct Annotation {
     /// Which.
     pub target: Target,
+    /// Where the client says it, for errors.
+    pub path: String,
+    /// A name by which others can depend on it.
+    pub id: Option<String>,
     /// Its zone.
     pub zone: Option<Zone>,
     /// What may be done to it.
@@ -48,17 +53,19 @@ pub struct Annotation {
     pub pin: Option<bool>,
     /// Whether the model can get it again.
     pub recallable: Option<bool>,
-    /// Calls without which it is useless.
+    /// Calls, and names of pieces, without which it is useless.
     pub depends_on: Vec<String>,
 }
 
 /// What an [`Annotation`] is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The message of this number, from 0.
+    /// The message of this number in the request, from 0.
     Message(usize),
     /// The result of this call.
     ToolCall(String),
+    /// What stands there in the conversation that is rendered.
+    Place(Place),
 }
 
 /// Takes `documents`.
@@ -127,6 +134,8 @@ pub fn annotation(fields: &mut Fields, target: Target) -> Result<Annotation, Api
     let tiers = Tier::ALL.map(|tier| (tier.name(), tier));
     Ok(Annotation {
         target,
+        path: fields.name().to_owned(),
+        id: fields.string("id")?,
         zone: fields.string("zone")?.map(|name| Zone::from_name(&name)),
         tier: choice(fields, "tier", &tiers)?,
         score: fields.number("score", 0.0..=1.0)?.map(exact),

@@ -1,0 +1,4 @@
+mod counting;
+mod families;
+mod speaker;
+mod templates;
