@@ -7,6 +7,8 @@
 
 pub mod machine;
 pub mod model_under_test;
+pub mod prediction;
+pub mod quantiles;
 pub mod scheduled_run;
 pub mod sequences;
 pub mod stopwatch;
