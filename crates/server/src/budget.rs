@@ -20,6 +20,7 @@ pub mod told_plans;
 mod changes;
 mod division;
 mod draft;
+mod figures;
 mod probe;
 mod report;
 mod standing;

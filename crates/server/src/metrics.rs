@@ -1,9 +1,11 @@
 //! Prometheus metrics: own names, and vLLM's for the same values, which routers and dashboards read.
 //!
-//! Two kinds of source: what requests report as they go ([`RequestMetrics`]), and what the engine
-//! has counted, read when somebody asks.
+//! Two kinds of source: what requests report as they go ([`RequestMetrics`], [`ContextMetrics`]),
+//! and what the engine and the edit ledger have counted, read when somebody asks.
 
+mod context;
 mod engine_collector;
+mod ledger_collector;
 mod request;
 mod series;
 
@@ -15,7 +17,10 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use crate::budget::compaction::CompactionCounters;
+use crate::budget::state::Budgeter;
+pub use context::{ContextMetrics, Forecast, MAX_TOOLS, ResultTokens};
 use engine_collector::EngineCollector;
+use ledger_collector::LedgerCollector;
 pub use request::RequestMetrics;
 use series::{HttpLabels, Series};
 
@@ -41,14 +46,22 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Series of a server for `model_name` on `engine`.
-    pub fn new(model_name: &str, cache: &CacheInfo, engine: EngineHandle) -> Self {
+    /// Series of a server for `model_name` on `engine` with `budgeter`.
+    pub fn new(
+        model_name: &str,
+        cache: &CacheInfo,
+        engine: EngineHandle,
+        budgeter: &Budgeter,
+    ) -> Self {
         let mut root = Registry::default();
         let labels = [("model_name", model_name), ("engine", "0")];
         let labels = labels.map(|(name, value)| (name.into(), value.to_owned().into()));
         let registry = root.sub_registry_with_labels(labels.into_iter());
         let series = Series::register(registry, cache);
         registry.register_collector(Box::new(EngineCollector::new(engine)));
+        registry.register_collector(Box::new(LedgerCollector {
+            counters: budgeter.ledger_counters(),
+        }));
         let compactions = CompactionCounters::new();
         compactions.register(registry);
         Self {
@@ -90,6 +103,11 @@ impl Metrics {
             .refused
             .get_or_create(&series::ReasonLabels { reason: code })
             .inc();
+    }
+
+    /// Where the context budgeter counts.
+    pub fn context(&self) -> &ContextMetrics {
+        &self.series.context
     }
 
     /// Follows a choice from now on.

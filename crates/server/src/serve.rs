@@ -93,7 +93,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         "model loaded"
     );
     let app = App::new(AppParts {
-        metrics: Metrics::new(served.name(), &cache, engine.clone()),
+        metrics: Metrics::new(served.name(), &cache, engine.clone(), &budgeter),
         model: served,
         engine,
         memory,

@@ -14,6 +14,7 @@ use super::choice::{AnswerEvent, Choice};
 use super::sink::ChoiceSink;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::metrics::Forecast;
 use crate::validate::sampling::Generation;
 use crate::wire::error::ApiError;
 
@@ -102,6 +103,13 @@ impl Answers {
             n,
             num_finished: 0,
         })
+    }
+
+    /// Compares the first answer with what was said of the request before it ran.
+    pub fn expect(&mut self, forecast: Forecast) {
+        if let Some(first) = self.choices.first_mut() {
+            first.metrics.expect(forecast);
+        }
     }
 
     /// Waits until the engine has said something, or `patience` is over. A refusal usually arrives
@@ -215,6 +223,7 @@ fn choice(
         metrics: app.metrics().request_started(max_tokens),
         cached_tokens: 0,
         num_tokens: 0,
+        prefill_step_time: None,
         called: false,
     })
 }

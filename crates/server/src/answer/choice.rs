@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use engine::{Event, FinishReason, RequestError, TokenLogprobs, TokenOutput};
 use text::{Detokenizer, StopMatcher, ToolCallParser, ToolEvent};
@@ -50,6 +51,8 @@ pub struct Finish {
     pub cached_tokens: usize,
     /// Tokens generated.
     pub completion_tokens: usize,
+    /// How long the steps took that computed the prompt.
+    pub prefill_step_time: Duration,
 }
 
 /// OpenAI's `finish_reason`.
@@ -87,6 +90,8 @@ pub(super) struct Choice {
     pub(super) metrics: RequestMetrics,
     pub(super) cached_tokens: usize,
     pub(super) num_tokens: usize,
+    /// Known with the first token, or with an end before it.
+    pub(super) prefill_step_time: Option<Duration>,
     pub(super) called: bool,
 }
 
@@ -105,6 +110,7 @@ impl Choice {
             }
             Event::Token(output) => self.token(output),
             Event::Finished(completion) => {
+                self.prefilled(Some(completion.prefill_step_time));
                 self.num_tokens = completion.completion_tokens;
                 self.ended.store(true, Ordering::Relaxed);
                 let reason = match completion.reason {
@@ -131,6 +137,7 @@ impl Choice {
 
     fn token(&mut self, output: TokenOutput) -> Vec<AnswerEvent> {
         self.num_tokens += 1;
+        self.prefilled(output.prefill_step_time);
         self.metrics.token();
         let token = output.token.0;
         let text = self.detokenizer.push(token);
@@ -155,6 +162,13 @@ impl Choice {
         }];
         events.extend(self.end(Vec::new(), FinishedAs::Stop));
         events
+    }
+
+    fn prefilled(&mut self, step_time: Option<Duration>) {
+        if let (None, Some(time)) = (self.prefill_step_time, step_time) {
+            self.prefill_step_time = Some(time);
+            self.metrics.prefilled(time);
+        }
     }
 
     /// Passes text through the stop strings and the tool-call parser; true when one has ended the
@@ -211,6 +225,7 @@ impl Choice {
             reason,
             cached_tokens: self.cached_tokens,
             completion_tokens: self.num_tokens,
+            prefill_step_time: self.prefill_step_time.unwrap_or_default(),
         }));
         events
     }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use context::{
-    CacheSnapshot, CostModel, Infeasible, Mode, OnInfeasible, ReportLevel, Settings, StablePrefix,
-    TellModel, Window,
+    CacheSnapshot, CostModel, Infeasible, Mode, OnInfeasible, Regret, ReportLevel, Settings,
+    StablePrefix, TellModel, Window,
 };
 use engine::{CacheProbe, MissCause};
 use serde_json::Value;
@@ -13,10 +13,11 @@ use serde_json::Value;
 use super::draft::{Draft, DraftInput, Revision};
 use super::standing::StandingEdit;
 use super::summaries::Errand;
-use super::{probe, report, writing};
+use super::{figures, probe, report, writing};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
+use crate::metrics::Forecast;
 use crate::validate::budget::{BudgetRequest, ManagedEdit};
 use crate::validate::chat::Conversation;
 use crate::wire::context_report::ContextReport;
@@ -55,6 +56,8 @@ pub struct Planned {
     before: CacheProbe,
     after: CacheProbe,
     times: report::Times,
+    /// Regrets that no earlier request had; counted when the request is settled.
+    recalled: Vec<Regret>,
 }
 
 /// A request whose context is settled.
@@ -67,6 +70,8 @@ pub struct Settled {
     pub window: Window,
     /// What was done.
     pub report: ContextReport,
+    /// What it says of the time to come.
+    pub forecast: Forecast,
     /// How much of it the client wants to know.
     pub level: ReportLevel,
     /// `context_management` of the answer, if the request had one.
@@ -96,11 +101,13 @@ pub async fn settle(
     wish: Wish,
     circumstances: &Circumstances<'_>,
 ) -> Result<Settled, ApiError> {
-    let planned = decide(app, conversation, &wish, circumstances, true).await?;
+    let mut planned = decide(app, conversation, &wish, circumstances, true).await?;
     if planned.mode == Mode::Enforce {
-        remember(app, circumstances.caller, &planned).await?;
+        planned.recalled = remember(app, circumstances.caller, &planned).await?;
     }
     let settled = planned.settled(app, &wish);
+    let metrics = app.metrics().context();
+    figures::record(metrics, &planned.draft, &settled.report, &planned.recalled);
     planned.look_ahead(app, errand(circumstances));
     Ok(settled)
 }
@@ -138,6 +145,7 @@ impl Planned {
             before: &self.before,
             after: &self.after,
             times: &self.times,
+            recalled: self.recalled.len(),
         })
     }
 
@@ -154,6 +162,7 @@ impl Planned {
                 Mode::Off | Mode::Observe => app.model().window,
             },
             report: self.report(),
+            forecast: figures::forecast(&self.draft, &self.after),
             level: resolved.report,
             management: management
                 .map(|(edits, _)| report::applied_edits(edits, &self.revision, self.mode)),
@@ -213,7 +222,12 @@ async fn decide(
         (draft, revised) = write(app, draft, revised, &outlook, circumstances).await?;
     }
     let written = clock::now();
-    let revision = revised.map_err(|why| infeasible(app, &draft, &why))?;
+    let revision = revised.map_err(|why| {
+        if writes {
+            app.metrics().context().infeasible();
+        }
+        infeasible(app, &draft, &why)
+    })?;
     let times = report::Times {
         rendering: drafted - begun,
         planning: planned - planning,
@@ -227,6 +241,7 @@ async fn decide(
         revision,
         before,
         times,
+        recalled: Vec::new(),
     };
     planned.after = ask(app, planned.tokens(), &salt, circumstances.priority).await?;
     Ok(planned)
@@ -395,8 +410,9 @@ async fn ask(
 }
 
 /// Keeps what was taken away, so that it is had back, and then what was decided, so that it is
-/// repeated: no edit that names a handle is remembered before there is a text behind it.
-async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<(), ApiError> {
+/// repeated: no edit that names a handle is remembered before there is a text behind it. Returns the
+/// regrets that no earlier request had.
+async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<Regret>, ApiError> {
     let Planned {
         draft, revision, ..
     } = planned;
@@ -423,8 +439,7 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<(), A
             tracing::warn!(%error, "an edit is not remembered");
         }
     }
-    ledger.count_regrets(&draft.chain, &draft.regrets);
-    Ok(())
+    Ok(ledger.count_regrets(&draft.chain, &draft.regrets))
 }
 
 fn infeasible(app: &App, draft: &Draft, why: &Infeasible) -> ApiError {

@@ -40,6 +40,8 @@ pub(super) struct Findings<'a> {
     pub(super) before: &'a CacheProbe,
     pub(super) after: &'a CacheProbe,
     pub(super) times: &'a Times,
+    /// Regrets that no earlier request had.
+    pub(super) recalled: usize,
 }
 
 /// The report.
@@ -92,7 +94,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         ]
         .concat(),
         regret: RegretReport {
-            recalled_after_clear: draft.regrets.len(),
+            recalled_after_clear: findings.recalled,
             session_total: draft.regrets.len(),
         },
         frontier: Some(points(revision)),
@@ -300,6 +302,11 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
         before: edit.edit.before,
         after: edit.edit.after,
         at_token: first.start,
+        level: match &edit.edit.op {
+            EditOp::Compress(level) => Some(level.name()),
+            EditOp::Compact(level) => Some(level.name()),
+            _ => None,
+        },
         restore: edit.edit.restore.as_deref().map(str::to_owned),
         score: planned.map(|candidate| candidate.loss),
         reason: planned

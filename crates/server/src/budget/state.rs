@@ -1,9 +1,9 @@
 //! What outlives a request: edits of earlier ones, profiles, counts.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use context::{EditLedger, LedgerScope, Mode, Preset, SegmentChain, Settings};
+use context::{EditLedger, LedgerCounters, LedgerScope, Mode, Preset, SegmentChain, Settings};
 
 use super::told_plans::{Limits, ToldPlans};
 use crate::config::serve::ContextConfig;
@@ -17,7 +17,7 @@ pub struct Budgeter {
     mode: Mode,
     profile: String,
     profiles: BTreeMap<String, Settings>,
-    ledger: Mutex<EditLedger>,
+    ledger: Arc<Mutex<EditLedger>>,
     told_plans: Mutex<ToldPlans>,
     fingerprint: Vec<u8>,
 }
@@ -30,7 +30,7 @@ impl Budgeter {
             mode: config.mode,
             profile: config.profile,
             profiles: config.profiles,
-            ledger: Mutex::new(EditLedger::new(config.ledger_bytes)),
+            ledger: Arc::new(Mutex::new(EditLedger::new(config.ledger_bytes))),
             told_plans: Mutex::new(ToldPlans::new(Limits::default())),
             fingerprint,
         }
@@ -85,8 +85,13 @@ impl Budgeter {
 
     /// The edits of earlier requests.
     pub fn ledger(&self) -> MutexGuard<'_, EditLedger> {
-        // A panic in between leaves entries that are whole: at worst one too few.
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ledger)
+    }
+
+    /// Reads the ledger's counts, as long as anybody wants to.
+    pub fn ledger_counters(&self) -> Box<dyn Fn() -> LedgerCounters + Send + Sync> {
+        let ledger = Arc::clone(&self.ledger);
+        Box::new(move || lock(&ledger).counters())
     }
 
     /// The plans that clients were told of.
@@ -110,4 +115,9 @@ impl Budgeter {
         };
         SegmentChain::from_digests(&scope, digests)
     }
+}
+
+fn lock(ledger: &Mutex<EditLedger>) -> MutexGuard<'_, EditLedger> {
+    // A panic in between leaves entries that are whole: at worst one too few.
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,11 @@
 //! One choice's figures as they come about.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::{Admission, Completion, FinishReason, MissCause};
 
+use super::context::Forecast;
 use super::series::{FinishLabels, MissLabels, Series};
 use crate::clock;
 
@@ -17,6 +18,8 @@ pub struct RequestMetrics {
     num_tokens: usize,
     prompt_tokens: usize,
     cached_tokens: usize,
+    /// What was said of it before it ran, if its context is budgeted.
+    forecast: Option<Forecast>,
     ended: bool,
     /// The HTTP request's, for the log line: a stream ends outside of its handler.
     span: tracing::Span,
@@ -33,9 +36,15 @@ impl RequestMetrics {
             num_tokens: 0,
             prompt_tokens: 0,
             cached_tokens: 0,
+            forecast: None,
             ended: false,
             span: tracing::Span::current(),
         }
+    }
+
+    /// Compares it with what was said of it before it ran.
+    pub fn expect(&mut self, forecast: Forecast) {
+        self.forecast = Some(forecast);
     }
 
     /// The engine has admitted it: the one moment at which prefix hits are counted.
@@ -46,6 +55,12 @@ impl RequestMetrics {
         series.prefix_queries.inc_by(prompt_tokens as u64);
         series.prefix_hits.inc_by(admission.cached_tokens as u64);
         series.request_prompt_tokens.observe(prompt_tokens as f64);
+        if let Some(forecast) = &self.forecast {
+            let cached_tokens = admission.cached_tokens;
+            series
+                .context
+                .admitted(forecast, prompt_tokens, cached_tokens);
+        }
         series
             .latencies
             .queue
@@ -58,6 +73,13 @@ impl RequestMetrics {
                 MissCause::NotCacheable => "not_cacheable",
             };
             series.misses.get_or_create(&MissLabels { cause }).inc();
+        }
+    }
+
+    /// The prompt was computed, in steps that took so long.
+    pub fn prefilled(&mut self, step_time: Duration) {
+        if let Some(forecast) = &self.forecast {
+            self.series.context.prefilled(forecast, step_time);
         }
     }
 

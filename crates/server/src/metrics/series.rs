@@ -8,6 +8,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
 use super::CacheInfo;
+use super::context::ContextMetrics;
 
 /// vLLM's buckets of seconds to the first token.
 const TTFT: [f64; 22] = [
@@ -25,7 +26,7 @@ const LATENCY: [f64; 21] = [
     480.0, 960.0, 1_920.0, 7_680.0,
 ];
 /// vLLM's buckets of token counts.
-const TOKENS: [f64; 17] = [
+pub(super) const TOKENS: [f64; 17] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0,
     20_000.0, 50_000.0, 100_000.0, 200_000.0,
 ];
@@ -70,6 +71,7 @@ pub(super) struct Series {
     pub(super) request_generation_tokens: Histogram,
     pub(super) request_max_tokens: Histogram,
     pub(super) latencies: Latencies,
+    pub(super) context: ContextMetrics,
 }
 
 /// Seconds, of requests that have come to an end or are on their way.
@@ -129,6 +131,7 @@ impl Series {
                 histogram(&TOKENS),
             ),
             latencies: Latencies::register(&mut to),
+            context: ContextMetrics::register(&mut to),
         }
     }
 }
@@ -180,7 +183,7 @@ impl Latencies {
     }
 }
 
-fn histogram(buckets: &[f64]) -> Histogram {
+pub(super) fn histogram(buckets: &[f64]) -> Histogram {
     Histogram::new(buckets.iter().copied())
 }
 
@@ -203,12 +206,12 @@ fn register_cache_info(registry: &mut Registry, cache: &CacheInfo) {
 }
 
 /// Registers a series under one or both of its names.
-struct Registration<'a> {
+pub(super) struct Registration<'a> {
     registry: &'a mut Registry,
 }
 
 impl Registration<'_> {
-    fn own<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+    pub(super) fn own<M: Metric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
         self.registry
             .register(format!("purser_{name}"), help, metric.clone());
         metric

@@ -1,6 +1,7 @@
 //! `POST /v1/chat/completions`.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,10 +17,12 @@ use crate::answer::{AnswerEvent, Answers, Order};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::pipeline::{self, Circumstances, Settled};
+use crate::metrics::Forecast;
 use crate::validate::chat;
 use crate::wire::chat::{
     AssistantMessage, ChatChoice, ChatCompletion, ChatLogprobs, delta, logprob_entry,
 };
+use crate::wire::context_report::ContextReport;
 use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
 use crate::{prompt, sse};
@@ -70,6 +73,9 @@ pub(super) async fn complete(
         },
     )?;
     let told = context.told;
+    if let Some(forecast) = context.forecast {
+        answers.expect(forecast);
+    }
     let identity = Identity::new("chatcmpl", app.model());
     if generation.stream {
         answers.first_word(app.limits().keep_alive).await?;
@@ -82,10 +88,9 @@ pub(super) async fn complete(
         response.headers_mut().extend(headers);
         return Ok(response);
     }
-    let mut completion = collect(&app, answers, identity).await?;
-    completion.context_management = told.management;
-    completion.context_budget = told.report;
-    Ok((told.headers, Json(completion)).into_response())
+    let headers = told.headers.clone();
+    let completion = collect(&app, answers, identity, told).await?;
+    Ok((headers, Json(completion)).into_response())
 }
 
 /// The prompt of a chat, and what the answer tells of it.
@@ -93,6 +98,7 @@ struct Context {
     tokens: Vec<u32>,
     window: Window,
     min_output_tokens: usize,
+    forecast: Option<Forecast>,
     told: Told,
 }
 
@@ -100,8 +106,29 @@ struct Context {
 #[derive(Default)]
 struct Told {
     management: Option<Value>,
-    report: Option<Value>,
+    report: Option<ToldReport>,
     headers: HeaderMap,
+}
+
+/// A report, as much of it as the client wants.
+struct ToldReport {
+    report: ContextReport,
+    is_full: bool,
+}
+
+impl ToldReport {
+    fn to_json(&self) -> Value {
+        self.report.to_json(self.is_full)
+    }
+
+    /// What a stream tells once the prompt is computed.
+    fn cost(&self) -> Value {
+        json!({"plan_id": self.report.plan_id, "cost": self.report.cost})
+    }
+
+    fn set_prefill(&mut self, step_time: Duration) {
+        self.report.cost.actual_prefill_ms = Some(step_time.as_secs_f64() * 1e3);
+    }
 }
 
 impl Context {
@@ -111,6 +138,7 @@ impl Context {
             tokens,
             window: app.model().window,
             min_output_tokens: 0,
+            forecast: None,
             told: Told::default(),
         }
     }
@@ -132,13 +160,17 @@ impl From<Settled> for Context {
             told: Told {
                 report: match settled.level {
                     ReportLevel::None => None,
-                    level => Some(report.to_json(level == ReportLevel::Full)),
+                    level => Some(ToldReport {
+                        is_full: level == ReportLevel::Full,
+                        report: settled.report,
+                    }),
                 },
                 headers: headers.into_iter().collect(),
                 management: settled.management,
             },
             window: settled.window,
             min_output_tokens: settled.min_output_tokens,
+            forecast: Some(settled.forecast),
             tokens: settled.tokens,
         }
     }
@@ -149,6 +181,7 @@ async fn collect(
     app: &App,
     mut answers: Answers,
     identity: Identity,
+    mut told: Told,
 ) -> Result<ChatCompletion, ApiError> {
     let mut choices: Vec<ChatChoice> = (0..answers.num_choices())
         .map(|index| ChatChoice {
@@ -184,6 +217,9 @@ async fn collect(
                 completion_tokens += finish.completion_tokens;
                 if finish.index == 0 {
                     cached_tokens = finish.cached_tokens;
+                    if let Some(report) = &mut told.report {
+                        report.set_prefill(finish.prefill_step_time);
+                    }
                 }
             }
             AnswerEvent::Failed(error) => return Err(error),
@@ -198,8 +234,8 @@ async fn collect(
         model,
         choices,
         usage,
-        context_management: None,
-        context_budget: None,
+        context_management: told.management,
+        context_budget: told.report.as_ref().map(ToldReport::to_json),
     })
 }
 
@@ -212,6 +248,8 @@ struct ChatStream {
     ready: VecDeque<String>,
     cached_tokens: usize,
     completion_tokens: usize,
+    /// Its cost is complete when the prompt has been computed.
+    report: Option<ToldReport>,
     done: bool,
 }
 
@@ -225,6 +263,7 @@ impl ChatStream {
             ready: VecDeque::new(),
             cached_tokens: 0,
             completion_tokens: 0,
+            report: None,
             done: false,
         };
         for index in 0..stream.answers.num_choices() {
@@ -234,12 +273,15 @@ impl ChatStream {
         stream
     }
 
-    /// Puts what the answer tells of its context into the first chunk.
+    /// Puts what the answer tells of its context into the first chunk, and keeps what the last one
+    /// tells of it.
     fn tell(&mut self, told: Told) {
+        let report = told.report.as_ref().map(ToldReport::to_json);
         let fields = [
             ("context_management", told.management),
-            ("context_budget", told.report),
+            ("context_budget", report),
         ];
+        self.report = told.report;
         let Some(first) = self.ready.front_mut() else {
             return;
         };
@@ -292,6 +334,9 @@ impl ChatStream {
                 self.completion_tokens += finish.completion_tokens;
                 if finish.index == 0 {
                     self.cached_tokens = finish.cached_tokens;
+                    if let Some(report) = &mut self.report {
+                        report.set_prefill(finish.prefill_step_time);
+                    }
                 }
                 let reason = finish.reason.as_str();
                 self.push(finish.index, &json!({}), None, Some(reason));
@@ -310,6 +355,9 @@ impl ChatStream {
             let usage = Usage::new(prompt_tokens, self.cached_tokens, self.completion_tokens);
             let mut chunk = self.envelope(&json!([]));
             chunk["usage"] = json!(usage);
+            if let Some(report) = &self.report {
+                chunk["context_budget"] = report.cost();
+            }
             self.ready.push_back(chunk.to_string());
         }
         self.ready.push_back(sse::DONE.to_owned());

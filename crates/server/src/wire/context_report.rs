@@ -130,6 +130,10 @@ pub struct EditReport {
     pub after: usize,
     /// Position of its first token.
     pub at_token: usize,
+    /// How far it was shortened: `l1` to `l5` for a tool result, `detailed` to `minimal` for a
+    /// summary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<&'static str>,
     /// By what the original is had back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<String>,

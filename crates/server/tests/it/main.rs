@@ -11,6 +11,7 @@ mod chat;
 mod compaction;
 mod completions;
 mod context;
+mod context_metrics;
 mod endpoints;
 mod eval_context;
 mod faults;

@@ -6,7 +6,7 @@ use crate::answer::Answer;
 use crate::world::{Setup, World};
 
 /// The value of the first sample whose name and labels contain all of `parts`.
-fn sample(text: &str, name: &str, parts: &[&str]) -> f64 {
+pub(crate) fn sample(text: &str, name: &str, parts: &[&str]) -> f64 {
     let fits = |line: &&str| {
         line.split(['{', ' ']).next() == Some(name) && parts.iter().all(|part| line.contains(part))
     };

@@ -114,12 +114,13 @@ impl World {
             enable_prefix_caching: true,
         };
         let (engine, thread) = engine::start(config, Box::new(gated)).unwrap();
+        let budgeter = Budgeter::new(ContextConfig::default(), Vec::new());
         let app = App::new(AppParts {
-            metrics: Metrics::new(model.name(), &cache, engine.clone()),
+            metrics: Metrics::new(model.name(), &cache, engine.clone(), &budgeter),
             model,
             engine,
             memory: memory::Store::in_memory(memory::Limits::default()).unwrap(),
-            budgeter: Budgeter::new(ContextConfig::default(), Vec::new()),
+            budgeter,
             access: AccessConfig {
                 api_keys: setup.api_keys.iter().map(|&key| key.to_owned()).collect(),
                 shared_prefix_cache: setup.shared_prefix_cache,

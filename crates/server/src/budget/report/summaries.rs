@@ -44,6 +44,7 @@ pub(super) fn unwritten(draft: &Draft, revision: &Revision) -> Vec<EditReport> {
             before: wanted.before,
             after: wanted.after,
             at_token: first.start,
+            level: Some(wanted.level.name()),
             restore: None,
             score: None,
             reason: "old turns".to_owned(),
