@@ -96,9 +96,26 @@ impl Draft {
             &input.annotations,
             input.now,
         )?;
-        let turns = input.requests();
         let digests = division.segments.iter().map(|segment| &segment.digest);
         let chain = budgeter.chain(&input.tenant_salt, digests);
+        Self::stand(input, division, chain, budgeter)
+    }
+
+    /// The same conversation with what has been remembered of it meanwhile.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub(super) fn again(self, budgeter: &Budgeter) -> Result<Self, ApiError> {
+        Self::stand(self.input, self.division, self.chain, budgeter)
+    }
+
+    fn stand(
+        input: DraftInput,
+        division: Division,
+        chain: SegmentChain,
+        budgeter: &Budgeter,
+    ) -> Result<Self, ApiError> {
+        let turns = input.requests();
         let marks = &input.conversation.notes.marks;
         let marked = division.marked_end(input.settings.stable_prefix, marks);
         let first = input.resolve(&division, &division.segments, &Replay::default(), marked)?;

@@ -11,7 +11,6 @@ use engine::{CacheProbe, MissCause};
 use serde_json::Value;
 
 use super::draft::{Draft, DraftInput, Revision};
-use super::standing::StandingEdit;
 use super::summaries::Errand;
 use super::{figures, probe, report, writing};
 use crate::app::App;
@@ -169,14 +168,10 @@ impl Planned {
         }
     }
 
-    /// Begins summaries that the next requests of this conversation will need. A request that was
-    /// edited has made room for them.
+    /// Begins a summary that the next requests of this conversation will need.
     fn look_ahead(self, app: &App, errand: Errand) {
-        let is_new = |edit: &StandingEdit| !edit.is_known;
-        if self.mode != Mode::Enforce
-            || self.revision.edits.iter().any(is_new)
-            || !writing::is_due(&self.draft, self.revision.tokens.len())
-        {
+        let is_due = writing::is_due(&self.draft, self.revision.tokens.len());
+        if self.mode != Mode::Enforce || !is_due {
             return;
         }
         let cost = probe::cost_model(&self.before, RESIDENCY_SECONDS);

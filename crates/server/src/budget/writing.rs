@@ -64,13 +64,16 @@ pub(super) fn look_ahead(app: &App, draft: Draft, cost: CostModel, pressure: f64
 
 async fn prepare(
     app: App,
-    mut draft: Draft,
+    draft: Draft,
     cost: CostModel,
     pressure: f64,
     errand: Errand,
 ) -> Result<Option<Order>, ApiError> {
     let growth = ahead(&draft);
+    let shared = app.clone();
     let planned = app.text_pool().run(move || {
+        // With the edits that the request has just made.
+        let mut draft = draft.again(shared.budgeter())?;
         let wanted = draft.needed_after(growth, cost, pressure);
         Ok((draft, wanted))
     });

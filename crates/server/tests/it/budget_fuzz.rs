@@ -20,7 +20,7 @@ use crate::world::{Setup, World};
 use conversation::Random;
 
 /// Conversations of every test run; each is asked about several times.
-const DEFAULT_SEEDS: u64 = 60;
+const DEFAULT_SEEDS: u64 = 40;
 
 /// What was reached, so that no property holds because nothing happened.
 #[derive(Debug, Default)]
