@@ -1,5 +1,6 @@
 //! `/metrics`: own names and vLLM's, with the right figures.
 
+use engine::{Event, EventSink, GenerateRequest, SamplingParams, StopConditions, TokenId};
 use serde_json::json;
 
 use crate::answer::Answer;
@@ -91,4 +92,60 @@ async fn the_format_is_the_one_asked_for() {
         "{:?}",
         plain.headers
     );
+}
+
+struct Unheard;
+
+impl EventSink for Unheard {
+    fn send(&mut self, _: Event) {}
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
+fn request(seed: u32, min_output_tokens: usize, background: bool) -> GenerateRequest {
+    GenerateRequest {
+        prompt: (seed..seed + 40).map(TokenId).collect(),
+        sampling: SamplingParams::greedy(),
+        stop: StopConditions {
+            max_tokens: 2_000,
+            min_tokens: 0,
+            stop_token_ids: Vec::new(),
+        },
+        priority: 0,
+        cache_salt: Vec::new(),
+        min_output_tokens,
+        background,
+        sink: Box::new(Unheard),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_of_the_background_and_of_guaranteed_output() {
+    let world = World::start(Setup::default()).await;
+    world.gate.close();
+    for request in [request(100, 1_000, false), request(200, 0, true)] {
+        world.engine().submit(request).unwrap();
+    }
+    world
+        .step_until("both run", |stats| stats.num_running == 2)
+        .await;
+    let stats = world.engine().stats();
+    assert!(stats.num_guaranteed_blocks > 50, "{stats:?}");
+    assert!(stats.output_reserve_ratio > 0.0, "{stats:?}");
+    let text = world.get("/metrics").await.text;
+    for (name, value) in [
+        ("purser_num_background_running", 1.0),
+        ("purser_num_background_waiting", 0.0),
+        ("purser_background_abandoned_total", 0.0),
+        ("purser_guarantee_waits_total", 0.0),
+        (
+            "purser_kv_guaranteed_blocks",
+            stats.num_guaranteed_blocks as f64,
+        ),
+        ("purser_output_reserve_ratio", stats.output_reserve_ratio),
+    ] {
+        assert_eq!(sample(&text, name, &[]), value, "{name}\n{text}");
+    }
 }
