@@ -14,6 +14,7 @@ use crate::model::ServedModel;
 use crate::prompt;
 use crate::validate::budget::Annotation;
 use crate::validate::chat::Conversation;
+use crate::validate::notes::Mark;
 use crate::wire::error::ApiError;
 use pieces::{Pieced, pieces};
 use spans::Spans;
@@ -109,11 +110,11 @@ impl Division {
 
     /// Where a stable prefix that the client has marked ends, if it is up to marks: behind the last
     /// piece in front of the last mark.
-    pub(super) fn marked_end(&self, until: Option<StablePrefix>, marks: &[Place]) -> Option<usize> {
+    pub(super) fn marked_end(&self, until: Option<StablePrefix>, marks: &[Mark]) -> Option<usize> {
         if !matches!(until, None | Some(StablePrefix::CacheControl)) {
             return None;
         }
-        let is_covered = |place: &Place| marks.iter().any(|mark| place.is_up_to(*mark));
+        let is_covered = |place: &Place| marks.iter().any(|mark| mark.covers(*place));
         let pieces = self.segments.iter().zip(&self.places);
         pieces
             .filter(|(_, place)| is_covered(place))

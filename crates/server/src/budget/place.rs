@@ -38,16 +38,16 @@ impl Place {
         }
     }
 
-    /// Whether it stands in front of the end of `mark` in a conversation: tools and documents, then
-    /// messages, each with its reasoning, its content and its calls.
-    pub(in crate::budget) fn is_up_to(self, mark: Self) -> bool {
-        let end = match mark {
+    /// Where it stands in a conversation, to be compared: tools and documents, then messages, each
+    /// with its reasoning, its content and its calls.
+    pub fn rank(self) -> (usize, usize, usize) {
+        match self {
             Self::Tool(_) | Self::Document(_) => (0, 0, 0),
-            // A mark on a message is behind all of it.
-            Self::Message(message) => (1 + message, 3, 0),
-            part => part.rank(),
-        };
-        self.rank() <= end
+            Self::Reasoning(message) => (1 + message, 0, 0),
+            Self::Message(message) => (1 + message, 1, 0),
+            Self::Part(message, part) => (1 + message, 1, part),
+            Self::Call(message, call) => (1 + message, 2, call),
+        }
     }
 
     /// What a message, a part of one, reasoning or a document says. The texts of parts are joined by
@@ -157,16 +157,6 @@ impl Place {
                 let message = conversation.messages.get_mut(message)?;
                 message.get_mut("tool_calls")?.get_mut(call)
             }
-        }
-    }
-
-    fn rank(self) -> (usize, usize, usize) {
-        match self {
-            Self::Tool(_) | Self::Document(_) => (0, 0, 0),
-            Self::Reasoning(message) => (1 + message, 0, 0),
-            Self::Message(message) => (1 + message, 1, 0),
-            Self::Part(message, part) => (1 + message, 1, part),
-            Self::Call(message, call) => (1 + message, 2, call),
         }
     }
 }

@@ -21,9 +21,8 @@ use serde_json::Value;
 use super::chat::Conversation;
 use super::fields::{Fields, wrong_type};
 use super::messages::{self, Tools};
-use super::notes::{check_mark, take_mark};
+use super::notes::{Mark, check_mark, take_mark};
 use super::transcript::Transcript;
-use crate::budget::place::Place;
 use crate::config::serve::RequestLimits;
 use crate::wire::error::ApiError;
 
@@ -66,7 +65,7 @@ pub fn conversation(fields: &mut Fields, limits: &RequestLimits) -> Result<Conve
     if let Some(mark) = fields.value("cache_control") {
         check_mark(&mark, path)?;
         let last = transcript.messages.len() - 1;
-        transcript.notes.marks.push(Place::Message(last));
+        transcript.notes.marks.push(Mark::Message(last));
     }
     let is_prefilled = transcript
         .messages

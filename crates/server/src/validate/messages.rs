@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::anthropic;
 use super::fields::{Fields, wrong_type};
-use super::notes::{Notes, take_mark};
+use super::notes::{Mark, Notes, take_mark};
 use super::transcript::Transcript;
 use crate::budget::place::Place;
 use crate::wire::error::ApiError;
@@ -178,7 +178,7 @@ pub(super) fn definitions(fields: &mut Fields, notes: &mut Notes) -> Result<Vec<
         if let Some(fields) = tool.as_object_mut()
             && take_mark(fields, &path)?
         {
-            notes.marks.push(Place::Tool(index));
+            notes.marks.push(Mark::Place(Place::Tool(index)));
         }
         if is_anthropic(&tool) {
             tool = anthropic::tool(&path, tool)?;

@@ -21,10 +21,29 @@ pub struct Notes {
     pub annotations: Vec<Annotation>,
     /// Texts that were documents or search results.
     pub documents: BTreeSet<Place>,
-    /// Where `cache_control` marks stand, in order.
-    pub marks: Vec<Place>,
+    /// `cache_control` marks.
+    pub marks: Vec<Mark>,
     /// Blocks of reasoning that only their maker can read.
     pub num_redacted: usize,
+}
+
+/// Where a `cache_control` mark stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Behind all of a message.
+    Message(usize),
+    /// Behind one piece.
+    Place(Place),
+}
+
+impl Mark {
+    /// Whether a piece stands in front of the mark.
+    pub fn covers(self, place: Place) -> bool {
+        match self {
+            Self::Message(marked) => place.message().is_none_or(|message| message <= marked),
+            Self::Place(marked) => place.rank() <= marked.rank(),
+        }
+    }
 }
 
 impl Notes {
@@ -70,7 +89,7 @@ impl Noted {
     /// Says it of `place`.
     pub(super) fn put(self, place: Place, notes: &mut Notes) {
         if self.is_marked {
-            notes.marks.push(place);
+            notes.marks.push(Mark::Place(place));
         }
         if let Some(annotation) = self.annotation {
             let target = Target::Place(place);

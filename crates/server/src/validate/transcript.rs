@@ -8,7 +8,7 @@ use super::anthropic::{Block, block};
 use super::budget::Target;
 use super::fields::wrong_type;
 use super::messages::{check_role, check_text, check_tool_calls};
-use super::notes::{Noted, Notes};
+use super::notes::{Mark, Noted, Notes};
 use crate::budget::place::Place;
 use crate::wire::error::ApiError;
 
@@ -89,7 +89,7 @@ impl Transcript {
         }
         if noted.is_marked {
             let last = self.messages.len() - 1;
-            self.notes.marks.push(Place::Message(last));
+            self.notes.marks.push(Mark::Message(last));
         }
         Ok(())
     }

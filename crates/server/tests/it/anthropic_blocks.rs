@@ -181,6 +181,21 @@ async fn what_a_report_and_an_error_name_is_the_clients() {
     // Behind the client's last message, which is two for the template.
     let end = number(&report["cache"]["stable_prefix_end"]);
     assert_eq!(end, number(&report["budget"]["used"]));
+    let counted = json!({"messages": body["messages"], "tools": body["tools"]});
+    let counted = world.ask("/v1/context/count", counted).await.ok();
+    let messages = counted["messages"].as_array().unwrap();
+    let roles: Vec<_> = messages
+        .iter()
+        .map(|message| message["role"].clone())
+        .collect();
+    let sent: Vec<_> = body["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["role"].clone())
+        .collect();
+    assert_eq!(roles, sent);
+    assert!(number(&messages[41]["tokens"]) > number(&messages[39]["tokens"]));
     for (note, param) in [
         (json!({"message_index": 42}), "annotations[0].message_index"),
         (
@@ -196,4 +211,58 @@ async fn what_a_report_and_an_error_name_is_the_clients() {
         let error = world.ask(CHAT, body.clone()).await.error(400);
         assert_eq!(error["param"], format!("context_budget.{param}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mark_that_moves_with_every_request_loses_no_edit() {
+    let world = world().await;
+    let budget = json!({"max_context_tokens": 4_096, "report": "full"});
+    let asked = |text: &str| json!({"type": "text", "text": text});
+    let ask = |marked: usize| {
+        let mut body = anthropic(30);
+        body["messages"][1]["content"] = json!([asked("Find the port."), asked("Be brief.")]);
+        body["messages"][1]["content"][marked]["cache_control"] = json!({"type": "ephemeral"});
+        body["context_budget"] = budget.clone();
+        world.ask(CHAT, body)
+    };
+    let (first, second) = (ask(0).await.ok(), ask(1).await.ok());
+    let report = |answer: &Value| answer["context_budget"].clone();
+    let (first, second) = (report(&first), report(&second));
+    let end = |report: &Value| number(&report["cache"]["stable_prefix_end"]);
+    assert!(0 < end(&first) && end(&first) < end(&second));
+    let edits = |report: &Value| report["edits"].as_array().unwrap().clone();
+    assert!(!edits(&first).is_empty());
+    assert_eq!(edits(&first).len(), edits(&second).len());
+    assert!(edits(&second).iter().all(|edit| edit["source"] == "ledger"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_on_parts_and_blocks_are_kept() {
+    let world = world().await;
+    let mut body = anthropic(30);
+    // Without the note the oldest result would be the first to go.
+    body["messages"][3]["content"][0]["context"] = json!({"pin": true, "id": "first"});
+    body["messages"][61]["content"]
+        .as_array_mut()
+        .unwrap()
+        .extend([
+            json!({"type": "text", "text": "A note to self.", "context": {"zone": "scratch"}}),
+            json!({"type": "text", "text": "Which port?", "context": {"depends_on": ["first"]}}),
+        ]);
+    body["context_budget"] = json!({"max_context_tokens": 4_096, "report": "full",
+        "zones": {"scratch": {"tier": "clearable"}}});
+    let report = world.ask(CHAT, body.clone()).await.ok()["context_budget"].clone();
+    let edits = report["edits"].as_array().unwrap();
+    assert!(!edits.is_empty());
+    assert!(
+        edits.iter().all(|edit| edit["ref"]["message"] != 3),
+        "{report}"
+    );
+    assert!(number(&report["zones"]["scratch"]["before"]) > 0);
+    body["messages"][61]["content"][2]["context"] = json!({"depends_on": ["second"]});
+    let error = world.ask(CHAT, body).await.error(400);
+    assert_eq!(
+        error["param"],
+        "messages[61].content[2].context.depends_on[0]"
+    );
 }

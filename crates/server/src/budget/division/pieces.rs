@@ -164,7 +164,9 @@ impl<'a> Listing<'a> {
             _ if self.conversation.notes.documents.contains(&place) => {
                 (SegmentKind::Document, Zone::Retrieval)
             }
-            _ if at < self.live_from && is_retrieved(&text) => (SegmentKind::User, Zone::Retrieval),
+            _ if is_retrieved(&text) && (at < self.live_from || self.is_beside_others(place)) => {
+                (SegmentKind::User, Zone::Retrieval)
+            }
             _ => (SegmentKind::User, self.spoken_zone(at, message)),
         };
         let is_late_rule = kind == SegmentKind::System && zone == Zone::History;
@@ -174,6 +176,19 @@ impl<'a> Listing<'a> {
             piece.tier = is_late_rule.then_some(Tier::Protected);
             piece.call_id = call_id;
         }
+    }
+
+    /// Whether it is a part of a message that also says something that was not retrieved.
+    fn is_beside_others(&self, place: Place) -> bool {
+        let Place::Part(message, _) = place else {
+            return false;
+        };
+        let parts = self.conversation.messages[message]["content"].as_array();
+        let mut texts = parts
+            .into_iter()
+            .flatten()
+            .filter_map(|part| part["text"].as_str());
+        texts.any(|text| !text.trim().is_empty() && !is_retrieved(text))
     }
 
     fn call(&mut self, at: usize, call: usize) {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::budget::place::Place;
 use crate::validate::budget::Target;
 use crate::validate::chat;
 
@@ -111,7 +112,10 @@ fn a_loop_of_tools_becomes_openais_messages() {
     assert_eq!(conversation.messages, expected);
     let notes = &conversation.notes;
     assert_eq!(notes.origins, [0, 1, 2, 2, 2, 3, 4].map(Some));
-    assert_eq!(notes.marks, [Place::Message(3), Place::Part(4, 1)]);
+    assert_eq!(
+        notes.marks,
+        [Place::Message(3), Place::Part(4, 1)].map(Mark::Place)
+    );
     let documents: Vec<_> = notes.documents.iter().copied().collect();
     assert_eq!(documents, [Place::Part(0, 0), Place::Part(4, 0)]);
     assert_eq!(notes.num_redacted, 1);
@@ -138,7 +142,8 @@ fn the_request_of_anthropics_api_is_a_conversation() {
     assert_eq!(conversation.tools, Tools::new(vec![tool], true));
     let notes = &conversation.notes;
     assert_eq!(notes.origins, [None, Some(0), Some(1)]);
-    let marks = [Place::Part(0, 1), Place::Tool(0), Place::Message(2)];
+    let [system, tool] = [Place::Part(0, 1), Place::Tool(0)].map(Mark::Place);
+    let marks = [system, tool, Mark::Message(2)];
     assert_eq!(notes.marks, marks);
     assert!(conversation.continue_final_message && !conversation.add_generation_prompt);
 }

@@ -154,6 +154,39 @@ fn a_mark_on_a_part_ends_the_prefix_with_that_part() {
 }
 
 #[test]
+fn a_mark_on_a_text_leaves_the_calls_behind_it() {
+    let text = json!({"type": "text", "text": "I look.", "cache_control": {"type": "ephemeral"}});
+    let call = json!({"type": "tool_use", "id": "a", "name": "look", "input": {}});
+    let body = json!({"messages": [says("user", "?"),
+        {"role": "assistant", "content": [text, call]}]});
+    let marks = read_body(&body).unwrap().notes.marks;
+    let division = divide(&family("qwen3"), &body);
+    let end = division.marked_end(None, &marks).unwrap();
+    assert_eq!(division.places[1..], [Place::Message(1), Place::Call(1, 0)]);
+    assert_eq!(end, division.segments[1].end());
+    assert!(end <= division.segments[2].start);
+}
+
+#[test]
+fn retrieved_text_beside_a_question_is_told_from_it() {
+    let part = |text: &str| json!({"type": "text", "text": text});
+    let body = json!({"messages": [{"role": "user", "content": [
+        part("<context>Boats float.</context>"), part("Do they?")]}]});
+    let zones = |body: &Value| -> Vec<Zone> {
+        let division = divide(&family("qwen3"), body);
+        division
+            .segments
+            .iter()
+            .map(|segment| segment.zone.clone())
+            .collect()
+    };
+    assert_eq!(zones(&body), [Zone::Retrieval, Zone::LiveTurn]);
+    // All that a user says is the question, whatever it is wrapped in.
+    let alone = json!({"messages": [says("user", "<context>Boats float.</context>")]});
+    assert_eq!(zones(&alone), [Zone::LiveTurn]);
+}
+
+#[test]
 fn parts_have_zones_of_their_own() {
     let body = json!({"messages": [
         {"role": "user", "content": [
