@@ -24,6 +24,8 @@ async fn figures_of_two_requests() {
     world.complete(fields.clone()).await.ok();
     world.complete(fields).await.ok();
     world.chat(json!({"temperature": -1})).await.error(400);
+    // The engine publishes its figures after the step whose last token it has handed over.
+    world.until_idle().await;
     let text = world.get("/metrics").await.text;
     assert!(text.ends_with("# EOF\n"), "{text}");
     for (name, labels, value) in [
