@@ -5,19 +5,24 @@
 //!
 //! - [`compaction`]: summaries of old turns, by the served model on the warm prefix.
 //! - [`count`]: a prompt's tokens by zone, message and tool, without an edit.
+//! - [`infeasible`]: requests that nothing makes fit.
 //! - [`pipeline`]: the stages of one request, in order.
 //! - [`place`]: where in a conversation a piece stands.
+//! - [`questions`]: what the model still knows after the edits.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
 //! - [`told_plans`]: plans that clients were told of, and what they say of them.
 
 pub mod compaction;
 pub mod count;
+pub mod infeasible;
 pub mod pipeline;
 pub mod place;
+pub mod questions;
 pub mod state;
 pub mod told_plans;
 
 mod changes;
+mod chunks;
 mod division;
 mod draft;
 mod figures;

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod model;
 pub mod prompt;
 pub mod routes;
+mod scoring;
 pub mod serve;
 pub mod shutdown;
 pub mod sizing;

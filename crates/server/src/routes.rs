@@ -51,13 +51,16 @@ pub fn router(app: &App) -> Router {
 }
 
 fn context_routes() -> Router<App> {
-    use context::{count, feedback, memory, policy};
+    use context::{compact, count, feedback, memory, plan, policy, probe};
     Router::new()
+        .route("/v1/context/compact", post(compact::compact))
         .route("/v1/context/count", post(count::count))
         .route("/v1/context/feedback", post(feedback::give))
         .route("/v1/context/feedback/{plan_id}", get(feedback::read))
+        .route("/v1/context/plan", post(plan::plan))
         .route("/v1/context/policy", get(policy::list))
         .route("/v1/context/policy/{name}", get(policy::one))
+        .route("/v1/context/probe", post(probe::probe))
         .route("/v1/context/restore", post(memory::restore))
         .route("/v1/context/memory/{namespace}", post(memory::run))
         .route(

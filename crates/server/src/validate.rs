@@ -4,11 +4,13 @@ pub mod anthropic;
 pub mod budget;
 pub mod chat;
 pub mod completion;
+pub mod context;
 pub mod feedback;
 pub mod fields;
 pub mod memory;
 pub mod messages;
 pub mod notes;
+pub mod probe;
 pub mod sampling;
 pub mod tokenize;
 

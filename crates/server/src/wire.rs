@@ -3,7 +3,9 @@
 pub mod chat;
 pub mod completion;
 pub mod context_count;
+pub mod context_plan;
 pub mod context_policy;
+pub mod context_probe;
 pub mod context_report;
 pub mod error;
 pub mod usage;

@@ -220,8 +220,10 @@ impl Draft {
             cost,
         };
         input.policy.ladder.clear();
-        input.policy.budget = self.tokens.len() + input.policy.output.min;
-        input.policy.utilization.high = 1.0;
+        let room = self.tokens.len() + input.policy.output.min;
+        (input.policy.budget, input.policy.utilization.high) = (room, 1.0);
+        let zones = input.policy.zones.iter_mut();
+        zones.for_each(|rule| rule.bounds.max = room);
         let (plan, _) = self.plan(&mut input).ok()?;
         Some(Revision {
             plan,

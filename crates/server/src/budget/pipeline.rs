@@ -1,16 +1,19 @@
 //! The stages of one request: draft, look into the cache, decide, get the summaries that this takes,
 //! look again, remember.
 
+mod planned;
+
 use std::time::Duration;
 
 use context::{
-    CacheSnapshot, CostModel, Infeasible, Mode, OnInfeasible, Regret, ReportLevel, Settings,
-    StablePrefix, TellModel, Window,
+    CacheSnapshot, CostModel, Infeasible, Mode, Regret, ReportLevel, Settings, StablePrefix,
+    TellModel, Window,
 };
 use engine::{CacheProbe, MissCause};
 use serde_json::Value;
 
 use super::draft::{Draft, DraftInput, Revision};
+use super::infeasible::{self, Declined, Scene};
 use super::summaries::Errand;
 use super::{figures, probe, report, writing};
 use crate::app::App;
@@ -45,6 +48,9 @@ pub struct Circumstances<'a> {
     /// Output tokens that it asks for.
     pub output_asked: Option<usize>,
 }
+
+/// What becomes of a request: its prompt is computed, or else it is answered without a model.
+pub type Decision<T> = Result<T, Box<Declined>>;
 
 /// A request whose context is decided, and nothing of it remembered.
 pub struct Planned {
@@ -97,18 +103,37 @@ impl Wish {
 pub async fn settle(
     app: &App,
     conversation: Conversation,
-    wish: Wish,
+    wish: &Wish,
     circumstances: &Circumstances<'_>,
-) -> Result<Settled, ApiError> {
-    let mut planned = decide(app, conversation, &wish, circumstances, true).await?;
-    if planned.mode == Mode::Enforce {
-        planned.recalled = remember(app, circumstances.caller, &planned).await?;
-    }
-    let settled = planned.settled(app, &wish);
+) -> Result<Decision<Settled>, ApiError> {
+    let planned = match compact(app, conversation, wish, circumstances).await? {
+        Ok(planned) => planned,
+        Err(declined) => return Ok(Err(declined)),
+    };
+    let settled = planned.settled(app, wish);
     let metrics = app.metrics().context();
     figures::record(metrics, &planned.draft, &settled.report, &planned.recalled);
     planned.look_ahead(app, errand(circumstances));
-    Ok(settled)
+    Ok(Ok(settled))
+}
+
+/// Edits a conversation as [`settle`] does, for whoever wants it back.
+///
+/// # Errors
+/// As [`settle`].
+pub async fn compact(
+    app: &App,
+    conversation: Conversation,
+    wish: &Wish,
+    circumstances: &Circumstances<'_>,
+) -> Result<Decision<Planned>, ApiError> {
+    let mut decision = decide(app, conversation, wish, circumstances, true).await?;
+    if let Ok(planned) = &mut decision
+        && planned.mode == Mode::Enforce
+    {
+        planned.recalled = remember(app, circumstances.caller, planned).await?;
+    }
+    Ok(decision)
 }
 
 /// What would be done with a request. Nothing is computed and nothing remembered; where the
@@ -121,7 +146,7 @@ pub async fn plan(
     conversation: Conversation,
     wish: &Wish,
     circumstances: &Circumstances<'_>,
-) -> Result<Planned, ApiError> {
+) -> Result<Decision<Planned>, ApiError> {
     decide(app, conversation, wish, circumstances, false).await
 }
 
@@ -150,7 +175,6 @@ impl Planned {
 
     fn settled(&self, app: &App, wish: &Wish) -> Settled {
         let resolved = &self.draft.resolved;
-        let management = wish.management.as_ref();
         Settled {
             tokens: self.tokens().to_vec(),
             min_output_tokens: resolved.policy.output.min,
@@ -163,8 +187,7 @@ impl Planned {
             report: self.report(),
             forecast: figures::forecast(&self.draft, &self.after),
             level: resolved.report,
-            management: management
-                .map(|(edits, _)| report::applied_edits(edits, &self.revision, self.mode)),
+            management: self.management(wish),
         }
     }
 
@@ -186,7 +209,7 @@ async fn decide(
     wish: &Wish,
     circumstances: &Circumstances<'_>,
     writes: bool,
-) -> Result<Planned, ApiError> {
+) -> Result<Decision<Planned>, ApiError> {
     let mode = wish.mode(app);
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
     let (policy, input) = input(app, conversation, wish, circumstances, mode)?;
@@ -217,16 +240,25 @@ async fn decide(
         (draft, revised) = write(app, draft, revised, &outlook, circumstances).await?;
     }
     let written = clock::now();
-    let revision = revised.map_err(|why| {
-        if writes {
-            app.metrics().context().infeasible();
-        }
-        infeasible(app, &draft, &why)
-    })?;
     let times = report::Times {
         rendering: drafted - begun,
         planning: planned - planning,
         compacting: written - planned,
+    };
+    let revision = match revised {
+        Ok(revision) => revision,
+        Err(why) => {
+            if writes {
+                app.metrics().context().infeasible();
+            }
+            let scene = Scene {
+                policy,
+                before,
+                cost: outlook.cost,
+                times,
+            };
+            return infeasible::decline(app, draft, why, scene).await.map(Err);
+        }
     };
     let mut planned = Planned {
         after: before.clone(),
@@ -239,7 +271,7 @@ async fn decide(
         recalled: Vec::new(),
     };
     planned.after = ask(app, planned.tokens(), &salt, circumstances.priority).await?;
-    Ok(planned)
+    Ok(Ok(planned))
 }
 
 /// What plans of one request have in common.
@@ -355,14 +387,6 @@ pub(super) fn input(
 fn refuse_missing(settings: &Settings, namespace: &Option<String>) -> Result<(), ApiError> {
     let asked = [
         (
-            matches!(
-                settings.on_infeasible,
-                Some(OnInfeasible::Ask | OnInfeasible::Chunk)
-            ),
-            "on_infeasible",
-            "only `error` is there",
-        ),
-        (
             settings.tell_model == Some(TellModel::TailNote),
             "tell_model",
             "the model is not told",
@@ -435,10 +459,6 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<R
         }
     }
     Ok(ledger.count_regrets(&draft.chain, &draft.regrets))
-}
-
-fn infeasible(app: &App, draft: &Draft, why: &Infeasible) -> ApiError {
-    report::infeasible(app.model().window.tokens, draft, why)
 }
 
 /// Why no more of a prompt is cached, without telling what others have asked.

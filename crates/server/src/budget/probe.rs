@@ -5,6 +5,7 @@ use engine::{CacheProbe, ProbeError, ProbePrompt, ProbeRequest, TokenId};
 use tokio::sync::oneshot;
 
 use crate::app::App;
+use crate::wire::context_plan::QueueReport;
 use crate::wire::error::ApiError;
 
 /// KV blocks in use from which on a token that stays has a price.
@@ -32,6 +33,16 @@ pub(super) async fn ask(
         sink: Box::new(move |probe| drop(answer.send(probe))),
     })?;
     receiver.await.map_err(|_| ProbeError::ShuttingDown.into())
+}
+
+/// What the engine computes before a request that comes now.
+pub(super) fn queue(probe: &CacheProbe) -> QueueReport {
+    let (waiting, step) = (probe.queued_uncached_tokens, probe.max_num_batched_tokens);
+    QueueReport {
+        running_requests: probe.running,
+        uncached_tokens: waiting,
+        predicted_ms: probe.step_costs.prefill_seconds(waiting, 0, step) * 1e3,
+    }
 }
 
 /// The planner's view of what a probe says. `residency_seconds` is the price of a thousand tokens

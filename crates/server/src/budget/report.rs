@@ -5,10 +5,7 @@ mod summaries;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use context::{
-    Deficit, EditOp, Infeasible, Mode, OverMax, Regime, Segment, SegmentKind, Suggestion, ToolUse,
-    suggestions, volatile_text,
-};
+use context::{EditOp, Mode, OverMax, Regime, Segment, SegmentKind, volatile_text};
 use engine::CacheProbe;
 use serde_json::{Value, json};
 
@@ -17,9 +14,10 @@ use super::draft::{Draft, Revision};
 use super::pipeline::{miss_name, ms};
 use super::standing::StandingEdit;
 use crate::validate::budget::ManagedEdit;
+use crate::wire::context_plan::PointReport;
 use crate::wire::context_report::{
-    BudgetReport, CacheReport, ContextReport, CostReport, EditReport, Observation, PointReport,
-    RegretReport, Status, Warning, ZoneReport,
+    BudgetReport, CacheReport, ContextReport, CostReport, EditReport, Observation, RegretReport,
+    Status, Warning, ZoneReport,
 };
 use crate::wire::error::ApiError;
 
@@ -86,6 +84,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
             .collect(),
         cache: cache(findings, used),
         cost: cost(findings),
+        chunks: None,
         placement: None,
         dropped: Vec::new(),
         warnings: [
@@ -97,7 +96,6 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
             recalled_after_clear: findings.recalled,
             session_total: draft.regrets.len(),
         },
-        frontier: Some(points(revision)),
     }
 }
 
@@ -136,49 +134,6 @@ pub(super) fn applied_edits(named: &[ManagedEdit], revision: &Revision, mode: Mo
     json!({"applied_edits": applied})
 }
 
-/// The error of a prompt that nothing makes fit.
-pub(super) fn infeasible(window: usize, draft: &Draft, why: &Infeasible) -> ApiError {
-    let zones = |zones: &[(context::Zone, usize)]| -> Value {
-        let zones = zones
-            .iter()
-            .map(|(zone, tokens)| (zone.name().to_owned(), json!(tokens)));
-        Value::Object(zones.collect())
-    };
-    let suggestions: Vec<Value> = suggestions(&deficit(window, draft, why))
-        .iter()
-        .map(suggestion)
-        .collect();
-    let mut parts: Vec<String> = why
-        .protected
-        .iter()
-        .map(|(zone, tokens)| format!("{zone} {tokens}"))
-        .collect();
-    parts.push(format!("template {}", why.overhead));
-    parts.push(format!("output minimum {}", why.output));
-    let message = format!(
-        "The prompt needs {} tokens after all edits, but the budget is {} ({}).",
-        why.required,
-        why.budget,
-        parts.join(", ")
-    );
-    ApiError::infeasible(
-        message,
-        json!({
-            "code": "infeasible",
-            "B": why.budget,
-            "required": why.required,
-            "shortfall": why.shortfall(),
-            "protected": zones(&why.protected),
-            "template": why.overhead,
-            "output_buffer": why.output,
-            "incoming": why.incoming,
-            "after_all_edits": zones(&why.after_all_edits),
-            "tried": why.tried.iter().map(|rung| rung.name()).collect::<Vec<_>>(),
-            "suggestions": suggestions,
-        }),
-    )
-}
-
 /// The error of a protected zone above its own maximum.
 pub(super) fn over_max(over: &OverMax) -> ApiError {
     let path = format!("context_budget.zones.{}.max", over.zone);
@@ -187,44 +142,6 @@ pub(super) fn over_max(over: &OverMax) -> ApiError {
         over.demand, over.max
     );
     ApiError::setting(path, message, json!({"code": "zone_over_max"}))
-}
-
-fn deficit(window: usize, draft: &Draft, why: &Infeasible) -> Deficit {
-    let segments = &draft.division.segments;
-    let called = |tool: &str| {
-        segments.iter().any(|segment| {
-            matches!(&segment.kind, SegmentKind::ToolCall { name, .. } if **name == *tool)
-        })
-    };
-    let tools = segments.iter().filter_map(|segment| match &segment.kind {
-        SegmentKind::Tool { name } => Some(ToolUse {
-            name: name.clone(),
-            tokens: segment.tokens,
-            called: called(name),
-        }),
-        _ => None,
-    });
-    let live = segments
-        .iter()
-        .filter(|s| s.live && s.kind == SegmentKind::User);
-    Deficit {
-        budget: why.budget,
-        required: why.required,
-        window,
-        tools: tools.collect(),
-        splittable: live.map(|segment| segment.tokens).sum(),
-    }
-}
-
-fn suggestion(suggestion: &Suggestion) -> Value {
-    let op = suggestion.name();
-    match suggestion {
-        Suggestion::RaiseBudget { to } => json!({"op": op, "to": to}),
-        Suggestion::DeferTools { tools, frees } => {
-            json!({"op": op, "tools": tools, "frees": frees})
-        }
-        Suggestion::Split { chunks } => json!({"op": op, "chunks": chunks}),
-    }
 }
 
 fn budget(findings: &Findings<'_>, used: usize) -> BudgetReport {
@@ -356,7 +273,8 @@ fn cost(findings: &Findings<'_>) -> CostReport {
     }
 }
 
-fn points(revision: &Revision) -> Vec<PointReport> {
+/// The plans that were compared.
+pub(super) fn points(revision: &Revision) -> Vec<PointReport> {
     let points = revision.plan.frontier.iter();
     points
         .map(|point| PointReport {

@@ -1,65 +1,14 @@
 //! Whether an answer is right.
 
 use super::facts::Fact;
-
-/// Ways to say that the context does not have it.
-const UNKNOWN: &[&str] = &[
-    "don't know",
-    "do not know",
-    "does not say",
-    "doesn't say",
-    "not mentioned",
-    "no information",
-    "unknown",
-];
+use crate::scoring::says;
 
 /// Whether the answer contains the value as whole words and not the one that it replaced; of an
 /// absent fact, whether it says that it is not there.
 pub(super) fn is_right(fact: &Fact, answer: &str) -> bool {
-    let answer = normalised(answer);
-    if fact.value.is_empty() {
-        return says_unknown(&answer);
-    }
-    let wrong = fact
-        .wrong_value
-        .as_deref()
-        .is_some_and(|wrong| contains(&answer, wrong));
-    contains(&answer, &fact.value) && !wrong
-}
-
-/// Lower case, single spaces, no separators between the digits of a number, plain apostrophes.
-fn normalised(text: &str) -> String {
-    let text = text.to_lowercase().replace('\u{2019}', "'");
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let letters: Vec<char> = words.chars().collect();
-    let digit = |at: Option<usize>| {
-        at.and_then(|at| letters.get(at))
-            .is_some_and(char::is_ascii_digit)
-    };
-    let separates = |at: usize| {
-        letters[at] == ','
-            && digit(at.checked_sub(1))
-            && (1..=3).all(|ahead| digit(Some(at + ahead)))
-            && !digit(Some(at + 4))
-    };
-    (0..letters.len())
-        .filter(|&at| !separates(at))
-        .map(|at| letters[at])
-        .collect()
-}
-
-/// Whether `value` is in `answer`, which is normalised, and neither begins nor ends within a word.
-fn contains(answer: &str, value: &str) -> bool {
-    let value = normalised(value);
-    let outside = |letter: Option<char>| !letter.is_some_and(char::is_alphanumeric);
-    answer.match_indices(&value).any(|(at, found)| {
-        outside(answer[..at].chars().next_back())
-            && outside(answer[at + found.len()..].chars().next())
-    })
-}
-
-fn says_unknown(answer: &str) -> bool {
-    UNKNOWN.iter().any(|words| answer.contains(words))
+    let replaced = fact.wrong_value.as_deref();
+    let replaced = replaced.filter(|_| !fact.value.is_empty());
+    says(answer, &fact.value) && !replaced.is_some_and(|wrong| says(answer, wrong))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions`.
 
+mod declined;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -52,11 +54,19 @@ pub(super) async fn complete(
             priority: generation.priority,
             output_asked: generation.max_tokens,
         };
-        let settled =
-            pipeline::settle(&app, request.conversation, request.wish, &circumstances).await?;
+        let (conversation, wish) = (request.conversation, &request.wish);
+        let decision = pipeline::settle(&app, conversation, wish, &circumstances).await?;
+        let settled = match decision {
+            Ok(settled) => settled,
+            Err(declined) => {
+                remember(&app, &caller, &declined.report);
+                let management = wish.management.is_some();
+                let management = management.then(|| json!({"applied_edits": []}));
+                return Ok(declined::answer(&app, &generation, *declined, management));
+            }
+        };
         if settled.level != ReportLevel::None {
-            let mut told = app.budgeter().told_plans();
-            told.tell(caller.tenant(), &settled.report);
+            remember(&app, &caller, &settled.report);
         }
         settled.into()
     };
@@ -131,6 +141,42 @@ impl ToldReport {
     }
 }
 
+/// What clients are told of, they may give feedback to.
+fn remember(app: &App, caller: &Caller, report: &ContextReport) {
+    let mut plans = app.budgeter().told_plans();
+    plans.tell(caller.tenant(), report);
+}
+
+/// A report's figures for clients that read no JSON.
+fn headers(report: &ContextReport) -> HeaderMap {
+    let headers = [
+        ("x-context-budget", report.budget.budget),
+        ("x-context-used", report.budget.used),
+        ("x-context-remaining", report.budget.remaining),
+        ("x-context-cached", report.cache.matched),
+        ("x-context-edits", report.edits.len()),
+    ];
+    let headers =
+        headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)));
+    headers.into_iter().collect()
+}
+
+impl Told {
+    /// Puts itself into the first chunk of a stream.
+    fn put_into(&self, chunk: &mut Value) {
+        let report = self.report.as_ref().map(ToldReport::to_json);
+        let fields = [
+            ("context_management", &self.management),
+            ("context_budget", &report),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                chunk[name] = value.clone();
+            }
+        }
+    }
+}
+
 impl Context {
     /// A prompt as the client sent it.
     fn plain(app: &App, tokens: Vec<u32>) -> Self {
@@ -146,16 +192,7 @@ impl Context {
 
 impl From<Settled> for Context {
     fn from(settled: Settled) -> Self {
-        let report = &settled.report;
-        let headers = [
-            ("x-context-budget", report.budget.budget),
-            ("x-context-used", report.budget.used),
-            ("x-context-remaining", report.budget.remaining),
-            ("x-context-cached", report.cache.matched),
-            ("x-context-edits", report.edits.len()),
-        ];
-        let headers =
-            headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)));
+        let headers = headers(&settled.report);
         Self {
             told: Told {
                 report: match settled.level {
@@ -165,7 +202,7 @@ impl From<Settled> for Context {
                         report: settled.report,
                     }),
                 },
-                headers: headers.into_iter().collect(),
+                headers,
                 management: settled.management,
             },
             window: settled.window,
@@ -276,24 +313,13 @@ impl ChatStream {
     /// Puts what the answer tells of its context into the first chunk, and keeps what the last one
     /// tells of it.
     fn tell(&mut self, told: Told) {
-        let report = told.report.as_ref().map(ToldReport::to_json);
-        let fields = [
-            ("context_management", told.management),
-            ("context_budget", report),
-        ];
-        self.report = told.report;
-        let Some(first) = self.ready.front_mut() else {
-            return;
-        };
-        let Ok(mut chunk) = serde_json::from_str::<Value>(first) else {
-            return;
-        };
-        for (name, value) in fields {
-            if let Some(value) = value {
-                chunk[name] = value;
-            }
+        if let Some(first) = self.ready.front_mut()
+            && let Ok(mut chunk) = serde_json::from_str::<Value>(first)
+        {
+            told.put_into(&mut chunk);
+            *first = chunk.to_string();
         }
-        *first = chunk.to_string();
+        self.report = told.report;
     }
 
     fn chunks(self, with_logprobs: bool) -> impl Stream<Item = String> + Send {
@@ -381,16 +407,21 @@ impl ChatStream {
     }
 
     fn envelope(&self, choices: &Value) -> Value {
-        let mut chunk = json!({
-            "id": self.identity.id,
-            "object": "chat.completion.chunk",
-            "created": self.identity.created,
-            "model": self.identity.model,
-            "choices": choices,
-        });
-        if self.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
+        envelope(&self.identity, self.include_usage, choices)
     }
+}
+
+/// A chunk of a stream.
+fn envelope(identity: &Identity, include_usage: bool, choices: &Value) -> Value {
+    let mut chunk = json!({
+        "id": identity.id,
+        "object": "chat.completion.chunk",
+        "created": identity.created,
+        "model": identity.model,
+        "choices": choices,
+    });
+    if include_usage {
+        chunk["usage"] = Value::Null;
+    }
+    chunk
 }

@@ -74,7 +74,18 @@ pub fn request(
     model: &ServedModel,
     limits: &RequestLimits,
 ) -> Result<ChatRequest, ApiError> {
-    let mut fields = Fields::from_body(body)?;
+    from_fields(Fields::from_body(body)?, model, limits)
+}
+
+/// Checks the fields of a body; some may have been taken already.
+///
+/// # Errors
+/// The first wrong field.
+pub fn from_fields(
+    mut fields: Fields,
+    model: &ServedModel,
+    limits: &RequestLimits,
+) -> Result<ChatRequest, ApiError> {
     let logprobs = logprobs(&mut fields, limits)?;
     let conversation = conversation(&mut fields, limits)?;
     let wish = Wish {

@@ -185,12 +185,14 @@ fn max_tokens(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
     }
 }
 
-fn priority(fields: &mut Fields) -> Result<i32, ApiError> {
+/// Takes `priority`.
+pub(super) fn priority(fields: &mut Fields) -> Result<i32, ApiError> {
     let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
     Ok(fields.integer("priority", range)?.unwrap_or(0) as i32)
 }
 
-fn cache_salt(fields: &mut Fields) -> Result<String, ApiError> {
+/// Takes `cache_salt`.
+pub(super) fn cache_salt(fields: &mut Fields) -> Result<String, ApiError> {
     let salt = fields.string("cache_salt")?.unwrap_or_default();
     if salt.len() > MAX_SALT_BYTES {
         let message = format!(

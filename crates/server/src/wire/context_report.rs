@@ -32,6 +32,9 @@ pub struct ContextReport {
     pub cache: CacheReport,
     /// Time.
     pub cost: CostReport,
+    /// Ranges of messages that fit on their own, for a request that does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<Vec<ChunkReport>>,
     /// Order of documents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placement: Option<PlacementReport>,
@@ -41,9 +44,6 @@ pub struct ContextReport {
     pub warnings: Vec<Warning>,
     /// Calls repeated after their results were cleared.
     pub regret: RegretReport,
-    /// The plans that were compared; only where it was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub frontier: Option<Vec<PointReport>>,
 }
 
 /// What became of a request.
@@ -190,6 +190,15 @@ pub struct CostReport {
     pub saved_prefill_ms: f64,
 }
 
+/// Messages that fit together with the leading system messages and the tools.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ChunkReport {
+    /// The first and the last of them, from 0.
+    pub messages: [usize; 2],
+    /// Tokens of the prompt that they make.
+    pub tokens: usize,
+}
+
 /// Order of documents.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlacementReport {
@@ -231,23 +240,6 @@ pub struct RegretReport {
     pub recalled_after_clear: usize,
     /// In the whole conversation.
     pub session_total: usize,
-}
-
-/// One of the plans that were compared.
-#[derive(Clone, Debug, Serialize)]
-pub struct PointReport {
-    /// Number of its edits.
-    pub edits: usize,
-    /// Position of the first token that it changes.
-    pub position: usize,
-    /// Sum of losses.
-    pub loss: f64,
-    /// Tokens to compute.
-    pub prefill_tokens: usize,
-    /// Milliseconds for that.
-    pub prefill_ms: f64,
-    /// Tokens of the prompt.
-    pub tokens: usize,
 }
 
 impl ContextReport {

@@ -18,7 +18,7 @@ struct PromptTokensDetails {
 
 impl Usage {
     /// `cached_tokens` is always said, 0 included.
-    pub fn new(prompt_tokens: usize, cached_tokens: usize, completion_tokens: usize) -> Self {
+    pub const fn new(prompt_tokens: usize, cached_tokens: usize, completion_tokens: usize) -> Self {
         Self {
             prompt_tokens,
             completion_tokens,

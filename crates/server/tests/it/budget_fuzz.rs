@@ -166,6 +166,7 @@ async fn plan(world: &World, body: &Value) -> Result<Value, ApiError> {
     } = parsed(world, body);
     let caller = caller(world);
     let planned = pipeline::plan(&world.app, conversation, &wish, &circumstances(&caller)).await?;
+    let planned = planned.map_err(|declined| declined.error)?;
     Ok(planned.report().to_json(true)["edits"].clone())
 }
 
@@ -174,7 +175,9 @@ async fn settle(world: &World, body: &Value) -> Result<Settled, ApiError> {
         conversation, wish, ..
     } = parsed(world, body);
     let caller = caller(world);
-    pipeline::settle(&world.app, conversation, wish, &circumstances(&caller)).await
+    let settled =
+        pipeline::settle(&world.app, conversation, &wish, &circumstances(&caller)).await?;
+    settled.map_err(|declined| declined.error)
 }
 
 fn parsed(world: &World, body: &Value) -> ChatRequest {

@@ -225,10 +225,6 @@ async fn what_is_not_there_is_said() {
     let world = world().await;
     for (budget, param) in [
         (
-            json!({"on_infeasible": "ask"}),
-            "context_budget.on_infeasible",
-        ),
-        (
             json!({"tell_model": "tail_note"}),
             "context_budget.tell_model",
         ),

@@ -1,8 +1,12 @@
 //! `/v1/context/..`: counting, planning and editing contexts without a completion.
 
+mod compact;
 mod count;
 mod feedback;
+mod infeasible;
+mod plan;
 mod policy;
+mod probe;
 
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;

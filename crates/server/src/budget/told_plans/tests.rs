@@ -34,11 +34,11 @@ fn report(id: &str) -> ContextReport {
         edits: Vec::new(),
         cache: CacheReport::default(),
         cost: CostReport::default(),
+        chunks: None,
         placement: None,
         dropped: Vec::new(),
         warnings: Vec::new(),
         regret: RegretReport::default(),
-        frontier: None,
     }
 }
 

@@ -225,6 +225,13 @@ fn protected_zones_above_their_maximum_are_named() {
         max: 199,
     };
     assert_eq!(resolved.over_max, [over]);
+    // Without a maximum of its own it is the budget that is too small, not the zone too large.
+    let small = Settings {
+        budget: Some(Amount::Tokens(150)),
+        ..Settings::default()
+    };
+    let resolved = resolve(&small, &prompt.facts(8192)).expect("the plan will not fit");
+    assert_eq!(resolved.over_max, []);
 }
 
 #[test]

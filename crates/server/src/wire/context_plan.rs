@@ -1,0 +1,61 @@
+//! What `POST /v1/context/plan` answers.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::context_report::ContextReport;
+
+/// What would be computed before the request, if it came now.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct QueueReport {
+    /// Requests that run.
+    pub running_requests: usize,
+    /// Tokens that waiting requests have to compute first.
+    pub uncached_tokens: usize,
+    /// Milliseconds that those take alone.
+    pub predicted_ms: f64,
+}
+
+/// One of the plans that were compared.
+#[derive(Clone, Debug, Serialize)]
+pub struct PointReport {
+    /// Number of its edits.
+    pub edits: usize,
+    /// Position of the first token that it changes.
+    pub position: usize,
+    /// Sum of losses.
+    pub loss: f64,
+    /// Tokens to compute.
+    pub prefill_tokens: usize,
+    /// Milliseconds for that.
+    pub prefill_ms: f64,
+    /// Tokens of the prompt.
+    pub tokens: usize,
+}
+
+/// `context.plan` of `model`: the figures that decide whether to send a request, then everything.
+pub fn plan(
+    model: &str,
+    report: &ContextReport,
+    queue: QueueReport,
+    frontier: Option<Vec<PointReport>>,
+) -> Value {
+    let cost = &report.cost;
+    // Choosing the first token is part of the last step that computes the prompt.
+    let ttft_ms = cost.rendering_ms + cost.planning_ms + cost.predicted_prefill_ms;
+    let mut plan = json!({
+        "object": "context.plan",
+        "model": model,
+        "plan_id": report.plan_id,
+        "cached_tokens": report.cache.matched,
+        "predicted_prefill_tokens": report.cache.prefilled,
+        "predicted_prefill_ms": cost.predicted_prefill_ms,
+        "predicted_ttft_ms": ttft_ms,
+        "queue": queue,
+        "context_budget": report.to_json(true),
+    });
+    if let Some(frontier) = frontier {
+        plan["frontier"] = json!(frontier);
+    }
+    plan
+}
