@@ -36,7 +36,8 @@ pub struct ChainKey([u8; 32]);
 pub struct SegmentChain {
     tenant: TenantKey,
     scope_key: [u8; 32],
-    root: ChainKey,
+    /// The key of the last segment that is not aside; of none if there is none.
+    tip: ChainKey,
     keys: Vec<ChainKey>,
 }
 
@@ -73,7 +74,7 @@ impl SegmentChain {
         let scope_key = *hasher.finalize().as_bytes();
         Self {
             tenant: TenantKey::new(scope.tenant_salt),
-            root: ChainKey(*blake3::keyed_hash(&scope_key, &[]).as_bytes()),
+            tip: ChainKey(*blake3::keyed_hash(&scope_key, &[]).as_bytes()),
             scope_key,
             keys: Vec::new(),
         }
@@ -93,13 +94,25 @@ impl SegmentChain {
 
     /// Appends a segment by the digest of its original content, see [`segment_digest`].
     pub fn push(&mut self, digest: &[u8; 32]) -> ChainKey {
-        let before = self.keys.last().unwrap_or(&self.root);
-        let mut message = [0; 64];
-        message[..32].copy_from_slice(&before.0);
-        message[32..].copy_from_slice(digest);
-        let key = ChainKey(*blake3::keyed_hash(&self.scope_key, &message).as_bytes());
+        self.tip = self.key(&[&self.tip.0, digest]);
+        self.keys.push(self.tip);
+        self.tip
+    }
+
+    /// Appends a segment that only this request has: no key behind it depends on it, so that what
+    /// belongs to later segments is found again when it is gone.
+    pub fn push_aside(&mut self, digest: &[u8; 32]) -> ChainKey {
+        let key = self.key(&[&self.tip.0, digest, b"aside"]);
         self.keys.push(key);
         key
+    }
+
+    fn key(&self, fields: &[&[u8]]) -> ChainKey {
+        let mut hasher = blake3::Hasher::new_keyed(&self.scope_key);
+        for field in fields {
+            hasher.update(field);
+        }
+        ChainKey(*hasher.finalize().as_bytes())
     }
 
     /// One key per segment, in order: that of the conversation up to and including it.

@@ -51,6 +51,40 @@ fn borders_of_fields_and_segments_are_part_of_the_content() {
 }
 
 #[test]
+fn what_stands_aside_keeps_no_edit_from_being_found() {
+    let chain = |letters: &str| {
+        let mut chain = SegmentChain::new(&SCOPE);
+        for letter in letters.chars() {
+            let digest = digest(&letter.to_lowercase().to_string());
+            if letter.is_uppercase() {
+                chain.push_aside(&digest);
+            } else {
+                chain.push(&digest);
+            }
+        }
+        chain
+    };
+    let mut ledger = EditLedger::new(1 << 20);
+    let made = chain("abXcd");
+    ledger.record(&made, 1..=1, clearing("<b>", 1)).unwrap();
+    ledger.record(&made, 4..=4, clearing("<d>", 1)).unwrap();
+    for (letters, expected) in [
+        ("abcde", [1, 3]),
+        ("abXYcd", [1, 5]),
+        ("Zabcd", [2, 4]),
+        ("abYcd", [1, 4]),
+    ] {
+        let replay = ledger.replay(&chain(letters), |_, _| true);
+        let starts = replay.edits.iter().map(|known| *known.segments.start());
+        assert_eq!(starts.collect::<Vec<_>>(), expected, "{letters}");
+    }
+    // What stands aside is another thing than the same text in its place.
+    let twins = [chain("abX"), chain("abx")];
+    assert_ne!(twins[0].keys()[2], twins[1].keys()[2]);
+    assert_ne!(chain("aX").keys()[1], chain("aX").keys()[0]);
+}
+
+#[test]
 fn every_part_of_the_scope_keeps_conversations_apart() {
     let mut ledger = EditLedger::new(1 << 20);
     let made = chain(&SCOPE, "abc");
