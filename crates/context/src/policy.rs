@@ -208,6 +208,18 @@ pub struct Outlook {
     pub turns_since_edits: Option<usize>,
 }
 
+impl Placement {
+    /// Its name in requests and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AsIs => "as_is",
+            Self::Edges => "edges",
+            Self::Canonical => "canonical",
+            Self::Auto => "auto",
+        }
+    }
+}
+
 impl Policy {
     /// The rule of a zone.
     pub fn rule(&self, zone: &Zone) -> Option<&ZoneRule> {

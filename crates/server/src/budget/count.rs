@@ -8,6 +8,7 @@ use super::division::Division;
 use super::draft::DraftInput;
 use super::pipeline::{self, Circumstances, Wish};
 use super::place::Place;
+use super::prefix_ends::PrefixEnds;
 use super::{probe, report};
 use crate::app::App;
 use crate::validate::chat::Conversation;
@@ -26,7 +27,9 @@ pub async fn count(
     circumstances: &Circumstances<'_>,
 ) -> Result<ContextCount, ApiError> {
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
-    let (_, input) = pipeline::input(app, conversation, wish, circumstances, Mode::Observe)?;
+    let (_, input, supply) =
+        pipeline::input(app, conversation, wish, circumstances, Mode::Observe)?;
+    supply.refuse("what the server puts in is not counted; it depends on the plan")?;
     let model = app.model().name().to_owned();
     let (tokens, counted) = app.text_pool().run(move || counted(&input, model)).await?;
     let probed = probe::ask(app, vec![tokens], &salt, circumstances.priority).await?;
@@ -42,13 +45,17 @@ fn counted(input: &DraftInput, model: String) -> Result<(Vec<u32>, ContextCount)
         &input.model,
         &input.conversation,
         &input.annotations,
+        &[],
         input.now,
     )?;
-    let marked = division.marked_end(
-        input.settings.stable_prefix,
-        &input.conversation.notes.marks,
-    );
-    let resolved = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
+    let ends = PrefixEnds {
+        marked: division.marked_end(
+            input.settings.stable_prefix,
+            &input.conversation.notes.marks,
+        ),
+        shared: 0,
+    };
+    let resolved = input.resolve(&division, &division.segments, &Replay::default(), ends)?;
     let rules = resolved.policy.zones.iter();
     let mut zones: BTreeMap<String, usize> =
         rules.map(|rule| (rule.zone.name().to_owned(), 0)).collect();

@@ -9,6 +9,7 @@ use context::{
     CallRecord, Segment, SegmentKind, SegmentText, StablePrefix, Tier, call_digest, text_features,
 };
 
+use super::insertion::Insertion;
 use super::place::Place;
 use crate::model::ServedModel;
 use crate::prompt;
@@ -31,6 +32,8 @@ pub(super) struct Division {
     pub(super) texts: Vec<String>,
     /// Tiers that are not up to the zones.
     pub(super) tiers: Vec<Option<Tier>>,
+    /// Whether the server has put a segment in, for this request only.
+    pub(super) inserted: Vec<bool>,
     /// The number that each segment's message has in the request.
     pub(super) messages: Vec<Option<usize>>,
     /// Position at which each message of the request begins.
@@ -50,10 +53,11 @@ impl Division {
         model: &ServedModel,
         conversation: &Conversation,
         annotations: &[Annotation],
+        insertions: &[Insertion],
         now: chrono::NaiveDateTime,
     ) -> Result<Self, ApiError> {
         let plain = prompt::render(model, conversation, now)?;
-        let mut pieces = pieces(conversation, annotations)?;
+        let mut pieces = pieces(conversation, annotations, insertions)?;
         let places: Vec<Place> = pieces.iter().map(|piece| piece.place).collect();
         let spans = Spans::find(conversation, &places, &plain, |marked| {
             prompt::render(model, marked, now).ok()
@@ -78,6 +82,7 @@ impl Division {
             messages: pieces.iter().map(|piece| message(piece.place)).collect(),
             places: pieces.iter().map(|piece| piece.place).collect(),
             tiers: pieces.iter().map(|piece| piece.tier).collect(),
+            inserted: pieces.iter().map(|piece| piece.is_inserted).collect(),
             message_starts: Vec::new(),
             is_exact: spans.is_exact,
             num_redacted: conversation.notes.num_redacted,
@@ -120,6 +125,16 @@ impl Division {
             .filter(|(_, place)| is_covered(place))
             .map(|(segment, _)| segment.end())
             .max()
+    }
+
+    /// What the user has said last.
+    pub(super) fn live_text(&self) -> String {
+        let live = self.segments.iter().zip(&self.texts);
+        let spoken = live.filter(|(segment, _)| segment.live && segment.kind == SegmentKind::User);
+        spoken
+            .map(|(_, text)| text.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn add_features(&mut self) {

@@ -1,55 +1,36 @@
 //! A request's conversation before anything of it is decided: counted, divided, and with the edits
 //! of earlier requests in place.
 
+mod input;
+
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use context::{
-    CacheSnapshot, ChainKey, CostModel, EditOp, Facts, Focus, Infeasible, LedgerEdit, Plan,
-    PlanInput, Regret, Replay, Resolved, SegmentChain, SegmentKind, SessionFacts, Settings,
-    Summary, SummaryLevel, Tier, WaitingSummary, canonical_tools, plan, regrets, resolve,
+    CacheSnapshot, ChainKey, CostModel, EditOp, Focus, Infeasible, LedgerEdit, Plan, PlanInput,
+    Policy, Regret, Replay, Resolved, SegmentChain, SegmentKind, Summary, SummaryLevel, TellModel,
+    WaitingSummary, Zone, canonical_tools, plan, regrets,
 };
-use memory::Tenant;
 
 use super::changes;
 use super::compaction::Compacted;
 use super::division::Division;
+use super::prefix_ends::PrefixEnds;
 use super::standing::{Standing, StandingEdit};
 use super::state::Budgeter;
 use super::summaries::{Summaries, Unwritten, Written};
+use super::tail_note;
 use super::texts::Texts;
 use super::writing;
-use crate::model::ServedModel;
 use crate::prompt;
-use crate::validate::budget::Annotation;
 use crate::validate::chat::Conversation;
 use crate::wire::error::ApiError;
 
-/// Turns that a conversation is expected to have still, where nobody knows better.
-const EXPECTED_TURNS: f64 = 8.0;
-
-/// Tokens of an answer, where nobody knows better.
-const EXPECTED_OUTPUT: f64 = 200.0;
+pub(super) use input::DraftInput;
 
 /// How often a plan is made again because tokens at borders were not as counted.
 const MAX_CORRECTIONS: usize = 4;
-
-/// What a draft is made of.
-pub(super) struct DraftInput {
-    pub(super) model: ServedModel,
-    pub(super) conversation: Conversation,
-    pub(super) settings: Settings,
-    pub(super) annotations: Vec<Annotation>,
-    pub(super) incoming: usize,
-    pub(super) output_asked: Option<usize>,
-    pub(super) tenant: Tenant,
-    pub(super) tenant_salt: Vec<u8>,
-    pub(super) now: chrono::NaiveDateTime,
-    /// Whether edits are made. Otherwise not a byte changes: tools keep their order, and edits of
-    /// earlier requests are not repeated.
-    pub(super) enforces: bool,
-}
 
 /// See the module.
 pub(super) struct Draft {
@@ -94,10 +75,12 @@ impl Draft {
             &input.model,
             &input.conversation,
             &input.annotations,
+            &input.supplied.insertions,
             input.now,
         )?;
         let digests = division.segments.iter().map(|segment| &segment.digest);
-        let chain = budgeter.chain(&input.tenant_salt, digests);
+        let asides = division.inserted.iter().copied();
+        let chain = budgeter.chain(&input.tenant_salt, digests.zip(asides));
         Self::stand(input, division, chain, budgeter)
     }
 
@@ -118,7 +101,8 @@ impl Draft {
         let turns = input.requests();
         let marks = &input.conversation.notes.marks;
         let marked = division.marked_end(input.settings.stable_prefix, marks);
-        let first = input.resolve(&division, &division.segments, &Replay::default(), marked)?;
+        let mut ends = PrefixEnds { marked, shared: 0 };
+        let first = input.resolve(&division, &division.segments, &Replay::default(), ends)?;
         let (replay, waiting) = if input.enforces {
             let mut ledger = budgeter.ledger();
             let replay = ledger.replay(&chain, |span, edit| {
@@ -129,7 +113,8 @@ impl Draft {
             (Replay::default(), Vec::new())
         };
         let mut standing = Standing::new(&division.segments, &replay);
-        let resolved = input.resolve(&division, &standing.segments, &replay, marked)?;
+        ends.shared = division.shared_end(&chain, &replay, budgeter);
+        let resolved = input.resolve(&division, &standing.segments, &replay, ends)?;
         input.set_tiers(&division, &mut standing, &resolved);
         let mut draft = Self {
             tokens: Vec::new(),
@@ -313,6 +298,7 @@ impl Draft {
                 tokenizer: &self.input.model.tokenizer,
                 tenant: &self.input.tenant,
                 focus: Focus::new(&self.division.live_text()),
+                retrieval_max: self.retrieval_max(),
                 made: HashMap::new(),
             };
             match plan(input, &mut texts) {
@@ -388,13 +374,29 @@ impl Draft {
     }
 
     fn render(&self, edits: &[StandingEdit]) -> Result<Vec<u32>, ApiError> {
-        if edits.is_empty() {
+        let tells = self.resolved.tell_model == TellModel::TailNote && self.input.enforces;
+        if edits.is_empty() && !tells {
             return Ok(self.division.tokens.clone());
         }
         let changed = changes::apply(&self.input.conversation, &self.division, edits);
-        let text = prompt::render(&self.input.model, &changed, self.input.now)?;
-        let special = changed.add_special_tokens;
-        prompt::encode(&self.input.model, "messages", &text, special)
+        let encode = |conversation: &Conversation| {
+            let text = prompt::render(&self.input.model, conversation, self.input.now)?;
+            let special = conversation.add_special_tokens;
+            prompt::encode(&self.input.model, "messages", &text, special)
+        };
+        if !tells {
+            return encode(&changed);
+        }
+        let Policy { budget, output, .. } = &self.resolved.policy;
+        let room = budget.saturating_sub(output.min);
+        let prompt = self.tokens.len().max(self.division.tokens.len());
+        tail_note::encode_noted(&changed, (*budget, room), prompt, encode)
+    }
+
+    /// Tokens that retrieved text may have.
+    fn retrieval_max(&self) -> usize {
+        let rule = self.resolved.policy.rule(&Zone::Retrieval);
+        rule.map_or(usize::MAX, |rule| rule.bounds.max)
     }
 }
 
@@ -422,58 +424,6 @@ impl Edits {
 
 type Made = HashMap<(usize, EditOp), Option<super::texts::Replacement>>;
 
-impl DraftInput {
-    /// Requests that the conversation has needed so far, this one included: an agent makes many of
-    /// them for one message of its user, and it is they that add to the context.
-    fn requests(&self) -> usize {
-        let messages = self.conversation.messages.iter();
-        1 + messages
-            .filter(|message| message["role"] == "assistant")
-            .count()
-    }
-
-    /// What the settings come to for these pieces.
-    ///
-    /// # Errors
-    /// When they cannot be meant.
-    pub(super) fn resolve(
-        &self,
-        division: &Division,
-        segments: &[context::Segment],
-        replay: &Replay,
-        marked: Option<usize>,
-    ) -> Result<Resolved, ApiError> {
-        let turns = self.requests();
-        let prompt_tokens = division.tokens.len().saturating_sub(replay.freed());
-        let facts = Facts {
-            window: self.model.window.tokens,
-            output_asked: self.output_asked,
-            prompt_tokens,
-            segments,
-            cache_control_end: marked,
-            shared_prefix: 0,
-            message_starts: &division.message_starts,
-            session: SessionFacts {
-                turns: EXPECTED_TURNS,
-                growth_per_turn: prompt_tokens as f64 / turns as f64,
-                output_per_turn: EXPECTED_OUTPUT,
-                turns_since_edits: replay.turns_since_edits(turns),
-            },
-        };
-        resolve(&self.settings, &facts).map_err(|error| ApiError::from(&error))
-    }
-
-    /// Gives each piece its zone's tier, unless the client or the server knows better.
-    fn set_tiers(&self, division: &Division, standing: &mut Standing, resolved: &Resolved) {
-        let pieces = standing.segments.iter_mut().zip(&standing.originals);
-        for (segment, original) in pieces {
-            let own = division.tiers[*original.start()];
-            let rule = resolved.policy.rule(&segment.zone).map(|rule| rule.tier);
-            segment.tier = own.or(rule).unwrap_or(Tier::Protected);
-        }
-    }
-}
-
 /// Whether an edit of an earlier request may stand in this one.
 fn allows(
     division: &Division,
@@ -482,19 +432,9 @@ fn allows(
     _: &LedgerEdit,
 ) -> bool {
     let mut segments = division.segments[span.clone()].iter();
-    segments.all(|segment| {
-        !segment.pinned && (segment.start >= stable_prefix_end || segment.tokens == 0)
-    })
-}
-
-impl Division {
-    /// What the user has said last.
-    pub(super) fn live_text(&self) -> String {
-        let live = self.segments.iter().zip(&self.texts);
-        let spoken = live.filter(|(segment, _)| segment.live && segment.kind == SegmentKind::User);
-        spoken
-            .map(|(_, text)| text.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
+    let is_own = !division.inserted[span.clone()].contains(&true);
+    is_own
+        && segments.all(|segment| {
+            !segment.pinned && (segment.start >= stable_prefix_end || segment.tokens == 0)
+        })
 }

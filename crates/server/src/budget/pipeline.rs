@@ -5,16 +5,15 @@ mod planned;
 
 use std::time::Duration;
 
-use context::{
-    CacheSnapshot, CostModel, Infeasible, Mode, Regret, ReportLevel, Settings, StablePrefix,
-    TellModel, Window,
-};
+use context::{CacheSnapshot, CostModel, Infeasible, Mode, Regret, ReportLevel, Settings, Window};
 use engine::{CacheProbe, MissCause};
 use serde_json::Value;
 
 use super::draft::{Draft, DraftInput, Revision};
 use super::infeasible::{self, Declined, Scene};
+use super::standing::StandingEdit;
 use super::summaries::Errand;
+use super::supply::{self, Supplied, Supply};
 use super::{figures, probe, report, writing};
 use crate::app::App;
 use crate::auth::Caller;
@@ -212,13 +211,9 @@ async fn decide(
 ) -> Result<Decision<Planned>, ApiError> {
     let mode = wish.mode(app);
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
-    let (policy, input) = input(app, conversation, wish, circumstances, mode)?;
+    let (policy, input, supply) = input(app, conversation, wish, circumstances, mode)?;
     let begun = clock::now();
-    let shared = app.clone();
-    let draft = app
-        .text_pool()
-        .run(move || Draft::new(input, shared.budgeter()))
-        .await?;
+    let draft = supply::draft(app, input, supply, circumstances.priority).await?;
     if let (Mode::Enforce, Some(over)) = (mode, draft.resolved.over_max.first()) {
         return Err(report::over_max(over));
     }
@@ -349,14 +344,8 @@ pub(super) fn input(
     wish: &Wish,
     circumstances: &Circumstances<'_>,
     mode: Mode,
-) -> Result<(String, DraftInput), ApiError> {
+) -> Result<(String, DraftInput, Supply), ApiError> {
     let budget = wish.budget.clone().unwrap_or_default();
-    if !budget.documents.is_empty() {
-        return Err(missing(
-            "documents",
-            "documents are not chosen by the server",
-        ));
-    }
     let (name, profile) = app.budgeter().profile(budget.profile.as_deref())?;
     let managed = wish
         .management
@@ -366,7 +355,11 @@ pub(super) fn input(
         .settings
         .over(managed.unwrap_or_default())
         .over(profile);
-    refuse_missing(&settings, &budget.memory_namespace)?;
+    refuse_missing(&settings)?;
+    let supply = Supply {
+        documents: budget.documents,
+        memory: budget.memory_namespace,
+    };
     let input = DraftInput {
         model: app.model().clone(),
         settings,
@@ -379,38 +372,18 @@ pub(super) fn input(
         tenant_salt: circumstances.caller.cache_salt(circumstances.cache_salt),
         now: clock::local(),
         enforces: mode == Mode::Enforce,
+        supplied: Supplied::default(),
     };
-    Ok((name, input))
+    Ok((name, input, supply))
 }
 
 /// What is asked for and not there is said, rather than passed over.
-fn refuse_missing(settings: &Settings, namespace: &Option<String>) -> Result<(), ApiError> {
-    let asked = [
-        (
-            settings.tell_model == Some(TellModel::TailNote),
-            "tell_model",
-            "the model is not told",
-        ),
-        (
-            settings.stable_prefix == Some(StablePrefix::Auto),
-            "zones.stable_prefix.until",
-            "shared prefixes are not counted",
-        ),
-        (
-            settings.compaction.pause_after == Some(true),
-            "compaction.pause_after_compaction",
-            "answers do not stop at a compaction",
-        ),
-        (
-            namespace.is_some(),
-            "store.memory_namespace",
-            "memories are not put into prompts",
-        ),
-    ];
-    match asked.into_iter().find(|(is_asked, ..)| *is_asked) {
-        Some((_, field, why)) => Err(missing(field, why)),
-        None => Ok(()),
+fn refuse_missing(settings: &Settings) -> Result<(), ApiError> {
+    if settings.compaction.pause_after == Some(true) {
+        let field = "compaction.pause_after_compaction";
+        return Err(missing(field, "answers do not stop at a compaction"));
     }
+    Ok(())
 }
 
 fn missing(field: &str, why: &str) -> ApiError {
@@ -451,7 +424,10 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<R
             .await?;
     }
     let mut ledger = app.budgeter().ledger();
-    for edit in revision.edits.iter().filter(|edit| !edit.is_known) {
+    // What was put in for this request only is not there in the next one.
+    let is_kept =
+        |edit: &&StandingEdit| !edit.is_known && !draft.division.inserted[*edit.segments.start()];
+    for edit in revision.edits.iter().filter(is_kept) {
         let recorded = ledger.record(&draft.chain, edit.segments.clone(), (*edit.edit).clone());
         if let Err(error) = recorded {
             // The next request plans anew: slower, and not wrong.

@@ -13,6 +13,7 @@ use super::division::Division;
 use super::draft::{Draft, Revision};
 use super::pipeline::{miss_name, ms};
 use super::standing::StandingEdit;
+use super::supply;
 use crate::validate::budget::ManagedEdit;
 use crate::wire::context_plan::PointReport;
 use crate::wire::context_report::{
@@ -49,6 +50,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
     } = findings;
     let policy = &draft.resolved.policy;
     let plan = &revision.plan;
+    let (placement, dropped) = supply::told(draft, revision, findings.mode);
     let used = match findings.mode {
         Mode::Enforce => revision.tokens.len(),
         Mode::Off | Mode::Observe => draft.division.tokens.len(),
@@ -85,8 +87,8 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         cache: cache(findings, used),
         cost: cost(findings),
         chunks: None,
-        placement: None,
-        dropped: Vec::new(),
+        placement,
+        dropped,
         warnings: [
             summaries::warnings(draft, revision),
             warnings(&draft.division, policy.stable_prefix_end),

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use context::{EditLedger, LedgerCounters, LedgerScope, Mode, Preset, SegmentChain, Settings};
+use context::{
+    ChainKey, EditLedger, LedgerCounters, LedgerScope, Mode, Preset, SegmentChain, Settings,
+};
 
+use super::shared_prefixes::SharedPrefixes;
 use super::told_plans::{Limits, ToldPlans};
 use crate::config::serve::ContextConfig;
 use crate::wire::error::ApiError;
@@ -19,6 +22,7 @@ pub struct Budgeter {
     profiles: BTreeMap<String, Settings>,
     ledger: Arc<Mutex<EditLedger>>,
     told_plans: Mutex<ToldPlans>,
+    prefixes: Mutex<SharedPrefixes>,
     fingerprint: Vec<u8>,
 }
 
@@ -32,6 +36,7 @@ impl Budgeter {
             profiles: config.profiles,
             ledger: Arc::new(Mutex::new(EditLedger::new(config.ledger_bytes))),
             told_plans: Mutex::new(ToldPlans::new(Limits::default())),
+            prefixes: Mutex::new(SharedPrefixes::default()),
             fingerprint,
         }
     }
@@ -102,18 +107,35 @@ impl Budgeter {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The names of a conversation's beginnings in the ledger.
+    /// The names of a conversation's beginnings in the ledger, from the digests of its segments and
+    /// whether they are no part of its history.
     pub fn chain<'a>(
         &self,
         tenant_salt: &[u8],
-        digests: impl IntoIterator<Item = &'a [u8; 32]>,
+        digests: impl IntoIterator<Item = (&'a [u8; 32], bool)>,
     ) -> SegmentChain {
         let scope = LedgerScope {
             tenant_salt,
             policy_major: POLICY_MAJOR,
             fingerprint: &self.fingerprint,
         };
-        SegmentChain::from_digests(&scope, digests)
+        let mut chain = SegmentChain::new(&scope);
+        for (digest, is_aside) in digests {
+            if is_aside {
+                chain.push_aside(digest);
+            } else {
+                chain.push(digest);
+            }
+        }
+        chain
+    }
+
+    /// Takes note of a conversation by the names of its beginnings; how many of its first segments
+    /// enough conversations share.
+    pub(super) fn shared_prefix(&self, keys: &[ChainKey]) -> usize {
+        // A panic in between leaves counts that are whole.
+        let prefixes = self.prefixes.lock();
+        prefixes.unwrap_or_else(PoisonError::into_inner).see(keys)
     }
 }
 

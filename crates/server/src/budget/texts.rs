@@ -11,8 +11,12 @@ use memory::{Handle, Tenant};
 use text::Tokenizer;
 
 use super::division::Division;
+use super::documents::extract;
 use super::standing::Standing;
 use super::summaries::Summaries;
+
+/// Part of a document's tokens that its best sentences may have.
+const EXTRACTED: usize = 3;
 
 /// What replaces a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +37,8 @@ pub(super) struct Texts<'a> {
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) tenant: &'a Tenant,
     pub(super) focus: Focus,
+    /// Tokens that retrieved text may have.
+    pub(super) retrieval_max: usize,
     pub(super) made: HashMap<(usize, EditOp), Option<Replacement>>,
 }
 
@@ -83,7 +89,13 @@ impl Texts<'_> {
                 restore: None,
             }),
             EditOp::Compress(level) => self.compressed(text, *level, segment),
-            EditOp::Compact(_) | EditOp::ExtractDocument => None,
+            EditOp::ExtractDocument => {
+                let count = |text: &str| self.count(text);
+                let cap = (segment.tokens / EXTRACTED).min(self.retrieval_max);
+                let text = extract(text, &self.division.live_text(), cap, &count)?;
+                Some(self.counted(text))
+            }
+            EditOp::Compact(_) => None,
         }
     }
 

@@ -11,6 +11,7 @@ use context::{
     LadderMode, Low, Mode, ObjectiveSettings, OnInfeasible, ReportLevel, Rung, Settings, TellModel,
     UtilizationSettings,
 };
+use memory::Namespace;
 use serde_json::Value;
 
 use super::fields::{Fields, wrong_type};
@@ -35,8 +36,8 @@ pub struct BudgetRequest {
     pub incoming: Vec<Incoming>,
     /// What the client knows of single messages.
     pub annotations: Vec<Annotation>,
-    /// Namespace of the memory store that the request may use.
-    pub memory_namespace: Option<String>,
+    /// Memory whose files are put into the prompt where they match.
+    pub memory_namespace: Option<Namespace>,
 }
 
 /// Takes `context_budget` of a request.
@@ -71,6 +72,9 @@ fn budget(mut fields: Fields) -> Result<BudgetRequest, ApiError> {
         annotations: pieces::annotations(&mut fields)?,
         memory_namespace: store(&mut fields)?,
     };
+    if request.settings.mode == Some(Mode::Off) {
+        refuse_supply(&fields, &request)?;
+    }
     fields.finish(&[], &[])?;
     Ok(request)
 }
@@ -169,11 +173,30 @@ fn ladder(fields: &mut Fields) -> Result<Option<Vec<Rung>>, ApiError> {
     rungs.collect::<Result<_, _>>().map(Some)
 }
 
-fn store(fields: &mut Fields) -> Result<Option<String>, ApiError> {
+/// What the server would put into the prompt is not passed over because nothing is to be done.
+fn refuse_supply(fields: &Fields, request: &BudgetRequest) -> Result<(), ApiError> {
+    let field = match request {
+        request if !request.documents.is_empty() => "documents",
+        request if request.memory_namespace.is_some() => "store.memory_namespace",
+        _ => return Ok(()),
+    };
+    let path = fields.path(field);
+    let message = format!("`{path}`: with mode `off` nothing is put into the prompt.");
+    Err(ApiError::field(path, message))
+}
+
+fn store(fields: &mut Fields) -> Result<Option<Namespace>, ApiError> {
     let Some(mut store) = object(fields, "store")? else {
         return Ok(None);
     };
-    let namespace = store.string("memory_namespace")?;
+    let path = store.path("memory_namespace");
+    let namespace = match store.string("memory_namespace")? {
+        None => None,
+        Some(name) => Some(
+            name.parse()
+                .map_err(|error| ApiError::field(&path, format!("`{path}`: {error}.")))?,
+        ),
+    };
     store.finish(
         &[],
         &[(

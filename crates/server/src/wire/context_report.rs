@@ -35,10 +35,10 @@ pub struct ContextReport {
     /// Ranges of messages that fit on their own, for a request that does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chunks: Option<Vec<ChunkReport>>,
-    /// Order of documents.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub placement: Option<PlacementReport>,
-    /// Documents that were left out.
+    /// What the server has put into the prompt, by zone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub placement: Vec<PlacementReport>,
+    /// Documents and memories that were left out, or would have been.
     pub dropped: Vec<DroppedReport>,
     /// What the client should know.
     pub warnings: Vec<Warning>,
@@ -199,23 +199,28 @@ pub struct ChunkReport {
     pub tokens: usize,
 }
 
-/// Order of documents.
-#[derive(Clone, Debug, Serialize)]
+/// What the server has put into the prompt, and in which order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlacementReport {
-    /// `retrieval`.
+    /// `retrieval` for documents, `memory` for files of a memory.
     pub zone: &'static str,
-    /// Ids in their order.
+    /// Ids or paths in their order.
     pub order: Vec<String>,
-    /// The rule.
+    /// The rule that gave the order.
     pub rule: &'static str,
-    /// Their relevance.
+    /// Their relevance, 0 to 1, in the same order.
     pub scores: Vec<f64>,
+    /// Those of which only the best sentences stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shortened: Vec<String>,
 }
 
-/// A document that was left out.
-#[derive(Clone, Debug, Serialize)]
+/// A document or a memory that was left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DroppedReport {
-    /// Its id.
+    /// `retrieval` or `memory`.
+    pub zone: &'static str,
+    /// Its id or path.
     pub id: String,
     /// Why.
     pub reason: String,

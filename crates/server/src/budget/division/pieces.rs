@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use context::{SegmentKind, Tier, Zone, segment_digest};
 use serde_json::Value;
 
+use crate::budget::insertion::Insertion;
 use crate::budget::place::Place;
 use crate::validate::budget::{Annotation, Target};
 use crate::validate::chat::Conversation;
@@ -40,6 +41,8 @@ pub(in crate::budget) struct Pieced {
     pub(in crate::budget) text: String,
     /// Identity of everything that makes its tokens what they are.
     pub(in crate::budget) digest: [u8; 32],
+    /// Whether the server has put it in, for this request only.
+    pub(in crate::budget) is_inserted: bool,
 }
 
 /// Wrappings of a user's message by which agents mark retrieved text.
@@ -49,13 +52,14 @@ const RETRIEVAL_TAGS: [&str; 3] = ["documents", "context", "search_results"];
 ///
 /// The first rule that matches gives the zone: annotations; tools; the leading system messages;
 /// examples by their names; tool results; documents, and text wrapped as retrieved; the live turn;
-/// history.
+/// history. What the server has put in is none of the client's, so annotations do not touch it.
 ///
 /// # Errors
 /// An annotation of a message or a call that there is not.
 pub(in crate::budget) fn pieces(
     conversation: &Conversation,
     annotations: &[Annotation],
+    insertions: &[Insertion],
 ) -> Result<Vec<Pieced>, ApiError> {
     let mut listing = Listing::new(conversation);
     for tool in 0..conversation.tools.definitions.len() {
@@ -67,6 +71,7 @@ pub(in crate::budget) fn pieces(
     for message in 0..conversation.messages.len() {
         listing.message(message);
     }
+    listing.insert(insertions);
     listing.annotate(annotations)?;
     Ok(listing.pieces)
 }
@@ -169,12 +174,17 @@ impl<'a> Listing<'a> {
             }
             _ => (SegmentKind::User, self.spoken_zone(at, message)),
         };
+        let is_document = zone == Zone::Retrieval;
         let is_late_rule = kind == SegmentKind::System && zone == Zone::History;
         let call_id = message["tool_call_id"].as_str().map(str::to_owned);
         self.push(place, kind, zone, text);
         if let Some(piece) = self.pieces.last_mut() {
             piece.tier = is_late_rule.then_some(Tier::Protected);
             piece.call_id = call_id;
+            // Only now: its digest is the same as when it was the live turn's.
+            if is_document {
+                piece.kind = SegmentKind::Document;
+            }
         }
     }
 
@@ -269,7 +279,20 @@ impl<'a> Listing<'a> {
             call_id: None,
             text,
             digest,
+            is_inserted: false,
         });
+    }
+
+    /// Sets apart what the server has put in.
+    fn insert(&mut self, insertions: &[Insertion]) {
+        for insertion in insertions {
+            let mut pieces = self.pieces.iter_mut();
+            if let Some(piece) = pieces.find(|piece| piece.place == insertion.place) {
+                piece.kind = insertion.kind.clone();
+                piece.zone = insertion.zone.clone();
+                piece.is_inserted = true;
+            }
+        }
     }
 
     /// Applies what the client says of single messages and results; the last word counts.
@@ -289,7 +312,7 @@ impl<'a> Listing<'a> {
                         is_result && piece.call_id.as_deref() == Some(id)
                     }
                 };
-                if is_meant {
+                if is_meant && !piece.is_inserted {
                     piece.apply(annotation);
                 }
             }

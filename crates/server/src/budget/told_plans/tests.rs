@@ -35,7 +35,7 @@ fn report(id: &str) -> ContextReport {
         cache: CacheReport::default(),
         cost: CostReport::default(),
         chunks: None,
-        placement: None,
+        placement: Vec::new(),
         dropped: Vec::new(),
         warnings: Vec::new(),
         regret: RegretReport::default(),

@@ -1,5 +1,7 @@
 //! `documents`, `incoming` and `annotations`: what the client says of single pieces.
 
+use std::collections::HashSet;
+
 use context::{Tier, Zone};
 use serde_json::Value;
 
@@ -83,11 +85,9 @@ pub(super) fn documents(fields: &mut Fields) -> Result<Vec<Document>, ApiError> 
             group: document.string("group")?,
         })
     })?;
+    let mut ids = HashSet::new();
     for (index, document) in documents.iter().enumerate() {
-        if documents[..index]
-            .iter()
-            .any(|other| other.id == document.id)
-        {
+        if !ids.insert(&*document.id) {
             let path = fields.path(&format!("documents[{index}].id"));
             let message = format!("`{path}`: another document is named {:?}.", document.id);
             return Err(ApiError::field(path, message));

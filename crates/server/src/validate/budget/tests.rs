@@ -99,7 +99,13 @@ fn every_field_of_the_example_arrives() {
         Target::ToolCall("call_7".to_owned())
     );
     assert_eq!(request.annotations[1].target, Target::Message(4));
-    assert_eq!(request.memory_namespace.as_deref(), Some("team-a"));
+    assert_eq!(
+        request
+            .memory_namespace
+            .map(|name| name.to_string())
+            .as_deref(),
+        Some("team-a")
+    );
 }
 
 #[test]

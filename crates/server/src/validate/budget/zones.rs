@@ -6,7 +6,7 @@ use context::{
 use serde_json::{Map, Value};
 
 use super::bound::{amount, bound};
-use super::choice;
+use super::{MapNames, choice};
 use crate::validate::fields::{Fields, wrong_type};
 use crate::wire::error::ApiError;
 
@@ -56,11 +56,12 @@ fn one_zone(
                 &mut fields,
                 "placement",
                 &[
-                    ("as_is", Placement::AsIs),
-                    ("edges", Placement::Edges),
-                    ("canonical", Placement::Canonical),
-                    ("auto", Placement::Auto),
-                ],
+                    Placement::AsIs,
+                    Placement::Edges,
+                    Placement::Canonical,
+                    Placement::Auto,
+                ]
+                .map_names(Placement::name),
             )?;
         }
         Zone::ToolSchemas => {

@@ -11,7 +11,7 @@ use crate::prompt;
 fn divide(family: &Family, body: &Value) -> Division {
     let conversation = read_body(body).unwrap();
     let notes = &conversation.notes.annotations;
-    Division::new(&family.model, &conversation, notes, now()).unwrap()
+    Division::new(&family.model, &conversation, notes, &[], now()).unwrap()
 }
 
 /// The text of a segment's tokens.
@@ -216,8 +216,8 @@ fn parts_have_zones_of_their_own() {
     assert_eq!(zones, expected);
     let segments = &division.segments;
     assert_eq!(segments[0].kind, SegmentKind::Document);
-    // Text in tags is a guess: it is not reordered.
-    assert_eq!(segments[1].kind, SegmentKind::User);
+    // Text in tags may be shortened like a document.
+    assert_eq!(segments[1].kind, SegmentKind::Document);
     assert_eq!(
         (&segments[2].kind, segments[2].pinned),
         (&SegmentKind::Memory, true)

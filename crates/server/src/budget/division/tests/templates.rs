@@ -42,7 +42,7 @@ fn check_texts(
     wrong: &mut BTreeMap<String, Vec<String>>,
 ) -> Option<(usize, bool)> {
     let plain = prompt::render(&family.model, conversation, now()).ok()?;
-    let pieces = pieces(conversation, &[]).unwrap();
+    let pieces = pieces(conversation, &[], &[]).unwrap();
     let places: Vec<Place> = pieces.iter().map(|piece| piece.place).collect();
     let spans = Spans::find(conversation, &places, &plain, |marked| {
         prompt::render(&family.model, marked, now()).ok()
@@ -108,7 +108,7 @@ fn both_shapes_are_the_same_tokens_in_the_same_pieces() {
             let openai = read_body(&said.openai).unwrap();
             let anthropic = read_body(&said.anthropic).unwrap();
             let of = |conversation: &Conversation| {
-                Division::new(&family.model, conversation, &[], now())
+                Division::new(&family.model, conversation, &[], &[], now())
             };
             let (openai, anthropic) = match (of(&openai), of(&anthropic)) {
                 (Ok(openai), Ok(anthropic)) => (openai, anthropic),

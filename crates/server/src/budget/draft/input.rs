@@ -1,0 +1,95 @@
+//! What a request says, before its conversation is counted.
+
+use context::{Facts, Replay, Resolved, Segment, SessionFacts, Settings, Tier, resolve};
+use memory::Tenant;
+
+use crate::budget::division::Division;
+use crate::budget::prefix_ends::PrefixEnds;
+use crate::budget::standing::Standing;
+use crate::budget::supply::Supplied;
+use crate::model::ServedModel;
+use crate::validate::budget::Annotation;
+use crate::validate::chat::Conversation;
+use crate::wire::error::ApiError;
+
+/// Turns that a conversation is expected to have still, where nobody knows better.
+const EXPECTED_TURNS: f64 = 8.0;
+
+/// Tokens of an answer, where nobody knows better.
+const EXPECTED_OUTPUT: f64 = 200.0;
+
+/// What a draft is made of.
+#[derive(Clone)]
+pub(in crate::budget) struct DraftInput {
+    pub(in crate::budget) model: ServedModel,
+    pub(in crate::budget) conversation: Conversation,
+    pub(in crate::budget) settings: Settings,
+    pub(in crate::budget) annotations: Vec<Annotation>,
+    pub(in crate::budget) incoming: usize,
+    pub(in crate::budget) output_asked: Option<usize>,
+    pub(in crate::budget) tenant: Tenant,
+    pub(in crate::budget) tenant_salt: Vec<u8>,
+    pub(in crate::budget) now: chrono::NaiveDateTime,
+    /// Whether edits are made. Otherwise not a byte changes: tools keep their order, and edits of
+    /// earlier requests are not repeated.
+    pub(in crate::budget) enforces: bool,
+    /// What the server has put into the conversation.
+    pub(in crate::budget) supplied: Supplied,
+}
+
+impl DraftInput {
+    /// Requests that the conversation has needed so far, this one included: an agent makes many of
+    /// them for one message of its user, and it is they that add to the context.
+    pub(in crate::budget) fn requests(&self) -> usize {
+        let messages = self.conversation.messages.iter();
+        1 + messages
+            .filter(|message| message["role"] == "assistant")
+            .count()
+    }
+
+    /// What the settings come to for these pieces.
+    ///
+    /// # Errors
+    /// When they cannot be meant.
+    pub(in crate::budget) fn resolve(
+        &self,
+        division: &Division,
+        segments: &[Segment],
+        replay: &Replay,
+        ends: PrefixEnds,
+    ) -> Result<Resolved, ApiError> {
+        let turns = self.requests();
+        let prompt_tokens = division.tokens.len().saturating_sub(replay.freed());
+        let facts = Facts {
+            window: self.model.window.tokens,
+            output_asked: self.output_asked,
+            prompt_tokens,
+            segments,
+            cache_control_end: ends.marked,
+            shared_prefix: ends.shared,
+            message_starts: &division.message_starts,
+            session: SessionFacts {
+                turns: EXPECTED_TURNS,
+                growth_per_turn: prompt_tokens as f64 / turns as f64,
+                output_per_turn: EXPECTED_OUTPUT,
+                turns_since_edits: replay.turns_since_edits(turns),
+            },
+        };
+        resolve(&self.settings, &facts).map_err(|error| ApiError::from(&error))
+    }
+
+    /// Gives each piece its zone's tier, unless the client or the server knows better.
+    pub(in crate::budget) fn set_tiers(
+        &self,
+        division: &Division,
+        standing: &mut Standing,
+        resolved: &Resolved,
+    ) {
+        let pieces = standing.segments.iter_mut().zip(&standing.originals);
+        for (segment, original) in pieces {
+            let own = division.tiers[*original.start()];
+            let rule = resolved.policy.rule(&segment.zone).map(|rule| rule.tier);
+            segment.tier = own.or(rule).unwrap_or(Tier::Protected);
+        }
+    }
+}
