@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use context::{
     Bounds, CacheSnapshot, ClearInputs, ClearingRule, CompactionRule, CostModel, EditOp,
-    LadderMode, Low, Objective, Outlook, Placement, PlanInput, Policy, Replacements, RetrievalRule,
-    Rung, Segment, SegmentKind, SummaryLevel, ThinkingRule, Tier, Utilization, Zone, ZoneRule,
-    plan,
+    LadderMode, Low, Objective, Outlook, Placement, PlanInput, Policy, PrefillWeight, Replacements,
+    RetrievalRule, Rung, Segment, SegmentKind, SummaryLevel, ThinkingRule, Tier, Utilization, Zone,
+    ZoneRule, plan,
 };
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -126,6 +126,11 @@ fn segments_left(
     push(zone, tier, kind, *turn, 120)
 }
 
+const LATEST_TURN: ThinkingRule = ThinkingRule {
+    keep_turns: 1,
+    always: false,
+};
+
 fn policy(ladder_mode: LadderMode, low: Low) -> Policy {
     let tiers = [
         (Zone::System, Tier::Protected),
@@ -167,7 +172,7 @@ fn policy(ladder_mode: LadderMode, low: Low) -> Policy {
             clear_inputs: ClearInputs::None,
             tools: Vec::new(),
         },
-        thinking: Some(ThinkingRule { keep_turns: 1 }),
+        thinking: Some(LATEST_TURN),
         compaction: CompactionRule {
             trigger: None,
             keep_raw_turns: 5,
@@ -181,7 +186,7 @@ fn policy(ladder_mode: LadderMode, low: Low) -> Policy {
         },
         objective: Objective {
             loss: 1.0,
-            prefill_ms: 0.01,
+            prefill: PrefillWeight::Millisecond(0.01),
             tokens: 0.1,
             diversity: 0.0,
         },

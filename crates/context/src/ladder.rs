@@ -11,7 +11,7 @@ mod survey;
 
 use crate::{Candidate, Replacements, Rung, Segment, SegmentKind, Zone};
 
-pub(crate) use clearing::{all_cleared, is_clearable};
+pub(crate) use clearing::{all_cleared, all_reasoning, is_clearable};
 pub(crate) use compaction::{longest_summary, spans};
 pub(crate) use offload::is_movable;
 pub(crate) use retrieval::is_reducible;

@@ -56,7 +56,8 @@ pub use plan::{
 pub use planner::plan;
 pub use policy::{
     Bounds, ClearInputs, ClearingRule, CompactionRule, LadderMode, Low, Objective, Outlook,
-    Placement, Policy, RetrievalRule, ThinkingRule, ToolRule, Trigger, Utilization, ZoneRule,
+    Placement, Policy, PrefillWeight, RetrievalRule, ThinkingRule, ToolRule, Trigger, Utilization,
+    ZoneRule,
 };
 pub use presets::Preset;
 pub use retrieval::{

@@ -8,9 +8,9 @@ mod report;
 mod search;
 mod standing;
 
-use crate::hysteresis::{BATCHES, Batch};
+use crate::hysteresis::{BATCHES, Batch, Weights};
 use crate::ladder::{Scope, Survey};
-use crate::sweep::Price;
+use crate::sweep::{Price, per_ms};
 use crate::{Candidate, Infeasible, Low, Need, Plan, PlanInput, Replacements};
 use arrangement::Found;
 use asked::Asked;
@@ -183,11 +183,11 @@ fn amortised(input: &PlanInput, found: &Found) -> f64 {
         benefit: found.benefit,
     };
     let outlook = &input.policy.outlook;
-    batch.amortised(
-        &input.policy.objective,
-        outlook.growth_per_turn,
-        outlook.turns,
-    )
+    let weights = Weights {
+        loss: input.policy.objective.loss,
+        prefill_ms: per_ms(input),
+    };
+    batch.amortised(&weights, outlook.growth_per_turn, outlook.turns)
 }
 
 /// The plan that costs least until the conversation ends. What is not forced must be better than

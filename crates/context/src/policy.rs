@@ -1,6 +1,6 @@
 //! What a request's context may be: every bound a number of tokens, every choice made.
 
-use crate::{Rung, SummaryLevel, Tier, Zone};
+use crate::{CostModel, Rung, SummaryLevel, Tier, Zone};
 
 /// The rules of one request, resolved against its budget.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +95,7 @@ pub struct ClearingRule {
     pub trigger: Option<Trigger>,
     /// Latest results that stay.
     pub keep: usize,
-    /// Nothing is cleared unless this many tokens can be.
+    /// By its trigger nothing is cleared unless this many tokens can be; what the budget needs is.
     pub clear_at_least: usize,
     /// Whether arguments of cleared calls go as well.
     pub clear_inputs: ClearInputs,
@@ -136,11 +136,13 @@ pub enum Trigger {
     ToolUses(usize),
 }
 
-/// `clear_thinking_20251015`.
+/// How reasoning of past turns is cleared: `clear_thinking_20251015`, and the ladder's own clearing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThinkingRule {
     /// Latest turns whose reasoning stays.
     pub keep_turns: usize,
+    /// All older reasoning goes, whether or not the budget asks for room.
+    pub always: bool,
 }
 
 /// How history is summarised.
@@ -185,12 +187,21 @@ pub enum Placement {
 pub struct Objective {
     /// Of lost content.
     pub loss: f64,
-    /// Of a millisecond of prefill.
-    pub prefill_ms: f64,
+    /// Of prefill.
+    pub prefill: PrefillWeight,
     /// Of a thousand tokens.
     pub tokens: f64,
     /// Of documents that repeat each other.
     pub diversity: f64,
+}
+
+/// What prefill weighs beside lost content.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PrefillWeight {
+    /// Of computing as many tokens as the budget has, from nothing: the same on every machine.
+    Whole(f64),
+    /// Of a millisecond.
+    Millisecond(f64),
 }
 
 /// What is known of the requests to come.
@@ -216,6 +227,24 @@ impl Placement {
             Self::Edges => "edges",
             Self::Canonical => "canonical",
             Self::Auto => "auto",
+        }
+    }
+}
+
+impl PrefillWeight {
+    /// The weight of a millisecond, where `cost` is that of the machine; 0 where computing takes no
+    /// time.
+    pub fn per_ms(self, cost: &CostModel, budget: usize) -> f64 {
+        match self {
+            Self::Millisecond(weight) => weight,
+            Self::Whole(weight) => {
+                let whole_ms = 1e3 * cost.prefill_seconds(budget, 0);
+                if whole_ms > 0.0 {
+                    weight / whole_ms
+                } else {
+                    0.0
+                }
+            }
         }
     }
 }

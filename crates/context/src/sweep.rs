@@ -17,7 +17,7 @@ use greedy::Greedy;
 use packing::packed;
 
 pub(crate) use frontier::frontier;
-pub(crate) use price::Price;
+pub(crate) use price::{Price, per_ms};
 
 /// Groups up to which the choice is exact, up to the rounding of tokens to buckets.
 const MAX_EXACT: usize = 64;

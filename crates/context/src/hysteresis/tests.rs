@@ -1,10 +1,8 @@
 use super::*;
 
-const OBJECTIVE: Objective = Objective {
+const WEIGHTS: Weights = Weights {
     loss: 1.0,
     prefill_ms: 0.01,
-    tokens: 0.0,
-    diversity: 0.0,
 };
 
 fn batch(freed: usize, extra_ms: f64, cost: f64) -> Batch {
@@ -18,7 +16,7 @@ fn batch(freed: usize, extra_ms: f64, cost: f64) -> Batch {
 
 /// The batch that costs least over 40 turns that add 500 tokens each.
 fn cheapest(batches: &[Batch]) -> usize {
-    let cost = |batch: &Batch| batch.amortised(&OBJECTIVE, 500.0, 40.0);
+    let cost = |batch: &Batch| batch.amortised(&WEIGHTS, 500.0, 40.0);
     let all = batches.iter().enumerate();
     let best = all.min_by(|a, b| cost(a.1).total_cmp(&cost(b.1)));
     best.map(|(at, _)| at).expect("there are batches")
@@ -27,11 +25,11 @@ fn cheapest(batches: &[Batch]) -> usize {
 #[test]
 fn a_batch_is_paid_as_often_as_growth_asks_for_it() {
     // 40 turns of 500 tokens are 20,000: five batches of 4,000, each 2 * 1 + 300 * 0.01 = 5.
-    let cost = batch(4_000, 300.0, 2.0).amortised(&OBJECTIVE, 500.0, 40.0);
+    let cost = batch(4_000, 300.0, 2.0).amortised(&WEIGHTS, 500.0, 40.0);
     assert!((cost - 25.0).abs() < 1e-9);
     // One larger than all the growth is paid once, and so is one of a conversation that stands.
-    assert!((batch(50_000, 300.0, 2.0).amortised(&OBJECTIVE, 500.0, 40.0) - 5.0).abs() < 1e-9);
-    assert!((batch(4_000, 300.0, 2.0).amortised(&OBJECTIVE, 0.0, 40.0) - 5.0).abs() < 1e-9);
+    assert!((batch(50_000, 300.0, 2.0).amortised(&WEIGHTS, 500.0, 40.0) - 5.0).abs() < 1e-9);
+    assert!((batch(4_000, 300.0, 2.0).amortised(&WEIGHTS, 0.0, 40.0) - 5.0).abs() < 1e-9);
 }
 
 #[test]
@@ -47,5 +45,5 @@ fn a_suffix_that_costs_the_same_is_paid_in_large_batches() {
 
 #[test]
 fn what_is_saved_now_is_saved_once() {
-    assert!((batch(1_000, -300.0, 1.0).amortised(&OBJECTIVE, 500.0, 40.0) + 2.0).abs() < 1e-9);
+    assert!((batch(1_000, -300.0, 1.0).amortised(&WEIGHTS, 500.0, 40.0) + 2.0).abs() < 1e-9);
 }

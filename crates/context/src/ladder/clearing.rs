@@ -52,6 +52,18 @@ pub(crate) fn all_cleared(
     found
 }
 
+/// Clears all reasoning but that of the latest turns: what the rule does of its own accord.
+pub(crate) fn all_reasoning(
+    survey: &Survey<'_>,
+    replacements: &mut dyn Replacements,
+) -> Vec<Candidate> {
+    let wanted = Wanted {
+        tokens: usize::MAX,
+        scope: Scope::Prompt,
+    };
+    reasoning(survey, replacements, &wanted)
+}
+
 /// Whether the rung could clear a segment.
 pub(crate) fn is_clearable(survey: &Survey<'_>, at: usize) -> bool {
     survey.is_old_result(at) && survey.allows(at, Tier::Clearable)

@@ -64,13 +64,14 @@ impl<'a> Survey<'a> {
                 calls.entry(call).or_default().push(at);
             }
         }
+        let (kept, unseen) = (kept(input), unseen(segments));
         Self {
             room: room.collect(),
             runs: OnceCell::new(),
             importance: importance(input),
-            kept: kept(input),
-            unseen: unseen(segments),
-            locked: locked(input),
+            locked: locked(input, |at| kept[at] || unseen[at]),
+            kept,
+            unseen,
             last_turn: segments
                 .iter()
                 .map(|segment| segment.turn)
@@ -189,8 +190,9 @@ fn importance(input: &PlanInput) -> Vec<f64> {
     importance
 }
 
-/// Segments that no edit may touch, with all that they need.
-fn locked(input: &PlanInput) -> Vec<bool> {
+/// Segments that no edit may touch, with all that they need; and what stands in place of a result
+/// that `stays_read`, for what it refers to is how the model reads that result.
+fn locked(input: &PlanInput, stays_read: impl Fn(usize) -> bool) -> Vec<bool> {
     let segments = &input.segments;
     let stays = |segment: &Segment| {
         let edited_live = matches!(
@@ -203,6 +205,10 @@ fn locked(input: &PlanInput) -> Vec<bool> {
     for (at, segment) in segments.iter().enumerate() {
         if stays(segment) {
             visit_needed(segments, at, &mut locked, |_| {});
+        } else if segment.edited && stays_read(at) {
+            for &needed in &segment.depends_on {
+                visit_needed(segments, needed, &mut locked, |_| {});
+            }
         }
     }
     locked

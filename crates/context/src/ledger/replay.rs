@@ -87,11 +87,13 @@ impl Replay {
     }
 
     /// Turns since the last batch of edits, for [`Outlook`](crate::Outlook), given the turns that
-    /// the conversation has; `None` if no edit is known.
+    /// the conversation has; `None` if no edit but of reasoning is known.
     ///
     /// A fork that left the conversation before its last edits has 0.
     pub fn turns_since_edits(&self, turns: usize) -> Option<usize> {
         let known = self.edits.iter().chain(&self.superseded);
+        // Reasoning may be cleared with every turn, which says nothing of batches.
+        let known = known.filter(|known| known.edit.op != EditOp::ClearReasoning);
         let last = known.map(|known| known.edit.turns).max()?;
         Some(turns.saturating_sub(last))
     }

@@ -3,7 +3,7 @@
 use super::arrangement::{counted, taken_from_room};
 use super::search::{Goal, Search};
 use crate::hysteresis::BATCHES;
-use crate::ladder::{Scope, Survey, Wanted, all_cleared, is_reducible, step};
+use crate::ladder::{Scope, Survey, Wanted, all_cleared, all_reasoning, is_reducible, step};
 use crate::{Candidate, EditOp, Low, Rung, Segment, SegmentKind, Trigger};
 
 /// Rules whose trigger has come, documents below the least score, zones and tools above their caps.
@@ -14,6 +14,7 @@ pub(super) fn edits(search: &mut Search<'_, '_>) -> Vec<Candidate> {
         room: search.survey.room.clone(),
     };
     compact(search, &mut standing);
+    clear_reasoning(search, &mut standing);
     clear(search, &mut standing);
     drop_unfit(search, &mut standing);
     cap(search, standing.edits)
@@ -66,6 +67,19 @@ fn compact(search: &mut Search<'_, '_>, standing: &mut Standing) {
     offered.sort_by_key(|edit| (*edit.segments.start(), usize::MAX - edit.segments.end()));
     for edit in &offered {
         standing.add(search.survey, edit);
+    }
+}
+
+/// All old reasoning, if the rule needs no trigger.
+fn clear_reasoning(search: &mut Search<'_, '_>, standing: &mut Standing) {
+    let survey = search.survey;
+    let policy = &survey.input.policy;
+    let always = policy.thinking.is_some_and(|rule| rule.always);
+    if !always || !policy.ladder.contains(&Rung::ClearToolResults) {
+        return;
+    }
+    for edit in &all_reasoning(survey, search.asked) {
+        standing.add(survey, edit);
     }
 }
 

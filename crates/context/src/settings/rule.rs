@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Amount, CompactionSchedule, InstructionsMode, Preserve, merge};
-use crate::{ClearInputs, Low, Placement, SummaryLevel};
+use crate::{ClearInputs, Low, Placement, PrefillWeight, SummaryLevel};
 
 /// Marks of utilisation, as shares of B: 0 < soft <= high <= 1, and low < high.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,7 +24,7 @@ pub struct ClearingSettings {
     pub trigger: Option<ClearTrigger>,
     /// Latest results that stay. Default 3.
     pub keep: Option<usize>,
-    /// Nothing is cleared unless this many tokens can be; a share is one of B. Default 0.
+    /// By its trigger nothing is cleared unless this many tokens can be; a share is one of B. Default 0.
     pub clear_at_least: Option<Amount>,
     /// Whether arguments of cleared calls go as well. Default: they stay.
     pub clear_inputs: Option<ClearInputs>,
@@ -61,14 +61,16 @@ pub struct ToolSettings {
     pub excluded: Option<bool>,
 }
 
-/// How much reasoning of past turns stays: Anthropic's edit `clear_thinking_20251015`, where a
-/// client that names none keeps 1 turn.
+/// How much reasoning of past turns stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThinkingKeep {
     /// All.
     All,
-    /// That of the latest turns.
+    /// That of the latest turns, where the budget needs room.
     Turns(usize),
+    /// That of the latest turns and no more, whatever the budget: Anthropic's edit
+    /// `clear_thinking_20251015`, which has no trigger; a client that names none keeps 1 turn.
+    OnlyTurns(usize),
 }
 
 /// How history is summarised; Anthropic's edit `compact_20260112` fills some of it.
@@ -122,8 +124,8 @@ pub struct RetrievalSettings {
 pub struct ObjectiveSettings {
     /// Of lost content. Default 1.0.
     pub loss: Option<f64>,
-    /// Of a millisecond of prefill. Default 0.2.
-    pub prefill_ms: Option<f64>,
+    /// Of prefill. Default: 1.0 for a whole budget of tokens.
+    pub prefill: Option<PrefillWeight>,
     /// Of a thousand tokens. Default 0.1.
     pub tokens: Option<f64>,
     /// Of documents that repeat each other. Default 0.
@@ -218,7 +220,7 @@ impl ObjectiveSettings {
     pub fn over(self, base: Self) -> Self {
         Self {
             loss: self.loss.or(base.loss),
-            prefill_ms: self.prefill_ms.or(base.prefill_ms),
+            prefill: self.prefill.or(base.prefill),
             tokens: self.tokens.or(base.tokens),
             diversity: self.diversity.or(base.diversity),
         }

@@ -6,6 +6,8 @@ use crate::{PlanInput, PlanPoint};
 /// The objective, for one prompt.
 pub(crate) struct Price<'a> {
     input: &'a PlanInput,
+    /// The weight of a millisecond of prefill.
+    per_ms: f64,
     /// Seconds of prefill without edits.
     unedited: f64,
     /// Tokens whose freeing is credited: down to the low mark. Beyond it text is worth more than
@@ -18,6 +20,7 @@ impl<'a> Price<'a> {
     pub(crate) fn new(input: &'a PlanInput, wish: usize) -> Self {
         let mut price = Self {
             input,
+            per_ms: per_ms(input),
             unedited: 0.0,
             wish,
         };
@@ -58,7 +61,7 @@ impl<'a> Price<'a> {
         let (outlook, objective) = (&self.input.policy.outlook, &self.input.policy.objective);
         let (growth, output) = (outlook.growth_per_turn, outlook.output_per_turn);
         let saved_ms = 1e3 * self.input.cost.saved_per_turn(freed, growth, output);
-        objective.prefill_ms * outlook.turns * saved_ms + objective.tokens * freed as f64 / 1e3
+        self.per_ms * outlook.turns * saved_ms + objective.tokens * freed as f64 / 1e3
     }
 
     /// Loss and recomputing less the benefit, by the objective; 0 without edits. Only the tokens
@@ -66,8 +69,7 @@ impl<'a> Price<'a> {
     pub(crate) fn score(&self, position: usize, freed: usize, cost: f64) -> f64 {
         let freed = freed.min(self.wish);
         let objective = &self.input.policy.objective;
-        objective.loss * cost + objective.prefill_ms * self.extra_ms(position, freed)
-            - self.benefit(freed)
+        objective.loss * cost + self.per_ms * self.extra_ms(position, freed) - self.benefit(freed)
     }
 
     /// The weight of a loss.
@@ -94,4 +96,10 @@ impl<'a> Price<'a> {
             tokens: self.input.prompt_tokens.saturating_sub(choice.freed),
         }
     }
+}
+
+/// The weight of a millisecond of prefill for one prompt.
+pub(crate) fn per_ms(input: &PlanInput) -> f64 {
+    let policy = &input.policy;
+    policy.objective.prefill.per_ms(&input.cost, policy.budget)
 }

@@ -2,7 +2,8 @@ use super::frontier::dominates;
 use super::*;
 use crate::{
     Bounds, CacheSnapshot, ClearInputs, ClearingRule, CompactionRule, CostModel, LadderMode, Low,
-    Objective, Outlook, Placement, PlanInput, Policy, RetrievalRule, SummaryLevel, Utilization,
+    Objective, Outlook, Placement, PlanInput, Policy, PrefillWeight, RetrievalRule, SummaryLevel,
+    Utilization,
 };
 
 /// Numbers that look random and are the same every time (SplitMix64).
@@ -57,7 +58,7 @@ fn input(prompt_tokens: usize, matched: usize, random: &mut Random) -> PlanInput
             },
             objective: Objective {
                 loss: random.share(),
-                prefill_ms: random.share() * 0.2,
+                prefill: PrefillWeight::Millisecond(random.share() * 0.2),
                 tokens: random.share(),
                 diversity: 0.0,
             },

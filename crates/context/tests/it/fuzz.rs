@@ -286,6 +286,7 @@ fn only_by_need(input: &PlanInput) -> bool {
     let policy = &input.policy;
     policy.clearing.trigger.is_none()
         && policy.compaction.trigger.is_none()
+        && !policy.thinking.is_some_and(|rule| rule.always)
         && policy.retrieval.min_score == 0.0
         && policy.clearing.tools.iter().all(|rule| rule.max.is_none())
         && policy

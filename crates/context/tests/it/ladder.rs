@@ -1,8 +1,9 @@
 //! What the planner does about one prompt, by hand.
 
 use context::{
-    ClearInputs, CompressionLevel, EditOp, Infeasible, LadderMode, Low, Plan, PlanInput, Regime,
-    Rung, SegmentKind, SummaryLevel, ThinkingRule, ToolRule, Trigger, Zone, plan,
+    ClearInputs, CompressionLevel, EditOp, Infeasible, LadderMode, Low, Plan, PlanInput,
+    PrefillWeight, Regime, Rung, SegmentKind, SummaryLevel, ThinkingRule, ToolRule, Trigger, Zone,
+    plan,
 };
 
 use crate::prompt::{Lengths, Prompt, policy};
@@ -153,12 +154,16 @@ fn reasoning_of_old_turns_goes_if_the_rule_says_so() {
         input
     };
     assert!(try_plan(&make(None)).is_err());
-    let plan = planned(&make(Some(ThinkingRule { keep_turns: 1 })));
+    let rule = |keep_turns| ThinkingRule {
+        keep_turns,
+        always: false,
+    };
+    let plan = planned(&make(Some(rule(1))));
     assert_eq!(
         edits(&plan),
         [("clear_reasoning", 1), ("clear_reasoning", 4)]
     );
-    assert!(try_plan(&make(Some(ThinkingRule { keep_turns: 2 }))).is_err());
+    assert!(try_plan(&make(Some(rule(2)))).is_err());
 }
 
 /// Ten turns of 10 + 190 tokens and a live one.
@@ -466,7 +471,7 @@ fn a_growing_conversation_is_cleared_in_batches() {
         input.policy.budget = input.prompt_tokens - 300;
         input.policy.utilization.high = 0.9;
         input.policy.utilization.low = Low::Auto;
-        input.policy.objective.prefill_ms = 0.001;
+        input.policy.objective.prefill = PrefillWeight::Millisecond(0.001);
         input.policy.outlook.turns = 30.0;
         input.policy.outlook.growth_per_turn = growth;
         input

@@ -4,4 +4,5 @@ mod fuzz;
 mod ladder;
 mod prompt;
 mod random;
+mod standing;
 mod summaries;

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 
 use context::{
     Bounds, CacheSnapshot, ClearInputs, ClearingRule, CompactionRule, CostModel, EditOp,
-    LadderMode, Low, Objective, Outlook, Placement, PlanInput, Policy, Replacements, RetrievalRule,
-    Rung, Segment, SegmentKind, SummaryLevel, SummaryTokens, Tier, Utilization, Zone, ZoneRule,
+    LadderMode, Low, Objective, Outlook, Placement, PlanInput, Policy, PrefillWeight, Replacements,
+    RetrievalRule, Rung, Segment, SegmentKind, SummaryLevel, SummaryTokens, Tier, Utilization,
+    Zone, ZoneRule,
 };
 
 use crate::random::Random;
@@ -71,7 +72,7 @@ pub(crate) fn policy(budget: usize) -> Policy {
         },
         objective: Objective {
             loss: 1.0,
-            prefill_ms: 0.01,
+            prefill: PrefillWeight::Millisecond(0.01),
             tokens: 0.0,
             diversity: 0.0,
         },

@@ -22,7 +22,7 @@ use super::state::Budgeter;
 use super::summaries::{Summaries, Unwritten, Written};
 use super::tail_note;
 use super::texts::Texts;
-use super::writing;
+use super::{infeasible, writing};
 use crate::prompt;
 use crate::validate::chat::Conversation;
 use crate::wire::error::ApiError;
@@ -103,7 +103,7 @@ impl Draft {
         let marked = division.marked_end(input.settings.stable_prefix, marks);
         let mut ends = PrefixEnds { marked, shared: 0 };
         let first = input.resolve(&division, &division.segments, &Replay::default(), ends)?;
-        let (replay, waiting) = if input.enforces {
+        let (replay, waiting) = if input.enforces && !input.ablation.ledger {
             let mut ledger = budgeter.ledger();
             let replay = ledger.replay(&chain, |span, edit| {
                 allows(&division, first.policy.stable_prefix_end, span, edit)
@@ -158,8 +158,12 @@ impl Draft {
             cache,
             cost,
         };
+        if self.input.ablation.cache {
+            input = input.cache_blind();
+        }
         let mut excess = 0;
-        for _ in 0..MAX_CORRECTIONS {
+        let mut corrections = 1..MAX_CORRECTIONS;
+        loop {
             input.incoming = self.input.incoming + excess;
             let (plan, made) = match self.plan(&mut input) {
                 Ok(planned) => planned,
@@ -186,12 +190,12 @@ impl Draft {
                     unwritten,
                 }));
             }
+            if corrections.next().is_none() {
+                return Ok(Err(infeasible::unsettled(&plan, &input, used)));
+            }
             // Tokens merge across borders: what was freed is not exactly what was counted.
             excess += used - policy.budget;
         }
-        Err(ApiError::internal(
-            "The prompt's length could not be settled.",
-        ))
     }
 
     /// The prompt as it is, for a request that is only observed and that nothing makes fit.

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use context::{
-    CostModel, Deficit, Infeasible, Mode, OnInfeasible, ReportLevel, SegmentKind, Suggestion,
-    ToolUse, Zone, suggestions,
+    CostModel, Deficit, Infeasible, Mode, OnInfeasible, Plan, PlanInput, ReportLevel, SegmentKind,
+    Suggestion, ToolUse, Zone, suggestions,
 };
 use engine::CacheProbe;
 use serde_json::{Value, json};
@@ -157,6 +157,27 @@ fn error(window: usize, draft: &Draft, why: &Infeasible, unit: Option<&ChunkRepo
         table["unsplittable"] = json!(unit);
     }
     ApiError::infeasible(message, table)
+}
+
+/// A prompt whose plans fit by what is counted of each piece, and not by its `required` tokens when
+/// it is rendered.
+pub(super) fn unsettled(plan: &Plan, input: &PlanInput, required: usize) -> Infeasible {
+    let zones = plan.allocation.iter();
+    let zones: Vec<_> = zones
+        .map(|share| (share.zone.clone(), share.after))
+        .collect();
+    let output = input.policy.output.min;
+    let counted = output + zones.iter().map(|(_, tokens)| tokens).sum::<usize>();
+    Infeasible {
+        budget: input.policy.budget,
+        required,
+        protected: Vec::new(),
+        overhead: required.saturating_sub(counted),
+        output,
+        incoming: 0,
+        after_all_edits: zones,
+        tried: input.policy.ladder.clone(),
+    }
 }
 
 fn deficit(window: usize, draft: &Draft, why: &Infeasible) -> Deficit {

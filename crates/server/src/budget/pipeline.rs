@@ -373,6 +373,7 @@ pub(super) fn input(
         now: clock::local(),
         enforces: mode == Mode::Enforce,
         supplied: Supplied::default(),
+        ablation: budget.ablation,
     };
     Ok((name, input, supply))
 }

@@ -38,6 +38,15 @@ impl Place {
         }
     }
 
+    /// The id of the tool call that a call or a result belongs to.
+    pub(in crate::budget) fn call_id(self, conversation: &Conversation) -> Option<&str> {
+        let message = conversation.messages.get(self.message()?)?;
+        match self {
+            Self::Call(_, call) => message["tool_calls"][call]["id"].as_str(),
+            _ => message["tool_call_id"].as_str(),
+        }
+    }
+
     /// Where it stands in a conversation, to be compared: tools and documents, then messages, each
     /// with its reasoning, its content and its calls.
     pub fn rank(self) -> (usize, usize, usize) {

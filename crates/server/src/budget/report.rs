@@ -3,6 +3,7 @@
 mod summaries;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use context::{EditOp, Mode, OverMax, Regime, Segment, SegmentKind, volatile_text};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::division::Division;
 use super::draft::{Draft, Revision};
 use super::pipeline::{miss_name, ms};
+use super::place::Place;
 use super::standing::StandingEdit;
 use super::supply;
 use crate::validate::budget::ManagedEdit;
@@ -204,19 +206,9 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
     let planned = revision.plan.edits.iter().find(|candidate| {
         draft.standing.original(&candidate.segments) == edit.segments && !edit.is_known
     });
-    let message = |at: usize| draft.division.messages[at];
-    let target = match (&first.kind, edit.segments.start() == edit.segments.end()) {
-        (SegmentKind::ToolResult { name, .. }, true) => {
-            json!({"message": message(*edit.segments.start()), "tool": name})
-        }
-        (_, true) => json!({"message": message(*edit.segments.start())}),
-        (_, false) => {
-            json!({"messages": [message(*edit.segments.start()), message(*edit.segments.end())]})
-        }
-    };
     EditReport {
         op: edit.edit.op.name(),
-        target,
+        target: target(draft, &edit.segments),
         zone: first.zone.name().to_owned(),
         before: edit.edit.before,
         after: edit.edit.after,
@@ -233,6 +225,29 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
             .to_owned(),
         source: if edit.is_known { "ledger" } else { "new" },
         compaction: summaries::compaction(draft, edit),
+    }
+}
+
+/// What an edit concerns, as annotations name it: a call, a message, a span of messages, or a
+/// document of the template's list.
+fn target(draft: &Draft, segments: &RangeInclusive<usize>) -> Value {
+    let (first, last) = (*segments.start(), *segments.end());
+    let message = |at: usize| draft.division.messages[at];
+    if first != last {
+        return json!({"messages": [message(first), message(last)]});
+    }
+    let place = draft.division.places[first];
+    match &draft.division.segments[first].kind {
+        SegmentKind::ToolResult { name, .. } | SegmentKind::ToolCall { name, .. } => {
+            match place.call_id(&draft.input.conversation) {
+                Some(id) => json!({"tool_call_id": id, "tool": name}),
+                None => json!({"message_index": message(first), "tool": name}),
+            }
+        }
+        _ => match place {
+            Place::Document(document) => json!({"document_index": document}),
+            _ => json!({"message_index": message(first)}),
+        },
     }
 }
 

@@ -95,6 +95,9 @@ fn edited(original: &[Segment], known: &KnownEdit, freed: usize) -> Segment {
     segment.start = segment.start.saturating_sub(freed);
     segment.tokens = known.edit.after;
     segment.edited = true;
+    if let EditOp::Dedupe { original } = known.edit.op {
+        segment.depends_on.push(original);
+    }
     if matches!(known.edit.op, EditOp::Compact(_)) {
         segment.kind = SegmentKind::Summary;
         segment.zone = Zone::History;
@@ -153,11 +156,13 @@ mod tests {
             segment(115, 50, &[1]),
             segment(165, 20, &[2]),
             segment(190, 30, &[0, 3]),
+            segment(220, 60, &[3]),
         ];
         let replay = Replay {
             edits: vec![
                 known(1..=1, EditOp::ClearToolResult, 8),
                 known(2..=3, EditOp::Compact(context::SummaryLevel::Brief), 15),
+                known(5..=5, EditOp::Dedupe { original: 4 }, 9),
             ],
             ..Replay::default()
         };
@@ -168,10 +173,12 @@ mod tests {
             .map(|s| (s.start, s.tokens))
             .collect();
         // 92 tokens are freed by the first edit, 55 by the second.
-        assert_eq!(starts, [(0, 10), (12, 8), (23, 15), (43, 30)]);
-        assert_eq!(standing.originals, [0..=0, 1..=1, 2..=3, 4..=4]);
+        assert_eq!(starts, [(0, 10), (12, 8), (23, 15), (43, 30), (73, 9)]);
+        assert_eq!(standing.originals, [0..=0, 1..=1, 2..=3, 4..=4, 5..=5]);
         assert_eq!(standing.segments[2].kind, SegmentKind::Summary);
         assert_eq!(standing.segments[3].depends_on, [0, 2]);
+        // What stands for a repetition is of no use without its original.
+        assert_eq!(standing.segments[4].depends_on, [2, 3]);
         assert_eq!(standing.original(&(1..=2)), 1..=3);
         assert_eq!(standing.pieces(&(1..=3)), Some(1..=2));
         assert_eq!(standing.pieces(&(0..=4)), Some(0..=3));

@@ -1,6 +1,7 @@
 //! `context_budget`: what a client asks of the context budgeter. A profile of the configuration
 //! has the same fields.
 
+mod ablation;
 mod bound;
 mod management;
 mod pieces;
@@ -8,8 +9,8 @@ mod rules;
 mod zones;
 
 use context::{
-    LadderMode, Low, Mode, ObjectiveSettings, OnInfeasible, ReportLevel, Rung, Settings, TellModel,
-    UtilizationSettings,
+    LadderMode, Low, Mode, ObjectiveSettings, OnInfeasible, PrefillWeight, ReportLevel, Rung,
+    Settings, TellModel, UtilizationSettings,
 };
 use memory::Namespace;
 use serde_json::Value;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use super::fields::{Fields, wrong_type};
 use crate::wire::error::ApiError;
 
+pub use ablation::Ablation;
 pub use management::{ManagedEdit, management};
 pub use pieces::{Annotation, Document, Incoming, Target, annotation};
 
@@ -38,6 +40,8 @@ pub struct BudgetRequest {
     pub annotations: Vec<Annotation>,
     /// Memory whose files are put into the prompt where they match.
     pub memory_namespace: Option<Namespace>,
+    /// What is left out, to measure it.
+    pub ablation: Ablation,
 }
 
 /// Takes `context_budget` of a request.
@@ -71,6 +75,7 @@ fn budget(mut fields: Fields) -> Result<BudgetRequest, ApiError> {
         incoming: pieces::incoming(&mut fields)?,
         annotations: pieces::annotations(&mut fields)?,
         memory_namespace: store(&mut fields)?,
+        ablation: ablation::ablation(&mut fields)?,
     };
     if request.settings.mode == Some(Mode::Off) {
         refuse_supply(&fields, &request)?;
@@ -149,12 +154,28 @@ fn objective(fields: &mut Fields) -> Result<ObjectiveSettings, ApiError> {
     let weight = |fields: &mut Fields, name| fields.number(name, 0.0..=1e6);
     let settings = ObjectiveSettings {
         loss: weight(&mut fields, "loss")?.map(exact),
-        prefill_ms: weight(&mut fields, "prefill_ms")?.map(exact),
+        prefill: prefill_weight(&mut fields)?,
         tokens: weight(&mut fields, "tokens")?.map(exact),
         diversity: weight(&mut fields, "diversity")?.map(exact),
     };
     fields.finish(&[], &[])?;
     Ok(settings)
+}
+
+/// Takes `prefill`, the weight of computing a budget of tokens, or `prefill_ms`, that of a
+/// millisecond.
+fn prefill_weight(fields: &mut Fields) -> Result<Option<PrefillWeight>, ApiError> {
+    let whole = fields.number("prefill", 0.0..=1e6)?.map(exact);
+    let each = fields.number("prefill_ms", 0.0..=1e6)?.map(exact);
+    match (whole, each) {
+        (Some(_), Some(_)) => {
+            let path = fields.path("prefill_ms");
+            let message = format!("`{path}`: give `prefill` or `prefill_ms`, not both.");
+            Err(ApiError::field(path, message))
+        }
+        (Some(whole), None) => Ok(Some(PrefillWeight::Whole(whole))),
+        (None, each) => Ok(each.map(PrefillWeight::Millisecond)),
+    }
 }
 
 fn ladder(fields: &mut Fields) -> Result<Option<Vec<Rung>>, ApiError> {

@@ -3,8 +3,8 @@
 //! A profile goes out with the fields of `context_budget`, so that it can be sent back as one.
 
 use context::{
-    Bound, Hints, LadderMode, Low, Placement, Policy, Resolved, Settings, StablePrefix,
-    ThinkingRule, Zone, ZoneRule, ZoneSettings,
+    Bound, Hints, LadderMode, Low, Objective, Placement, Policy, PrefillWeight, Resolved, Settings,
+    StablePrefix, ThinkingRule, Zone, ZoneRule, ZoneSettings,
 };
 use serde_json::{Map, Value, json};
 
@@ -29,12 +29,7 @@ pub fn budget_fields(settings: &Settings, resolved: &Resolved) -> Value {
         "ladder": policy.ladder.iter().map(|rung| rung.name()).collect::<Vec<_>>(),
         "ladder_mode": ladder_mode(policy.ladder_mode),
         "compaction": compaction(resolved),
-        "objective": {
-            "loss": policy.objective.loss,
-            "prefill_ms": policy.objective.prefill_ms,
-            "tokens": policy.objective.tokens,
-            "diversity": policy.objective.diversity,
-        },
+        "objective": objective(&policy.objective),
         "on_infeasible": resolved.on_infeasible.name(),
         "tell_model": resolved.tell_model.name(),
         "report": resolved.report.name(),
@@ -50,6 +45,19 @@ pub fn budget_fields(settings: &Settings, resolved: &Resolved) -> Value {
         }
     }
     fields
+}
+
+fn objective(objective: &Objective) -> Value {
+    let (prefill, weight) = match objective.prefill {
+        PrefillWeight::Whole(weight) => ("prefill", weight),
+        PrefillWeight::Millisecond(weight) => ("prefill_ms", weight),
+    };
+    json!({
+        "loss": objective.loss,
+        prefill: weight,
+        "tokens": objective.tokens,
+        "diversity": objective.diversity,
+    })
 }
 
 /// Turns whose reasoning stays; null for all of them. `context_management` has no other place here.

@@ -143,12 +143,11 @@ async fn a_loop_of_blocks_stays_inside_its_budget_with_valid_pairs() {
             .iter()
             .filter(|edit| edit["op"] == "clear_tool_result")
         {
-            // The client's own numbers: a result is in every second message from the fourth on.
-            let message = number(&edit["ref"]["message"]);
-            assert!(message >= 3 && message % 2 == 1, "{edit}");
+            let call = edit["ref"]["tool_call_id"].as_str().unwrap();
+            let turn: usize = call.strip_prefix("toolu_").unwrap().parse().unwrap();
             let restored = json!({"handle": edit["restore"]});
             let restored = world.ask("/v1/context/restore", restored).await.ok();
-            assert_eq!(restored["text"], log((message - 3) / 2));
+            assert_eq!(restored["text"], log(turn));
         }
         let cleared = &answer["context_management"]["applied_edits"][0]["cleared_tool_uses"];
         if turn == 30 {
@@ -255,7 +254,9 @@ async fn notes_on_parts_and_blocks_are_kept() {
     let edits = report["edits"].as_array().unwrap();
     assert!(!edits.is_empty());
     assert!(
-        edits.iter().all(|edit| edit["ref"]["message"] != 3),
+        edits
+            .iter()
+            .all(|edit| edit["ref"]["tool_call_id"] != "toolu_0"),
         "{report}"
     );
     assert!(number(&report["zones"]["scratch"]["before"]) > 0);

@@ -32,6 +32,13 @@ pub(crate) fn agent(turns: usize) -> Value {
     Value::Array(messages)
 }
 
+/// The number of the message in [`agent`] whose result an edit concerns.
+pub(crate) fn edited_message(edit: &Value) -> usize {
+    let call = edit["ref"]["tool_call_id"].as_str().unwrap();
+    let turn: usize = call.strip_prefix("call_").unwrap().parse().unwrap();
+    3 + 2 * turn
+}
+
 pub(crate) fn tools() -> Value {
     let tool = |name: &str| {
         json!({"type": "function", "function": {"name": name, "description": "Reads.",
@@ -134,10 +141,12 @@ async fn cleared_results_are_had_back_byte_for_byte() {
     let edits = answer["context_budget"]["edits"].as_array().unwrap();
     let cleared = edits.iter().find(|edit| edit["op"] == "clear_tool_result");
     let cleared = cleared.unwrap_or_else(|| panic!("nothing was cleared: {edits:?}"));
-    let message = number(&cleared["ref"]["message"]);
     let handle = json!({"handle": cleared["restore"]});
     let restored = world.ask("/v1/context/restore", handle).await.ok();
-    assert_eq!(restored["text"], agent(30)[message]["content"]);
+    assert_eq!(
+        restored["text"],
+        agent(30)[edited_message(cleared)]["content"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

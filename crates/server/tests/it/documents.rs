@@ -264,13 +264,12 @@ pub(crate) fn agent(calls: usize) -> Vec<Value> {
     messages
 }
 
-pub(crate) fn edits(report: &Value) -> Vec<(u64, Value, &str)> {
+pub(crate) fn edits(report: &Value) -> Vec<(Value, Value, &str)> {
     let edits = report["edits"].as_array().unwrap().iter();
     edits
         .map(|edit| {
-            let message = edit["ref"]["message"].as_u64().unwrap();
             (
-                message,
+                edit["ref"].clone(),
                 edit["op"].clone(),
                 edit["source"].as_str().unwrap(),
             )
@@ -302,11 +301,11 @@ async fn edits_behind_documents_are_repeated_without_them() {
         let repeated = edits(&report);
         let known = repeated.iter().filter(|(.., source)| *source == "ledger");
         let known: Vec<_> = known
-            .map(|(message, op, _)| (*message, op.clone()))
+            .map(|(message, op, _)| (message.clone(), op.clone()))
             .collect();
         let made: Vec<_> = made
             .iter()
-            .map(|(message, op, _)| (*message, op.clone()))
+            .map(|(message, op, _)| (message.clone(), op.clone()))
             .collect();
         assert_eq!(known, made, "{report}");
     }

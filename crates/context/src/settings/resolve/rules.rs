@@ -9,8 +9,8 @@ use super::super::{
 use super::budget::amount;
 use super::{at_least_zero, share};
 use crate::{
-    ClearInputs, ClearingRule, CompactionRule, Objective, Placement, RetrievalRule, SummaryLevel,
-    ThinkingRule, ToolRule, Trigger,
+    ClearInputs, ClearingRule, CompactionRule, Objective, Placement, PrefillWeight, RetrievalRule,
+    SummaryLevel, ThinkingRule, ToolRule, Trigger,
 };
 
 /// Windows in which the vendor's own triggers are meant, in tokens.
@@ -94,7 +94,14 @@ fn tool_rule(
 pub(super) fn thinking(asked: Option<ThinkingKeep>) -> Option<ThinkingRule> {
     match asked {
         None | Some(ThinkingKeep::All) => None,
-        Some(ThinkingKeep::Turns(keep_turns)) => Some(ThinkingRule { keep_turns }),
+        Some(ThinkingKeep::Turns(keep_turns)) => Some(ThinkingRule {
+            keep_turns,
+            always: false,
+        }),
+        Some(ThinkingKeep::OnlyTurns(keep_turns)) => Some(ThinkingRule {
+            keep_turns,
+            always: true,
+        }),
     }
 }
 
@@ -143,7 +150,15 @@ pub(super) fn objective(asked: ObjectiveSettings) -> Result<Objective, SettingsE
     };
     Ok(Objective {
         loss: weight("loss", asked.loss, 1.0)?,
-        prefill_ms: weight("prefill_ms", asked.prefill_ms, 0.2)?,
+        prefill: match asked.prefill {
+            None => PrefillWeight::Whole(1.0),
+            Some(PrefillWeight::Whole(whole)) => {
+                PrefillWeight::Whole(weight("prefill", Some(whole), 1.0)?)
+            }
+            Some(PrefillWeight::Millisecond(each)) => {
+                PrefillWeight::Millisecond(weight("prefill_ms", Some(each), 0.0)?)
+            }
+        },
         tokens: weight("tokens", asked.tokens, 0.1)?,
         diversity: weight("diversity", asked.diversity, 0.0)?,
     })

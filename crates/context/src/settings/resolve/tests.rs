@@ -9,8 +9,8 @@ use super::super::{
 };
 use super::{Resolved, SettingsError, resolve};
 use crate::{
-    Bounds, Low, Objective, Placement, Rung, Segment, SegmentKind, Tier, ToolRule, Trigger,
-    Utilization, Zone,
+    Bounds, Low, Objective, Placement, PrefillWeight, Rung, Segment, SegmentKind, ThinkingRule,
+    Tier, ToolRule, Trigger, Utilization, Zone,
 };
 
 fn bounds(min: usize, target: usize, max: usize) -> Bounds {
@@ -146,7 +146,7 @@ fn an_empty_request_has_the_documented_defaults() {
         policy.objective,
         Objective {
             loss: 1.0,
-            prefill_ms: 0.2,
+            prefill: PrefillWeight::Whole(1.0),
             tokens: 0.1,
             diversity: 0.0,
         }
@@ -347,7 +347,7 @@ fn clearing_rules_are_resolved() {
             .into(),
             ..ClearingSettings::default()
         },
-        thinking: Some(ThinkingKeep::Turns(1)),
+        thinking: Some(ThinkingKeep::OnlyTurns(1)),
         ..Settings::default()
     };
     let policy = resolve(&settings, &Facts::of_window(8000))
@@ -375,7 +375,11 @@ fn clearing_rules_are_resolved() {
             },
         ]
     );
-    assert_eq!(policy.thinking.map(|rule| rule.keep_turns), Some(1));
+    let thinking = ThinkingRule {
+        keep_turns: 1,
+        always: true,
+    };
+    assert_eq!(policy.thinking, Some(thinking));
 }
 
 #[test]

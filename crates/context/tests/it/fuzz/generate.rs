@@ -1,8 +1,8 @@
 //! Prompts and rules of every kind.
 
 use context::{
-    Bounds, ClearInputs, LadderMode, Low, PlanInput, Policy, SegmentKind, SummaryLevel,
-    ThinkingRule, Tier, ToolRule, Trigger, Zone,
+    Bounds, ClearInputs, LadderMode, Low, PlanInput, Policy, PrefillWeight, SegmentKind,
+    SummaryLevel, ThinkingRule, Tier, ToolRule, Trigger, Zone,
 };
 
 use crate::prompt::{Prompt, policy};
@@ -117,7 +117,7 @@ fn random_policy(random: &mut Random, tokens: usize) -> Policy {
     }
     random_rules(&mut policy, random, tokens);
     policy.objective.tokens = random.share();
-    policy.objective.prefill_ms = random.share() / 10.0;
+    policy.objective.prefill = PrefillWeight::Millisecond(random.share() / 10.0);
     policy.outlook.turns = random.below(30) as f64;
     policy.outlook.growth_per_turn = random.below(300) as f64;
     policy.outlook.min_turns_between_edits = 3;
@@ -151,6 +151,7 @@ fn random_rules(policy: &mut Policy, random: &mut Random, tokens: usize) {
     }
     policy.thinking = random.percent(50).then(|| ThinkingRule {
         keep_turns: random.below(3),
+        always: random.percent(10),
     });
     policy.compaction.keep_raw_turns = random.below(5);
     policy.compaction.max_tokens = random.between(20, 200);

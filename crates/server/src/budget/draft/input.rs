@@ -8,7 +8,7 @@ use crate::budget::prefix_ends::PrefixEnds;
 use crate::budget::standing::Standing;
 use crate::budget::supply::Supplied;
 use crate::model::ServedModel;
-use crate::validate::budget::Annotation;
+use crate::validate::budget::{Ablation, Annotation};
 use crate::validate::chat::Conversation;
 use crate::wire::error::ApiError;
 
@@ -33,6 +33,8 @@ pub(in crate::budget) struct DraftInput {
     /// Whether edits are made. Otherwise not a byte changes: tools keep their order, and edits of
     /// earlier requests are not repeated.
     pub(in crate::budget) enforces: bool,
+    /// What is left out, to measure it.
+    pub(in crate::budget) ablation: Ablation,
     /// What the server has put into the conversation.
     pub(in crate::budget) supplied: Supplied,
 }

@@ -160,7 +160,7 @@ fn clear_inputs(fields: &mut Fields) -> Result<Option<ClearInputs>, ApiError> {
 fn thinking(fields: &mut Fields) -> Result<ThinkingKeep, ApiError> {
     let path = fields.path("keep");
     let all = match fields.value("keep") {
-        None => return Ok(ThinkingKeep::Turns(KEPT_THINKING_TURNS)),
+        None => return Ok(ThinkingKeep::OnlyTurns(KEPT_THINKING_TURNS)),
         Some(Value::String(word)) => word == "all",
         Some(value) => {
             let mut keep = Fields::from_value(path.clone(), value)?;
@@ -168,7 +168,7 @@ fn thinking(fields: &mut Fields) -> Result<ThinkingKeep, ApiError> {
             let turns = keep.count("value", 1..=1 << 30)?;
             keep.finish(&[], &[])?;
             match (kind.as_deref(), turns) {
-                (Some("thinking_turns"), Some(turns)) => return Ok(ThinkingKeep::Turns(turns)),
+                (Some("thinking_turns"), Some(turns)) => return Ok(ThinkingKeep::OnlyTurns(turns)),
                 (Some("all"), None) => true,
                 _ => false,
             }

@@ -48,7 +48,7 @@ fn example() -> Value {
         "hints": {"expected_turns": 12, "expected_output_tokens": 300, "expected_idle_ms": 4000,
             "task": "debugging", "useful_tokens": {"retrieval": 9000}},
         "on_infeasible": "error", "max_planning_ms": 5, "ttft_slo_ms": 1500, "tell_model": "none",
-        "objective": {"loss": 1.0, "prefill_ms": 0.2, "tokens": 0.1, "diversity": 0.0},
+        "objective": {"loss": 1.0, "prefill": 0.5, "tokens": 0.1, "diversity": 0.0},
         "store": {"memory_namespace": "team-a"}, "report": "full",
     })
 }
@@ -91,7 +91,7 @@ fn every_field_of_the_example_arrives() {
     assert_eq!(settings.compaction.critical_recall, Some(0.95));
     assert_eq!(settings.hints.expected_turns, Some(12.0));
     assert_eq!(settings.max_planning_ms, Some(5));
-    assert_eq!(settings.objective.prefill_ms, Some(0.2));
+    assert_eq!(settings.objective.prefill, Some(PrefillWeight::Whole(0.5)));
     assert_eq!(request.documents[0].score, Some(0.83));
     assert_eq!(request.incoming[0].tokens, 40_000);
     assert_eq!(
@@ -105,6 +105,23 @@ fn every_field_of_the_example_arrives() {
             .map(|name| name.to_string())
             .as_deref(),
         Some("team-a")
+    );
+}
+
+#[test]
+fn parts_can_be_left_out_and_prefill_be_priced_by_time() {
+    let request = parse(&json!({"ablation": ["ledger"], "objective": {"prefill_ms": 0.2}}));
+    let request = request.expect("a good request");
+    assert_eq!(
+        request.ablation,
+        Ablation {
+            cache: false,
+            ledger: true
+        }
+    );
+    assert_eq!(
+        request.settings.objective.prefill,
+        Some(PrefillWeight::Millisecond(0.2))
     );
 }
 
@@ -196,6 +213,14 @@ fn what_is_wrong_is_named_with_its_path() {
             json!({"store": {"session": "s"}}),
             "context_budget.store.session",
         ),
+        (
+            json!({"objective": {"prefill": 1, "prefill_ms": 0.2}}),
+            "context_budget.objective.prefill_ms",
+        ),
+        (
+            json!({"ablation": ["cache", "gate"]}),
+            "context_budget.ablation[1]",
+        ),
     ];
     for (budget, path) in wrong {
         let error = parse(&budget).expect_err("something is wrong");
@@ -215,7 +240,7 @@ fn anthropics_edits_mean_what_their_defaults_say() {
         edits,
         [ManagedEdit::ClearThinking, ManagedEdit::ClearToolUses]
     );
-    assert_eq!(settings.thinking, Some(ThinkingKeep::Turns(1)));
+    assert_eq!(settings.thinking, Some(ThinkingKeep::OnlyTurns(1)));
     assert_eq!(settings.clearing.trigger, Some(ClearTrigger::VendorDefault));
     assert_eq!(settings.clearing.keep, Some(3));
 }

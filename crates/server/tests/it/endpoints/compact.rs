@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::send;
-use crate::context::{CHAT, agent, body, number, tools, world};
+use crate::context::{CHAT, agent, body, edited_message, tools, world};
 
 const COMPACT: &str = "/v1/context/compact";
 
@@ -32,10 +32,7 @@ async fn compacted_messages_can_be_sent_on_and_cost_what_the_report_says() {
         }
     }
     let told = edits(&answer);
-    let told: Vec<usize> = told
-        .iter()
-        .map(|edit| number(&edit["ref"]["message"]))
-        .collect();
+    let told: Vec<usize> = told.iter().map(edited_message).collect();
     assert_eq!(changed, told);
     assert!(changed.len() > 3, "{changed:?}");
 
@@ -62,8 +59,10 @@ async fn compacting_is_remembered() {
         .unwrap();
     let handle = json!({"handle": cleared["restore"]});
     let restored = world.ask("/v1/context/restore", handle).await.ok();
-    let message = number(&cleared["ref"]["message"]);
-    assert_eq!(restored["text"], agent(30)[message]["content"]);
+    assert_eq!(
+        restored["text"],
+        agent(30)[edited_message(cleared)]["content"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -143,7 +143,7 @@ fn shares_and_scores_out_of_range() {
     );
     for weight in [-1.0, f64::INFINITY, f64::NAN] {
         let mut settings = Settings::default();
-        settings.objective.prefill_ms = Some(weight);
+        settings.objective.prefill = Some(PrefillWeight::Millisecond(weight));
         check(
             &settings,
             &format!("objective.prefill_ms: {weight} is not a number from 0 on"),
