@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::pipeline::{self, Circumstances, Settled};
 use crate::metrics::Forecast;
-use crate::validate::chat;
+use crate::validate::chat::{self, ChatRequest};
 use crate::wire::chat::{
     AssistantMessage, ChatChoice, ChatCompletion, ChatLogprobs, delta, logprob_entry,
 };
@@ -43,6 +43,15 @@ pub(super) async fn complete(
             chat::request(bytes, app.model(), app.limits())
         })
         .await?;
+    let keep_alive = app.limits().keep_alive;
+    if request.generation.stream {
+        sse::patient(answer(app, caller, request), keep_alive).await
+    } else {
+        answer(app, caller, request).await
+    }
+}
+
+async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Response, ApiError> {
     let parse_tool_calls = request.conversation.tools.enabled;
     let generation = request.generation;
     let context = if request.wish.mode(&app) == Mode::Off {
