@@ -60,15 +60,16 @@ async fn answers_are_matched_with_what_is_expected() {
     assert_eq!(probes[0]["kind"], "artifact");
     assert_eq!(answer["raw"], json!({"matched": 2, "of": 4}));
     assert_eq!(answer["edited"], json!({"matched": 2, "of": 4}));
-    let stats = world.engine().stats();
     let usage = &answer["usage"];
-    assert_eq!(
-        number(&usage["completion_tokens"]) as u64,
-        stats.generation_tokens
-    );
     let computed =
         number(&usage["prompt_tokens"]) - number(&usage["prompt_tokens_details"]["cached_tokens"]);
-    assert_eq!(computed as u64, stats.prompt_tokens_computed);
+    let generated = number(&usage["completion_tokens"]);
+    world
+        .until("as the usage says", |stats| {
+            stats.generation_tokens == generated as u64
+                && stats.prompt_tokens_computed == computed as u64
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
