@@ -59,7 +59,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
     };
     let status = match findings.mode {
         Mode::Off | Mode::Observe => Status::Observed,
-        Mode::Enforce if revision.edits.is_empty() => Status::Fit,
+        Mode::Enforce if revision.edits.is_empty() && revision.unwritten.is_empty() => Status::Fit,
         Mode::Enforce => Status::Edited,
     };
     ContextReport {

@@ -34,10 +34,12 @@ pub struct PointReport {
 }
 
 /// `context.plan` of `model`: the figures that decide whether to send a request, then everything.
+/// `is_exact` is whether the edits are known down to their text.
 pub fn plan(
     model: &str,
     report: &ContextReport,
     queue: QueueReport,
+    is_exact: bool,
     frontier: Option<Vec<PointReport>>,
 ) -> Value {
     let cost = &report.cost;
@@ -47,6 +49,7 @@ pub fn plan(
         "object": "context.plan",
         "model": model,
         "plan_id": report.plan_id,
+        "is_exact": is_exact,
         "cached_tokens": report.cache.matched,
         "predicted_prefill_tokens": report.cache.prefilled,
         "predicted_prefill_ms": cost.predicted_prefill_ms,

@@ -14,6 +14,11 @@ impl Planned {
         report::points(&self.revision)
     }
 
+    /// Whether nothing is left to be written: otherwise the prompt is the one without it.
+    pub fn is_exact(&self) -> bool {
+        self.revision.unwritten.is_empty()
+    }
+
     /// What the engine computes first.
     pub fn queue(&self) -> QueueReport {
         probe::queue(&self.after)

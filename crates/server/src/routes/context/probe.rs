@@ -31,7 +31,7 @@ pub(in crate::routes) async fn probe(
         caller: &caller,
         cache_salt: &request.cache_salt,
         priority: request.priority,
-        output_asked: None,
+        output_asked: Some(request.max_tokens),
     };
     let raw = request.conversation.clone();
     let compacted =

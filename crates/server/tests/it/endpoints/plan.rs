@@ -56,6 +56,7 @@ async fn a_plan_computes_and_keeps_nothing() {
     let plan = world.ask(PLAN, body.clone()).await.ok();
     let report = &plan["context_budget"];
     assert_eq!(plan["object"], "context.plan");
+    assert_eq!(plan["is_exact"], true);
     assert_eq!(report["status"], "edited");
     let stats = world.engine().stats();
     assert_eq!(
@@ -153,4 +154,27 @@ async fn a_plan_is_refused_as_the_completion_would_be() {
     let error = &answer.json()["error"];
     assert_eq!(error["code"], "context_length_exceeded");
     assert!(number(&error["context_budget"]["shortfall"]) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_summary_that_is_still_to_be_written_is_named() {
+    let world = world().await;
+    let turn = |turn: usize| {
+        let said = format!("Part {turn}: {}", "the sea is far away. ".repeat(12));
+        [
+            json!({"role": "user", "content": "And then?"}),
+            json!({"role": "assistant", "content": said}),
+        ]
+    };
+    let mut messages: Vec<Value> = (0..20).flat_map(turn).collect();
+    messages.push(json!({"role": "user", "content": "How far is it?"}));
+    let body = json!({"messages": messages, "max_tokens": 8,
+        "context_budget": {"max_context_tokens": 1_000}});
+    let plan = world.ask(PLAN, body).await.ok();
+    assert_eq!(plan["is_exact"], false);
+    assert_eq!(plan["context_budget"]["status"], "edited");
+    let edit = &plan["context_budget"]["edits"][0];
+    assert_eq!(edit["op"], "compact");
+    assert_eq!(edit["compaction"]["written"], false);
+    assert_eq!(world.engine().stats().steps, 0);
 }
