@@ -116,20 +116,22 @@ impl Draft {
             anchor = Some(SectionedSummary::parse(self.standing_text(head)));
             pieces.remove(0);
         }
+        let asked = &self.resolved.policy.compaction;
+        let lengths = SummaryLengths {
+            detailed: asked.max_tokens,
+            span: wanted.before,
+            // The question that it answers stands beside it.
+            room: (wanted.after + errand.spare).saturating_sub(self.summary_request_tokens()),
+        };
         CompactionTask {
             conversation: changes::apply(&conversation, &self.division, &edits),
             span: pieces.into_iter().map(|at| self.span_text(at)).collect(),
             later: self.division.texts[last + 1..].join("\n").into(),
             anchor,
             request: self.resolved.summary.clone(),
-            level: wanted.level,
-            lengths: SummaryLengths {
-                detailed: self.resolved.policy.compaction.max_tokens,
-                span: wanted.before,
-                // The question that it answers stands beside it.
-                room: (wanted.after + errand.spare).saturating_sub(self.summary_request_tokens()),
-            },
-            critical_recall: self.resolved.policy.compaction.critical_recall,
+            level: lengths.longest_level(wanted.level).max(asked.level),
+            lengths,
+            critical_recall: asked.critical_recall,
             max_wait: errand.max_wait,
             cache_salt: errand.cache_salt.clone(),
             priority: errand.priority,

@@ -30,7 +30,8 @@ pub(super) async fn write(
     mut errand: Errand,
 ) -> Result<Draft, ApiError> {
     let wanted = revision.unwritten.clone();
-    errand.spare = revision.plan.remaining / wanted.len().max(1);
+    // The other half is for what the conversation adds until the next edits.
+    errand.spare = revision.plan.remaining / 2 / wanted.len().max(1);
     errand.max_wait = max_wait(&draft.resolved);
     let (mut draft, tasks) = tasks(app, draft, wanted, errand).await?;
     for (wanted, task) in tasks {

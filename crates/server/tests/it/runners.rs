@@ -11,8 +11,8 @@ pub(crate) struct ScriptRunner {
     stop: u32,
     /// Position of the last prompt token.
     start: u32,
-    /// Position of the row that asked for logits last.
-    last: Option<u32>,
+    /// Position of the row that asked for logits last, and what it was told.
+    last: Option<(u32, u32)>,
     logits: Vec<f32>,
 }
 
@@ -39,15 +39,14 @@ impl ModelRunner for ScriptRunner {
             return Ok(Logits::new(&[], self.logits.len()));
         };
         let position = batch.positions[row as usize];
-        if self.last.is_none_or(|last| last + 1 != position) {
+        // Another prompt may happen to end where this answer goes on.
+        let goes_on = (position.wrapping_sub(1), batch.token_ids[row as usize]);
+        if self.last != Some(goes_on) {
             self.start = position;
         }
-        self.last = Some(position);
         let said = (position - self.start) as usize;
         let token = self.script.get(said).copied().unwrap_or(self.stop);
-        if token == self.stop {
-            self.last = None;
-        }
+        self.last = (token != self.stop).then_some((position, token));
         self.logits.fill(0.0);
         self.logits[token as usize] = 10.0;
         Ok(Logits::new(&self.logits, self.logits.len()))

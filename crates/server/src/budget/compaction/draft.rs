@@ -32,6 +32,14 @@ impl SummaryLengths {
         longest.min(self.span / 2).min(self.room).max(1)
     }
 
+    /// The most detailed level for which there is room, or `least`: what is free costs nothing until
+    /// it is needed, and what is lost is lost.
+    pub fn longest_level(&self, least: SummaryLevel) -> SummaryLevel {
+        let mut levels = SummaryLevel::ALL.into_iter();
+        let fits = levels.find(|level| level.cap(self.detailed).min(self.span / 2) <= self.room);
+        fits.map_or(least, |level| level.min(least))
+    }
+
     /// `first` and the more detailed levels that may be longer, in the order in which they are
     /// tried.
     pub(super) fn levels(&self, first: SummaryLevel) -> Vec<SummaryLevel> {
