@@ -70,8 +70,8 @@ pub use settings::{
     Amount, Bound, ClearTrigger, ClearingSettings, CompactTrigger, CompactionSchedule,
     CompactionSettings, Facts, Hints, InstructionsMode, Mode, ObjectiveSettings, OnInfeasible,
     OutputSettings, Preserve, ReportLevel, Resolved, RetrievalSettings, SessionFacts, Settings,
-    SettingsError, SettingsProblem, StablePrefix, SummaryRequest, Symbol, SymbolFloor, TellModel,
-    ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings, resolve,
+    SettingsError, SettingsProblem, SoftKeeps, StablePrefix, SummaryRequest, Symbol, SymbolFloor,
+    TellModel, ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings, resolve,
 };
 pub use summary::{
     CleanSummary, ExtractRule, Merged, Section, SectionedSummary, SpanPart, Speaker, clean_summary,

@@ -16,7 +16,7 @@ pub use choice::{
 };
 pub use error::{SettingsError, SettingsProblem};
 pub use facts::{Facts, SessionFacts};
-pub use resolve::{Resolved, SummaryRequest, SymbolFloor, resolve};
+pub use resolve::{Resolved, SoftKeeps, SummaryRequest, SymbolFloor, resolve};
 pub use rule::{
     ClearTrigger, ClearingSettings, CompactTrigger, CompactionSettings, Hints, ObjectiveSettings,
     RetrievalSettings, ThinkingKeep, ToolSettings, UtilizationSettings,

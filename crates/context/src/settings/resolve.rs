@@ -41,9 +41,20 @@ pub struct Resolved {
     pub task: Option<Box<str>>,
     /// Floors that were given as symbols, in the order of the zones.
     pub floors: Vec<SymbolFloor>,
+    /// What stays by default, and not because the client asked for it.
+    pub soft_keeps: SoftKeeps,
     /// Zones that may not be edited and have more than their own `max`: no plan helps, so a request
     /// that enforces its settings is to be refused.
     pub over_max: Vec<OverMax>,
+}
+
+/// Which numbers of latest pieces are defaults: they yield before a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SoftKeeps {
+    /// That of the tool results that are not cleared.
+    pub results: bool,
+    /// That of the turns that are not summarised.
+    pub turns: bool,
 }
 
 /// How a summary is asked for; its lengths are in
@@ -147,6 +158,10 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         expected_idle_ms: settings.hints.expected_idle_ms,
         task: settings.hints.task.clone(),
         floors,
+        soft_keeps: SoftKeeps {
+            results: settings.clearing.keep.is_none(),
+            turns: settings.compaction.keep_raw_turns.is_none(),
+        },
         over_max,
     })
 }
@@ -191,6 +206,30 @@ impl Resolved {
         };
         zones[rule].bounds.min = 0;
         floor.kept = 0;
+        true
+    }
+
+    /// Lets one more of the latest tool results be cleared, down to the last one; then one more of
+    /// the latest turns be summarised; then the last result be cleared. Whether there was one.
+    ///
+    /// For a caller whose request is infeasible although no floor is left. Numbers that the client
+    /// has given stay.
+    pub fn let_go_of_keep(&mut self) -> bool {
+        let Policy {
+            clearing,
+            compaction,
+            ..
+        } = &mut self.policy;
+        let SoftKeeps { results, turns } = self.soft_keeps;
+        if results && clearing.keep > 1 {
+            clearing.keep -= 1;
+        } else if turns && compaction.keep_raw_turns > 0 {
+            compaction.keep_raw_turns -= 1;
+        } else if results && clearing.keep > 0 {
+            clearing.keep -= 1;
+        } else {
+            return false;
+        }
         true
     }
 }

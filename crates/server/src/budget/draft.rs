@@ -309,10 +309,15 @@ impl Draft {
                 Ok(plan) => return Ok((plan, texts.made)),
                 Err(infeasible) => {
                     drop(texts);
-                    if !self.resolved.let_go_of_floor() {
+                    if !self.resolved.let_go_of_floor()
+                        && !(self.summaries.may_write && self.resolved.let_go_of_keep())
+                    {
                         return Err(infeasible);
                     }
-                    input.policy.zones.clone_from(&self.resolved.policy.zones);
+                    let policy = &self.resolved.policy;
+                    input.policy.zones.clone_from(&policy.zones);
+                    input.policy.clearing.keep = policy.clearing.keep;
+                    input.policy.compaction.keep_raw_turns = policy.compaction.keep_raw_turns;
                 }
             }
         }

@@ -52,6 +52,10 @@ pub(super) struct Cost {
     pub(super) prefilled_tokens: f64,
     /// Mean of the episodes: tokens of all prompts.
     pub(super) prompt_tokens: f64,
+    /// Mean of the episodes: tokens of all prompts that were found in the cache.
+    pub(super) cached_tokens: f64,
+    /// Mean of the episodes: edits in the last prompt, as the server tells.
+    pub(super) edits: f64,
     /// Mean of the turns: tokens of a prompt.
     pub(super) tokens_per_turn: f64,
     /// Share of prompt tokens found in the cache, each episode's first turn left out.
@@ -208,6 +212,8 @@ fn cost(runs: &[&Run]) -> Cost {
     };
     let prompt: u64 = answered().map(|turn| turn.prompt_tokens).sum();
     let prefilled: u64 = answered().map(Turn::prefilled).sum();
+    let last = runs.iter().filter_map(|run| run.turns.last());
+    let edits: usize = last.map(|turn| turn.edits).sum();
     let later_prompt: u64 = later().map(|turn| turn.prompt_tokens).sum();
     let later_cached: u64 = later().map(|turn| turn.cached_tokens).sum();
     let mut times: Vec<f64> = answered().map(|turn| turn.ttft_ms).collect();
@@ -224,6 +230,8 @@ fn cost(runs: &[&Run]) -> Cost {
         wrongly_predicted: answered().filter(wrongly).count(),
         prefilled_tokens: prefilled as f64 / runs.len() as f64,
         prompt_tokens: prompt as f64 / runs.len() as f64,
+        cached_tokens: (prompt - prefilled) as f64 / runs.len() as f64,
+        edits: edits as f64 / runs.len() as f64,
         tokens_per_turn: prompt as f64 / answered().count().max(1) as f64,
         hit_rate: (later_prompt > 0).then(|| later_cached as f64 / later_prompt as f64),
         ttft_p50_ms: share(0.5),

@@ -274,12 +274,22 @@ impl Reading {
             }
             chunk.add_to(&mut self.usage);
             chunk.add_text_to(&mut self.text);
-            self.context_budget = chunk.context_budget.take().or(self.context_budget.take());
+            if let Some(report) = chunk.context_budget.take() {
+                add_report(&mut self.context_budget, report);
+            }
             if chunk.has_token() {
                 self.first_token.get_or_insert(after);
             }
         }
         Ok(())
+    }
+}
+
+/// The last chunk tells what was not known in the first, and says the rest no second time.
+fn add_report(known: &mut Option<Value>, report: Value) {
+    match (known, report) {
+        (Some(Value::Object(known)), Value::Object(later)) => known.extend(later),
+        (known, report) => *known = Some(report),
     }
 }
 
@@ -297,3 +307,6 @@ fn chain(error: &dyn Error) -> String {
     }
     innermost.to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,3 +116,22 @@ proptest! {
         prop_assert!(!fits_as_it_is || lowered == 0, "floors are let go only by need");
     }
 }
+
+#[test]
+fn defaults_of_what_stays_yield_one_by_one_and_numbers_do_not() {
+    let mut resolved = resolve(&Settings::default(), &Facts::of_window(8192)).expect("valid");
+    let mut seen = Vec::new();
+    while resolved.let_go_of_keep() {
+        let policy = &resolved.policy;
+        seen.push((policy.clearing.keep, policy.compaction.keep_raw_turns));
+    }
+    let turns = [4, 3, 2, 1, 0].map(|turns| (1, turns));
+    let all = [[(2, 5), (1, 5)].as_slice(), &turns, &[(0, 0)]].concat();
+    assert_eq!(seen, all);
+
+    let mut settings = Settings::default();
+    settings.clearing.keep = Some(2);
+    settings.compaction.keep_raw_turns = Some(1);
+    let mut resolved = resolve(&settings, &Facts::of_window(8192)).expect("valid");
+    assert!(!resolved.let_go_of_keep());
+}
