@@ -309,9 +309,10 @@ impl Draft {
                 Ok(plan) => return Ok((plan, texts.made)),
                 Err(infeasible) => {
                     drop(texts);
-                    if !self.resolved.let_go_of_floor()
-                        && !(self.summaries.may_write && self.resolved.let_go_of_keep())
-                    {
+                    // What stays by default goes last, when nothing else is left to be tried.
+                    let yields = self.resolved.let_go_of_floor()
+                        || (self.summaries.may_write && self.resolved.let_go_of_keep());
+                    if !yields {
                         return Err(infeasible);
                     }
                     let policy = &self.resolved.policy;
