@@ -1,7 +1,7 @@
 //! Tool results made shorter without a model.
 //!
 //! Five levels, each including the ones before: what is redundant (L1), what structure says more
-//! briefly (L2), key lines (L3), a skeleton (L4), head and tail (L5). Every level says what it left
+//! briefly (L2), key lines and sentences (L3), a skeleton (L4), head and tail (L5). Every level says what it left
 //! out, and how much of it: `[... 120 lines left out]`. JSON stays JSON at all levels.
 //!
 //! L1 loses nothing that a reader sees. L2 loses nothing of JSON and of search results, and of
@@ -160,7 +160,7 @@ pub fn minify(text: &str) -> Option<String> {
 }
 
 /// Bytes that L3 keeps in any case.
-const KEY_LINES: usize = 1200;
+const KEY_LINES: usize = 240;
 /// Bytes that L5 keeps in any case, and the most that it keeps.
 const HEAD_TAIL: (usize, usize) = (400, 1600);
 

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use crate::compress::is_alarm;
+use crate::particulars::{PARTICULAR, particulars};
 use crate::retrieval::words::words;
-use crate::summary::{Sentence, SpanPart, Speaker, is_instruction, sentences, superseded};
+use crate::summary::{Sentence, SpanPart, Speaker, sentences, superseded};
 
 mod gate;
 mod scan;
@@ -20,6 +21,8 @@ pub(crate) use scan::scan;
 
 /// Most tokens of a span: a summary of any length keeps no more.
 const MOST: usize = 256;
+/// What a token weighs that is not required, beside one that is.
+const OPTIONAL: f64 = 0.3;
 /// Tokens in one sentence beyond which each counts less: it is a listing.
 const LISTING: usize = 6;
 
@@ -46,7 +49,7 @@ pub enum CriticalKind {
     Entity,
 }
 
-/// A piece of a span that a summary must have.
+/// A piece of a span that a summary must, or should, have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CriticalToken {
     /// As it stands in the span.
@@ -55,29 +58,33 @@ pub struct CriticalToken {
     pub kind: CriticalKind,
     /// How much it matters; only ratios mean something.
     pub weight: f64,
-    /// The last sentence that has it, unless that is a tool's.
+    /// Whether a summary must have it. What only a tool has said is kept where there is room:
+    /// anything but an error can be had by calling again.
+    pub is_required: bool,
+    /// The last sentence that has it, a tool's only if nobody else said it.
     pub sentence: Option<String>,
 }
 
-/// The critical tokens of a span, the heaviest first.
+/// The critical tokens of a span, the required ones first, then the heaviest.
 ///
 /// `later` is the text behind the span: what it names again weighs twice as much. What a tool has
-/// said counts only if it is an error code, or if someone else, or `later`, names it: anything
-/// else can be had by calling again. Sentences that a later one supersedes, and orders that stand
-/// in tool results, do not count.
+/// said is required only if it is an error code, or if someone else, or `later`, names it; of the
+/// rest only what few lines of tools name is listed. Sentences that a later one supersedes, and
+/// orders that stand in tool results, do not count.
 pub fn critical_tokens(parts: &[SpanPart<'_>], later: &str) -> Vec<CriticalToken> {
     let sentences = sentences(parts);
     critical_of(&sentences, &superseded(&sentences), later)
 }
 
-/// Share of the weight of `tokens` that `summary` keeps; 1 if there are none.
+/// Share of the weight of the required ones of `tokens` that `summary` keeps; 1 if there are none.
 pub fn recall(tokens: &[CriticalToken], summary: &str) -> f64 {
-    let total: f64 = tokens.iter().map(|token| token.weight).sum();
+    let required = || tokens.iter().filter(|token| token.is_required);
+    let total: f64 = required().map(|token| token.weight).sum();
     if total == 0.0 {
         return 1.0;
     }
     let folded = summary.to_lowercase();
-    let kept = tokens.iter().filter(|token| is_kept(token, &folded));
+    let kept = required().filter(|token| is_kept(token, &folded));
     kept.map(|token| token.weight).sum::<f64>() / total
 }
 
@@ -87,13 +94,15 @@ pub(crate) fn critical_of(
     superseded: &[bool],
     later: &str,
 ) -> Vec<CriticalToken> {
+    let lines: Vec<&str> = sentences.iter().map(|sentence| sentence.text).collect();
+    let rare = particulars(&lines);
     let mut mentions: BTreeMap<(CriticalKind, &str), Mentions> = BTreeMap::new();
     for (i, sentence) in sentences
         .iter()
         .enumerate()
         .filter(|(i, _)| !superseded[*i])
     {
-        if sentence.speaker == Speaker::Tool && is_instruction(sentence.text) {
+        if sentence.is_order_of_a_tool() {
             continue;
         }
         let found = scan(sentence.text);
@@ -101,7 +110,7 @@ pub(crate) fn critical_of(
         for item in &found {
             let text = &sentence.text[item.range.clone()];
             let mentions = mentions.entry((item.kind, text)).or_default();
-            mentions.add(i, sentence, crowd);
+            mentions.add(i, sentence, crowd, rare[i] >= PARTICULAR);
         }
     }
     let named = names(later);
@@ -110,17 +119,21 @@ pub(crate) fn critical_of(
         .filter_map(|((kind, text), mentions)| {
             let later = named.contains_key(&*text.to_lowercase());
             let weight = mentions.weight(kind, later)?;
-            let last = mentions.last.map(|last| sentences[last].text.to_owned());
+            let last = sentences[mentions.last].text.to_owned();
             let token = CriticalToken {
                 text: text.to_owned(),
                 kind,
                 weight,
-                sentence: last,
+                is_required: mentions.is_required(kind, later),
+                sentence: Some(last),
             };
             Some((mentions.first, token))
         })
         .collect();
-    tokens.sort_by(|(i, a), (j, b)| b.weight.total_cmp(&a.weight).then(i.cmp(j)));
+    tokens.sort_by(|(i, a), (j, b)| {
+        let order = b.is_required.cmp(&a.is_required);
+        order.then(b.weight.total_cmp(&a.weight)).then(i.cmp(j))
+    });
     tokens.truncate(MOST);
     tokens.into_iter().map(|(_, token)| token).collect()
 }
@@ -161,45 +174,58 @@ fn contains(text: &str, wanted: &str) -> bool {
 #[derive(Debug, Default)]
 struct Mentions {
     first: usize,
-    /// The last sentence of user or assistant.
-    last: Option<usize>,
+    /// The last sentence, of user or assistant if there is one.
+    last: usize,
     user: usize,
     assistant: usize,
     tool: usize,
     in_alarm: bool,
+    /// A sentence says it that says little else which others say, too.
+    is_rare: bool,
     /// The least crowded sentence decides.
     crowd: f64,
 }
 
 impl Mentions {
-    fn add(&mut self, i: usize, sentence: &Sentence<'_>, crowd: f64) {
+    fn add(&mut self, i: usize, sentence: &Sentence<'_>, crowd: f64, is_rare: bool) {
         if self.all() == 0 {
             self.first = i;
             self.crowd = crowd;
         }
         self.crowd = self.crowd.min(crowd);
+        self.is_rare |= is_rare;
         match sentence.speaker {
             Speaker::User => self.user += 1,
             Speaker::Assistant => self.assistant += 1,
             Speaker::Tool => self.tool += 1,
         }
         match sentence.speaker {
-            Speaker::Tool => self.in_alarm |= is_alarm(sentence.text),
-            Speaker::User | Speaker::Assistant => self.last = Some(i),
+            Speaker::Tool if self.spoken() == 0 => self.last = i,
+            Speaker::Tool => {}
+            Speaker::User | Speaker::Assistant => self.last = i,
         }
+        self.in_alarm |= sentence.speaker == Speaker::Tool && is_alarm(sentence.text);
     }
 
     fn all(&self) -> usize {
-        self.user + self.assistant + self.tool
+        self.spoken() + self.tool
+    }
+
+    fn spoken(&self) -> usize {
+        self.user + self.assistant
+    }
+
+    fn is_required(&self, kind: CriticalKind, later: bool) -> bool {
+        self.spoken() > 0 || later || kind == CriticalKind::ErrorCode && self.in_alarm
     }
 
     fn weight(&self, kind: CriticalKind, later: bool) -> Option<f64> {
-        let spoken = self.user + self.assistant;
-        let is_error = kind == CriticalKind::ErrorCode && self.in_alarm;
-        if spoken == 0 && !later && !is_error {
-            return None;
-        }
-        if kind == CriticalKind::Entity && (self.all() < 2 || spoken == 0) {
+        let named = match kind {
+            CriticalKind::Entity => self.all() >= 2 && self.spoken() > 0,
+            CriticalKind::Negation | CriticalKind::Quoted => self.is_required(kind, later),
+            _ => self.is_required(kind, later) || self.is_rare,
+        };
+        if !named {
             return None;
         }
         let base = match kind {
@@ -214,7 +240,12 @@ impl Mentions {
         };
         let speaker = if self.user > 0 { 1.5 } else { 1.0 };
         let again = 1.0 + (self.all() as f64).ln();
-        Some(base * speaker * again * if later { 2.0 } else { 1.0 } / self.crowd)
+        let needed = match (later, self.is_required(kind, later)) {
+            (true, _) => 2.0,
+            (false, true) => 1.0,
+            (false, false) => OPTIONAL,
+        };
+        Some(base * speaker * again * needed / self.crowd)
     }
 }
 

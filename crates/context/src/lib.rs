@@ -21,6 +21,7 @@ mod hysteresis;
 mod importance;
 mod ladder;
 mod ledger;
+mod particulars;
 mod plan;
 mod planner;
 mod policy;

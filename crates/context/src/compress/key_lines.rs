@@ -1,4 +1,4 @@
-//! L3: the lines that matter most.
+//! L3: the lines that matter most, and of lines of prose the sentences.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,15 +10,19 @@ use super::focus::Focus;
 use super::templates::template;
 use super::units::{Unit, joined, units};
 use super::{diff, marker};
+use crate::particulars::particulars;
 
 /// Lines at each end, of a text of any length.
 const ENDS: usize = 5;
 /// Errors of one template that all stay; of more, these and the last.
 const ALARMS: usize = 3;
+/// What a line is worth that names what no other line does: less than an error, more than the
+/// text's first line.
+const PARTICULARS: f64 = 4.0;
 
 /// `text` in about `limit` bytes: errors, the first and last lines, lines that share words with
-/// `focus`, places (`path:line`), declarations and headings, neighbours of errors, and what else
-/// `fill` finds room for.
+/// `focus`, places (`path:line`), declarations and headings, names and numbers that
+/// stand nowhere else, neighbours of errors, and what else `fill` finds room for.
 pub(super) fn selected(text: &str, focus: &Focus, limit: usize, fill: bool) -> String {
     let units = units(text);
     let mut scores = scores(text, &units, focus);
@@ -85,8 +89,10 @@ fn scores(text: &str, units: &[Unit<'_>], focus: &Focus) -> Vec<f64> {
     let n = units.len();
     let mut scores = focus.weights(units.iter().map(|unit| unit.text));
     let alarms = alarms(units);
+    let texts: Vec<&str> = units.iter().map(|unit| unit.text).collect();
+    let particulars = particulars(&texts);
     for (i, unit) in units.iter().enumerate() {
-        scores[i] = (3.0 * scores[i]).min(5.0) + alarms[i];
+        scores[i] = (3.0 * scores[i]).min(5.0) + alarms[i] + PARTICULARS * particulars[i];
         let from_end = i.min(n - 1 - i);
         if from_end < ENDS {
             scores[i] += 2.0 - 0.2 * from_end as f64;
@@ -107,9 +113,12 @@ fn scores(text: &str, units: &[Unit<'_>], focus: &Focus) -> Vec<f64> {
             scores[i] += 0.8;
         }
     }
-    if diff::is_diff(text) && units.iter().all(|unit| unit.starts_line) {
-        for (score, more) in scores.iter_mut().zip(diff::scores(text)) {
-            *score += more;
+    if diff::is_diff(text) {
+        let lines = diff::scores(text);
+        let mut line = 0;
+        for (i, unit) in units.iter().enumerate() {
+            line += usize::from(i > 0 && unit.starts_line);
+            scores[i] += lines.get(line).copied().unwrap_or(0.0);
         }
     }
     // Empty lines say nothing, wherever they stand.

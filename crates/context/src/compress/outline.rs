@@ -8,8 +8,9 @@ use super::key_lines::is_outline;
 use super::templates::{groups, template};
 use super::units::units;
 use super::{diff, marker, matches, rows};
+use crate::particulars::{PARTICULAR, particulars};
 
-/// Most lines of each kind: declarations, errors, templates.
+/// Most lines of each kind: declarations, errors, templates, particulars.
 const MOST: usize = 40;
 /// Errors of one template.
 const ALARMS: usize = 2;
@@ -17,8 +18,8 @@ const ALARMS: usize = 2;
 const LINE: usize = 160;
 
 /// The skeleton of `text`: of a diff its files and hunks, of a search its paths, of a table its
-/// columns, of anything else declarations, headings, errors, and one line of each frequent
-/// template, with counts.
+/// columns, of anything else declarations, headings, errors, names and numbers that stand nowhere
+/// else, and one line of each frequent template, with counts.
 pub(super) fn skeleton(text: &str, focus: &Focus) -> String {
     if diff::is_diff(text) {
         return diff::skeleton(text, focus);
@@ -49,9 +50,16 @@ fn lines(text: &str) -> String {
             keep[i] |= *number <= ALARMS;
         }
     }
+    for i in most_particular(&texts) {
+        keep[i] = true;
+    }
     let mut out = String::new();
     for i in (0..texts.len()).filter(|i| keep[*i]) {
-        out.push_str(&shortened(texts[i]));
+        let text = match units[i].starts_line {
+            true => texts[i],
+            false => texts[i].trim_start(),
+        };
+        out.push_str(&shortened(text));
         if let Some(more) = notes[i] {
             out.push_str(&format!(" [... {more} more like this]"));
         }
@@ -64,6 +72,17 @@ fn lines(text: &str) -> String {
         marker::left_out(left_out, "line")
     ));
     out
+}
+
+/// The lines that name what no other one does.
+fn most_particular(lines: &[&str]) -> Vec<usize> {
+    let worth = particulars(lines);
+    let mut found: Vec<usize> = (0..lines.len())
+        .filter(|i| worth[*i] >= PARTICULAR)
+        .collect();
+    found.sort_by(|a, b| worth[*b].total_cmp(&worth[*a]).then(a.cmp(b)));
+    found.truncate(MOST);
+    found
 }
 
 fn shortened(line: &str) -> String {

@@ -6,6 +6,10 @@ use super::marker;
 const LINE: usize = 500;
 /// Longest piece of a longer one.
 const PIECE: usize = 240;
+/// Longest line of several sentences that is one piece.
+const PROSE: usize = 120;
+/// Shortest sentence that is a piece: below, a full stop is rather an abbreviation's.
+const SENTENCE: usize = 24;
 
 /// A line, or part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +36,8 @@ pub(super) fn units(text: &str) -> Vec<Unit<'_>> {
     while let Some(line) = lines.next() {
         let mut rest = line;
         let mut starts_line = true;
-        while rest.len() > LINE {
-            let (piece, behind) = rest.split_at(border(rest));
+        while let Some(border) = border(rest) {
+            let (piece, behind) = rest.split_at(border);
             units.push(Unit {
                 text: piece,
                 ends_line: false,
@@ -97,9 +101,18 @@ fn push_gap(out: &mut String, gap: &[Unit<'_>], is_last: bool) {
     }
 }
 
-/// Where to cut a long line: behind the last end of a sentence or element within [`PIECE`] bytes,
-/// else behind the last white space or comma, else between two characters.
-fn border(line: &str) -> usize {
+/// Where to cut a line: behind its first sentence if it has several; a long one else behind the last
+/// element within [`PIECE`] bytes, or the last white space or comma, or between two characters.
+fn border(line: &str) -> Option<usize> {
+    if line.len() <= PROSE {
+        return None;
+    }
+    if let Some(end) = sentence_end(line) {
+        return Some(end);
+    }
+    if line.len() <= LINE {
+        return None;
+    }
     let end = (0..=PIECE)
         .rev()
         .find(|at| line.is_char_boundary(*at))
@@ -111,10 +124,17 @@ fn border(line: &str) -> usize {
             .map(|at| (at, &line.as_bytes()[at - 1..=at]))
             .find(|(_, pair)| is_border(pair))
     };
-    let sentence = |pair: &[u8]| pair[0] == b'>' || b".;!?}".contains(&pair[0]) && pair[1] <= b' ';
+    let element = |pair: &[u8]| pair[0] == b'>' || b";}".contains(&pair[0]) && pair[1] <= b' ';
     let word = |pair: &[u8]| b" \t,;&".contains(&pair[0]) && pair[1] < 0x80;
-    match last(&sentence).or_else(|| last(&word)) {
+    Some(match last(&element).or_else(|| last(&word)) {
         Some((at, _)) => at,
         None => window.len().max(1),
-    }
+    })
+}
+
+/// Behind the first sentence that ends within [`PIECE`] bytes and before the line does.
+fn sentence_end(line: &str) -> Option<usize> {
+    let bytes = &line.as_bytes()[..line.len().min(PIECE)];
+    let mut ends = (SENTENCE..bytes.len()).filter(|at| b".!?".contains(&bytes[at - 1]));
+    ends.find(|at| bytes[*at] == b' ' && !line[*at..].trim().is_empty())
 }

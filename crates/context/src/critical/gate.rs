@@ -3,7 +3,7 @@
 use super::{CriticalToken, is_kept, recall};
 use crate::summary::{Section, SectionedSummary};
 
-/// Share of a summary's cap that may be used for what it forgot.
+/// Share of a summary's cap that may be used for what it forgot and must have.
 const FACTS: f64 = 0.15;
 /// Longest sentence that stands for a token, in bytes; of a longer one the token alone is told.
 const SENTENCE: usize = 140;
@@ -26,7 +26,7 @@ pub struct Gated {
     pub tokens: usize,
     /// Whether it keeps enough and fits.
     pub passed: bool,
-    /// Critical tokens of the span.
+    /// Required tokens of the span.
     pub found: usize,
     /// Those that the summary has, the added ones too.
     pub kept: usize,
@@ -39,7 +39,7 @@ pub struct Gated {
 }
 
 /// Adds to `summary` what it misses, the heaviest first, under `facts:`, within 15 % of the cap,
-/// until it keeps enough; then judges it.
+/// until it keeps enough, and then what is not required; then judges it.
 pub fn gate(
     tokens: &[CriticalToken],
     mut summary: SectionedSummary,
@@ -65,13 +65,11 @@ pub fn gate(
     let length = count(&text);
     let recall = recall(tokens, &text);
     let folded = text.to_lowercase();
+    let required = || tokens.iter().filter(|token| token.is_required);
     Gated {
         passed: recall >= rule.recall && length <= rule.max_tokens,
-        found: tokens.len(),
-        kept: tokens
-            .iter()
-            .filter(|token| is_kept(token, &folded))
-            .count(),
+        found: required().count(),
+        kept: required().filter(|token| is_kept(token, &folded)).count(),
         tokens: length,
         text,
         recall_before,
@@ -80,28 +78,35 @@ pub fn gate(
     }
 }
 
-/// What `text` misses, the heaviest first, as far as it is needed and there is room for it.
+/// What `text` misses, the heaviest first, as far as there is room for it; of the required ones only
+/// until it keeps enough.
 fn additions(
     tokens: &[CriticalToken],
     text: &str,
     rule: GateRule,
     count: &dyn Fn(&str) -> usize,
 ) -> Vec<String> {
-    let room = (rule.max_tokens as f64 * FACTS) as usize;
-    let mut room = room
-        .min(rule.max_tokens.saturating_sub(count(text)))
-        .saturating_sub(count("facts:\n"));
+    let left = rule.max_tokens.saturating_sub(count(text));
+    let left = left.saturating_sub(count("facts:\n"));
+    let mut room = left.min((rule.max_tokens as f64 * FACTS) as usize);
+    let mut spare = left - room;
     let mut appended: Vec<String> = Vec::new();
-    let total: f64 = tokens.iter().map(|token| token.weight).sum();
+    let required = tokens.iter().filter(|token| token.is_required);
+    let total: f64 = required.map(|token| token.weight).sum();
     let mut kept = recall(tokens, text) * total;
     let folded = text.to_lowercase();
     for token in tokens.iter().filter(|token| !is_kept(token, &folded)) {
-        if kept >= rule.recall * total {
-            break;
+        if token.is_required && kept >= rule.recall * total {
+            continue;
+        }
+        let gained = if token.is_required { token.weight } else { 0.0 };
+        if !token.is_required {
+            // Nothing required comes behind it.
+            room += std::mem::take(&mut spare);
         }
         let added = appended.join("\n").to_lowercase();
         if is_kept(token, &added) {
-            kept += token.weight;
+            kept += gained;
             continue;
         }
         let whole = token
@@ -115,7 +120,7 @@ fn additions(
             .map(|said| (said, count(said) + 3));
         if let Some((said, tokens)) = fitting.into_iter().find(|(_, tokens)| *tokens <= room) {
             room -= tokens;
-            kept += token.weight;
+            kept += gained;
             appended.push(said.to_owned());
         }
     }

@@ -114,6 +114,7 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
         r"|[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}[0-9:.]*Z?)?",
         r"|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}",
         r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* [0-9]{1,2}(?:, [0-9]{4})?",
+        r"|[0-9]{1,2}\.? (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*(?: [0-9]{4})?",
         r"|(?:[$€£] ?)?[0-9][0-9,.]*[0-9]? ?(?:%|€|(?:ms|us|ns|s|sec|secs|seconds?|min",
         r"|minutes?|h|hours?",
         r"|days?|weeks?|months?|years?|[KMGT]i?B|[kMG]bps|bytes?|tokens?|EUR|USD|GBP|CHF",
@@ -130,7 +131,8 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
 static DATE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"^(?:[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,2}[./][0-9]{1,2}[./][0-9]{2,4}$",
-        r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* [0-9])",
+        r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* [0-9]",
+        r"|[0-9]{1,2}\.? (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec))",
     ))
     .expect("the pattern is valid")
 });

@@ -56,6 +56,8 @@ fn each_kind_is_found_whole() {
         ("up by 12.5% again", (Quantity, "12.5%")),
         ("due on 2026-03-04.", (Date, "2026-03-04")),
         ("due on March 14, 2026 or so", (Date, "March 14, 2026")),
+        ("due by 4 March, at noon", (Date, "4 March")),
+        ("since 14. October 2025 or so", (Date, "14. October 2025")),
         ("named \"blue harbour\" by us", (Quoted, "blue harbour")),
         ("run `make all` there", (Quoted, "make all")),
         ("it failed with E4471 when", (ErrorCode, "E4471")),
@@ -95,10 +97,54 @@ fn tokens_are_kept_between_word_borders_only() {
 }
 
 #[test]
-fn a_tool_s_token_counts_if_someone_names_it_or_it_is_an_error() {
+fn a_tool_s_token_is_required_if_someone_names_it_or_it_is_an_error() {
     let listing = tool("src/a_1.rs\nsrc/a_2.rs\nE4471 error when TLS is on\nX5000 is fine");
     let tokens = critical_tokens(&[user("what is there?"), listing], "and src/a_2.rs?");
-    assert_eq!(texts(&tokens), ["src/a_2.rs", "E4471"]);
+    assert_eq!(
+        texts(&tokens),
+        ["src/a_2.rs", "E4471", "X5000", "src/a_1.rs"]
+    );
+    let required: Vec<bool> = tokens.iter().map(|token| token.is_required).collect();
+    assert_eq!(required, [true, true, false, false]);
+    // What is not required changes no share.
+    assert_eq!(recall(&tokens, "E4471 in src/a_2.rs"), 1.0);
+}
+
+#[test]
+fn what_every_line_of_a_log_names_is_not_listed() {
+    let log: String = (0..50)
+        .map(|i| format!("[08:{i:02}] job {} done\n", 200 + i))
+        .chain(["[08:50] the badge code is K-7713".to_owned()])
+        .collect();
+    let tokens = critical_tokens(&[tool(&log)], "");
+    assert_eq!(
+        texts(&tokens),
+        ["K-7713", "[08:50"].map(|text| text.trim_start_matches('['))
+    );
+    assert!(tokens.iter().all(|token| !token.is_required));
+}
+
+#[test]
+fn what_is_not_required_is_added_where_there_is_room() {
+    let parts = [
+        user("The port is 8123."),
+        tool("all is well\nthe badge code is K-7713\nnothing else"),
+    ];
+    let tokens = critical_tokens(&parts, "");
+    let mut summary = SectionedSummary::default();
+    summary.push(crate::Section::Goal, "open port 8123");
+    let gated = |max_tokens| {
+        let rule = GateRule {
+            recall: 0.95,
+            max_tokens,
+        };
+        gate(&tokens, summary.clone(), rule, &count)
+    };
+    assert_eq!(gated(40).appended, ["the badge code is K-7713"]);
+    assert_eq!(gated(12).appended, ["K-7713"]);
+    let tight = gated(6);
+    assert_eq!((tight.appended.len(), tight.found, tight.kept), (0, 1, 1));
+    assert!(tight.passed);
 }
 
 #[test]

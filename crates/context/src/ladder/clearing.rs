@@ -8,10 +8,11 @@ use crate::{
 };
 
 /// Below this a result is not worth compressing: what would be said about it is as long.
-const MIN_COMPRESSED: usize = 128;
+const MIN_COMPRESSED: usize = 48;
 
-/// Old results that cannot be had again are offered compressed as well, the longest of them.
-const MAX_COMPRESSED_OLD: usize = 8;
+/// Old results are offered compressed as well, the longest of them: to shorten one takes longer than
+/// to clear it.
+const MAX_COMPRESSED_OLD: usize = 24;
 
 /// Clears old tool results (Anthropic's `clear_tool_uses_20250919`), compresses what must stay, and
 /// clears old reasoning (`clear_thinking_20251015`).
@@ -135,17 +136,14 @@ fn is_compressible(survey: &Survey<'_>, wanted: &Wanted<'_>, at: usize) -> bool 
         && wanted.scope.contains(segment)
 }
 
-/// The longest old results that are lost when cleared, shortened instead.
+/// The longest old results, shortened in place of cleared.
 fn old_compressed(
     survey: &Survey<'_>,
     replacements: &mut dyn Replacements,
     wanted: &Wanted<'_>,
 ) -> Vec<Candidate> {
     let mut old: Vec<usize> = segments(survey)
-        .filter(|&at| {
-            let lost = !survey.is_recallable(at) || survey.segment(at).tier < Tier::Clearable;
-            survey.is_old_result(at) && lost && is_compressible(survey, wanted, at)
-        })
+        .filter(|&at| survey.is_old_result(at) && is_compressible(survey, wanted, at))
         .collect();
     let may_clear = |at: &usize| survey.segment(*at).tier >= Tier::Clearable;
     if old.iter().all(may_clear) {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Section, SectionedSummary, SpanPart, Speaker, is_instruction, sentences};
+use super::{Section, SectionedSummary, Sentence, SpanPart, Speaker, sentences};
 use crate::compress::content_words;
 
 /// A model's summary, in shape.
@@ -53,15 +53,15 @@ fn without_reasoning(answer: &str) -> &str {
 /// Takes out of the sections that bind the reader what only a tool has ordered.
 fn distrust(summary: &mut SectionedSummary, parts: &[SpanPart<'_>]) -> Vec<String> {
     let sentences = sentences(parts);
-    let words = |wanted: &dyn Fn(Speaker, &str) -> bool| -> Vec<Vec<u64>> {
-        let chosen = sentences.iter().filter(|s| wanted(s.speaker, s.text));
+    let words = |wanted: &dyn Fn(&Sentence<'_>) -> bool| -> Vec<Vec<u64>> {
+        let chosen = sentences.iter().filter(|sentence| wanted(sentence));
         chosen.map(|s| sorted_words(s.text)).collect()
     };
-    let orders = words(&|speaker, text| speaker == Speaker::Tool && is_instruction(text));
+    let orders = words(&|sentence| sentence.is_order_of_a_tool());
     if orders.is_empty() {
         return Vec::new();
     }
-    let spoken = words(&|speaker, _| speaker == Speaker::User);
+    let spoken = words(&|sentence| sentence.speaker == Speaker::User);
     let mut untrusted = Vec::new();
     let binding = [
         Section::Goal,

@@ -34,6 +34,7 @@ pub fn merge_summaries(
         .iter()
         .map(|(section, text)| Sentence {
             text,
+            line: text,
             speaker: speaker(*section),
             part: 0,
         })

@@ -57,7 +57,7 @@ static CONSTRAINT: LazyLock<Regex> = LazyLock::new(|| {
 
 static PREFERENCE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
-        r"(?-u:\b)(?i-u:prefers?|preferably|i (?:do not |don't )?like|i'd like (?:it|answers",
+        r"(?-u:\b)(?i-u:prefer(?:s|red|ences?)?|preferably|i (?:do not |don't )?like|i'd like (?:it|answers",
         r"|output)",
         r"|please (?:answer|reply|write|respond|format|keep)|answer in|reply in|respond in",
         r"|write in",

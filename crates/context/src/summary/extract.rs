@@ -1,13 +1,13 @@
 //! A summary made of the span's own sentences.
 //!
-//! The user's constraints, the goal and the next step come first. Then sentences are taken by what
+//! The user's constraints and preferences, the goal and the next step come first. Then sentences are taken by what
 //! they add per token: critical tokens that no other chosen sentence has, and rank (TextRank,
 //! richness in words, place) times novelty, which is 1 less the similarity to the nearest chosen
 //! one. Similarity is the cosine of tf-idf vectors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cues::{is_instruction, is_next_step, section};
+use super::cues::{is_next_step, section};
 use super::rank::{self, Vector, similarities, text_rank, vectors};
 use super::{Section, SectionedSummary, Sentence, SpanPart, Speaker, sentences, superseded};
 use crate::SummaryLevel;
@@ -73,7 +73,12 @@ struct Candidate<'a> {
 impl Candidate<'_> {
     /// Whether it is chosen before all others if there is room.
     fn is_wanted_first(&self) -> bool {
-        let first = [Section::Goal, Section::Constraints, Section::NextStep];
+        let first = [
+            Section::Goal,
+            Section::Constraints,
+            Section::Preferences,
+            Section::NextStep,
+        ];
         first.contains(&self.section)
     }
 
@@ -122,8 +127,7 @@ fn sections(sentences: &[Sentence<'_>], gone: &[bool]) -> Vec<Option<Section>> {
         .iter()
         .zip(gone)
         .map(|(sentence, gone)| {
-            let orders = sentence.speaker == Speaker::Tool && is_instruction(sentence.text);
-            (!gone && !orders).then(|| section(sentence))
+            (!gone && !sentence.is_order_of_a_tool()).then(|| section(sentence))
         })
         .collect();
     let says = |i: &usize| sections[*i].is_some() && sentences[*i].text.contains(' ');

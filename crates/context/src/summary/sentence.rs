@@ -1,29 +1,36 @@
 //! The sentences of a span, with who said them.
 
-use super::{SpanPart, Speaker};
+use super::{SpanPart, Speaker, is_instruction};
 
 /// Longest sentence, in bytes; longer ones are cut at white space.
 const LONGEST: usize = 400;
+
+/// Longest line of a tool result that is one sentence, in bytes: in a shorter one a full stop is
+/// rather a part of the line than its end.
+const LINE: usize = 120;
 
 /// A sentence, or a line of a tool result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sentence<'a> {
     pub(crate) text: &'a str,
+    /// The line that it stands in.
+    pub(crate) line: &'a str,
     pub(crate) speaker: Speaker,
     /// Number of its part.
     pub(crate) part: usize,
 }
 
 /// All sentences in their order. They end at a line's end, behind `.`, `!` or `?` before white
-/// space, and at the full-width forms; in tool results at a line's end only.
+/// space, and at the full-width forms; in tool results only those of long lines do.
 pub(crate) fn sentences<'a>(parts: &[SpanPart<'a>]) -> Vec<Sentence<'a>> {
     let mut sentences = Vec::new();
     for (part, SpanPart { speaker, text }) in parts.iter().enumerate() {
-        let mut push = |text: &'a str| {
+        let mut push = |text: &'a str, line: &'a str| {
             let text = bare(text);
             if !text.is_empty() {
                 sentences.push(Sentence {
                     text,
+                    line,
                     speaker: *speaker,
                     part,
                 });
@@ -38,20 +45,27 @@ pub(crate) fn sentences<'a>(parts: &[SpanPart<'a>]) -> Vec<Sentence<'a>> {
                 let before_space = next.is_none_or(char::is_whitespace);
                 let ends = match c {
                     '。' | '！' | '？' => true,
-                    '.' | '!' | '?' if *speaker != Speaker::Tool => {
+                    '.' | '!' | '?' if *speaker != Speaker::Tool || line.len() > LINE => {
                         before_space && !is_abbreviation(&line[start..end])
                     }
                     _ => end - start >= LONGEST && (before_space || end - start >= 2 * LONGEST),
                 };
                 if ends {
-                    push(&line[start..end]);
+                    push(&line[start..end], line);
                     start = end;
                 }
             }
-            push(&line[start..]);
+            push(&line[start..], line);
         }
     }
     sentences
+}
+
+impl Sentence<'_> {
+    /// Whether it stands in a line with which a tool's result gives orders.
+    pub(crate) fn is_order_of_a_tool(&self) -> bool {
+        self.speaker == Speaker::Tool && is_instruction(self.line)
+    }
 }
 
 /// A sentence without the mark of a list item before it.

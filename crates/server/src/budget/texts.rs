@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use context::{
     CompressionLevel, EditOp, Focus, Replacements, Segment, SegmentKind, SummaryLevel,
-    SummaryTokens, shrink,
+    SummaryTokens, shrink_all,
 };
 use memory::{Handle, Tenant};
 use text::Tokenizer;
@@ -47,12 +47,41 @@ impl Texts<'_> {
     pub(super) fn replacement(&mut self, piece: usize, op: &EditOp) -> Option<&Replacement> {
         let key = (piece, op.clone());
         if !self.made.contains_key(&key) {
-            let made = self.make(piece, op);
-            let before = self.standing.segments[piece].tokens;
-            let shorter = made.filter(|made| made.tokens < before);
-            self.made.insert(key.clone(), shorter);
+            match op {
+                EditOp::Compress(_) => self.compress(piece),
+                _ => {
+                    let made = self.make(piece, op);
+                    self.keep(piece, op.clone(), made);
+                }
+            }
         }
         self.made[&key].as_ref()
+    }
+
+    fn keep(&mut self, piece: usize, op: EditOp, made: Option<Replacement>) {
+        let before = self.standing.segments[piece].tokens;
+        let shorter = made.filter(|made| made.tokens < before);
+        self.made.insert((piece, op), shorter);
+    }
+
+    /// Makes all levels: each begins with what the ones before have found. A result that was
+    /// shortened or cleared before is not shortened again.
+    fn compress(&mut self, piece: usize) {
+        let original = &self.standing.originals[piece];
+        let may = original.start() == original.end() && !self.standing.segments[piece].edited;
+        let text = &self.division.texts[*original.start()];
+        let levels = match may {
+            true => shrink_all(text, &self.focus, &|text| self.count(text)),
+            false => Default::default(),
+        };
+        for (level, made) in CompressionLevel::ALL.into_iter().zip(levels) {
+            let made = made.map(|made| Replacement {
+                text: made.text,
+                tokens: made.tokens,
+                restore: None,
+            });
+            self.keep(piece, EditOp::Compress(level), made);
+        }
     }
 
     fn make(&self, piece: usize, op: &EditOp) -> Option<Replacement> {
@@ -88,33 +117,14 @@ impl Texts<'_> {
                 tokens: 0,
                 restore: None,
             }),
-            EditOp::Compress(level) => self.compressed(text, *level, segment),
             EditOp::ExtractDocument => {
                 let count = |text: &str| self.count(text);
                 let cap = (segment.tokens / EXTRACTED).min(self.retrieval_max);
                 let text = extract(text, &self.division.live_text(), cap, &count)?;
                 Some(self.counted(text))
             }
-            EditOp::Compact(_) => None,
+            EditOp::Compress(_) | EditOp::Compact(_) => None,
         }
-    }
-
-    /// A result that was shortened or cleared before is not shortened again.
-    fn compressed(
-        &self,
-        text: &str,
-        level: CompressionLevel,
-        segment: &Segment,
-    ) -> Option<Replacement> {
-        if segment.edited {
-            return None;
-        }
-        let (text, tokens) = shrink(text, level, &self.focus, &|text| self.count(text))?;
-        Some(Replacement {
-            text,
-            tokens,
-            restore: None,
-        })
     }
 
     fn restorable(&self, text: String, handle: Handle) -> Replacement {

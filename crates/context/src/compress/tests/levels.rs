@@ -143,6 +143,38 @@ fn key_lines_are_errors_ends_focus_and_their_gaps_add_up() {
     assert!(!blind.contains("frobnicator"), "only the focus keeps it");
 }
 
+/// A report in paragraphs of several sentences, and what it names.
+fn report() -> (String, [&'static str; 2]) {
+    let named = [
+        "The log file of the run is /var/log/key/bell17.log.",
+        "Its badge code is ZQ-1263.",
+    ];
+    let filler = "The quiet lake seemed warm to the visitors. Nobody painted the fence that day.";
+    let paragraph = format!("{filler} {filler} {filler}");
+    let text = format!(
+        "{paragraph}\n{filler} {} {filler}\n{paragraph}\n{filler} {} {filler}\n{paragraph}",
+        named[0], named[1]
+    );
+    (text, named)
+}
+
+#[test]
+fn key_sentences_and_a_skeleton_of_prose_have_what_it_names() {
+    let (text, named) = report();
+    for (level, least) in [(Level::KeyLines, 2), (Level::Skeleton, 5)] {
+        let short = compress(&text, level, &none()).unwrap();
+        for sentence in named {
+            assert!(short.contains(sentence), "{}: {short}", level.name());
+        }
+        assert!(
+            short.len() * least < text.len(),
+            "{} of {}: {short}",
+            short.len(),
+            text.len()
+        );
+    }
+}
+
 #[test]
 fn a_thousand_like_errors_do_not_crowd_out_another_one() {
     let mut text: String = (0..1000)

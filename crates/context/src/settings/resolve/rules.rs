@@ -105,6 +105,13 @@ pub(super) fn thinking(asked: Option<ThinkingKeep>) -> Option<ThinkingRule> {
     }
 }
 
+/// Tokens of the longest summary where none is given: an eighth of the budget up to 800, but of a
+/// small one up to a quarter, for there an eighth is a handful of sentences.
+fn longest_summary(budget: usize) -> usize {
+    let least = (budget / 4).clamp(1, 400);
+    (budget / 8).clamp(least, 800)
+}
+
 pub(super) fn compaction(
     asked: &CompactionSettings,
     budget: usize,
@@ -115,7 +122,7 @@ pub(super) fn compaction(
         CompactTrigger::InputTokens(tokens) => Some(amount("compaction.trigger", tokens, budget)?),
     };
     const FIELD: &str = "compaction.max_tokens";
-    let max_tokens = asked.max_tokens.unwrap_or((budget / 8).clamp(1, 800));
+    let max_tokens = asked.max_tokens.unwrap_or_else(|| longest_summary(budget));
     if max_tokens == 0 {
         return Err(SettingsError::new(FIELD, SettingsProblem::Zero));
     }

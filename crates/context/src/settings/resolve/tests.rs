@@ -173,7 +173,7 @@ fn an_empty_request_has_the_documented_defaults() {
 fn a_small_window_has_small_defaults() {
     let resolved = resolve(&Settings::default(), &Facts::of_window(1024)).expect("valid");
     assert_eq!(resolved.policy.output, bounds(128, 256, 1024));
-    assert_eq!(resolved.policy.compaction.max_tokens, 128);
+    assert_eq!(resolved.policy.compaction.max_tokens, 256);
 }
 
 #[test]
