@@ -50,7 +50,7 @@ fn prompt(num_segments: usize, policy: Policy, warm: bool) -> PlanInput {
             relevance: (at * 61 % 100) as f64 / 100.0,
             density: (at * 17 % 100) as f64 / 100.0,
             depends_on: Vec::new(),
-            edited: false,
+            edit: None,
         });
         at + 1
     };

@@ -1,14 +1,14 @@
 //! What a summary must say word for word: paths, addresses, identifiers, quantities, dates,
-//! quotations, error codes, negations with their object, names that come up again.
+//! quotations, error codes, negations with their object, names that come up again, preferences.
 //!
 //! Deterministic: a model cannot judge what it has forgotten.
 
 use std::collections::BTreeMap;
 
-use crate::compress::is_alarm;
+use crate::compress::{content_words, is_alarm};
 use crate::particulars::{PARTICULAR, particulars};
 use crate::retrieval::words::words;
-use crate::summary::{Sentence, SpanPart, Speaker, sentences, superseded};
+use crate::summary::{Sentence, SpanPart, Speaker, sentences, states_preference, superseded};
 
 mod gate;
 mod scan;
@@ -17,6 +17,7 @@ mod scan;
 mod tests;
 
 pub use gate::{GateRule, Gated, gate};
+use scan::Found;
 pub(crate) use scan::scan;
 
 /// Most tokens of a span: a summary of any length keeps no more.
@@ -47,6 +48,8 @@ pub enum CriticalKind {
     Negation,
     /// A capitalised word that occurs at least twice.
     Entity,
+    /// A sentence in which the user says how they like things.
+    Preference,
 }
 
 /// A piece of a span that a summary must, or should, have.
@@ -105,7 +108,12 @@ pub(crate) fn critical_of(
         if sentence.is_order_of_a_tool() {
             continue;
         }
-        let found = scan(sentence.text);
+        let mut found = scan(sentence.text);
+        if sentence.speaker == Speaker::User && states_preference(sentence.text) {
+            let range = 0..sentence.text.len();
+            let kind = CriticalKind::Preference;
+            found.push(Found { kind, range });
+        }
         let crowd = (found.len() as f64 / LISTING as f64).max(1.0).sqrt();
         for item in &found {
             let text = &sentence.text[item.range.clone()];
@@ -139,24 +147,23 @@ pub(crate) fn critical_of(
 }
 
 /// Whether a text, in lower case, has `token`: between word borders; a negation if most words of
-/// its object stand in a line that negates.
+/// its object stand in a line that negates; a preference if most of its words stand in one line.
 pub(crate) fn is_kept(token: &CriticalToken, folded: &str) -> bool {
     let wanted = token.text.to_lowercase();
     if contains(folded, &wanted) {
         return true;
     }
-    if token.kind != CriticalKind::Negation {
-        return false;
-    }
-    let object = words(scan::object(&wanted));
-    folded
-        .lines()
-        .filter(|line| scan::negates(line))
-        .any(|line| {
-            let line = words(line);
-            let kept = object.iter().filter(|word| line.contains(word)).count();
-            kept * 4 >= object.len() * 3
-        })
+    let (wanted, must_negate) = match token.kind {
+        CriticalKind::Negation => (words(scan::object(&wanted)), true),
+        CriticalKind::Preference => (content_words(&wanted), false),
+        _ => return false,
+    };
+    let may = |line: &&str| !must_negate || scan::negates(line);
+    folded.lines().filter(may).any(|line| {
+        let line = words(line);
+        let kept = wanted.iter().filter(|word| line.contains(word)).count();
+        kept * 4 >= wanted.len() * 3
+    })
 }
 
 fn contains(text: &str, wanted: &str) -> bool {
@@ -229,7 +236,7 @@ impl Mentions {
             return None;
         }
         let base = match kind {
-            CriticalKind::Negation => 4.0,
+            CriticalKind::Negation | CriticalKind::Preference => 4.0,
             CriticalKind::ErrorCode => 3.0,
             CriticalKind::Path | CriticalKind::Quantity => 2.0,
             CriticalKind::Entity => 1.0,

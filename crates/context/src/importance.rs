@@ -81,10 +81,21 @@ pub(crate) fn lost_share(op: &EditOp) -> f64 {
     }
 }
 
-/// What the answer may lose by an edit of a segment of that importance.
-pub(crate) fn loss(importance: f64, op: &EditOp, before: usize, after: usize) -> f64 {
+/// What part of a text is what it names; the rest is what it says of it.
+const NAMES: f64 = 0.5;
+
+/// What the answer may lose by an edit of a segment of that importance, which leaves some of its
+/// tokens and, if that is known, that share of what only it names.
+pub(crate) fn loss(
+    importance: f64,
+    op: &EditOp,
+    (before, after): (usize, usize),
+    names_kept: Option<f64>,
+) -> f64 {
     let kept = after as f64 / before.max(1) as f64;
-    importance * lost_share(op) * (1.0 - kept).max(0.0)
+    let lost = lost_share(op) * (1.0 - kept).max(0.0);
+    let names_lost = names_kept.map_or(lost, |kept| 1.0 - kept);
+    importance * ((1.0 - NAMES) * lost + NAMES * names_lost)
 }
 
 #[cfg(test)]

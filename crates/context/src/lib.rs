@@ -50,6 +50,7 @@ pub use ledger::{
     LedgerEdit, LedgerScope, Piece, Regret, Replay, SegmentChain, Summary, SummaryOrigin,
     TenantKey, WaitingSummary, call_digest, regrets, segment_digest,
 };
+pub use particulars::Particulars;
 pub use plan::{
     CacheSnapshot, Infeasible, Need, ObservationLimits, Plan, PlanInput, PlanPoint, Regime,
     Replacements, SummaryTokens, ZoneShare,

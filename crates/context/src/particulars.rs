@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::CriticalKind;
 use crate::critical::scan;
+use crate::summary::{SpanPart, Speaker, sentences};
 
 #[cfg(test)]
 mod tests;
 
 /// From here on a line has a particular of its own: one name, number or path that is rare.
-pub(crate) const PARTICULAR: f64 = 0.35;
+pub(crate) const PARTICULAR: f64 = 0.45;
 
 /// How much each of `lines` names, 0 to 1: paths, addresses, identifiers, quantities, dates, less
 /// the more lines name something of that shape, so that the time stamps and counters of a log
@@ -29,6 +30,48 @@ pub(crate) fn particulars(lines: &[&str]) -> Vec<f64> {
         1.0 - missed.product::<f64>()
     };
     named.iter().map(share).collect()
+}
+
+/// What only a text names, to ask whether a shorter one still does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Particulars(Vec<String>);
+
+impl Particulars {
+    /// Of the lines of `text`, and the sentences of its long lines, those that name what the others
+    /// do not: the paths, addresses, identifiers, quantities and dates in them.
+    pub fn of(text: &str) -> Self {
+        let speaker = Speaker::Tool;
+        let sentences = sentences(&[SpanPart { speaker, text }]);
+        let lines: Vec<&str> = sentences.iter().map(|sentence| sentence.text).collect();
+        let worth = particulars(&lines);
+        let rare = lines
+            .iter()
+            .zip(worth)
+            .filter(|(_, worth)| *worth >= PARTICULAR);
+        let mut names: Vec<String> = rare
+            .flat_map(|(line, _)| {
+                let found = scan(line).into_iter();
+                let strong = found.filter(|found| weight(found.kind) > PARTICULAR);
+                strong.map(|found| line[found.range].to_owned())
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names)
+    }
+
+    /// The share of them that stands in `text` too, 0 to 1; 1 if there are none.
+    pub fn share_in(&self, text: &str) -> f64 {
+        let kept = self
+            .0
+            .iter()
+            .filter(|name| text.contains(name.as_str()))
+            .count();
+        match self.0.len() {
+            0 => 1.0,
+            all => kept as f64 / all as f64,
+        }
+    }
 }
 
 /// What something is, and a hash of how it looks.
@@ -70,6 +113,6 @@ fn weight(kind: CriticalKind) -> f64 {
         | CriticalKind::Date
         | CriticalKind::ErrorCode => 0.7,
         CriticalKind::Quoted => 0.5,
-        CriticalKind::Negation | CriticalKind::Entity => 0.3,
+        CriticalKind::Negation | CriticalKind::Entity | CriticalKind::Preference => 0.3,
     }
 }

@@ -50,6 +50,13 @@ pub trait Replacements {
     /// [`EditOp::Compact`], see [`Replacements::summary_tokens`].
     fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize>;
 
+    /// Share of what only `segments[segment]` names, see [`Particulars`](crate::Particulars), that
+    /// is still there after `op`, 0 to 1; `None` if that is not known. Asked only for edits that can
+    /// be made.
+    fn names_kept(&mut self, _segment: usize, _op: &EditOp) -> Option<f64> {
+        None
+    }
+
     /// The summary that would stand for `span`.
     fn summary_tokens(
         &mut self,

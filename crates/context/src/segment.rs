@@ -1,6 +1,6 @@
 //! The pieces that a prompt is planned in.
 
-use crate::{Tier, Zone};
+use crate::{EditOp, Tier, Zone};
 
 /// One piece of a prompt that is kept or edited as a whole: a message, a part of one, a tool
 /// result, a document.
@@ -37,8 +37,8 @@ pub struct Segment {
     pub density: f64,
     /// Segments that are useless without which: keeping this one keeps those.
     pub depends_on: Vec<usize>,
-    /// An edit of an earlier request stands here already: it is not edited the same way again.
-    pub edited: bool,
+    /// The edit of an earlier request that stands here.
+    pub edit: Option<EditOp>,
 }
 
 /// What a segment is.

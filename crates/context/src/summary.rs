@@ -23,7 +23,7 @@ mod tests;
 
 pub use answer::{CleanSummary, clean_summary};
 pub use chain::{Merged, merge_summaries};
-pub(crate) use cues::is_instruction;
+pub(crate) use cues::{is_instruction, states_preference};
 pub use extract::{ExtractRule, extractive_summary};
 pub use instruction::summary_instruction;
 pub use section::{Section, SectionedSummary};

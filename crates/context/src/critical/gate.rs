@@ -5,7 +5,8 @@ use crate::summary::{Section, SectionedSummary};
 
 /// Share of a summary's cap that may be used for what it forgot and must have.
 const FACTS: f64 = 0.15;
-/// Longest sentence that stands for a token, in bytes; of a longer one the token alone is told.
+/// Longest sentence that stands for a token, in bytes; of a longer one the words around the token are
+/// told.
 const SENTENCE: usize = 140;
 
 /// What a summary must keep, and in how much room.
@@ -109,11 +110,11 @@ fn additions(
             kept += gained;
             continue;
         }
-        let whole = token
+        let around = token
             .sentence
             .as_deref()
-            .filter(|sentence| sentence.len() <= SENTENCE);
-        let said = [whole, Some(token.text.as_str())];
+            .map(|said| around(said, &token.text));
+        let said = [around, Some(token.text.as_str())];
         let fitting = said
             .into_iter()
             .flatten()
@@ -125,4 +126,22 @@ fn additions(
         }
     }
     appended
+}
+
+/// `sentence`, or of a long one whole words around `token`.
+fn around<'a>(sentence: &'a str, token: &str) -> &'a str {
+    let at = sentence.find(token).unwrap_or(0);
+    let spare = SENTENCE.saturating_sub(token.len()) / 2;
+    let is_border =
+        |at: &usize| *at == 0 || *at == sentence.len() || sentence.as_bytes()[*at] == b' ';
+    let from = (at.saturating_sub(spare)..=at)
+        .find(is_border)
+        .unwrap_or(at);
+    let end = (at + token.len()).min(sentence.len());
+    let to = (end..=(end + spare).min(sentence.len())).rev();
+    let to = to.into_iter().find(is_border).unwrap_or(end);
+    match sentence.len() <= SENTENCE {
+        true => sentence,
+        false => sentence.get(from..to).map_or(sentence, str::trim),
+    }
 }

@@ -98,7 +98,9 @@ fn tokens_are_kept_between_word_borders_only() {
 
 #[test]
 fn a_tool_s_token_is_required_if_someone_names_it_or_it_is_an_error() {
-    let listing = tool("src/a_1.rs\nsrc/a_2.rs\nE4471 error when TLS is on\nX5000 is fine");
+    let listing = "src/a_1.rs\nsrc/a_2.rs\nE4471 error when TLS is on\nX5000 is fine";
+    let listing = format!("{listing}\nnothing here\nnor there\nall quiet\nno news");
+    let listing = tool(&listing);
     let tokens = critical_tokens(&[user("what is there?"), listing], "and src/a_2.rs?");
     assert_eq!(
         texts(&tokens),

@@ -17,7 +17,7 @@ fn segment(relevance: f64, referenced: f64, density: f64, score: Option<f64>) ->
         relevance,
         density,
         depends_on: Vec::new(),
-        edited: false,
+        edit: None,
     }
 }
 
@@ -69,13 +69,24 @@ fn what_can_be_fetched_again_is_worth_less() {
 #[test]
 fn a_longer_remainder_or_a_gentler_level_loses_less() {
     for pair in CompressionLevel::ALL.windows(2) {
-        let at = |level| loss(0.8, &EditOp::Compress(level), 100, 30);
+        let at = |level| loss(0.8, &EditOp::Compress(level), (100, 30), None);
         assert!(at(pair[0]) < at(pair[1]), "{pair:?}");
     }
     for pair in SummaryLevel::ALL.windows(2) {
-        let at = |level| loss(0.8, &EditOp::Compact(level), 100, 30);
+        let at = |level| loss(0.8, &EditOp::Compact(level), (100, 30), None);
         assert!(at(pair[0]) < at(pair[1]), "{pair:?}");
     }
-    assert!((loss(0.8, &EditOp::ClearToolResult, 100, 25) - 0.6).abs() < 1e-12);
-    assert_eq!(loss(0.8, &EditOp::ClearToolResult, 100, 100), 0.0);
+    assert!((loss(0.8, &EditOp::ClearToolResult, (100, 25), None) - 0.6).abs() < 1e-12);
+    assert_eq!(loss(0.8, &EditOp::ClearToolResult, (100, 100), None), 0.0);
+}
+
+#[test]
+fn what_only_a_text_names_counts_as_much_as_what_it_says() {
+    let lost = |op: EditOp, after, kept| loss(1.0, &op, (100, after), kept);
+    let skeleton = || EditOp::Compress(CompressionLevel::Skeleton);
+    // Half of 0.6 * 0.8, and half of what is named.
+    assert!((lost(skeleton(), 20, Some(1.0)) - 0.24).abs() < 1e-12);
+    assert!((lost(skeleton(), 20, Some(0.0)) - 0.74).abs() < 1e-12);
+    assert_eq!(lost(EditOp::ClearToolResult, 0, Some(0.0)), 1.0);
+    assert_eq!(lost(EditOp::ClearToolResult, 0, Some(1.0)), 0.5);
 }

@@ -116,9 +116,9 @@ fn inputs(
             ClearInputs::Tools(tools) => tools.contains(name),
         };
         let gone = |&at: &usize| {
-            clearable.contains(&at) || survey.is_old_result(at) && survey.segment(at).edited
+            clearable.contains(&at) || survey.is_old_result(at) && survey.segment(at).edit.is_some()
         };
-        let may = named && !segment.edited && survey.allows(at, Tier::Compactable);
+        let may = named && segment.edit.is_none() && survey.allows(at, Tier::Compactable);
         if may && wanted.scope.contains(segment) && survey.calls[call].iter().any(gone) {
             let (op, reason) = (EditOp::ClearToolInput, "arguments of a cleared tool result");
             let rung = Rung::ClearToolResults;
@@ -128,10 +128,11 @@ fn inputs(
     found
 }
 
+/// What was shortened before can be shortened further; what was taken away stays so.
 fn is_compressible(survey: &Survey<'_>, wanted: &Wanted<'_>, at: usize) -> bool {
     let segment = survey.segment(at);
     survey.allows(at, Tier::Compactable)
-        && !segment.edited
+        && matches!(segment.edit, None | Some(EditOp::Compress(_)))
         && segment.tokens >= MIN_COMPRESSED
         && wanted.scope.contains(segment)
 }

@@ -126,7 +126,7 @@ fn candidate(
         after,
         loss: span
             .clone()
-            .map(|at| loss(survey.importance[at], &op, before, after))
+            .map(|at| loss(survey.importance[at], &op, (before, after), None))
             .sum(),
         segments: span,
         op,

@@ -23,7 +23,7 @@ impl LadderStep for Dedupe {
         let mut found = Vec::new();
         for (at, segment) in survey.input.segments.iter().enumerate() {
             let is_result = matches!(segment.kind, SegmentKind::ToolResult { .. });
-            if !is_result || segment.edited || segment.tokens < MIN_TOKENS {
+            if !is_result || segment.edit.is_some() || segment.tokens < MIN_TOKENS {
                 continue;
             }
             let original = *originals.entry(&segment.digest).or_insert(at);

@@ -31,7 +31,9 @@ impl LadderStep for ReduceRetrieval {
         let mut best: Vec<usize> = documents
             .iter()
             .copied()
-            .filter(|&at| !survey.segment(at).edited && survey.segment(at).tokens >= MIN_EXTRACTED)
+            .filter(|&at| {
+                survey.segment(at).edit.is_none() && survey.segment(at).tokens >= MIN_EXTRACTED
+            })
             .collect();
         best.sort_by(|&a, &b| {
             let by = |at: usize| survey.importance[at];

@@ -132,6 +132,7 @@ impl<'a> Survey<'a> {
     ) -> Option<Candidate> {
         let segment = self.segment(at);
         let after = replacements.tokens_after(at, &op)?;
+        let names = replacements.names_kept(at, &op);
         (after < segment.tokens).then(|| Candidate {
             rung,
             segments: at..=at,
@@ -139,7 +140,7 @@ impl<'a> Survey<'a> {
             position: segment.start,
             before: segment.tokens,
             after,
-            loss: loss(self.importance[at], &op, segment.tokens, after),
+            loss: loss(self.importance[at], &op, (segment.tokens, after), names),
             op,
             reason,
         })
@@ -205,7 +206,7 @@ fn locked(input: &PlanInput, stays_read: impl Fn(usize) -> bool) -> Vec<bool> {
     for (at, segment) in segments.iter().enumerate() {
         if stays(segment) {
             visit_needed(segments, at, &mut locked, |_| {});
-        } else if segment.edited && stays_read(at) {
+        } else if segment.edit.is_some() && stays_read(at) {
             for &needed in &segment.depends_on {
                 visit_needed(segments, needed, &mut locked, |_| {});
             }

@@ -37,3 +37,14 @@ fn one_line_alone_is_as_rare_as_can_be() {
     assert!((found[0] - 0.7).abs() < 1e-9, "{found:?}");
     assert!(particulars(&[]).is_empty());
 }
+
+#[test]
+fn a_shorter_text_keeps_a_share_of_what_only_the_long_one_names() {
+    let text =
+        "All quiet here.\nThe log is in /var/log/bell17.log.\nThe code is ZQ-1263.\nGood night.";
+    let names = Particulars::of(text);
+    assert_eq!(names.share_in(text), 1.0);
+    assert_eq!(names.share_in("The code is ZQ-1263."), 0.5);
+    assert_eq!(names.share_in("All quiet here."), 0.0);
+    assert_eq!(Particulars::of("All quiet here.").share_in(""), 1.0);
+}

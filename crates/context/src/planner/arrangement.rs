@@ -100,12 +100,19 @@ impl<'a> Arrangement<'a> {
         let mut forced: Vec<Offer> = Vec::new();
         for (_, offers) in offers {
             let is_forced = |offer: &&Offer| pool[offer.candidate].0 < terms.forced_below;
-            let most = offers
-                .iter()
-                .filter(is_forced)
+            let forced_offers = || offers.iter().filter(is_forced);
+            let most = forced_offers()
                 .max_by(|a, b| a.freed.cmp(&b.freed).then(b.cost.total_cmp(&a.cost)));
             if let Some(most) = most {
-                forced.push(*most);
+                // To use a rung up is no reason to lose twice as much for a little more room.
+                let mild = |offer: &&Offer| {
+                    terms.forced_below != usize::MAX
+                        && 5 * offer.freed >= 3 * most.freed
+                        && 2.0 * offer.cost <= most.cost
+                };
+                let mild = forced_offers().filter(mild);
+                let mildest = mild.min_by(|a, b| a.cost.total_cmp(&b.cost));
+                forced.push(*mildest.unwrap_or(most));
                 continue;
             }
             self.groups.push(Group::new(offers));
@@ -345,7 +352,8 @@ fn pair_input(
     }
     let is_cleared = |segment: &usize| {
         let mut clears = fixed.iter().filter(|edit| is_clear(&edit.op));
-        survey.segment(*segment).edited || clears.any(|edit| edit.segments.contains(segment))
+        survey.segment(*segment).edit.is_some()
+            || clears.any(|edit| edit.segments.contains(segment))
     };
     if results.iter().any(is_cleared) {
         let segment = *input.segments.start();

@@ -35,6 +35,10 @@ impl Replacements for Asked<'_> {
         answer
     }
 
+    fn names_kept(&mut self, segment: usize, op: &EditOp) -> Option<f64> {
+        self.replacements.names_kept(segment, op)
+    }
+
     fn summary_tokens(
         &mut self,
         span: RangeInclusive<usize>,

@@ -66,6 +66,11 @@ impl Query {
         }
     }
 
+    /// The weight of all terms.
+    pub(super) fn total(&self) -> f64 {
+        self.weights.iter().sum()
+    }
+
     /// The weight of the terms that are in the text.
     pub(super) fn weight(&self, text: &str) -> f64 {
         self.found(&Counts::new(&self.terms, &words(text)).by_term)

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod budget;
+mod keeps;
 mod output;
 mod rules;
 mod zones;
@@ -105,8 +106,13 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
     let budget = budget::budget(settings.budget, facts.window)?;
     let utilization = budget::utilization(&settings.utilization)?;
     let stable_prefix_end = budget::stable_prefix_end(settings.stable_prefix, facts)?;
-    let clearing = rules::clearing(&settings.clearing, budget)?;
-    let compaction = rules::compaction(&settings.compaction, budget)?;
+    let mut clearing = rules::clearing(&settings.clearing, budget)?;
+    let mut compaction = rules::compaction(&settings.compaction, budget)?;
+    let soft_keeps = SoftKeeps {
+        results: settings.clearing.keep.is_none(),
+        turns: settings.compaction.keep_raw_turns.is_none(),
+    };
+    keeps::fit(&mut clearing, &mut compaction, soft_keeps, facts, budget);
     let retrieval = rules::retrieval(settings.retrieval)?;
     let objective = rules::objective(settings.objective)?;
 
@@ -158,10 +164,7 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         expected_idle_ms: settings.hints.expected_idle_ms,
         task: settings.hints.task.clone(),
         floors,
-        soft_keeps: SoftKeeps {
-            results: settings.clearing.keep.is_none(),
-            turns: settings.compaction.keep_raw_turns.is_none(),
-        },
+        soft_keeps,
         over_max,
     })
 }

@@ -1,6 +1,6 @@
 //! Summaries that extend an earlier one.
 
-use super::{Section, SectionedSummary, Sentence, Speaker, superseded};
+use super::{Section, SectionedSummary, Sentence, superseded};
 use crate::compress::content_words;
 use crate::retrieval::words::words;
 
@@ -35,7 +35,7 @@ pub fn merge_summaries(
         .map(|(section, text)| Sentence {
             text,
             line: text,
-            speaker: speaker(*section),
+            speaker: section.speaker(),
             part: 0,
         })
         .collect();
@@ -64,14 +64,6 @@ pub fn merge_summaries(
         summary,
         superseded: out,
         dropped,
-    }
-}
-
-/// Whose words a section mostly has: only the user changes what the user wants.
-fn speaker(section: Section) -> Speaker {
-    match section {
-        Section::Goal | Section::Constraints | Section::Preferences => Speaker::User,
-        _ => Speaker::Assistant,
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) fn section(sentence: &Sentence<'_>) -> Section {
     }
 }
 
+/// Whether a sentence, of a user, says how they like things.
+pub(crate) fn states_preference(text: &str) -> bool {
+    PREFERENCE.is_match(text)
+}
+
 /// Whether a sentence says what its speaker does next.
 pub(super) fn is_next_step(text: &str) -> bool {
     NEXT.is_match(text)

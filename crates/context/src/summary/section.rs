@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::Speaker;
+
 /// The parts of a summary, in the order in which they stand: what is read best is at both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
@@ -57,6 +59,14 @@ impl Section {
         Self::Constraints,
         Self::Goal,
     ];
+
+    /// Whose words it mostly has: only the user changes what the user wants.
+    pub(crate) fn speaker(self) -> Speaker {
+        match self {
+            Self::Goal | Self::Constraints | Self::Preferences => Speaker::User,
+            _ => Speaker::Assistant,
+        }
+    }
 
     /// Its line in a summary, without the colon.
     pub fn heading(self) -> &'static str {
@@ -130,6 +140,14 @@ impl SectionedSummary {
     /// The lines of a section.
     pub fn lines(&self, section: Section) -> &[String] {
         self.lines.get(&section).map_or(&[], Vec::as_slice)
+    }
+
+    /// What each section says, to be chosen from again: the user's own words are the user's.
+    pub fn parts(&self) -> Vec<(Speaker, String)> {
+        let lines = self.lines.iter();
+        lines
+            .map(|(section, lines)| (section.speaker(), lines.join("\n")))
+            .collect()
     }
 
     /// Whether there is no line.

@@ -178,7 +178,7 @@ fn check_together(input: &PlanInput, seed: u64, plan: &Plan) {
             };
             let is_cleared = |at: usize| {
                 let by = edited[at].map(|number| &plan.edits[number].op);
-                input.segments[at].edited || by == Some(&EditOp::ClearToolResult)
+                input.segments[at].edit.is_some() || by == Some(&EditOp::ClearToolResult)
             };
             let mut results = (0..input.segments.len()).filter(is_result);
             assert!(results.any(is_cleared), "seed {seed}: {edit:?}");
@@ -191,7 +191,7 @@ fn check_together(input: &PlanInput, seed: u64, plan: &Plan) {
             );
             let (first, copy) = (&input.segments[original], &input.segments[at]);
             assert!(
-                first.digest == copy.digest && !first.edited,
+                first.digest == copy.digest && first.edit.is_none(),
                 "seed {seed}: {edit:?}"
             );
         }

@@ -206,7 +206,7 @@ fn the_oldest_turns_that_suffice_are_summarised() {
 fn an_earlier_summary_is_extended_and_calls_stay_with_their_results() {
     let mut prompt = Prompt::new();
     let summary = prompt.push(Zone::History, SegmentKind::Summary, 150);
-    summary.edited = true;
+    summary.edit = Some(EditOp::Compact(SummaryLevel::Detailed));
     prompt.user(10);
     prompt.tool("read", 300);
     prompt.user(10);
@@ -424,12 +424,16 @@ fn only_what_may_be_needed_is_asked_for() {
     let mut lengths = Lengths::new(&input.segments, 0);
     let plan = plan(&input, &mut lengths).expect("the results can be cleared");
     assert!(plan.edits.len() >= 100);
-    assert!(lengths.asked.len() <= 256, "{}", lengths.asked.len());
+    assert!(
+        lengths.asked.len() <= 256 + 24 * 5,
+        "{}",
+        lengths.asked.len()
+    );
     assert!(
         lengths
             .asked
             .iter()
-            .all(|(_, op)| *op == EditOp::ClearToolResult)
+            .all(|(_, op)| matches!(op, EditOp::ClearToolResult | EditOp::Compress(_)))
     );
 }
 

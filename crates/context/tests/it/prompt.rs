@@ -126,7 +126,7 @@ impl Prompt {
             relevance: 0.5,
             density: 0.5,
             depends_on: Vec::new(),
-            edited: false,
+            edit: None,
         });
         &mut self.segments[at]
     }
@@ -218,7 +218,8 @@ pub(crate) struct Lengths<'a> {
 }
 
 impl<'a> Lengths<'a> {
-    /// Seed 0: every edit can be made.
+    /// Seed 0: every edit can be made, but old results that can be had again do not become
+    /// shorter.
     pub(crate) fn new(segments: &'a [Segment], seed: u64) -> Self {
         Self {
             segments,
@@ -229,7 +230,14 @@ impl<'a> Lengths<'a> {
 
     /// What would be answered, without counting it as asked.
     pub(crate) fn length(&self, segment: usize, op: &EditOp) -> Option<usize> {
-        let tokens = self.segments[segment].tokens;
+        let Segment { tokens, kind, .. } = &self.segments[segment];
+        if let (0, EditOp::Compress(_), SegmentKind::ToolResult { recallable, .. }) =
+            (self.seed, op, kind)
+            && *recallable
+            && segment + 1 < self.segments.len()
+        {
+            return None;
+        }
         if self.seed != 0 {
             let mut random = Random::new(self.seed ^ (segment as u64) << 32 ^ number(op));
             if random.percent(10) {

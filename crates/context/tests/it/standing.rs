@@ -1,7 +1,7 @@
 //! Edits that rules make without need, and what edits of earlier requests need.
 
 use context::{
-    CostModel, PlanInput, PrefillWeight, Rung, ThinkingRule, Trigger, Zone, ZoneRule, plan,
+    CostModel, EditOp, PlanInput, PrefillWeight, Rung, ThinkingRule, Trigger, Zone, ZoneRule, plan,
 };
 
 use crate::prompt::{Lengths, Prompt, policy};
@@ -80,7 +80,7 @@ fn what_a_kept_repetition_refers_to_stays() {
     prompt.tool("read", 1000);
     prompt.tool("read", 1000);
     let copy = prompt.tool("read", 10);
-    (copy.edited, copy.depends_on) = (true, vec![2]);
+    (copy.edit, copy.depends_on) = (Some(EditOp::Dedupe { original: 2 }), vec![2]);
     prompt.assistant(10);
     let mut input = prompt.input(policy(1500), 0);
     input.policy.ladder = vec![Rung::ClearToolResults];

@@ -218,7 +218,7 @@ fn segments(pieces: &[Pieced], counted: &[(usize, usize)]) -> Result<Vec<Segment
                 relevance: 0.0,
                 density: 0.0,
                 depends_on: dependencies(pieces, piece)?,
-                edited: false,
+                edit: None,
             })
         })
         .collect()

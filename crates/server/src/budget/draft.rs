@@ -304,6 +304,7 @@ impl Draft {
                 focus: Focus::new(&self.division.live_text()),
                 retrieval_max: self.retrieval_max(),
                 made: HashMap::new(),
+                names: HashMap::new(),
             };
             match plan(input, &mut texts) {
                 Ok(plan) => return Ok((plan, texts.made)),

@@ -84,7 +84,7 @@ mod tests {
             relevance: 0.0,
             density: 0.0,
             depends_on: Vec::new(),
-            edited: false,
+            edit: None,
         }
     }
 

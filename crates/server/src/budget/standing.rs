@@ -94,7 +94,7 @@ fn edited(original: &[Segment], known: &KnownEdit, freed: usize) -> Segment {
     let mut segment = original[*known.segments.start()].clone();
     segment.start = segment.start.saturating_sub(freed);
     segment.tokens = known.edit.after;
-    segment.edited = true;
+    segment.edit = Some(known.edit.op.clone());
     if let EditOp::Dedupe { original } = known.edit.op {
         segment.depends_on.push(original);
     }
@@ -128,7 +128,7 @@ mod tests {
             relevance: 0.0,
             density: 0.0,
             depends_on: depends_on.to_vec(),
-            edited: false,
+            edit: None,
         }
     }
 

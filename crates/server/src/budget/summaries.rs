@@ -142,9 +142,11 @@ impl Draft {
         let text = self.standing_text(piece);
         let (speaker, text) = match &self.standing.segments[piece].kind {
             SegmentKind::User => (Speaker::User, text.to_owned()),
-            SegmentKind::ToolCall { name, .. } => (Speaker::Assistant, format!("{name}({text})")),
+            SegmentKind::ToolCall { name, .. } => (Speaker::Tool, format!("{name}({text})")),
             SegmentKind::ToolResult { .. } | SegmentKind::Document | SegmentKind::Memory => {
-                (Speaker::Tool, text.to_owned())
+                // What was shortened or cleared is not gone from the server: a summary may say it.
+                let original = *self.standing.originals[piece].start();
+                (Speaker::Tool, self.division.texts[original].clone())
             }
             SegmentKind::Assistant
             | SegmentKind::Reasoning

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use context::{
-    CompressionLevel, EditOp, Focus, Replacements, Segment, SegmentKind, SummaryLevel,
+    CompressionLevel, EditOp, Focus, Particulars, Replacements, Segment, SegmentKind, SummaryLevel,
     SummaryTokens, shrink_all,
 };
 use memory::{Handle, Tenant};
@@ -40,6 +40,8 @@ pub(super) struct Texts<'a> {
     /// Tokens that retrieved text may have.
     pub(super) retrieval_max: usize,
     pub(super) made: HashMap<(usize, EditOp), Option<Replacement>>,
+    /// What pieces name, as far as that was asked for.
+    pub(super) names: HashMap<usize, Particulars>,
 }
 
 impl Texts<'_> {
@@ -64,11 +66,12 @@ impl Texts<'_> {
         self.made.insert((piece, op), shorter);
     }
 
-    /// Makes all levels: each begins with what the ones before have found. A result that was
-    /// shortened or cleared before is not shortened again.
+    /// Makes all levels of the original text: each begins with what the ones before have found.
     fn compress(&mut self, piece: usize) {
         let original = &self.standing.originals[piece];
-        let may = original.start() == original.end() && !self.standing.segments[piece].edited;
+        let edit = &self.standing.segments[piece].edit;
+        let is_shortened = matches!(edit, None | Some(EditOp::Compress(_)));
+        let may = original.start() == original.end() && is_shortened;
         let text = &self.division.texts[*original.start()];
         let levels = match may {
             true => shrink_all(text, &self.focus, &|text| self.count(text)),
@@ -153,6 +156,17 @@ impl Texts<'_> {
 impl Replacements for Texts<'_> {
     fn tokens_after(&mut self, segment: usize, op: &EditOp) -> Option<usize> {
         self.replacement(segment, op).map(|made| made.tokens)
+    }
+
+    fn names_kept(&mut self, segment: usize, op: &EditOp) -> Option<f64> {
+        if matches!(op, EditOp::Dedupe { .. }) {
+            return Some(1.0);
+        }
+        let made = self.made.get(&(segment, op.clone()))?.as_ref()?;
+        let text = &self.division.texts[*self.standing.originals[segment].start()];
+        let names = self.names.entry(segment);
+        let names = names.or_insert_with(|| Particulars::of(text));
+        Some(names.share_in(&made.text))
     }
 
     fn summary_tokens(

@@ -15,6 +15,9 @@ use super::trace::Trace;
 use super::trimmed::Kept;
 use crate::measure::client::StreamAnswer;
 
+/// Tokens of the answers of a replay, which the recorded ones replace.
+pub(super) const TURN_TOKENS: u32 = 1;
+
 /// An episode that is measured.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Replay<'a> {
@@ -102,7 +105,7 @@ impl Replay<'_> {
             let kept = kept.map(|kept| kept.turns[at].as_slice());
             let limits = limits(ReportLevel::Summary);
             let composed = compose::compose(policy, &moment, limits, kept);
-            let request = request(composed, 1, &salt);
+            let request = request(composed, TURN_TOKENS, &salt);
             turns.push(Turn::of(self.asker.ask(&request).await?));
         }
         let mut probes = Vec::new();

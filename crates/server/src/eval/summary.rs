@@ -3,10 +3,9 @@
 use serde::Serialize;
 
 use super::bootstrap::{Interval, interval};
-use super::compose::ANSWER_TOKENS;
 use super::facts::FactKind;
 use super::policy::Policy;
-use super::replay::{Run, Turn};
+use super::replay::{Run, TURN_TOKENS, Turn};
 use super::report::Measured;
 use super::trace::{Planted, TraceKind};
 use crate::measure::quantile::quantile;
@@ -206,7 +205,7 @@ fn cost(runs: &[&Run]) -> Cost {
     let over_budget = |run: &&&Run| {
         let limit = run
             .budget
-            .map(|budget| budget.tokens.saturating_sub(ANSWER_TOKENS) as u64);
+            .map(|budget| budget.tokens as u64 - u64::from(TURN_TOKENS));
         let over = |turn: &&Turn| limit.is_some_and(|limit| turn.prompt_tokens > limit);
         run.turns.iter().filter(over).count()
     };

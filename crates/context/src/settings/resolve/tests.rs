@@ -1,6 +1,7 @@
 mod errors;
 mod feasibility;
 mod floors;
+mod keeps;
 
 use super::super::{
     Amount, Bound, ClearTrigger, ClearingSettings, CompactTrigger, CompactionSettings, Facts,
@@ -66,7 +67,7 @@ impl Prompt {
             relevance: 0.0,
             density: 0.5,
             depends_on: Vec::new(),
-            edited: false,
+            edit: None,
         });
         self.tokens += tokens;
         self.segments.last_mut().expect("one was pushed")

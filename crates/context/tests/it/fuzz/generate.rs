@@ -1,7 +1,7 @@
 //! Prompts and rules of every kind.
 
 use context::{
-    Bounds, ClearInputs, LadderMode, Low, PlanInput, Policy, PrefillWeight, SegmentKind,
+    Bounds, ClearInputs, EditOp, LadderMode, Low, PlanInput, Policy, PrefillWeight, SegmentKind,
     SummaryLevel, ThinkingRule, Tier, ToolRule, Trigger, Zone,
 };
 
@@ -31,7 +31,7 @@ pub(super) fn random_input(random: &mut Random) -> PlanInput {
     }
     if random.percent(20) {
         let summary = prompt.push(Zone::History, SegmentKind::Summary, random.between(20, 100));
-        summary.edited = true;
+        summary.edit = Some(EditOp::Compact(SummaryLevel::Detailed));
     }
     let texts = random.between(1, 8);
     let repeats = random.percent(30);
@@ -59,7 +59,7 @@ pub(super) fn random_input(random: &mut Random) -> PlanInput {
             match random.below(5) {
                 0 => input.segments[at].pinned = true,
                 1 => input.segments[at].tier = Tier::ALL[random.below(6)],
-                2 => input.segments[at].edited = true,
+                2 => input.segments[at].edit = Some(EditOp::ClearToolResult),
                 3 => input.segments[at].tier = Tier::Offloadable,
                 _ => input.segments[at].depends_on = vec![random.below(many)],
             }

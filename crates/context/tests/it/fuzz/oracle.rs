@@ -29,10 +29,12 @@ pub(super) fn may_touch(input: &PlanInput, at: usize, op: &EditOp) -> bool {
         _ => Tier::Compactable,
     };
     let kind = match op {
-        EditOp::Dedupe { .. } => result.is_some() && !segment.edited,
+        EditOp::Dedupe { .. } => result.is_some() && segment.edit.is_none(),
         EditOp::ClearToolResult => result.is_some() && !is_kept(input, at) && !is_unseen(input, at),
         EditOp::Compress(_) => {
-            result.is_some() && !segment.edited && (!is_kept(input, at) || is_unseen(input, at))
+            result.is_some()
+                && matches!(segment.edit, None | Some(EditOp::Compress(_)))
+                && (!is_kept(input, at) || is_unseen(input, at))
         }
         EditOp::ClearToolInput => matches!(segment.kind, SegmentKind::ToolCall { .. }),
         EditOp::ClearReasoning => matches!(segment.kind, SegmentKind::Reasoning),
@@ -86,10 +88,7 @@ pub(super) fn most_freed(input: &PlanInput, seed: u64) -> usize {
         let mut ops = Vec::new();
         if has(Rung::ClearToolResults) {
             ops.push(EditOp::ClearToolResult);
-            let lost = !matches!(&input.segments[at].kind,
-                SegmentKind::ToolResult { recallable, .. } if *recallable)
-                || input.segments[at].tier < Tier::Clearable;
-            if input.segments[at].tokens >= 128 && (lost || is_unseen(input, at)) {
+            if input.segments[at].tokens >= 48 {
                 ops.extend(CompressionLevel::ALL.map(EditOp::Compress));
             }
             if is_old_reasoning(input, at) {
@@ -98,7 +97,7 @@ pub(super) fn most_freed(input: &PlanInput, seed: u64) -> usize {
         }
         if has(Rung::ReduceRetrieval) {
             ops.push(EditOp::DropDocument);
-            if input.segments[at].tokens >= 128 && !input.segments[at].edited {
+            if input.segments[at].tokens >= 128 && input.segments[at].edit.is_none() {
                 ops.push(EditOp::ExtractDocument);
             }
         }

@@ -1,9 +1,9 @@
 //! From what the model said, or from the span itself, to a summary that can stand.
 
 use context::{
-    ExtractRule, GateRule, Gated, InstructionsMode, Preserve, SpanPart, SummaryLevel,
-    SummaryRequest, clean_summary, critical_tokens, extractive_summary, gate, merge_summaries,
-    summary_instruction,
+    ExtractRule, GateRule, Gated, InstructionsMode, Preserve, SectionedSummary, SpanPart,
+    SummaryLevel, SummaryRequest, clean_summary, critical_tokens, extractive_summary, gate,
+    merge_summaries, summary_instruction,
 };
 use text::Tokenizer;
 
@@ -92,15 +92,24 @@ impl CompactionTask {
         Ok(gate(&critical, summary, rule, &count))
     }
 
-    /// Sentences of the span; `None` if none fits.
+    /// Sentences of the earlier summary and of the span; `None` if none fits.
     pub(super) fn extract(&self, level: SummaryLevel, tokenizer: &Tokenizer) -> Option<Gated> {
+        let anchor = self
+            .anchor
+            .as_ref()
+            .map_or_else(Vec::new, SectionedSummary::parts);
+        let earlier = anchor.iter().map(|(speaker, text)| SpanPart {
+            speaker: *speaker,
+            text,
+        });
+        let parts: Vec<SpanPart<'_>> = earlier.chain(self.parts()).collect();
         let rule = ExtractRule {
             level,
             max_tokens: self.lengths.max_tokens(level),
             recall: self.critical_recall,
         };
         let count = |text: &str| count(tokenizer, text);
-        extractive_summary(&self.parts(), &self.later, rule, &count)
+        extractive_summary(&parts, &self.later, rule, &count)
     }
 
     fn parts(&self) -> Vec<SpanPart<'_>> {

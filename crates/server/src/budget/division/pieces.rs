@@ -259,7 +259,12 @@ impl<'a> Listing<'a> {
         let role = place
             .message()
             .and_then(|at| self.conversation.messages[at]["role"].as_str());
-        let label = format!("{kind:?}");
+        // Not the number of its call: a call that is made again has the same result.
+        let label = match &kind {
+            SegmentKind::ToolCall { name, .. } => format!("call of {name}"),
+            SegmentKind::ToolResult { name, .. } => format!("result of {name}"),
+            other => format!("{other:?}"),
+        };
         let digest = segment_digest(&[
             role.unwrap_or_default().as_bytes(),
             label.as_bytes(),

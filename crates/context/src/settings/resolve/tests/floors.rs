@@ -47,6 +47,14 @@ fn keeping(results: usize, excluded: &str) -> Settings {
     }
 }
 
+/// Settings with the keeps that a large budget has by default.
+fn kept() -> Settings {
+    let mut settings = Settings::default();
+    settings.clearing.keep = Some(3);
+    settings.compaction.keep_raw_turns = Some(5);
+    settings
+}
+
 fn raw_turns(turns: usize) -> Settings {
     Settings {
         compaction: CompactionSettings {
@@ -142,7 +150,7 @@ fn floors_that_are_symbols_are_let_go_where_the_budget_has_no_room() {
     // 200 system, 40 live, 7 around and 125 for the answer leave 628 of 1,000 tokens: enough for
     // history's 360, but not for the best document's 500 as well.
     let prompt = conversation();
-    let resolved = resolve(&Settings::default(), &prompt.facts(1000)).expect("valid");
+    let resolved = resolve(&kept(), &prompt.facts(1000)).expect("valid");
     assert_eq!(resolved.policy.output.min, 125);
     let min = |name: &str| zone(&resolved, name).bounds.min;
     assert_eq!(
@@ -242,7 +250,7 @@ fn a_floor_that_fits_exactly_is_kept() {
             min: tokens(125),
             ..OutputSettings::default()
         },
-        ..Settings::default()
+        ..kept()
     };
     let lowered = |window: usize| {
         let resolved = resolve(&settings, &prompt.facts(window)).expect("valid");
@@ -256,7 +264,9 @@ fn a_floor_that_fits_exactly_is_kept() {
 fn floors_that_are_numbers_are_kept_before_symbols() {
     // 372 and 300 leave 328 of 1,000, which is too little for history's 360.
     let prompt = conversation();
-    let settings = with_zone("tool_outputs", zone_settings([tokens(300), None, None]));
+    let mut settings = kept();
+    let rule = zone_settings([tokens(300), None, None]);
+    settings.zones.insert(Zone::ToolOutputs, rule);
     let resolved = resolve(&settings, &prompt.facts(1000)).expect("valid");
     assert_eq!(zone(&resolved, "tool_outputs").bounds.min, 300);
     assert_eq!(zone(&resolved, "history").bounds.min, 0);
