@@ -33,16 +33,16 @@ pub(super) fn measured() -> Measured {
         runs: vec![
             run(0, Policy::Full, None, whole(), [true, true, true]),
             run(1, Policy::Full, None, whole(), [true, false, false]),
-            run(0, Policy::LastN, half(198), first_cut, [false, true, true]),
-            run(1, Policy::LastN, half(198), second_cut, [true, true, true]),
+            run(0, Policy::LastN, half(160), first_cut, [false, true, true]),
+            run(1, Policy::LastN, half(160), second_cut, [true, true, true]),
             run(
                 0,
                 Policy::Ours,
-                half(198),
+                half(160),
                 vec![turn(100, 0, 1.0), predicted],
                 [true, true, true],
             ),
-            run(1, Policy::Ours, half(198), ours, [true, true, true]),
+            run(1, Policy::Ours, half(160), ours, [true, true, true]),
         ],
         gold: vec![
             run(0, Policy::Oracle, None, Vec::new(), [true, true, true]),
