@@ -16,11 +16,15 @@ use server::prompt;
 use server::validate::chat::{self, ChatRequest};
 use server::wire::error::ApiError;
 
+use crate::context::CHAT;
 use crate::world::{Setup, World};
 use conversation::Random;
 
 /// Conversations of every test run; each is asked about several times.
 const DEFAULT_SEEDS: u64 = 40;
+
+/// Conversations that the engine answers, with summaries and as many without.
+const ANSWERED: u64 = 24;
 
 /// What was reached, so that no property holds because nothing happened.
 #[derive(Debug, Default)]
@@ -75,6 +79,111 @@ async fn run(world: &World, seed: u64, reached: &mut Reached) {
         check(world, &body, &context, reached).await;
         conversation::grow(&mut body, &mut random);
     }
+}
+
+/// What the engine has computed for random conversations, as it was told beforehand.
+#[derive(Debug, Default)]
+struct Foretold {
+    answers: usize,
+    edited: usize,
+    plans: usize,
+    prefilled: u64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_foretold_is_what_the_engine_computes() {
+    for with_summaries in [false, true] {
+        let mut setup = Setup {
+            max_model_len: 8_192,
+            // So few that conversations take each other's place.
+            num_blocks: 577,
+            ..Setup::default()
+        };
+        setup.limits.max_messages = 1_000;
+        let world = World::start(setup).await;
+        let mut foretold = Foretold::default();
+        let conversations = knob("PURSER_BUDGET_SEEDS").unwrap_or(ANSWERED);
+        for seed in 0..conversations {
+            answer(&world, seed, with_summaries, &mut foretold).await;
+        }
+        println!("{foretold:?}");
+        let conversations = conversations as usize;
+        assert!(foretold.answers > conversations, "{foretold:?}");
+        assert!(foretold.plans > conversations, "{foretold:?}");
+        assert!(foretold.edited > conversations / 2, "{foretold:?}");
+        assert!(world.engine().stats().evictions > 0);
+        if !with_summaries {
+            // Nothing else was computed.
+            world
+                .until("counted", |stats| {
+                    stats.prompt_tokens_computed == foretold.prefilled
+                })
+                .await;
+        }
+    }
+}
+
+/// A conversation through the whole server, and the same one two more times, longer each time.
+async fn answer(world: &World, seed: u64, with_summaries: bool, foretold: &mut Foretold) {
+    let mut random = Random::new(seed);
+    let mut body = conversation::random(&mut random);
+    if !with_summaries {
+        body["context_budget"]["ladder"] = json!([
+            "dedupe",
+            "clear_tool_results",
+            "reduce_retrieval",
+            "offload"
+        ]);
+    }
+    for step in 0..3 {
+        let context = format!("seed {seed}, step {step}, summaries {with_summaries}");
+        idle(world).await;
+        let plan = world.ask("/v1/context/plan", body.clone()).await;
+        let answer = world.ask(CHAT, body.clone()).await;
+        conversation::grow(&mut body, &mut random);
+        if answer.status == 400 {
+            let error = &answer.json()["error"];
+            assert_eq!(
+                error["code"], "context_length_exceeded",
+                "{context}: {error}"
+            );
+            continue;
+        }
+        let answer = answer.ok();
+        let (usage, report) = (&answer["usage"], &answer["context_budget"]);
+        let used = usage["prompt_tokens"].as_u64().unwrap();
+        let cached = usage["prompt_tokens_details"]["cached_tokens"]
+            .as_u64()
+            .unwrap();
+        assert_eq!(report["budget"]["used"], used, "{context}");
+        assert_eq!(report["cache"]["matched"], cached, "{context}: {report}");
+        assert_eq!(
+            report["cache"]["prefilled"],
+            used - cached,
+            "{context}: {report}"
+        );
+        let plan = plan.ok();
+        if plan["is_exact"] == true {
+            foretold.plans += 1;
+            assert_eq!(plan["cached_tokens"], cached, "{context}: {plan}");
+            assert_eq!(
+                plan["predicted_prefill_tokens"],
+                used - cached,
+                "{context}: {plan}"
+            );
+        }
+        foretold.answers += 1;
+        foretold.prefilled += used - cached;
+        foretold.edited += usize::from(report["status"] == "edited");
+    }
+}
+
+/// Waits for what is written in the background: it changes what is cached and remembered.
+async fn idle(world: &World) {
+    while world.app.compactor().num_in_background() > 0 {
+        tokio::time::sleep(Duration::from_micros(100)).await;
+    }
+    world.until_idle().await;
 }
 
 async fn check(world: &World, body: &Value, context: &str, reached: &mut Reached) {

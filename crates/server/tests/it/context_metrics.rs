@@ -1,10 +1,11 @@
 //! Figures of the context budgeter, beside the reports of the requests that made them.
 
 use serde_json::{Value, json};
+use server::config::serve::ContextConfig;
 
 use crate::context::{CHAT, agent, body, number, tools, world};
 use crate::metrics::sample;
-use crate::world::World;
+use crate::world::{Setup, World};
 
 async fn report(world: &World, body: Value) -> Value {
     world.ask(CHAT, body).await.ok()["context_budget"].clone()
@@ -227,4 +228,107 @@ async fn the_time_that_a_prompt_took_is_told_when_it_is_known() {
             .iter()
             .all(|chunk| chunk.get("context_budget").is_none())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shortened_results_are_counted_by_how_far() {
+    let world = world().await;
+    let mut body = body(
+        6,
+        &json!({"max_context_tokens": 4_096, "report": "full",
+        "zones": {"tool_outputs": {"per_tool": {"read_file": {"max": 900}}}}}),
+    );
+    let records: Vec<Value> = (0..40)
+        .map(|at| json!({"worker": at, "took_ms": at * 7, "state": "done", "host": "a.example"}))
+        .collect();
+    body["messages"][3]["content"] = json!(json!(records).to_string());
+    let report = report(&world, body).await;
+    let text = figures(&world).await;
+    let edits = report["edits"].as_array().unwrap();
+    let mut levels: Vec<&str> = edits
+        .iter()
+        .filter_map(|edit| edit["level"].as_str())
+        .collect();
+    levels.sort_unstable();
+    levels.dedup();
+    assert!(!levels.is_empty(), "{report}");
+    for level in levels {
+        let of_level = edits.iter().filter(|edit| edit["level"] == level);
+        let ratios =
+            of_level.map(|edit| number(&edit["after"]) as f64 / number(&edit["before"]) as f64);
+        let (count, sum) = ratios.fold((0, 0.0), |(count, sum), ratio| (count + 1, sum + ratio));
+        let labels = [&*format!("level=\"{level}\"")];
+        assert_eq!(figure(&text, "compression_ratio_count", &labels), count);
+        let counted = sample(&text, "purser_context_compression_ratio_sum", &labels);
+        assert!((counted - sum).abs() < 1e-9, "{level}: {counted} {sum}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_are_told_by_whether_later_text_refers_to_them() {
+    let world = world().await;
+    let call = |id: &str, path: &str| {
+        json!({"role": "assistant", "content": "", "tool_calls": [{"id": id, "type": "function",
+            "function": {"name": "read_file", "arguments": json!({"path": path}).to_string()}}]})
+    };
+    let result =
+        |id: &str, text: &str| json!({"role": "tool", "tool_call_id": id, "content": text});
+    let messages = json!([
+        {"role": "user", "content": "Which file has the port?"},
+        call("a", "/etc/one.conf"),
+        result("a", "see /srv/proxy/ports.toml\n"),
+        call("b", "/etc/two.conf"),
+        result("b", "nothing but comments here\n"),
+        {"role": "assistant", "content": "It is /srv/proxy/ports.toml."},
+        {"role": "user", "content": "Read it."},
+        call("c", "/etc/three.conf"),
+        result("c", "port 9017 and nothing has been said of it\n"),
+    ]);
+    let body = json!({"messages": messages, "tools": tools(), "max_tokens": 2});
+    let counted = world.ask("/v1/context/count", body.clone()).await.ok();
+    let mut budgeted = body;
+    budgeted["context_budget"] = json!({});
+    report(&world, budgeted).await;
+    let text = figures(&world).await;
+    for (referenced, message) in [(true, 2), (false, 4)] {
+        let label = format!("referenced=\"{referenced}\"");
+        let tokens = number(&counted["messages"][message]["tokens"]);
+        assert_eq!(figure(&text, "result_tokens_total", &[&label]), tokens);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_without_room_forgets_and_says_so() {
+    let max_bytes = 8 << 10;
+    let mut setup = Setup {
+        max_model_len: 8_192,
+        context: ContextConfig {
+            ledger_bytes: max_bytes,
+            ..ContextConfig::default()
+        },
+        ..Setup::default()
+    };
+    setup.limits.max_messages = 200;
+    let world = World::start(setup).await;
+    let budget = json!({"max_context_tokens": 4_096, "report": "full",
+        "ladder": ["clear_tool_results"]});
+    let first = report(&world, body(30, &budget)).await;
+    let made = first["edits"].as_array().unwrap().len();
+    let text = figures(&world).await;
+    let value = |name: &str| figure(&text, name, &[]);
+    assert_eq!(value("ledger_max_bytes"), max_bytes);
+    assert!(value("ledger_bytes") <= max_bytes);
+    assert!(value("ledger_evictions_total") > 0, "{text}");
+    assert_eq!(
+        value("ledger_entries") + value("ledger_evictions_total"),
+        made
+    );
+    // What is forgotten is planned anew.
+    let again = report(&world, body(30, &budget)).await;
+    let sources = |name: &str| {
+        let edits = again["edits"].as_array().unwrap();
+        edits.iter().filter(|edit| edit["source"] == name).count()
+    };
+    assert_eq!(sources("ledger"), value("ledger_entries"));
+    assert!(sources("new") > 0, "{again}");
 }

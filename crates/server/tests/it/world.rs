@@ -34,8 +34,12 @@ pub(crate) struct Setup {
     pub(crate) api_keys: Vec<&'static str>,
     pub(crate) shared_prefix_cache: bool,
     pub(crate) max_model_len: usize,
+    /// Blocks of the cache, one of them the null block.
+    pub(crate) num_blocks: u32,
+    pub(crate) max_num_batched_tokens: usize,
     pub(crate) max_num_seqs: usize,
     pub(crate) max_queued_requests: usize,
+    pub(crate) context: ContextConfig,
     pub(crate) limits: RequestLimits,
 }
 
@@ -45,8 +49,11 @@ impl Default for Setup {
             api_keys: Vec::new(),
             shared_prefix_cache: false,
             max_model_len: 4096,
+            num_blocks: 2_049,
+            max_num_batched_tokens: 512,
             max_num_seqs: 16,
             max_queued_requests: 1024,
+            context: ContextConfig::default(),
             limits: RequestLimits {
                 max_body_bytes: 1 << 20,
                 max_messages: 32,
@@ -89,9 +96,9 @@ impl World {
         setup: Setup,
         runner: impl FnOnce(FakeLimits, &Tokenizer) -> Box<dyn ModelRunner>,
     ) -> Self {
-        let mut config = SchedulerConfig::new(BLOCK_SIZE, 2_049, setup.max_model_len);
+        let mut config = SchedulerConfig::new(BLOCK_SIZE, setup.num_blocks, setup.max_model_len);
         config.max_num_seqs = setup.max_num_seqs;
-        config.max_num_batched_tokens = 512;
+        config.max_num_batched_tokens = setup.max_num_batched_tokens;
         config.max_queued_requests = setup.max_queued_requests;
         let limits = FakeLimits {
             vocab_size: VOCAB_SIZE,
@@ -114,7 +121,7 @@ impl World {
             enable_prefix_caching: true,
         };
         let (engine, thread) = engine::start(config, Box::new(gated)).unwrap();
-        let budgeter = Budgeter::new(ContextConfig::default(), Vec::new());
+        let budgeter = Budgeter::new(setup.context, Vec::new());
         let app = App::new(AppParts {
             metrics: Metrics::new(model.name(), &cache, engine.clone(), &budgeter),
             model,
