@@ -89,20 +89,25 @@ fn ask_cheapest_first(
     wanted: &Wanted<'_>,
     mut ask: impl FnMut(usize) -> Option<Candidate>,
 ) -> Vec<Candidate> {
-    if segments.len() > CHEAPEST + LATEST {
-        let price = |at: usize| survey.importance[at] / survey.segment(at).tokens.max(1) as f64;
-        let (older, latest) = segments.split_at(segments.len() - LATEST);
-        let mut older = older.to_vec();
-        older.sort_by(|&a, &b| price(a).total_cmp(&price(b)).then(a.cmp(&b)));
-        let rest = older.split_off(CHEAPEST);
-        older.extend_from_slice(latest);
-        older.extend(rest);
-        segments = older;
+    if segments.len() <= CHEAPEST + LATEST {
+        return segments.into_iter().filter_map(ask).collect();
     }
-    let mut freed = 0;
-    let mut found = Vec::new();
-    for (asked, at) in segments.into_iter().enumerate() {
-        if asked >= CHEAPEST + LATEST && freed >= wanted.tokens {
+    let by_price = |a: &usize, b: &usize| {
+        let price = |at: usize| survey.price[at];
+        price(*a).total_cmp(&price(*b)).then(a.cmp(b))
+    };
+    let latest = segments.split_off(segments.len() - LATEST);
+    segments.select_nth_unstable_by(CHEAPEST, by_price);
+    let mut others = segments.split_off(CHEAPEST);
+    segments.sort_unstable_by(by_price);
+    let first = segments.into_iter().chain(latest);
+    let mut found: Vec<Candidate> = first.filter_map(&mut ask).collect();
+    let mut freed: usize = found.iter().map(Candidate::freed).sum();
+    if freed < wanted.tokens {
+        others.sort_unstable_by(by_price);
+    }
+    for at in others {
+        if freed >= wanted.tokens {
             break;
         }
         if let Some(candidate) = ask(at) {

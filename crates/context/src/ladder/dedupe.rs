@@ -19,16 +19,9 @@ impl LadderStep for Dedupe {
         replacements: &mut dyn Replacements,
         wanted: &Wanted<'_>,
     ) -> Vec<Candidate> {
-        let mut originals = BTreeMap::new();
         let mut found = Vec::new();
-        for (at, segment) in survey.input.segments.iter().enumerate() {
-            let is_result = matches!(segment.kind, SegmentKind::ToolResult { .. });
-            if !is_result || segment.edit.is_some() || segment.tokens < MIN_TOKENS {
-                continue;
-            }
-            let original = *originals.entry(&segment.digest).or_insert(at);
-            let may = survey.is_open_result(at) && survey.allows(at, Tier::Compactable);
-            if original != at && may && wanted.scope.contains(segment) {
+        for &(at, original) in repeats(survey) {
+            if wanted.scope.contains(survey.segment(at)) {
                 let op = EditOp::Dedupe { original };
                 let reason = "identical to an earlier tool result";
                 found.extend(survey.candidate(replacements, Rung::Dedupe, at, op, reason));
@@ -36,4 +29,26 @@ impl LadderStep for Dedupe {
         }
         found
     }
+}
+
+/// The results that may refer to an earlier one, each with the first that is identical to it.
+fn repeats<'s>(survey: &'s Survey<'_>) -> &'s [(usize, usize)] {
+    survey.repeats.get_or_init(|| find_repeats(survey))
+}
+
+fn find_repeats(survey: &Survey<'_>) -> Vec<(usize, usize)> {
+    let mut originals = BTreeMap::new();
+    let mut repeats = Vec::new();
+    for (at, segment) in survey.input.segments.iter().enumerate() {
+        let is_result = matches!(segment.kind, SegmentKind::ToolResult { .. });
+        if !is_result || segment.edit.is_some() || segment.tokens < MIN_TOKENS {
+            continue;
+        }
+        let original = *originals.entry(&segment.digest).or_insert(at);
+        let may = survey.is_open_result(at) && survey.allows(at, Tier::Compactable);
+        if original != at && may {
+            repeats.push((at, original));
+        }
+    }
+    repeats
 }

@@ -13,6 +13,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) input: &'a PlanInput,
     /// Importance by segment, 0 to 1; not below that of a segment that depends on it.
     pub(crate) importance: Vec<f64>,
+    /// Importance per token by segment: what a token of it costs to lose.
+    pub(super) price: Vec<f64>,
     /// Index of each segment's zone in the policy.
     pub(crate) zone: Vec<usize>,
     /// Tokens by zone of the policy.
@@ -25,9 +27,14 @@ pub(crate) struct Survey<'a> {
     pub(crate) last_turn: usize,
     /// The turns that may be summarised, once they are found.
     pub(super) runs: OnceCell<Vec<Vec<RangeInclusive<usize>>>>,
+    /// The tool results that stand in the prompt a second time, once they are found: each with the
+    /// first of its kind.
+    pub(super) repeats: OnceCell<Vec<(usize, usize)>>,
     /// No edit may touch it: by its tier, its place, the client's pin, or because something that
     /// stays needs it.
     locked: Vec<bool>,
+    /// It is the result of a tool whose results may be touched.
+    open_result: Vec<bool>,
     /// It is one of the latest tool results, which are not cleared.
     kept: Vec<bool>,
     /// It is a tool result that the model has not read yet.
@@ -65,10 +72,17 @@ impl<'a> Survey<'a> {
             }
         }
         let (kept, unseen) = (kept(input), unseen(segments));
+        let importance = importance(input);
+        let prices = importance.iter().zip(segments);
         Self {
             room: room.collect(),
             runs: OnceCell::new(),
-            importance: importance(input),
+            repeats: OnceCell::new(),
+            price: prices
+                .map(|(importance, segment)| importance / segment.tokens.max(1) as f64)
+                .collect(),
+            importance,
+            open_result: open_result(input),
             locked: locked(input, |at| kept[at] || unseen[at]),
             kept,
             unseen,
@@ -101,9 +115,7 @@ impl<'a> Survey<'a> {
 
     /// Whether it is the result of a tool whose results may be touched.
     pub(crate) fn is_open_result(&self, at: usize) -> bool {
-        let rule = |name| self.input.policy.tool(name);
-        matches!(&self.segment(at).kind, SegmentKind::ToolResult { name, .. }
-            if !rule(name).is_some_and(|rule| rule.excluded))
+        self.open_result[at]
     }
 
     /// Whether it is a tool result that the model has read and that is older than the ones kept.
@@ -230,6 +242,15 @@ fn visit_needed(
             pending.extend_from_slice(&segments[at].depends_on);
         }
     }
+}
+
+/// The results of tools that are not excluded.
+fn open_result(input: &PlanInput) -> Vec<bool> {
+    let is_open = |segment: &Segment| {
+        matches!(&segment.kind, SegmentKind::ToolResult { name, .. }
+            if !input.policy.tool(name).is_some_and(|rule| rule.excluded))
+    };
+    input.segments.iter().map(is_open).collect()
 }
 
 /// The results of the latest calls.
