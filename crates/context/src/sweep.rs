@@ -177,12 +177,19 @@ impl Choice {
 /// Whether to take the most of every group would leave some zone less than its floor. Told from
 /// above where offers of a group are in different zones.
 fn floors_bind(groups: &[Group], start: &Start) -> bool {
-    let zones = start.room.iter().enumerate();
-    let mut most = zones.map(|(zone, room)| {
-        let freed = groups.iter().map(|group| group.most_in(zone));
-        freed.sum::<usize>() > *room
-    });
-    most.any(|binds| binds)
+    let mut most = vec![0; start.room.len()];
+    let mut here = most.clone();
+    for group in groups {
+        for offer in &group.offers {
+            for (zone, _) in offer.zones {
+                here[zone] = offer.freed_in(zone).max(here[zone]);
+            }
+        }
+        for (zone, _) in group.offers.iter().flat_map(|offer| offer.zones) {
+            most[zone] += std::mem::take(&mut here[zone]);
+        }
+    }
+    most.iter().zip(&start.room).any(|(most, room)| most > room)
 }
 
 /// Chooses from `groups`, which are sorted by position from the prompt's end to its head, so that

@@ -44,6 +44,8 @@ pub(super) struct Terms<'a> {
     pub(super) base: &'a [Candidate],
     /// Everything else that could be done.
     pub(super) pool: &'a Pool,
+    /// Of this the edits of single segments, as [`by_segment`] orders them.
+    pub(super) singles: &'a [(usize, usize)],
     /// Candidates of rungs before this one are taken, as far as they go together.
     pub(super) forced_below: usize,
     /// Clear a repeated result and its original rather than let one refer to the other, where that
@@ -171,8 +173,22 @@ impl<'a> Arrangement<'a> {
     }
 }
 
+/// The edits of single segments, as segment and number in the pool, by segment.
+pub(super) fn by_segment(pool: &Pool) -> Vec<(usize, usize)> {
+    let edits = pool.iter().enumerate();
+    let singles = edits.filter(|(_, (_, edit))| !matches!(edit.op, EditOp::Compact(_)));
+    let mut singles: Vec<_> = singles
+        .map(|(at, (_, edit))| (*edit.segments.start(), at))
+        .collect();
+    singles.sort_unstable();
+    singles
+}
+
 /// Tokens of a candidate that count toward a need.
 pub(super) fn counted(survey: &Survey<'_>, scope: Scope<'_>, edit: &Candidate) -> usize {
+    if matches!(scope, Scope::Prompt) {
+        return edit.freed();
+    }
     let inside = |at: usize| scope.contains(survey.segment(at));
     let before = edit.segments.clone().filter(|&at| inside(at));
     let before: usize = before.map(|at| survey.segment(at).tokens).sum();
@@ -271,31 +287,32 @@ fn offers(
             taken[original] = true;
         }
     }
-    let mut single: Vec<(usize, Offer)> = Vec::with_capacity(terms.pool.len());
+    let mut offers = Offers::new();
     let mut inputs: Vec<(usize, usize)> = Vec::new();
     let mut repeats = false;
-    for (at, (_, edit)) in terms.pool.iter().enumerate() {
-        let segment = *edit.segments.start();
-        match (&edit.op, &survey.segment(segment).kind) {
-            (EditOp::Compact(_), _) => {}
-            (EditOp::Dedupe { original }, _) if is_edited[*original] => {}
-            _ if taken[segment] => {}
-            (EditOp::ClearToolInput, SegmentKind::ToolCall { call, .. }) => {
-                inputs.push((*call, at));
-            }
-            _ => {
-                repeats |= matches!(edit.op, EditOp::Dedupe { .. });
-                single.push((segment, offer(survey, at, edit)));
+    for edits in terms.singles.chunk_by(|a, b| a.0 == b.0) {
+        let segment = edits[0].0;
+        if taken[segment] {
+            continue;
+        }
+        let mut here = Vec::with_capacity(edits.len());
+        for &(_, at) in edits {
+            let edit = &terms.pool[at].1;
+            match (&edit.op, &survey.segment(segment).kind) {
+                (EditOp::Dedupe { original }, _) if is_edited[*original] => {}
+                (EditOp::ClearToolInput, SegmentKind::ToolCall { call, .. }) => {
+                    inputs.push((*call, at));
+                }
+                (op, _) => {
+                    repeats |= matches!(op, EditOp::Dedupe { .. });
+                    here.push(offer(survey, at, edit));
+                }
             }
         }
+        if !here.is_empty() {
+            offers.push((segment, here));
+        }
     }
-    single.sort_by_key(|(segment, offer)| (*segment, offer.candidate));
-    let same = |a: &(usize, Offer), b: &(usize, Offer)| a.0 == b.0;
-    let by_segment = single.chunk_by(same).map(|offers| {
-        let segment = offers[0].0;
-        (segment, offers.iter().map(|(_, offer)| *offer).collect())
-    });
-    let mut offers: Offers = by_segment.collect();
     if repeats {
         settle_references(terms, &mut offers);
     }

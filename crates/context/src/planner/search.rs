@@ -1,6 +1,6 @@
 //! The way down the ladder to a plan that frees enough.
 
-use super::arrangement::{Arrangement, Found, Pool, Terms, counted};
+use super::arrangement::{Arrangement, Found, Pool, Terms, by_segment, counted};
 use super::asked::Asked;
 use crate::ladder::{Scope, Survey, Wanted, step};
 use crate::sweep::{Choice, Price};
@@ -138,6 +138,7 @@ impl<'s, 'r> Search<'s, 'r> {
         let terms = Terms {
             base: edits,
             pool: &pool,
+            singles: &[],
             forced_below: 0,
             clear_originals: false,
             scope: Scope::Prompt,
@@ -181,6 +182,7 @@ impl<'s, 'r> Search<'s, 'r> {
         if bound < goal.need {
             return Err(bound);
         }
+        let singles = by_segment(pool);
         let mut points = Vec::new();
         let mut reach = 0;
         let repeats = |(_, edit): &(usize, Candidate)| matches!(edit.op, EditOp::Dedupe { .. });
@@ -195,6 +197,7 @@ impl<'s, 'r> Search<'s, 'r> {
                 let terms = Terms {
                     base,
                     pool,
+                    singles: &singles,
                     forced_below,
                     clear_originals,
                     scope: goal.scope,
@@ -226,12 +229,14 @@ impl<'s, 'r> Search<'s, 'r> {
 
     /// The edits that free the most together.
     fn everything(&self, base: &[Candidate], pool: &Pool, goal: &Goal<'_>) -> Vec<Candidate> {
+        let singles = by_segment(pool);
         let mut most: Option<(usize, Vec<Candidate>)> = None;
         for clear_originals in [false, true] {
             for compactions in compactions(base, pool, 0) {
                 let terms = Terms {
                     base,
                     pool,
+                    singles: &singles,
                     forced_below: usize::MAX,
                     clear_originals,
                     scope: goal.scope,
