@@ -140,7 +140,13 @@ impl Group {
 }
 
 impl Choice {
-    fn new(groups: &[Group], start: &Start, price: &Price<'_>, picks: Vec<(usize, usize)>) -> Self {
+    /// Without its picks, which only the best one needs.
+    fn new(
+        groups: &[Group],
+        start: &Start,
+        price: &Price<'_>,
+        picks: impl Iterator<Item = (usize, usize)>,
+    ) -> Self {
         let mut choice = Self {
             score: 0.0,
             position: start.position,
@@ -148,9 +154,9 @@ impl Choice {
             loss: start.loss,
             cost: start.cost,
             edits: start.edits,
-            picks,
+            picks: Vec::new(),
         };
-        for &(group, offer) in &choice.picks {
+        for (group, offer) in picks {
             let offer = &groups[group].offers[offer];
             choice.position = choice.position.min(offer.position);
             choice.freed += offer.freed;
@@ -171,6 +177,25 @@ impl Choice {
             .then(loss.total_cmp(&other_loss))
             .then(other.position.cmp(&self.position))
             .is_lt()
+    }
+}
+
+impl Swept {
+    fn consider(
+        &mut self,
+        groups: &[Group],
+        start: &Start,
+        price: &Price<'_>,
+        picks: impl Iterator<Item = (usize, usize)> + Clone,
+    ) {
+        let choice = Choice::new(groups, start, price, picks.clone());
+        self.points.push(price.point(&choice));
+        if self.best.as_ref().is_none_or(|best| choice.beats(best)) {
+            self.best = Some(Choice {
+                picks: picks.collect(),
+                ..choice
+            });
+        }
     }
 }
 
@@ -201,31 +226,25 @@ fn floors_bind(groups: &[Group], start: &Start) -> bool {
 pub(crate) fn sweep(groups: &[Group], start: &Start, price: &Price<'_>, need: usize) -> Swept {
     let rest = need.saturating_sub(start.counted);
     let floors = floors_bind(groups, start);
-    let greedy = Greedy::new(groups, start, price, rest, floors);
+    let mut greedy = Greedy::new(groups, start, price, rest, floors);
     let mut table = match floors {
         true => None,
         false => Table::new(groups, start, price, rest),
     };
     let mut swept = Swept::default();
     for stop in stops(groups, start, price, rest) {
-        let mut picks = vec![greedy.picks(stop)];
-        if let Some(table) = table.as_mut().filter(|_| stop <= MAX_EXACT) {
-            picks.push(table.picks(stop));
+        if let Some(picks) = greedy.picks(stop) {
+            swept.consider(groups, start, price, picks);
         }
-        for picks in picks.into_iter().flatten() {
-            let choice = Choice::new(groups, start, price, picks);
-            swept.points.push(price.point(&choice));
-            if swept.best.as_ref().is_none_or(|best| choice.beats(best)) {
-                swept.best = Some(choice);
-            }
+        let exact = table.as_mut().filter(|_| stop <= MAX_EXACT);
+        if let Some(picks) = exact.and_then(|table| table.picks(stop)) {
+            swept.consider(groups, start, price, picks.into_iter());
         }
     }
     if swept.best.is_none()
         && let Some(picks) = packed(groups, start, rest)
     {
-        let choice = Choice::new(groups, start, price, picks);
-        swept.points.push(price.point(&choice));
-        swept.best = Some(choice);
+        swept.consider(groups, start, price, picks.into_iter());
     }
     swept
 }

@@ -100,6 +100,7 @@ impl<'a> Arrangement<'a> {
     fn group(&mut self, survey: &Survey<'_>, terms: &Terms<'a>, offers: Offers) {
         let pool = self.pool;
         let mut forced: Vec<Offer> = Vec::new();
+        self.groups.reserve(offers.len());
         for (_, offers) in offers {
             let is_forced = |offer: &&Offer| pool[offer.candidate].0 < terms.forced_below;
             let forced_offers = || offers.iter().filter(is_forced);
@@ -287,7 +288,7 @@ fn offers(
             taken[original] = true;
         }
     }
-    let mut offers = Offers::new();
+    let mut offers = Offers::with_capacity(terms.singles.len());
     let mut inputs: Vec<(usize, usize)> = Vec::new();
     let mut repeats = false;
     for edits in terms.singles.chunk_by(|a, b| a.0 == b.0) {

@@ -2,13 +2,16 @@
 
 use super::{Group, Offer, Price, Start};
 
-/// From one offer of a group, or none, to the next that frees more.
+/// From one offer of a group to the next that frees more. Offers are counted from 1, and 0 is none.
+#[derive(Clone, Copy)]
 struct Step {
     group: usize,
-    from: Option<usize>,
+    from: usize,
     to: usize,
     freed: usize,
     cost: f64,
+    /// Cost per token freed.
+    ratio: f64,
 }
 
 /// Groups with their steps in the order of their efficiency.
@@ -17,19 +20,25 @@ pub(super) struct Greedy<'a> {
     start: &'a Start,
     price: &'a Price<'a>,
     rest: usize,
-    /// Whether floors can bind; if not, rooms are not kept account of.
-    floors: bool,
+    /// The groups, if floors can bind them; if not, rooms are not kept account of.
+    floors: Option<&'a [Group]>,
     steps: Vec<Step>,
     /// By number of groups considered, the cheapest single offer that frees enough.
     single: Vec<Option<(usize, usize)>>,
+    /// What the cheapest steps free, of the groups considered so far.
+    covered: Taken,
+    /// Steps that were tried for that.
+    cut: usize,
+    taken: Taken,
 }
 
 /// What is taken so far.
+#[derive(Default)]
 struct Taken {
-    level: Vec<Option<usize>>,
+    /// The offer of each group, counted from 1, or 0.
+    level: Vec<usize>,
     room: Vec<usize>,
     freed: usize,
-    cost: f64,
 }
 
 impl<'a> Greedy<'a> {
@@ -41,171 +50,237 @@ impl<'a> Greedy<'a> {
         rest: usize,
         floors: bool,
     ) -> Self {
-        let mut steps = Vec::new();
+        let mut steps = Vec::with_capacity(groups.len());
+        let mut hull = Vec::new();
         for (at, group) in groups.iter().enumerate() {
-            push_hull(&mut steps, at, &group.offers);
+            push_hull(&mut steps, &mut hull, at, &group.offers);
         }
-        let ratio = |step: &Step| step.cost / step.freed as f64;
-        steps.sort_by(|a, b| {
-            let by_position = (a.group, a.to).cmp(&(b.group, b.to));
-            ratio(a).total_cmp(&ratio(b)).then(by_position)
-        });
         Self {
             single: singles(groups, start, rest),
             groups,
             start,
             price,
             rest,
-            floors,
-            steps,
+            floors: floors.then_some(groups),
+            covered: Taken::default(),
+            cut: 0,
+            taken: Taken::default(),
+            steps: by_ratio(&steps),
         }
     }
 
-    /// Group and offer of what is chosen among the first `stop` groups; `None` if floors do not let
-    /// enough be freed.
-    pub(super) fn picks(&self, stop: usize) -> Option<Vec<(usize, usize)>> {
-        let mut taken = Taken {
-            level: vec![None; stop],
-            room: self.start.room.clone(),
-            freed: 0,
-            cost: 0.0,
-        };
-        self.cover(stop, &mut taken);
+    /// Group and offer of what is chosen among the first `stop` groups, which are no fewer than in
+    /// the call before, by group; `None` if floors do not let enough be freed.
+    pub(super) fn picks(
+        &mut self,
+        stop: usize,
+    ) -> Option<impl Iterator<Item = (usize, usize)> + Clone> {
+        self.cover(stop);
         let single = self.single[stop].filter(|_| self.rest > 0);
+        let (mut next, cost) = self.trim(stop, single.is_some());
         if let Some((group, offer)) = single
-            && (taken.freed < self.rest || self.groups[group].offers[offer].cost < taken.cost)
+            && (self.taken.freed < self.rest || self.groups[group].offers[offer].cost < cost)
         {
-            let offer_taken = &self.groups[group].offers[offer];
-            taken.level.fill(None);
-            taken.level[group] = Some(offer);
-            taken.room.clone_from(&self.start.room);
-            if self.floors {
-                take_room(&mut taken.room, offer_taken);
+            let only = &self.groups[group].offers[offer];
+            self.taken.clear(stop, &self.start.room);
+            self.taken.level[group] = offer + 1;
+            if self.floors.is_some() {
+                take_room(&mut self.taken.room, only);
             }
-            (taken.freed, taken.cost) = (offer_taken.freed, offer_taken.cost);
+            self.taken.freed = only.freed;
+            next = 0;
         }
-        if taken.freed < self.rest {
+        if self.taken.freed < self.rest {
             return None;
         }
-        self.ride(stop, &mut taken);
-        let picked = taken.level.iter().enumerate();
-        Some(
-            picked
-                .filter_map(|(at, level)| level.map(|level| (at, level)))
-                .collect(),
-        )
+        self.ride(stop, next);
+        let levels = self.taken.level.iter().enumerate();
+        Some(levels.filter_map(|(at, level)| Some((at, level.checked_sub(1)?))))
     }
 
-    /// Takes steps until enough is freed, then gives back what was not needed, worst first.
-    fn cover(&self, stop: usize, taken: &mut Taken) {
-        let mut path = Vec::new();
-        for step in self.steps.iter().filter(|step| step.group < stop) {
-            if taken.freed >= self.rest {
+    /// Takes the cheapest steps until enough is freed. Without floors the steps taken are the first
+    /// ones in their order, so that those of further groups only push the last ones out.
+    fn cover(&mut self, stop: usize) {
+        let (covered, rest) = (&mut self.covered, self.rest);
+        if self.floors.is_some() {
+            covered.clear(stop, &self.start.room);
+            self.cut = 0;
+        }
+        let further = covered.level.len()..stop;
+        covered.level.resize(stop, 0);
+        for step in &self.steps[..self.cut] {
+            if further.contains(&step.group) {
+                covered.take(step, None);
+            }
+        }
+        while let Some(last) = self.steps[..self.cut].last() {
+            if last.group < stop {
+                if covered.freed < rest + last.freed {
+                    break;
+                }
+                covered.level[last.group] = last.from;
+                covered.freed -= last.freed;
+            }
+            self.cut -= 1;
+        }
+        for step in &self.steps[self.cut..] {
+            if covered.freed >= rest {
                 break;
             }
-            if self.take(step, taken) {
-                path.push(step);
+            if step.group < stop {
+                covered.take(step, self.floors);
             }
+            self.cut += 1;
         }
-        for step in path.into_iter().rev() {
-            let last = taken.level[step.group] == Some(step.to);
-            if last
-                && taken.freed - step.freed >= self.rest
-                && self.swap(step.group, Some(step.to), step.from, taken)
+    }
+
+    /// Gives back what was not needed, worst first. Tells which is the first step that may be left,
+    /// and, if asked for, the cost of what is taken.
+    fn trim(&mut self, stop: usize, costs: bool) -> (usize, f64) {
+        let (covered, taken) = (&self.covered, &mut self.taken);
+        taken.level.clone_from(&covered.level);
+        taken.room.clone_from(&covered.room);
+        taken.freed = covered.freed;
+        let tried = &self.steps[..self.cut];
+        let mut cost = 0.0;
+        if costs {
+            let inside = tried.iter().filter(|step| step.group < stop);
+            let taken = inside.filter(|step| taken.level[step.group] >= step.to);
+            cost = taken.fold(0.0, |cost, step| cost + step.cost);
+        }
+        let mut next = self.cut;
+        for (number, step) in tried.iter().enumerate().rev() {
+            if taken.freed >= self.rest + step.freed
+                && step.group < stop
+                && taken.level[step.group] == step.to
+                && taken.swap(step.group, step.to, step.from, self.floors)
             {
                 taken.freed -= step.freed;
-                taken.cost -= step.cost;
+                cost -= step.cost;
+                next = number;
             }
         }
+        // What a floor was in the way of may fit now.
+        (if self.floors.is_some() { 0 } else { next }, cost)
     }
 
-    /// Replaces the offer that is taken of a group, or none, by another, or none, if the floors
-    /// allow it.
-    fn swap(
-        &self,
-        group: usize,
-        from: Option<usize>,
-        to: Option<usize>,
-        taken: &mut Taken,
-    ) -> bool {
-        if !self.floors {
-            taken.level[group] = to;
-            return true;
-        }
-        let offer = |at: usize| &self.groups[group].offers[at];
-        if let Some(from) = from {
-            give_room(&mut taken.room, offer(from));
-        }
-        let fits = to.is_none_or(|to| has_room(&taken.room, offer(to)));
-        let next = if fits { to } else { from };
-        if let Some(next) = next {
-            take_room(&mut taken.room, offer(next));
-        }
-        taken.level[group] = next;
-        fits
-    }
-
-    /// Takes every further step whose savings are worth its loss: the recomputing is paid already.
-    fn ride(&self, stop: usize, taken: &mut Taken) {
-        let start = self.start;
+    /// Takes every step from `next` on whose savings are worth its loss: the recomputing is paid
+    /// already.
+    fn ride(&mut self, stop: usize, next: usize) {
+        let (start, taken) = (self.start, &mut self.taken);
         let wish = self.price.wish().saturating_sub(start.freed);
         let last = self.groups[..stop].last();
         let position = last.map_or(start.position, |group| group.position.min(start.position));
         let worth = self
             .price
             .worth_per_token(position, start.freed + taken.freed);
-        for step in self.steps.iter().filter(|step| step.group < stop) {
+        for step in &self.steps[next..] {
+            if step.group >= stop {
+                continue;
+            }
             let pays = self.price.loss_weight() * step.cost < worth * step.freed as f64;
             if taken.freed >= wish || !pays {
                 break;
             }
-            self.take(step, taken);
+            taken.take(step, self.floors);
         }
+    }
+}
+
+impl Taken {
+    /// Nothing of so many groups.
+    fn clear(&mut self, groups: usize, room: &[usize]) {
+        self.level.clear();
+        self.level.resize(groups, 0);
+        self.room.clear();
+        self.room.extend_from_slice(room);
+        self.freed = 0;
     }
 
     /// Takes a step if the one before it was taken and the floors allow it.
-    fn take(&self, step: &Step, taken: &mut Taken) -> bool {
-        let follows = taken.level[step.group] == step.from;
-        let fits = follows && self.swap(step.group, step.from, Some(step.to), taken);
+    fn take(&mut self, step: &Step, floors: Option<&[Group]>) {
+        if self.level[step.group] == step.from && self.swap(step.group, step.from, step.to, floors)
+        {
+            self.freed += step.freed;
+        }
+    }
+
+    /// Replaces the offer that is taken of a group by another, if the floors allow it.
+    #[inline]
+    fn swap(&mut self, group: usize, from: usize, to: usize, floors: Option<&[Group]>) -> bool {
+        let fits = floors.is_none_or(|groups| self.exchange(&groups[group].offers, from, to));
         if fits {
-            taken.freed += step.freed;
-            taken.cost += step.cost;
+            self.level[group] = to;
+        }
+        fits
+    }
+
+    /// Gives the room of one offer to another, if there is enough for it.
+    fn exchange(&mut self, offers: &[Offer], from: usize, to: usize) -> bool {
+        let offer = |at: usize| Some(&offers[at.checked_sub(1)?]);
+        if let Some(from) = offer(from) {
+            give_room(&mut self.room, from);
+        }
+        let fits = offer(to).is_none_or(|to| has_room(&self.room, to));
+        if let Some(next) = offer(if fits { to } else { from }) {
+            take_room(&mut self.room, next);
         }
         fits
     }
 }
 
 /// The steps along the lower convex hull of a group's offers: their efficiency falls, so that they
-/// come in their order when all steps are sorted.
-fn push_hull(steps: &mut Vec<Step>, group: usize, offers: &[Offer]) {
-    let mut hull: Vec<usize> = Vec::new();
-    let ratio = |from: Option<usize>, to: usize| {
-        let (freed, cost) = from.map_or((0, 0.0), |from| (offers[from].freed, offers[from].cost));
-        (offers[to].cost - cost) / (offers[to].freed - freed) as f64
-    };
-    for at in 0..offers.len() {
-        while let Some(&last) = hull.last() {
-            let before = hull.len().checked_sub(2).map(|before| hull[before]);
-            if ratio(before, last) < ratio(Some(last), at) {
+/// come in their order when all steps are sorted. `hull` is room to work in.
+fn push_hull(steps: &mut Vec<Step>, hull: &mut Vec<Step>, group: usize, offers: &[Offer]) {
+    hull.clear();
+    for (at, offer) in offers.iter().enumerate() {
+        loop {
+            let from = hull.last().map_or(0, |step| step.to);
+            let (freed, cost) = match from.checked_sub(1) {
+                None => (0, 0.0),
+                Some(from) => (offers[from].freed, offers[from].cost),
+            };
+            let (freed, cost) = (offer.freed - freed, offer.cost - cost);
+            let ratio = cost / freed as f64;
+            if hull.pop_if(|last| last.ratio >= ratio).is_none() {
+                let to = at + 1;
+                hull.push(Step {
+                    group,
+                    from,
+                    to,
+                    freed,
+                    cost,
+                    ratio,
+                });
                 break;
             }
-            hull.pop();
         }
-        hull.push(at);
     }
-    let mut from = None;
-    for to in hull {
-        let (freed, cost) = from.map_or((0, 0.0), |from: usize| {
-            (offers[from].freed, offers[from].cost)
-        });
-        steps.push(Step {
-            group,
-            from,
-            to,
-            freed: offers[to].freed - freed,
-            cost: offers[to].cost - cost,
-        });
-        from = Some(to);
+    steps.append(hull);
+}
+
+/// The steps in the order of their ratios. Of equal ones those of the first group come first, in
+/// their own order; that is the order they are in.
+fn by_ratio(steps: &[Step]) -> Vec<Step> {
+    // Numbers are moved and compared faster than steps.
+    let mut order: Vec<(u64, usize)> = Vec::with_capacity(steps.len());
+    order.extend(
+        steps
+            .iter()
+            .enumerate()
+            .map(|(at, step)| (order_of(step.ratio), at)),
+    );
+    order.sort_unstable();
+    order.into_iter().map(|(_, at)| steps[at]).collect()
+}
+
+/// A number for the place of another one in the total order.
+fn order_of(ratio: f64) -> u64 {
+    let bits = ratio.to_bits();
+    if bits >> 63 == 0 {
+        bits | 1 << 63
+    } else {
+        !bits
     }
 }
 

@@ -242,9 +242,10 @@ fn many_groups_are_solved_nearly_as_well_as_exactly() {
         let need = random.below(most);
         let price = Price::new(&input, need);
         let least = |picks: Option<Vec<(usize, usize)>>| {
-            picks.map(|picks| Choice::new(&groups, &start, &price, picks).cost)
+            picks.map(|picks| Choice::new(&groups, &start, &price, picks.into_iter()).cost)
         };
-        let greedy = least(Greedy::new(&groups, &start, &price, need, false).picks(groups.len()));
+        let mut greedy = Greedy::new(&groups, &start, &price, need, false);
+        let greedy = least(greedy.picks(groups.len()).map(Iterator::collect));
         let greedy = greedy.expect("no floor binds");
         let mut table = Table::new(&groups, &start, &price, need).expect("no floor binds");
         let most_of_one = groups.iter().flat_map(|group| &group.offers);
