@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::Zone;
+use crate::{Tier, Zone};
 
 /// A step of the ladder, in the order in which the steps are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,6 +136,21 @@ impl Rung {
 }
 
 impl EditOp {
+    /// The strictest tier of a segment to which this may be done.
+    pub fn strictest_tier(&self) -> Tier {
+        match self {
+            Self::ClearToolResult => Tier::Clearable,
+            Self::Offload => Tier::Offloadable,
+            Self::Dedupe { .. }
+            | Self::ClearToolInput
+            | Self::ClearReasoning
+            | Self::Compress(_)
+            | Self::Compact(_)
+            | Self::DropDocument
+            | Self::ExtractDocument => Tier::Compactable,
+        }
+    }
+
     /// Its name in reports and metrics.
     pub fn name(&self) -> &'static str {
         match self {

@@ -24,7 +24,7 @@ mod replay;
 mod store;
 
 pub use chain::{ChainKey, LedgerScope, SegmentChain, TenantKey, segment_digest};
-pub use entry::{ENTRY_OVERHEAD, EntryTooLarge, LedgerEdit, Summary, SummaryOrigin};
+pub use entry::{ENTRY_OVERHEAD, EntryTooLarge, LedgerEdit, Summary, SummaryOrder, SummaryOrigin};
 pub use regret::{CallRecord, Regret, call_digest, regrets};
 pub use replay::{KnownEdit, Piece, Replay};
 

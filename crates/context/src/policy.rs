@@ -1,6 +1,6 @@
 //! What a request's context may be: every bound a number of tokens, every choice made.
 
-use crate::{CostModel, Rung, SummaryLevel, Tier, Zone};
+use crate::{CostModel, EditOp, Rung, Segment, SegmentKind, SummaryLevel, Tier, Zone};
 
 /// The rules of one request, resolved against its budget.
 #[derive(Clone, Debug, PartialEq)]
@@ -258,5 +258,19 @@ impl Policy {
     /// The rule of a tool.
     pub fn tool(&self, name: &str) -> Option<&ToolRule> {
         self.clearing.tools.iter().find(|rule| *rule.name == *name)
+    }
+    /// Whether an edit may touch a segment, as far as that is up to the segment: its tier, the
+    /// client's pin, the stable prefix, and tools whose results are never touched.
+    pub fn permits(&self, op: &EditOp, segment: &Segment) -> bool {
+        let tool = match (&segment.kind, op) {
+            (SegmentKind::ToolResult { name, .. }, _)
+            | (SegmentKind::ToolCall { name, .. }, EditOp::ClearToolInput) => self.tool(name),
+            _ => None,
+        };
+        let is_stable = segment.start < self.stable_prefix_end && segment.tokens > 0;
+        !tool.is_some_and(|rule| rule.excluded)
+            && !segment.pinned
+            && !is_stable
+            && segment.tier >= op.strictest_tier()
     }
 }

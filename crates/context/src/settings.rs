@@ -2,6 +2,7 @@
 
 mod bound;
 mod choice;
+mod conflict;
 mod error;
 mod facts;
 mod resolve;
@@ -90,7 +91,7 @@ pub struct Settings {
     /// [`TellModel::None`].
     pub tell_model: Option<TellModel>,
     /// `max_planning_ms`: planning that takes longer falls back to edits without a model.
-    /// Default: the server's.
+    /// Default: no limit.
     pub max_planning_ms: Option<u64>,
     /// `ttft_slo_ms`: time to first token that a compaction in the foreground must not exceed.
     /// Default: no limit.

@@ -6,6 +6,7 @@
 //! - [`compaction`]: summaries of old turns, by the served model on the warm prefix.
 //! - [`count`]: a prompt's tokens by zone, message and tool, without an edit.
 //! - [`infeasible`]: requests that nothing makes fit.
+//! - [`originals`]: texts that edits have taken away and that no prompt names.
 //! - [`pipeline`]: the stages of one request, in order.
 //! - [`place`]: where in a conversation a piece stands.
 //! - [`questions`]: what the model still knows after the edits.
@@ -15,6 +16,7 @@
 pub mod compaction;
 pub mod count;
 pub mod infeasible;
+pub mod originals;
 pub mod pipeline;
 pub mod place;
 pub mod questions;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{EditOp, SummaryLevel};
+use crate::{CompactionRule, EditOp, SummaryLevel, SummaryRequest};
 
 /// Bytes that an entry counts besides its texts: the most that its table rows, list links and
 /// allocations take on a 64-bit machine, growth of the tables included.
@@ -37,6 +37,19 @@ pub struct Summary {
     pub origin: SummaryOrigin,
     /// Share of the span's critical tokens that it keeps, 0 to 1.
     pub critical_recall: f64,
+    /// What was asked for.
+    pub order: SummaryOrder,
+}
+
+/// What a request wants of a summary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SummaryOrder {
+    /// Names what it must preserve and the client's own words.
+    pub wording: u64,
+    /// Longest summary, in tokens.
+    pub max_tokens: usize,
+    /// Share of the critical tokens that it must keep.
+    pub critical_recall: f64,
 }
 
 /// How a summary was written.
@@ -69,6 +82,35 @@ impl Summary {
     /// Bytes that it counts in the ledger.
     pub fn bytes(&self) -> usize {
         ENTRY_OVERHEAD + self.text.len()
+    }
+}
+
+impl SummaryOrder {
+    /// What a request wants.
+    pub fn new(request: &SummaryRequest, rule: &CompactionRule) -> Self {
+        let SummaryRequest {
+            preserve,
+            instructions,
+            instructions_mode,
+            ..
+        } = request;
+        let wording = format!("{preserve:?} {instructions_mode:?} {instructions:?}");
+        let hash = *blake3::hash(wording.as_bytes()).as_bytes();
+        let (name, _) = hash.split_first_chunk().expect("a hash has 32 bytes");
+        Self {
+            wording: u64::from_le_bytes(*name),
+            max_tokens: rule.max_tokens,
+            critical_recall: rule.critical_recall,
+        }
+    }
+
+    /// Whether a summary is what this asks for: written in the same words, and for no less or in
+    /// fact no worse. One that could not be better is so for whoever asks the same.
+    pub fn accepts(&self, summary: &Summary) -> bool {
+        let Summary { order, .. } = summary;
+        let is_short = order.max_tokens.min(summary.tokens) <= self.max_tokens;
+        let recall = order.critical_recall.max(summary.critical_recall);
+        order.wording == self.wording && is_short && recall >= self.critical_recall
     }
 }
 

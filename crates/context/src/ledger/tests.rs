@@ -47,6 +47,11 @@ fn summary(text: &str) -> Summary {
         tokens: text.len(),
         origin: SummaryOrigin::Model,
         critical_recall: 1.0,
+        order: SummaryOrder {
+            wording: 0,
+            max_tokens: 800,
+            critical_recall: 0.95,
+        },
     }
 }
 

@@ -76,6 +76,8 @@ pub enum SettingsProblem {
     },
     /// No zone of that name, and neither a tier nor a bound that would declare it.
     UnknownZone,
+    /// A tier that allows edits, for a zone in which there are none.
+    ProtectedZone,
     /// The ladder has a rung twice.
     RepeatedRung {
         /// The rung.
@@ -110,6 +112,7 @@ impl SettingsProblem {
             Self::AboveBudget { .. } => "above_budget",
             Self::MinimaOverBudget { .. } => "zone_min_conflict",
             Self::UnknownZone => "unknown_zone",
+            Self::ProtectedZone => "protected_zone",
             Self::RepeatedRung { .. } => "repeated_rung",
             Self::OutputAsked { .. } => "output_above_max",
             Self::NoSuchMessage { .. } => "no_such_message",
@@ -188,6 +191,7 @@ impl fmt::Display for SettingsProblem {
             Self::UnknownZone => {
                 f.write_str("no such zone; a zone of your own needs a tier or a bound")
             }
+            Self::ProtectedZone => f.write_str("no text of this zone is ever edited"),
             Self::RepeatedRung { rung } => write!(f, "`{}` stands there twice", rung.name()),
             Self::OutputAsked { asked, max } => {
                 write!(

@@ -97,7 +97,8 @@ pub struct SymbolFloor {
 /// [`Settings`]:
 /// - a budget of 0 or above the window, or a share outside 0 to 1;
 /// - marks of utilisation out of range or out of order;
-/// - a zone that is neither known nor declared, a symbol where it stands for nothing, bounds out of
+/// - a zone that is neither known nor declared, a tier that allows edits where there are none, a
+///   symbol where it stands for nothing, bounds out of
 ///   order, minima that exceed the budget together;
 /// - more output asked for than `zones.output_buffer.max`;
 /// - a stable prefix up to a message that does not exist;

@@ -154,3 +154,27 @@ fn every_name_is_read_back() {
     check(TellModel::ALL, TellModel::name, TellModel::from_name);
     check(Preserve::ALL, Preserve::name, Preserve::from_name);
 }
+
+#[test]
+fn of_two_protections_in_one_request_the_stricter_one_holds() {
+    let clearing = |keep, tools: &[&str]| Settings {
+        clearing: ClearingSettings {
+            keep: Some(keep),
+            exclude_tools: Some(tools.iter().map(|&tool| tool.into()).collect()),
+            ..ClearingSettings::default()
+        },
+        ..Settings::default()
+    };
+    let fields = [
+        "zones.tool_outputs.keep",
+        "zones.tool_outputs.exclude_tools",
+    ];
+    let (settings, told) = clearing(1, &[]).over_edits(clearing(3, &["memory"]));
+    assert_eq!(settings, clearing(3, &["memory"]));
+    assert_eq!(told, fields);
+    let (settings, told) = clearing(4, &["a", "b"]).over_edits(clearing(4, &["b"]));
+    assert_eq!(settings, clearing(4, &["a", "b"]));
+    assert_eq!(told, [""; 0]);
+    let (settings, told) = clearing(5, &["a"]).over_edits(Settings::default());
+    assert_eq!((settings, told.len()), (clearing(5, &["a"]), 0));
+}

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use context::{
-    ChainKey, Gated, SectionedSummary, Speaker, Summary, SummaryLevel, SummaryOrigin,
+    ChainKey, Gated, SectionedSummary, Speaker, Summary, SummaryLevel, SummaryOrder, SummaryOrigin,
     SummaryRequest,
 };
 use engine::SubmitError;
@@ -63,8 +63,8 @@ pub struct CompactionTask {
     pub level: SummaryLevel,
     /// How long the summary may be.
     pub lengths: SummaryLengths,
-    /// Share of the critical items that a summary must keep, 0 to 1.
-    pub critical_recall: f64,
+    /// What it is written for; how much of the critical items it must keep.
+    pub order: SummaryOrder,
     /// Longest time that the model may take; then sentences of the span are taken.
     pub max_wait: Option<Duration>,
     /// Salt under which the prefix is cached.
@@ -305,6 +305,7 @@ impl Run {
                 tokens: gated.tokens,
                 origin,
                 critical_recall: gated.recall,
+                order: self.task.order,
             },
             level,
             critical: CriticalItems {
@@ -331,7 +332,7 @@ impl Run {
                 Ok(gated) if gated.passed => return Ok((level, SummaryOrigin::Model, gated)),
                 Ok(Gated { recall, .. }) => CompactionFailure::BelowRecall {
                     recall,
-                    least: self.task.critical_recall,
+                    least: self.task.order.critical_recall,
                 },
                 Err(failure) => failure,
             };

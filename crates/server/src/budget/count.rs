@@ -81,7 +81,11 @@ fn counted(input: &DraftInput, model: String) -> Result<(Vec<u32>, ContextCount)
         template_overhead: overhead,
         cached_tokens: 0,
         is_exact: division.is_exact,
-        warnings: report::warnings(&division, resolved.policy.stable_prefix_end),
+        warnings: report::warnings(
+            &division,
+            resolved.policy.stable_prefix_end,
+            &input.model.tokenizer,
+        ),
     };
     Ok((division.tokens, count))
 }

@@ -6,7 +6,8 @@ mod spans;
 use std::ops::Range;
 
 use context::{
-    CallRecord, Segment, SegmentKind, SegmentText, StablePrefix, Tier, call_digest, text_features,
+    CallRecord, Policy, Segment, SegmentKind, SegmentText, StablePrefix, Tier, call_digest,
+    text_features,
 };
 
 use super::insertion::Insertion;
@@ -32,6 +33,8 @@ pub(super) struct Division {
     pub(super) texts: Vec<String>,
     /// Tiers that are not up to the zones.
     pub(super) tiers: Vec<Option<Tier>>,
+    /// Where the client gives them.
+    pub(super) tier_paths: Vec<Option<String>>,
     /// Whether the server has put a segment in, for this request only.
     pub(super) inserted: Vec<bool>,
     /// The number that each segment's message has in the request.
@@ -82,6 +85,7 @@ impl Division {
             messages: pieces.iter().map(|piece| message(piece.place)).collect(),
             places: pieces.iter().map(|piece| piece.place).collect(),
             tiers: pieces.iter().map(|piece| piece.tier).collect(),
+            tier_paths: pieces.iter().map(|piece| piece.tier_path.clone()).collect(),
             inserted: pieces.iter().map(|piece| piece.is_inserted).collect(),
             message_starts: Vec::new(),
             is_exact: spans.is_exact,
@@ -91,6 +95,14 @@ impl Division {
         division.add_features();
         division.message_starts = division.message_starts(conversation);
         Ok(division)
+    }
+
+    /// Gives each piece its zone's tier, unless the client or the server knows better.
+    pub(super) fn set_tiers(&mut self, policy: &Policy) {
+        for (segment, own) in self.segments.iter_mut().zip(&self.tiers) {
+            let rule = policy.rule(&segment.zone).map(|rule| rule.tier);
+            segment.tier = own.or(rule).unwrap_or(Tier::Protected);
+        }
     }
 
     /// The calls of tools, for counting those that are repeated.

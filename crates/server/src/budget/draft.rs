@@ -13,6 +13,8 @@ use context::{
     WaitingSummary, Zone, canonical_tools, plan, regrets,
 };
 
+use memory::Handle;
+
 use super::changes;
 use super::compaction::Compacted;
 use super::division::Division;
@@ -53,7 +55,7 @@ pub(super) struct Revision {
     pub(super) plan: Plan,
     /// All edits, of earlier requests and of this one.
     pub(super) edits: Vec<StandingEdit>,
-    /// Texts that can be restored, with the edits that took them away.
+    /// Texts that the prompt names by a handle, of this request's edits.
     pub(super) offloaded: Vec<String>,
     /// The prompt that is computed; while summaries are unwritten, the draft's.
     pub(super) tokens: Vec<u32>,
@@ -94,7 +96,7 @@ impl Draft {
 
     fn stand(
         input: DraftInput,
-        division: Division,
+        mut division: Division,
         chain: SegmentChain,
         budgeter: &Budgeter,
     ) -> Result<Self, ApiError> {
@@ -103,18 +105,20 @@ impl Draft {
         let marked = division.marked_end(input.settings.stable_prefix, marks);
         let mut ends = PrefixEnds { marked, shared: 0 };
         let first = input.resolve(&division, &division.segments, &Replay::default(), ends)?;
-        let (replay, waiting) = if input.enforces && !input.ablation.ledger {
+        division.set_tiers(&first.policy);
+        let (replay, mut waiting) = if input.enforces && !input.ablation.ledger {
             let mut ledger = budgeter.ledger();
             let replay = ledger.replay(&chain, |span, edit| {
-                allows(&division, first.policy.stable_prefix_end, span, edit)
+                allows(&division, &first.policy, span, edit)
             });
             (replay, ledger.summaries(&chain))
         } else {
             (Replay::default(), Vec::new())
         };
         let mut standing = Standing::new(&division.segments, &replay);
-        ends.shared = division.shared_end(&chain, &replay, budgeter);
+        ends.shared = division.shared_end(&chain, &replay, budgeter, input.is_noted);
         let resolved = input.resolve(&division, &standing.segments, &replay, ends)?;
+        input.check_tiers(&division, &resolved)?;
         input.set_tiers(&division, &mut standing, &resolved);
         let mut draft = Self {
             tokens: Vec::new(),
@@ -128,6 +132,8 @@ impl Draft {
             resolved,
             turns,
         };
+        let order = draft.summary_order();
+        waiting.retain(|waiting| order.accepts(&waiting.summary));
         for WaitingSummary {
             segments,
             level,
@@ -351,10 +357,17 @@ impl Draft {
                 };
                 (made.text.into(), made.tokens, made.restore)
             };
-            if restore.is_some() {
-                all.offloaded
-                    .push(self.division.texts[*segments.start()].clone());
-            }
+            let original = &self.division.texts[*segments.start()];
+            let restore = match candidate.op {
+                // The client has the turns, and sends them with every request.
+                EditOp::Compact(_) => None,
+                _ if restore.is_some() => {
+                    all.offloaded.push(original.clone());
+                    restore
+                }
+                // Only the report names it, which costs the prompt nothing.
+                _ => Some(Handle::of(&self.input.tenant, original)),
+            };
             let edit = LedgerEdit {
                 op: self.original_op(&candidate.op),
                 replacement: text,
@@ -438,14 +451,11 @@ type Made = HashMap<(usize, EditOp), Option<super::texts::Replacement>>;
 /// Whether an edit of an earlier request may stand in this one.
 fn allows(
     division: &Division,
-    stable_prefix_end: usize,
+    policy: &Policy,
     span: &RangeInclusive<usize>,
-    _: &LedgerEdit,
+    edit: &LedgerEdit,
 ) -> bool {
     let mut segments = division.segments[span.clone()].iter();
     let is_own = !division.inserted[span.clone()].contains(&true);
-    is_own
-        && segments.all(|segment| {
-            !segment.pinned && (segment.start >= stable_prefix_end || segment.tokens == 0)
-        })
+    is_own && segments.all(|segment| policy.permits(&edit.op, segment))
 }

@@ -3,7 +3,7 @@
 
 mod planned;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use context::{CacheSnapshot, CostModel, Infeasible, Mode, Regret, ReportLevel, Settings, Window};
 use engine::{CacheProbe, MissCause};
@@ -211,7 +211,8 @@ async fn decide(
 ) -> Result<Decision<Planned>, ApiError> {
     let mode = wish.mode(app);
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
-    let (policy, input, supply) = input(app, conversation, wish, circumstances, mode)?;
+    let (policy, mut input, supply) = input(app, conversation, wish, circumstances, mode)?;
+    input.is_noted = writes;
     let begun = clock::now();
     let draft = supply::draft(app, input, supply, circumstances.priority).await?;
     if let (Mode::Enforce, Some(over)) = (mode, draft.resolved.over_max.first()) {
@@ -227,6 +228,7 @@ async fn decide(
         },
         cost: probe::cost_model(&before, RESIDENCY_SECONDS),
         mode,
+        begun,
     };
     let planning = clock::now();
     let (mut draft, mut revised) = revise(app, draft, &outlook).await?;
@@ -275,6 +277,7 @@ struct Outlook {
     snapshot: CacheSnapshot,
     cost: CostModel,
     mode: Mode,
+    begun: Instant,
 }
 
 type Revised = Result<Revision, Infeasible>;
@@ -290,12 +293,16 @@ async fn revise(
         snapshot,
         cost,
         mode,
+        ..
     } = *outlook;
     app.text_pool()
         .run(move || {
+            let resolved = draft.resolved.clone();
             let mut revised = draft.revise(snapshot, cost)?;
             if revised.is_err() && !draft.summaries.may_write {
                 draft.summaries.may_write = true;
+                // What gave way in vain holds again.
+                draft.resolved = resolved;
                 revised = draft.revise(snapshot, cost)?;
             }
             let revised = match revised {
@@ -319,7 +326,12 @@ async fn write(
     while let Ok(revision) = &revised
         && !revision.unwritten.is_empty()
     {
-        draft = writing::write(app, draft, revision, errand(circumstances)).await?;
+        let prefill = writing::prefill(&revision.plan, &outlook.cost);
+        let errand = Errand {
+            deadline: writing::deadline(&draft.resolved, outlook.begun, prefill),
+            ..errand(circumstances)
+        };
+        draft = writing::write(app, draft, revision, errand).await?;
         (draft, revised) = revise(app, draft, outlook).await?;
     }
     Ok((draft, revised))
@@ -330,7 +342,7 @@ fn errand(circumstances: &Circumstances<'_>) -> Errand {
         cache_salt: circumstances.caller.cache_salt(circumstances.cache_salt),
         priority: circumstances.priority,
         spare: 0,
-        max_wait: None,
+        deadline: None,
     }
 }
 
@@ -351,10 +363,8 @@ pub(super) fn input(
         .management
         .as_ref()
         .map(|(_, settings)| settings.clone());
-    let settings = budget
-        .settings
-        .over(managed.unwrap_or_default())
-        .over(profile);
+    let (settings, conflicts) = budget.settings.over_edits(managed.unwrap_or_default());
+    let settings = settings.over(profile);
     refuse_missing(&settings)?;
     let supply = Supply {
         documents: budget.documents,
@@ -372,6 +382,8 @@ pub(super) fn input(
         tenant_salt: circumstances.caller.cache_salt(circumstances.cache_salt),
         now: clock::local(),
         enforces: mode == Mode::Enforce,
+        is_noted: false,
+        conflicts,
         supplied: Supplied::default(),
         ablation: budget.ablation,
     };
@@ -424,6 +436,7 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<R
             })
             .await?;
     }
+    draft.keep_originals(app.budgeter(), &revision.edits);
     let mut ledger = app.budgeter().ledger();
     // What was put in for this request only is not there in the next one.
     let is_kept =

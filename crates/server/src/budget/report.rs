@@ -1,14 +1,18 @@
 //! What was done, in the terms of the answer.
 
+mod applied;
+mod conflicts;
 mod summaries;
+mod volatile;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use context::{EditOp, Mode, OverMax, Regime, Segment, SegmentKind, volatile_text};
+use context::{EditOp, Mode, OverMax, Regime, Segment, SegmentKind};
 use engine::CacheProbe;
 use serde_json::{Value, json};
+use text::Tokenizer;
 
 use super::division::Division;
 use super::draft::{Draft, Revision};
@@ -16,13 +20,14 @@ use super::pipeline::{miss_name, ms};
 use super::place::Place;
 use super::standing::StandingEdit;
 use super::supply;
-use crate::validate::budget::ManagedEdit;
 use crate::wire::context_plan::PointReport;
 use crate::wire::context_report::{
     BudgetReport, CacheReport, ContextReport, CostReport, EditReport, Observation, RegretReport,
     Status, Warning, ZoneReport,
 };
 use crate::wire::error::ApiError;
+
+pub(super) use applied::applied_edits;
 
 /// Where a request's time went.
 pub(super) struct Times {
@@ -75,11 +80,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
             Regime::Full => "full",
         },
         zones: zones(findings),
-        stages: BTreeMap::from([
-            ("received", draft.division.tokens.len()),
-            ("after_ledger", draft.tokens.len()),
-            ("rendered", used),
-        ]),
+        stages: stages(draft, revision, used),
         edits: revision
             .edits
             .iter()
@@ -93,7 +94,12 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         dropped,
         warnings: [
             summaries::warnings(draft, revision),
-            warnings(&draft.division, policy.stable_prefix_end),
+            conflicts::warnings(draft, revision),
+            warnings(
+                &draft.division,
+                policy.stable_prefix_end,
+                &draft.input.model.tokenizer,
+            ),
         ]
         .concat(),
         regret: RegretReport {
@@ -103,39 +109,30 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
     }
 }
 
-/// `context_management` of an answer, as Anthropic defines it.
-pub(super) fn applied_edits(named: &[ManagedEdit], revision: &Revision, mode: Mode) -> Value {
-    let of = |wanted: fn(&EditOp) -> bool| {
-        let edits = revision.edits.iter().filter(|edit| wanted(&edit.edit.op));
-        edits.fold((0_usize, 0_usize), |(number, freed), edit| {
-            let edit = &edit.edit;
-            (number + 1, freed + edit.before.saturating_sub(edit.after))
-        })
-    };
-    let mut applied = Vec::new();
-    for edit in named.iter().filter(|_| mode == Mode::Enforce) {
-        match edit {
-            ManagedEdit::ClearToolUses => {
-                let (number, tokens) = of(|op| matches!(op, EditOp::ClearToolResult));
-                if number > 0 {
-                    applied.push(json!({"type": edit.name(), "cleared_tool_uses": number,
-                        "cleared_input_tokens": tokens}));
-                }
-            }
-            ManagedEdit::ClearThinking => {
-                let (number, tokens) = of(|op| matches!(op, EditOp::ClearReasoning));
-                if number > 0 {
-                    applied.push(
-                        json!({"type": edit.name(), "cleared_thinking_turns": number,
-                        "cleared_input_tokens": tokens}),
-                    );
-                }
-            }
-            // Anthropic tells of compactions in usage, not here.
-            ManagedEdit::Compact => {}
+/// Tokens after each stage; between the ledger's and the last one, as far as texts are counted
+/// alone.
+fn stages(draft: &Draft, revision: &Revision, used: usize) -> BTreeMap<&'static str, usize> {
+    let (mut cleared, mut compacted) = (0, 0);
+    for edit in &revision.plan.edits {
+        match edit.op {
+            EditOp::Dedupe { .. }
+            | EditOp::ClearToolResult
+            | EditOp::ClearToolInput
+            | EditOp::ClearReasoning
+            | EditOp::Compress(_) => cleared += edit.freed(),
+            EditOp::Compact(_) => compacted += edit.freed(),
+            EditOp::DropDocument | EditOp::ExtractDocument | EditOp::Offload => {}
         }
     }
-    json!({"applied_edits": applied})
+    let after_ledger = draft.tokens.len();
+    let after_clear = after_ledger.saturating_sub(cleared);
+    BTreeMap::from([
+        ("received", draft.division.tokens.len()),
+        ("after_ledger", after_ledger),
+        ("after_clear", after_clear),
+        ("after_compact", after_clear.saturating_sub(compacted)),
+        ("rendered", used),
+    ])
 }
 
 /// The error of a protected zone above its own maximum.
@@ -219,7 +216,7 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
             _ => None,
         },
         restore: edit.edit.restore.as_deref().map(str::to_owned),
-        score: planned.map(|candidate| candidate.loss),
+        loss: planned.map(|candidate| candidate.loss),
         reason: planned
             .map_or("repeated from an earlier request", |c| c.reason)
             .to_owned(),
@@ -306,28 +303,12 @@ pub(super) fn points(revision: &Revision) -> Vec<PointReport> {
 }
 
 /// Text in the stable prefix that changes from request to request, and what was not exact.
-pub(super) fn warnings(division: &Division, stable_prefix_end: usize) -> Vec<Warning> {
-    let leading = division
-        .segments
-        .iter()
-        .zip(&division.texts)
-        .filter(|(segment, _)| {
-            segment.start < stable_prefix_end || segment.kind == SegmentKind::System
-        });
-    let mut warnings: Vec<Warning> = Vec::new();
-    for (segment, text) in leading {
-        for volatile in volatile_text(text) {
-            warnings.push(Warning {
-                code: "volatile_in_prefix",
-                message: format!(
-                    "{} near the beginning of the prompt changes from request to request, and \
-                     with it everything that is cached behind it.",
-                    volatile.kind.name()
-                ),
-                at_token: Some(segment.start),
-            });
-        }
-    }
+pub(super) fn warnings(
+    division: &Division,
+    stable_prefix_end: usize,
+    tokenizer: &Tokenizer,
+) -> Vec<Warning> {
+    let mut warnings = volatile::warnings(division, stable_prefix_end, tokenizer);
     if division.num_redacted > 0 {
         warnings.push(Warning {
             code: "redacted_thinking",
@@ -336,6 +317,7 @@ pub(super) fn warnings(division: &Division, stable_prefix_end: usize) -> Vec<War
                 division.num_redacted
             ),
             at_token: None,
+            text_kind: None,
         });
     }
     if !division.is_exact {
@@ -345,6 +327,7 @@ pub(super) fn warnings(division: &Division, stable_prefix_end: usize) -> Vec<War
                       is exact."
                 .to_owned(),
             at_token: None,
+            text_kind: None,
         });
     }
     warnings

@@ -37,14 +37,8 @@ impl SharedPrefixes {
     /// Takes note of a conversation, given the keys of its segments; how many of its first segments
     /// enough conversations share.
     pub(super) fn see(&mut self, keys: &[ChainKey]) -> usize {
+        let (is_other, shared) = (self.is_other(keys), self.shared(keys));
         self.now += 1;
-        let is_known = |key: &&ChainKey| self.beginnings.contains_key(*key);
-        let known = keys.iter().take_while(is_known).count();
-        let last = known
-            .checked_sub(1)
-            .map(|last| &self.beginnings[&keys[last]]);
-        // Of a conversation that is known, only an end may move on.
-        let is_other = known < keys.len() && last.is_none_or(|last| last.goes_on);
         for (at, key) in keys.iter().enumerate() {
             let beginning = self.beginnings.entry(*key).or_insert(Beginning {
                 conversations: u32::from(!is_other),
@@ -56,11 +50,27 @@ impl SharedPrefixes {
             beginning.seen = (self.now, std::cmp::Reverse(at));
         }
         self.forget();
+        shared
+    }
+
+    /// What [`SharedPrefixes::see`] would tell of a conversation, of which nothing is noted.
+    pub(super) fn shared(&self, keys: &[ChainKey]) -> usize {
+        let own = u32::from(self.is_other(keys));
         let is_shared = |key: &&ChainKey| {
             let beginning = self.beginnings.get(*key);
-            beginning.is_some_and(|beginning| beginning.conversations >= ENOUGH)
+            beginning.is_some_and(|beginning| beginning.conversations + own >= ENOUGH)
         };
         keys.iter().take_while(is_shared).count()
+    }
+
+    /// Whether a conversation is none of those that were seen. Of one that is known, only an end
+    /// may move on.
+    fn is_other(&self, keys: &[ChainKey]) -> bool {
+        let is_known = |key: &&ChainKey| self.beginnings.contains_key(*key);
+        let known = keys.iter().take_while(is_known).count();
+        let last = known.checked_sub(1);
+        let last = last.map(|last| &self.beginnings[&keys[last]]);
+        known < keys.len() && last.is_none_or(|last| last.goes_on)
     }
 
     /// Makes room for a quarter of what may be remembered, when there is none.

@@ -7,6 +7,7 @@ use context::{
     ChainKey, EditLedger, LedgerCounters, LedgerScope, Mode, Preset, SegmentChain, Settings,
 };
 
+use super::originals::Originals;
 use super::shared_prefixes::SharedPrefixes;
 use super::told_plans::{Limits, ToldPlans};
 use crate::config::serve::ContextConfig;
@@ -14,6 +15,9 @@ use crate::wire::error::ApiError;
 
 /// Raised when edits of earlier versions must not be repeated.
 const POLICY_MAJOR: u64 = 1;
+
+/// Most bytes of [`Originals`].
+const ORIGINALS_BYTES: usize = 64 << 20;
 
 /// Shared by all requests.
 pub struct Budgeter {
@@ -23,6 +27,7 @@ pub struct Budgeter {
     ledger: Arc<Mutex<EditLedger>>,
     told_plans: Mutex<ToldPlans>,
     prefixes: Mutex<SharedPrefixes>,
+    originals: Mutex<Originals>,
     fingerprint: Vec<u8>,
 }
 
@@ -37,6 +42,7 @@ impl Budgeter {
             ledger: Arc::new(Mutex::new(EditLedger::new(config.ledger_bytes))),
             told_plans: Mutex::new(ToldPlans::new(Limits::default())),
             prefixes: Mutex::new(SharedPrefixes::default()),
+            originals: Mutex::new(Originals::new(ORIGINALS_BYTES)),
             fingerprint,
         }
     }
@@ -130,12 +136,24 @@ impl Budgeter {
         chain
     }
 
-    /// Takes note of a conversation by the names of its beginnings; how many of its first segments
-    /// enough conversations share.
-    pub(super) fn shared_prefix(&self, keys: &[ChainKey]) -> usize {
+    /// How many of a conversation's first segments enough conversations share, by the names of its
+    /// beginnings; takes note of it as one of them if `is_noted`.
+    pub(super) fn shared_prefix(&self, keys: &[ChainKey], is_noted: bool) -> usize {
         // A panic in between leaves counts that are whole.
         let prefixes = self.prefixes.lock();
-        prefixes.unwrap_or_else(PoisonError::into_inner).see(keys)
+        let mut prefixes = prefixes.unwrap_or_else(PoisonError::into_inner);
+        if is_noted {
+            prefixes.see(keys)
+        } else {
+            prefixes.shared(keys)
+        }
+    }
+
+    /// Texts that edits have taken away and that no prompt names.
+    pub fn originals(&self) -> MutexGuard<'_, Originals> {
+        // Every change is whole before anything can panic.
+        let originals = self.originals.lock();
+        originals.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

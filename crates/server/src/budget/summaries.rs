@@ -3,9 +3,9 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use context::{SectionedSummary, SegmentKind, Speaker, Summary, SummaryLevel};
+use context::{SectionedSummary, SegmentKind, Speaker, Summary, SummaryLevel, SummaryOrder};
 
 use super::changes;
 use super::compaction::{Compacted, CompactionTask, SpanText, SummaryLengths};
@@ -58,8 +58,8 @@ pub(super) struct Errand {
     pub(super) priority: i32,
     /// Tokens beyond the plan's that the summary may have.
     pub(super) spare: usize,
-    /// Longest time that the model may take.
-    pub(super) max_wait: Option<Duration>,
+    /// When whoever waits for it has waited long enough.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl Summaries {
@@ -131,11 +131,16 @@ impl Draft {
             request: self.resolved.summary.clone(),
             level: lengths.longest_level(wanted.level).max(asked.level),
             lengths,
-            critical_recall: asked.critical_recall,
-            max_wait: errand.max_wait,
+            order: self.summary_order(),
+            max_wait: None,
             cache_salt: errand.cache_salt.clone(),
             priority: errand.priority,
         }
+    }
+
+    /// What the request wants of summaries.
+    pub(super) fn summary_order(&self) -> SummaryOrder {
+        SummaryOrder::new(&self.resolved.summary, &self.resolved.policy.compaction)
     }
 
     fn span_text(&self, piece: usize) -> SpanText {

@@ -1,14 +1,15 @@
 //! Getting the summaries that a plan counts on: at once, or while the client runs its tool.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use context::{CompactionSchedule, CostModel, Resolved, Rung};
+use context::{CompactionSchedule, CostModel, Plan, Resolved, Rung};
 
 use super::compaction::{Compacted, CompactionTask, Order};
 use super::draft::{Draft, Revision};
 use super::summaries::{Errand, Unwritten};
 use crate::app::App;
+use crate::clock;
 use crate::wire::error::ApiError;
 
 /// Turns ahead of which a summary is begun.
@@ -19,6 +20,24 @@ const TURNS_AHEAD: f64 = 2.0;
 pub(super) fn is_foreground(resolved: &Resolved) -> bool {
     resolved.summary.schedule == CompactionSchedule::Foreground
         || resolved.policy.compaction.trigger.is_some()
+}
+
+/// When a client that waits for summaries has waited long enough, by the nearer one of the limits
+/// that it may give: planning ends with the summaries, its first token comes after the prompt is
+/// computed. `begun` is the beginning of the request.
+pub(super) fn deadline(resolved: &Resolved, begun: Instant, prefill: Duration) -> Option<Instant> {
+    let planned = resolved.max_planning_ms.map(Duration::from_millis);
+    let first_token = resolved.ttft_slo_ms.map(Duration::from_millis);
+    let limits = [planned, first_token.map(|slo| slo.saturating_sub(prefill))];
+    let nearer = limits.into_iter().flatten().min()?;
+    Some(begun + nearer)
+}
+
+/// Time that computing the prompt of a plan is going to take.
+pub(super) fn prefill(plan: &Plan, cost: &CostModel) -> Duration {
+    let cached = plan.tokens_after.saturating_sub(plan.prefill_after);
+    let seconds = cost.prefill_seconds(plan.prefill_after, cached);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }
 
 /// Gets the summaries that `revision` counts on, for the plan that follows. One that cannot be had
@@ -32,9 +51,11 @@ pub(super) async fn write(
     let wanted = revision.unwritten.clone();
     // The other half is for what the conversation adds until the next edits.
     errand.spare = revision.plan.remaining / 2 / wanted.len().max(1);
-    errand.max_wait = max_wait(&draft.resolved);
+    let deadline = errand.deadline;
     let (mut draft, tasks) = tasks(app, draft, wanted, errand).await?;
-    for (wanted, task) in tasks {
+    for (wanted, mut task) in tasks {
+        // One deadline for all of them: what the first one takes, the others do not have.
+        task.max_wait = deadline.map(|end| end.saturating_duration_since(clock::now()));
         draft.summaries.note_asked(wanted.segments.clone());
         match app.compactor().summarise(app, task).await {
             Ok(compacted) => keep(app, &mut draft, &wanted, compacted),
@@ -111,16 +132,6 @@ fn ahead(draft: &Draft) -> usize {
     (TURNS_AHEAD * draft.resolved.policy.outlook.growth_per_turn) as usize
 }
 
-/// Of both limits that a client may give, the nearer one.
-fn max_wait(resolved: &Resolved) -> Option<Duration> {
-    let limits = [resolved.max_planning_ms, resolved.ttft_slo_ms];
-    limits
-        .into_iter()
-        .flatten()
-        .min()
-        .map(Duration::from_millis)
-}
-
 async fn tasks(
     app: &App,
     draft: Draft,
@@ -160,4 +171,32 @@ fn keep(app: &App, draft: &mut Draft, wanted: &Unwritten, compacted: Compacted) 
         Arc::new(summary),
         Some(Arc::new(compacted)),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use context::{Facts, Settings, resolve};
+
+    use super::*;
+
+    #[test]
+    fn the_nearer_of_two_limits_ends_the_wait() {
+        let begun = clock::now();
+        let ends_after = |planning: Option<u64>, first_token: Option<u64>, prefill: u64| {
+            let settings = Settings {
+                max_planning_ms: planning,
+                ttft_slo_ms: first_token,
+                ..Settings::default()
+            };
+            let resolved = resolve(&settings, &Facts::of_window(4_096)).unwrap();
+            let end = deadline(&resolved, begun, Duration::from_millis(prefill));
+            end.map(|end| (end - begun).as_millis())
+        };
+        assert_eq!(ends_after(None, None, 50), None);
+        assert_eq!(ends_after(Some(900), None, 50), Some(900));
+        assert_eq!(ends_after(None, Some(900), 50), Some(850));
+        assert_eq!(ends_after(Some(870), Some(900), 50), Some(850));
+        assert_eq!(ends_after(Some(800), Some(900), 50), Some(800));
+        assert_eq!(ends_after(None, Some(40), 50), Some(0));
+    }
 }

@@ -14,7 +14,7 @@ pub struct ContextReport {
     pub status: Status,
     /// Joins report, metrics and feedback.
     pub plan_id: String,
-    /// Profile, and the hash of the settings that were resolved.
+    /// The profile below the request's own settings.
     pub policy: String,
     /// Whether no model took part in the edits.
     pub deterministic: bool,
@@ -137,9 +137,9 @@ pub struct EditReport {
     /// By what the original is had back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restore: Option<String>,
-    /// How important the text was, 0 to 1.
+    /// What the answer may lose by it, 0 to 1 for each part of the prompt that it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub score: Option<f64>,
+    pub loss: Option<f64>,
     /// Why.
     pub reason: String,
     /// `new`, or `ledger` for an edit of an earlier request.
@@ -236,6 +236,9 @@ pub struct Warning {
     /// Where, in tokens of the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_token: Option<usize>,
+    /// What kind of text it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_kind: Option<&'static str>,
 }
 
 /// Calls repeated after their results were cleared.

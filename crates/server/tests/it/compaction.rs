@@ -89,7 +89,11 @@ fn task(messages: &[Value], level: SummaryLevel, detailed: usize) -> CompactionT
             span: 100_000,
             room: 100_000,
         },
-        critical_recall: 0.95,
+        order: context::SummaryOrder {
+            wording: 0,
+            max_tokens: 400,
+            critical_recall: 0.95,
+        },
         max_wait: None,
         cache_salt: Vec::new(),
         priority: 0,

@@ -22,6 +22,7 @@ mod memory;
 mod metrics;
 mod overload;
 mod process;
+mod protections;
 mod runners;
 mod summaries;
 mod supply;

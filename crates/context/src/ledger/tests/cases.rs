@@ -1,6 +1,7 @@
 //! Promises, one by one.
 
 use super::*;
+use crate::{CompactionRule, CompactionSchedule, InstructionsMode, Preserve, SummaryRequest};
 
 #[test]
 fn unedited_history_gets_its_edits_again_byte_for_byte() {
@@ -303,4 +304,38 @@ fn the_overhead_covers_the_memory_of_an_entry() {
         needed > ENTRY_OVERHEAD / 2,
         "{needed} bytes: it is far too high"
     );
+}
+
+#[test]
+fn a_summary_is_used_by_requests_that_ask_for_no_more() {
+    let order = |preserve: &[Preserve], max_tokens, critical_recall| {
+        let request = SummaryRequest {
+            preserve: preserve.to_vec(),
+            instructions: Some("Keep it dry.".into()),
+            instructions_mode: InstructionsMode::Append,
+            schedule: CompactionSchedule::Background,
+            pause_after: false,
+        };
+        let rule = CompactionRule {
+            trigger: None,
+            keep_raw_turns: 5,
+            max_tokens,
+            level: SummaryLevel::Brief,
+            critical_recall,
+        };
+        SummaryOrder::new(&request, &rule)
+    };
+    let written = Summary {
+        tokens: 200,
+        critical_recall: 0.8,
+        order: order(&Preserve::ALL, 800, 0.95),
+        ..summary("s")
+    };
+    let accepts = |order: SummaryOrder| order.accepts(&written);
+    // That its own gate could not be passed is no reason to write it again.
+    assert!(accepts(order(&Preserve::ALL, 800, 0.95)));
+    assert!(accepts(order(&Preserve::ALL, 300, 0.5)));
+    assert!(!accepts(order(&Preserve::ALL, 100, 0.5)));
+    assert!(!accepts(order(&Preserve::ALL, 800, 0.99)));
+    assert!(!accepts(order(&Preserve::ALL[1..], 800, 0.95)));
 }

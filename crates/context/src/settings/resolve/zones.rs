@@ -98,6 +98,11 @@ impl Draft {
     ) -> Result<Self, SettingsError> {
         let path = path(&zone);
         let asked = asked.over(ZoneSettings::defaults(&zone));
+        let is_edited = !matches!(zone, Zone::System | Zone::ToolSchemas | Zone::LiveTurn);
+        if !is_edited && asked.tier.is_some_and(|tier| !tier.is_fixed()) {
+            let problem = SettingsProblem::ProtectedZone;
+            return Err(SettingsError::new(format!("{path}.tier"), problem));
+        }
         let priority = asked.priority.unwrap_or(u32::MAX);
         if priority == 0 {
             let problem = SettingsProblem::Zero;

@@ -85,7 +85,7 @@ impl CompactionTask {
             Some(anchor) => merge_summaries(anchor, &clean.summary, own, &count).summary,
         };
         let rule = GateRule {
-            recall: self.critical_recall,
+            recall: self.order.critical_recall,
             max_tokens,
         };
         let critical = critical_tokens(&parts, &self.later);
@@ -106,7 +106,7 @@ impl CompactionTask {
         let rule = ExtractRule {
             level,
             max_tokens: self.lengths.max_tokens(level),
-            recall: self.critical_recall,
+            recall: self.order.critical_recall,
         };
         let count = |text: &str| count(tokenizer, text);
         extractive_summary(&parts, &self.later, rule, &count)

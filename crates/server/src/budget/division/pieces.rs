@@ -22,6 +22,8 @@ pub(in crate::budget) struct Pieced {
     pub(in crate::budget) zone: Zone,
     /// What may be done to it, if that is not up to its zone.
     pub(in crate::budget) tier: Option<Tier>,
+    /// Where the client says so.
+    pub(in crate::budget) tier_path: Option<String>,
     /// Number of its turn.
     pub(in crate::budget) turn: usize,
     /// Whether it belongs to the live turn.
@@ -277,6 +279,7 @@ impl<'a> Listing<'a> {
             kind,
             zone,
             tier: None,
+            tier_path: None,
             pinned: false,
             score: None,
             depends_on: Vec::new(),
@@ -359,7 +362,10 @@ impl Pieced {
         if let Some(zone) = &annotation.zone {
             self.zone = zone.clone();
         }
-        self.tier = annotation.tier.or(self.tier);
+        if let Some(tier) = annotation.tier {
+            self.tier = Some(tier);
+            self.tier_path = Some(format!("{}.tier", annotation.path));
+        }
         self.score = annotation.score.or(self.score);
         self.pinned |= annotation.pin.unwrap_or(false);
         let paths = (0..).map(|at| format!("{}.depends_on[{at}]", annotation.path));

@@ -1,7 +1,11 @@
 //! What a request says, before its conversation is counted.
 
-use context::{Facts, Replay, Resolved, Segment, SessionFacts, Settings, Tier, resolve};
+use context::{
+    Facts, Replay, Resolved, Segment, SegmentKind, SessionFacts, Settings, StablePrefix, Tier,
+    resolve,
+};
 use memory::Tenant;
+use serde_json::json;
 
 use crate::budget::division::Division;
 use crate::budget::prefix_ends::PrefixEnds;
@@ -33,6 +37,10 @@ pub(in crate::budget) struct DraftInput {
     /// Whether edits are made. Otherwise not a byte changes: tools keep their order, and edits of
     /// earlier requests are not repeated.
     pub(in crate::budget) enforces: bool,
+    /// Whether the conversation counts among those that share a beginning.
+    pub(in crate::budget) is_noted: bool,
+    /// Fields of `context_budget` that `context_management` contradicts.
+    pub(in crate::budget) conflicts: Vec<&'static str>,
     /// What is left out, to measure it.
     pub(in crate::budget) ablation: Ablation,
     /// What the server has put into the conversation.
@@ -78,6 +86,42 @@ impl DraftInput {
             },
         };
         resolve(&self.settings, &facts).map_err(|error| ApiError::from(&error))
+    }
+
+    /// Says where the client allows edits that are never made, rather than to pass it over: inside
+    /// the stable prefix that it has drawn itself, and of rules.
+    ///
+    /// # Errors
+    /// The first such note, by its path.
+    pub(in crate::budget) fn check_tiers(
+        &self,
+        division: &Division,
+        resolved: &Resolved,
+    ) -> Result<(), ApiError> {
+        let end = match self.settings.stable_prefix {
+            // What others send moves it, which no client can know of.
+            Some(StablePrefix::Auto) => 0,
+            _ => resolved.policy.stable_prefix_end,
+        };
+        let tiers = division.tiers.iter().zip(&division.tier_paths);
+        for (segment, (tier, path)) in division.segments.iter().zip(tiers) {
+            let (Some(tier), Some(path)) = (tier, path) else {
+                continue;
+            };
+            let (why, code) = if tier.is_fixed() {
+                continue;
+            } else if segment.kind == SegmentKind::System {
+                ("a system message is never edited", "protected_zone")
+            } else if segment.start < end {
+                let why = "this stands in the stable prefix, where nothing is edited";
+                (why, "stable_prefix_violation")
+            } else {
+                continue;
+            };
+            let message = format!("`{path}` is {}, but {why}.", tier.name());
+            return Err(ApiError::setting(path, message, json!({"code": code})));
+        }
+        Ok(())
     }
 
     /// Gives each piece its zone's tier, unless the client or the server knows better.

@@ -35,6 +35,11 @@ impl Planned {
     /// `context_management` of the answer, if the request had one.
     pub fn management(&self, wish: &Wish) -> Option<Value> {
         let (edits, _) = wish.management.as_ref()?;
-        Some(report::applied_edits(edits, &self.revision, self.mode))
+        Some(report::applied_edits(
+            edits,
+            &self.draft.division.segments,
+            &self.revision.edits,
+            self.mode,
+        ))
     }
 }

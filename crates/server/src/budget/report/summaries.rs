@@ -46,7 +46,7 @@ pub(super) fn unwritten(draft: &Draft, revision: &Revision) -> Vec<EditReport> {
             at_token: first.start,
             level: Some(wanted.level.name()),
             restore: None,
-            score: None,
+            loss: None,
             reason: "old turns".to_owned(),
             source: "new",
             compaction: Some(json!({"level": wanted.level.name(), "written": false})),
@@ -87,6 +87,7 @@ pub(super) fn warnings(draft: &Draft, revision: &Revision) -> Vec<Warning> {
                     why.unwrap_or_default()
                 ),
                 at_token: Some(draft.division.segments[*edit.segments.start()].start),
+                text_kind: None,
             });
         }
     }
@@ -97,6 +98,7 @@ pub(super) fn warnings(draft: &Draft, revision: &Revision) -> Vec<Warning> {
                       it may have, and the prompt is counted without it."
                 .to_owned(),
             at_token: None,
+            text_kind: None,
         });
     }
     warnings

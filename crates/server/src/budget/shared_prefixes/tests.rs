@@ -60,3 +60,16 @@ fn what_is_stable_stays_so_while_it_is_used() {
     // Nobody has asked for these since.
     assert!(!prefixes.beginnings.contains_key(&keys("sac")[2]));
 }
+
+#[test]
+fn asking_tells_the_same_and_changes_nothing() {
+    let mut prefixes = SharedPrefixes::default();
+    see(&mut prefixes, &["sab", "sac"]);
+    for _ in 0..4 {
+        assert_eq!(prefixes.shared(&keys("sad")), 2);
+        assert_eq!(prefixes.shared(&keys("sacd")), 0);
+    }
+    assert_eq!(prefixes.shared(&keys("sab")), 0);
+    assert_eq!(prefixes.see(&keys("sad")), 2);
+    assert_eq!(prefixes.shared(&keys("sad")), 2);
+}

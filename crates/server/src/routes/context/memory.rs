@@ -25,12 +25,16 @@ pub(in crate::routes) async fn restore(
 ) -> Result<Json<Value>, ApiError> {
     let handle = validate::handle(&body)?;
     let (store, tenant) = (app.memory().clone(), caller.tenant());
-    let text = app
+    let stored = app
         .text_pool()
         .run(move || store.restore(&tenant, &handle).map_err(ApiError::from))
         .await?;
-    match text {
-        Some(text) => Ok(Json(json!({"handle": handle.to_string(), "text": text}))),
+    let original = || app.budgeter().originals().restore(&tenant, &handle);
+    match stored.map(Into::into).or_else(original) {
+        Some(text) => {
+            let text: &str = &text;
+            Ok(Json(json!({"handle": handle.to_string(), "text": text})))
+        }
         None => {
             let message = format!("There is no text behind {handle}.");
             Err(ApiError::not_found("handle", "bad_restore_handle", message))
