@@ -74,6 +74,7 @@ pub use settings::{
     OutputSettings, Preserve, ReportLevel, Resolved, RetrievalSettings, SessionFacts, Settings,
     SettingsError, SettingsProblem, SoftKeeps, StablePrefix, SummaryRequest, Symbol, SymbolFloor,
     TellModel, ThinkingKeep, ToolSettings, UtilizationSettings, ZoneSettings, resolve,
+    resolve_profile,
 };
 pub use summary::{
     CleanSummary, ExtractRule, Merged, Section, SectionedSummary, SpanPart, Speaker, clean_summary,

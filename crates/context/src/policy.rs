@@ -167,6 +167,9 @@ pub struct RetrievalRule {
     pub min_score: f64,
     /// In which order they stand.
     pub placement: Placement,
+    /// Added to 1, how much a document loses for what it repeats of a chosen one: at 0 the half that
+    /// it repeats, at 1 both halves. At least 0.
+    pub diversity: f64,
 }
 
 /// The order of documents.
@@ -191,8 +194,6 @@ pub struct Objective {
     pub prefill: PrefillWeight,
     /// Of a thousand tokens.
     pub tokens: f64,
-    /// Of documents that repeat each other.
-    pub diversity: f64,
 }
 
 /// What prefill weighs beside lost content.

@@ -203,9 +203,13 @@ pub fn select_documents(input: &RetrievalInput<'_>) -> Result<Selection, Retriev
         .collect();
     let items = items(input, &relevance);
     let cap = input.cap.max(input.floor);
-    let choice = choice::choose(&items, &words, cap, |document, room| {
-        extract::extract(&input.documents[document], &query, room, input.count)
-    });
+    let choice = choice::choose(
+        &items,
+        &words,
+        cap,
+        input.rule.diversity,
+        |document, room| extract::extract(&input.documents[document], &query, room, input.count),
+    );
     Ok(report(input, &relevance, choice, cap))
 }
 

@@ -17,7 +17,7 @@ pub use choice::{
 };
 pub use error::{SettingsError, SettingsProblem};
 pub use facts::{Facts, SessionFacts};
-pub use resolve::{Resolved, SoftKeeps, SummaryRequest, SymbolFloor, resolve};
+pub use resolve::{Resolved, SoftKeeps, SummaryRequest, SymbolFloor, resolve, resolve_profile};
 pub use rule::{
     ClearTrigger, ClearingSettings, CompactTrigger, CompactionSettings, Hints, ObjectiveSettings,
     RetrievalSettings, ThinkingKeep, ToolSettings, UtilizationSettings,
@@ -35,9 +35,10 @@ use crate::{LadderMode, Rung, Zone};
 ///
 /// 1. A parser fills one from JSON or TOML; a vendor's `context_management` edits fill
 ///    [`clearing`](Self::clearing), [`thinking`](Self::thinking) and
-///    [`compaction`](Self::compaction) of another.
+///    [`compaction`](Self::compaction) of another. Where a request says both,
+///    [`over_edits`](Self::over_edits) lets the stricter protection hold.
 /// 2. Layers are put over each other by [`over`](Self::over), the most particular on top:
-///    `request.over(edits).over(profile)`.
+///    `request.over(profile)`.
 /// 3. [`resolve`](crate::resolve) turns the result into a [`Policy`](crate::Policy), where every
 ///    bound is a number of tokens; what no layer says takes the default given at each field.
 ///
@@ -99,6 +100,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether a zone is known, or declared here by a tier or a bound.
+    pub fn declares(&self, zone: &Zone) -> bool {
+        if !matches!(zone, Zone::Custom(_)) {
+            return true;
+        }
+        let is_reserved = matches!(zone.name(), "stable_prefix" | "output_buffer");
+        !is_reserved && self.zones.get(zone).is_some_and(ZoneSettings::declares)
+    }
+
     /// These settings where they say something, `base` elsewhere, field by field.
     ///
     /// Zones and tools are merged by name, their fields one by one. Lists (`ladder`,

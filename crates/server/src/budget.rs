@@ -23,6 +23,7 @@ pub mod questions;
 pub mod state;
 pub mod told_plans;
 
+mod asked;
 mod changes;
 mod chunks;
 mod division;

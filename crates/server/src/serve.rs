@@ -69,6 +69,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     }
     let sizing = Sizing::new(&model, &config.engine, available_memory())?;
     let served = served_model(&model, config.served_model_names, sizing.max_model_len)?;
+    config.context.check_window(sizing.max_model_len)?;
     let scheduler = SchedulerConfig {
         max_background_share: config.context.max_background_share,
         ..scheduler_config(&model, &config.engine, &sizing)

@@ -45,20 +45,22 @@ pub(super) struct Extract {
 
 /// Chooses from `items` what fits into `cap` tokens.
 ///
-/// `words` are those of every document; `extract` gives sentences of a document for so many tokens, or `None` if not one fits.
+/// `words` are those of every document; `diversity` is that of the rule; `extract` gives sentences of a document for so many tokens, or `None` if not one fits.
 pub(super) fn choose(
     items: &[Item],
     words: &[Vec<u64>],
     cap: usize,
+    diversity: f64,
     extract: impl Fn(usize, usize) -> Option<Extract>,
 ) -> Choice {
     let similarity = Similarity::new(items.iter().map(|item| words[item.document].as_slice()));
-    let mut best = Chosen::nothing(items, &similarity);
+    let nothing = || Chosen::nothing(items, &similarity, diversity);
+    let mut best = nothing();
     best.fill(cap);
     if let Some(item) = best_where(items, |item| item.tokens <= cap)
         && items[item].value > best.value()
     {
-        best = Chosen::nothing(items, &similarity);
+        best = nothing();
         best.take(item, items[item].tokens, None);
         best.fill(cap);
     }
@@ -68,7 +70,7 @@ pub(super) fn choose(
         && let Some(extract) = extract(items[item].document, cap)
         && items[item].value * extract.share > best.value()
     {
-        best = Chosen::nothing(items, &similarity);
+        best = nothing();
         best.take(item, extract.tokens, Some(extract));
         best.fill(cap);
     }
@@ -91,6 +93,7 @@ fn best_where(items: &[Item], allowed: impl Fn(&Item) -> bool) -> Option<usize> 
 struct Chosen<'a> {
     items: &'a [Item],
     similarity: &'a Similarity,
+    diversity: f64,
     /// By item: similarity to the chosen item that is most like it, and that item.
     likeness: Vec<(f64, usize)>,
     open: Vec<bool>,
@@ -99,10 +102,11 @@ struct Chosen<'a> {
 }
 
 impl<'a> Chosen<'a> {
-    fn nothing(items: &'a [Item], similarity: &'a Similarity) -> Self {
+    fn nothing(items: &'a [Item], similarity: &'a Similarity, diversity: f64) -> Self {
         Self {
             items,
             similarity,
+            diversity,
             likeness: vec![(0.0, 0); items.len()],
             open: vec![true; items.len()],
             taken: Vec::new(),
@@ -132,7 +136,8 @@ impl<'a> Chosen<'a> {
 
     /// An item's value beside what is chosen.
     fn marginal(&self, item: usize) -> f64 {
-        self.items[item].value * (1.0 - self.likeness[item].0)
+        let repeated = (1.0 + self.diversity) * self.likeness[item].0;
+        self.items[item].value * (1.0 - repeated).max(0.0)
     }
 
     fn take(&mut self, item: usize, tokens: usize, extract: Option<Extract>) {

@@ -33,6 +33,7 @@ fn input<'a>(documents: &'a [Document<'a>], query: &'a str, cap: usize) -> Retri
         rule: RetrievalRule {
             min_score: 0.0,
             placement: Placement::AsIs,
+            diversity: 0.0,
         },
         kappa: 0.0,
         count: &count,

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use super::facts::SymbolScope;
 use super::{
     CompactionSchedule, Facts, InstructionsMode, Mode, OnInfeasible, Preserve, ReportLevel,
-    Settings, SettingsError, SettingsProblem, Symbol, TellModel,
+    Settings, SettingsError, SettingsProblem, StablePrefix, Symbol, TellModel,
 };
 use crate::{LadderMode, Outlook, OverMax, Policy, Rung, Zone, ZoneRule};
 use zones::OutputMin;
@@ -36,14 +36,12 @@ pub struct Resolved {
     pub max_planning_ms: Option<u64>,
     /// Milliseconds to the first token that a compaction in the foreground must not exceed.
     pub ttft_slo_ms: Option<u64>,
-    /// Milliseconds until the next request, as far as the client knows.
-    pub expected_idle_ms: Option<u64>,
-    /// What the session is about, in the client's word.
-    pub task: Option<Box<str>>,
     /// Floors that were given as symbols, in the order of the zones.
     pub floors: Vec<SymbolFloor>,
     /// What stays by default, and not because the client asked for it.
     pub soft_keeps: SoftKeeps,
+    /// Latest tool results and latest turns that stay as long as nothing is let go of.
+    pub keeps: [usize; 2],
     /// Zones that may not be edited and have more than their own `max`: no plan helps, so a request
     /// that enforces its settings is to be refused.
     pub over_max: Vec<OverMax>,
@@ -70,8 +68,6 @@ pub struct SummaryRequest {
     pub instructions_mode: InstructionsMode,
     /// When it is computed.
     pub schedule: CompactionSchedule,
-    /// Whether generation stops behind it.
-    pub pause_after: bool,
 }
 
 /// A floor that was given as a symbol, of a zone that may be edited.
@@ -89,8 +85,7 @@ pub struct SymbolFloor {
 
 /// Turns settings into a policy for the request that `facts` describe.
 ///
-/// A pure function. To check a profile of the configuration when the server starts, resolve it
-/// against [`Facts::of_window`].
+/// A pure function. A profile is checked by [`resolve_profile`] when the server starts.
 ///
 /// # Errors
 /// [`SettingsError`] names the first field that cannot be, in the order of the fields of
@@ -114,7 +109,7 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         turns: settings.compaction.keep_raw_turns.is_none(),
     };
     keeps::fit(&mut clearing, &mut compaction, soft_keeps, facts, budget);
-    let retrieval = rules::retrieval(settings.retrieval)?;
+    let retrieval = rules::retrieval(settings.retrieval, settings.objective.diversity)?;
     let objective = rules::objective(settings.objective)?;
 
     let excluded_tools: BTreeSet<&str> = clearing
@@ -123,6 +118,7 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         .filter(|tool| tool.excluded)
         .map(|tool| &*tool.name)
         .collect();
+    let kept = [clearing.keep, compaction.keep_raw_turns];
     let scope = SymbolScope {
         stable_prefix_end,
         keep_raw_turns: compaction.keep_raw_turns,
@@ -162,12 +158,25 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         summary: summary(settings),
         max_planning_ms: settings.max_planning_ms,
         ttft_slo_ms: settings.ttft_slo_ms,
-        expected_idle_ms: settings.hints.expected_idle_ms,
-        task: settings.hints.task.clone(),
         floors,
         soft_keeps,
+        keeps: kept,
         over_max,
     })
+}
+
+/// What a profile comes to in a window, whatever the prompt.
+///
+/// # Errors
+/// As [`resolve`], but for a stable prefix up to a message: whether there is one, a request says.
+pub fn resolve_profile(settings: &Settings, window: usize) -> Result<Resolved, SettingsError> {
+    let until = settings.stable_prefix;
+    let is_up_to_the_prompt = matches!(until, Some(StablePrefix::MessageIndex(_)));
+    let settings = Settings {
+        stable_prefix: until.filter(|_| !is_up_to_the_prompt),
+        ..settings.clone()
+    };
+    resolve(&settings, &Facts::of_window(window))
 }
 
 /// A zone without a maximum of its own may have all of the budget; what exceeds that is for the plan
@@ -189,6 +198,21 @@ impl Resolved {
     /// The floors by symbol that are not kept in full, to be reported.
     pub fn lowered(&self) -> impl Iterator<Item = &SymbolFloor> {
         self.floors.iter().filter(|floor| floor.kept < floor.tokens)
+    }
+
+    /// The numbers of latest pieces that were let go of: the field, the number, and what is left.
+    pub fn lowered_keeps(&self) -> impl Iterator<Item = (&'static str, usize, usize)> {
+        let [results, turns] = self.keeps;
+        let policy = &self.policy;
+        let keeps = [
+            ("zones.tool_outputs.keep", results, policy.clearing.keep),
+            (
+                "zones.history.keep_raw_turns",
+                turns,
+                policy.compaction.keep_raw_turns,
+            ),
+        ];
+        keeps.into_iter().filter(|(_, asked, kept)| kept < asked)
     }
 
     /// Lets go of one floor by symbol, of the zone that is served last; whether there was one.
@@ -279,7 +303,6 @@ fn summary(settings: &Settings) -> SummaryRequest {
         instructions: asked.instructions.clone(),
         instructions_mode: asked.instructions_mode.unwrap_or(InstructionsMode::Append),
         schedule: asked.schedule.unwrap_or(CompactionSchedule::Background),
-        pause_after: asked.pause_after.unwrap_or(false),
     }
 }
 

@@ -94,8 +94,6 @@ pub struct CompactionSettings {
     pub instructions_mode: Option<InstructionsMode>,
     /// When it is computed. Default: [`CompactionSchedule::Background`].
     pub schedule: Option<CompactionSchedule>,
-    /// Whether generation stops behind the summary, so that the client sees it first. Default no.
-    pub pause_after: Option<bool>,
 }
 
 /// When compaction begins.
@@ -128,7 +126,7 @@ pub struct ObjectiveSettings {
     pub prefill: Option<PrefillWeight>,
     /// Of a thousand tokens. Default 0.1.
     pub tokens: Option<f64>,
-    /// Of documents that repeat each other. Default 0.
+    /// Added to 1, how much a document loses for what it repeats of a chosen one. Default 0.
     pub diversity: Option<f64>,
 }
 
@@ -139,9 +137,7 @@ pub struct Hints {
     pub expected_turns: Option<f64>,
     /// Output tokens of each. Default: what the server has learnt.
     pub expected_output_tokens: Option<usize>,
-    /// Milliseconds until the next request.
-    pub expected_idle_ms: Option<u64>,
-    /// What it is about, in a word.
+    /// What it is about: its words count like those of the live turn.
     pub task: Option<Box<str>>,
 }
 
@@ -198,7 +194,6 @@ impl CompactionSettings {
             instructions: self.instructions.or(base.instructions),
             instructions_mode: self.instructions_mode.or(base.instructions_mode),
             schedule: self.schedule.or(base.schedule),
-            pause_after: self.pause_after.or(base.pause_after),
         }
     }
 }
@@ -234,7 +229,6 @@ impl Hints {
         Self {
             expected_turns: self.expected_turns.or(base.expected_turns),
             expected_output_tokens: self.expected_output_tokens.or(base.expected_output_tokens),
-            expected_idle_ms: self.expected_idle_ms.or(base.expected_idle_ms),
             task: self.task.or(base.task),
         }
     }

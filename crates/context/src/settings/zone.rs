@@ -51,6 +51,12 @@ pub struct OutputSettings {
 }
 
 impl ZoneSettings {
+    /// Whether a zone of the client's own is declared by this: by a tier or a bound.
+    pub fn declares(&self) -> bool {
+        let bounds = [self.min, self.target, self.max];
+        self.tier.is_some() || bounds.iter().any(Option::is_some)
+    }
+
     /// What holds for a zone about which nothing is said: the table above.
     pub fn defaults(zone: &Zone) -> Self {
         let (tier, priority, min) = match zone {

@@ -55,12 +55,12 @@ fn input(prompt_tokens: usize, matched: usize, random: &mut Random) -> PlanInput
             retrieval: RetrievalRule {
                 min_score: 0.0,
                 placement: Placement::AsIs,
+                diversity: 0.0,
             },
             objective: Objective {
                 loss: random.share(),
                 prefill: PrefillWeight::Millisecond(random.share() * 0.2),
                 tokens: random.share(),
-                diversity: 0.0,
             },
             outlook: Outlook {
                 turns: random.below(20) as f64,

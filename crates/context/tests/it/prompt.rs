@@ -69,12 +69,12 @@ pub(crate) fn policy(budget: usize) -> Policy {
         retrieval: RetrievalRule {
             min_score: 0.0,
             placement: Placement::AsIs,
+            diversity: 0.0,
         },
         objective: Objective {
             loss: 1.0,
             prefill: PrefillWeight::Millisecond(0.01),
             tokens: 0.0,
-            diversity: 0.0,
         },
         outlook: Outlook {
             turns: 10.0,

@@ -46,6 +46,7 @@ fn counted(input: &DraftInput, model: String) -> Result<(Vec<u32>, ContextCount)
         &input.conversation,
         &input.annotations,
         &[],
+        None,
         input.now,
     )?;
     let ends = PrefixEnds {

@@ -45,6 +45,8 @@ pub(super) struct Division {
     pub(super) is_exact: bool,
     /// Blocks of reasoning that cannot be shown.
     pub(super) num_redacted: usize,
+    /// What the client says it is about.
+    task: Option<String>,
 }
 
 impl Division {
@@ -57,6 +59,7 @@ impl Division {
         conversation: &Conversation,
         annotations: &[Annotation],
         insertions: &[Insertion],
+        task: Option<&str>,
         now: chrono::NaiveDateTime,
     ) -> Result<Self, ApiError> {
         let plain = prompt::render(model, conversation, now)?;
@@ -89,6 +92,7 @@ impl Division {
             inserted: pieces.iter().map(|piece| piece.is_inserted).collect(),
             message_starts: Vec::new(),
             is_exact: spans.is_exact,
+            task: task.map(str::to_owned),
             num_redacted: conversation.notes.num_redacted,
             texts: pieces.into_iter().map(|piece| piece.text).collect(),
         };
@@ -139,18 +143,19 @@ impl Division {
             .max()
     }
 
-    /// What the user has said last.
-    pub(super) fn live_text(&self) -> String {
+    /// What is looked for: what the user has said last, and what the client says it is about.
+    pub(super) fn query(&self) -> String {
         let live = self.segments.iter().zip(&self.texts);
         let spoken = live.filter(|(segment, _)| segment.live && segment.kind == SegmentKind::User);
         spoken
             .map(|(_, text)| text.as_str())
+            .chain(self.task.as_deref())
             .collect::<Vec<_>>()
             .join("\n")
     }
 
     fn add_features(&mut self) {
-        let query = self.live_text();
+        let query = self.query();
         let texts: Vec<SegmentText<'_>> = self
             .segments
             .iter()

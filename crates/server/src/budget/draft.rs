@@ -78,6 +78,7 @@ impl Draft {
             &input.conversation,
             &input.annotations,
             &input.supplied.insertions,
+            input.settings.hints.task.as_deref(),
             input.now,
         )?;
         let digests = division.segments.iter().map(|segment| &segment.digest);
@@ -307,7 +308,7 @@ impl Draft {
                 summaries: &self.summaries,
                 tokenizer: &self.input.model.tokenizer,
                 tenant: &self.input.tenant,
-                focus: Focus::new(&self.division.live_text()),
+                focus: Focus::new(&self.division.query()),
                 retrieval_max: self.retrieval_max(),
                 made: HashMap::new(),
                 names: HashMap::new(),

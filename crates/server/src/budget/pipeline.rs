@@ -14,7 +14,7 @@ use super::infeasible::{self, Declined, Scene};
 use super::standing::StandingEdit;
 use super::summaries::Errand;
 use super::supply::{self, Supplied, Supply};
-use super::{figures, probe, report, writing};
+use super::{asked, figures, probe, report, writing};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
@@ -70,6 +70,8 @@ pub struct Settled {
     pub tokens: Vec<u32>,
     /// Tokens of output that the engine keeps room for.
     pub min_output_tokens: usize,
+    /// The most that an answer may have whose request does not say.
+    pub max_output_tokens: Option<usize>,
     /// What prompt and output may have together.
     pub window: Window,
     /// What was done.
@@ -80,18 +82,6 @@ pub struct Settled {
     pub level: ReportLevel,
     /// `context_management` of the answer, if the request had one.
     pub management: Option<Value>,
-}
-
-impl Wish {
-    /// Whether the request, or else the server, wants a budget to be kept.
-    pub fn mode(&self, app: &App) -> Mode {
-        let asked = self.budget.as_ref().and_then(|budget| budget.settings.mode);
-        match (asked, &self.budget, &self.management) {
-            (Some(mode), ..) => mode,
-            (None, None, None) => app.budgeter().mode(),
-            (None, ..) => Mode::Enforce,
-        }
-    }
 }
 
 /// Settles the context of a request: decides, gets the summaries that the decision counts on, and
@@ -177,6 +167,10 @@ impl Planned {
         Settled {
             tokens: self.tokens().to_vec(),
             min_output_tokens: resolved.policy.output.min,
+            max_output_tokens: match self.mode {
+                Mode::Enforce => Some(resolved.policy.output.max),
+                Mode::Off | Mode::Observe => None,
+            },
             window: match self.mode {
                 Mode::Enforce => Window {
                     tokens: resolved.policy.budget,
@@ -209,7 +203,7 @@ async fn decide(
     circumstances: &Circumstances<'_>,
     writes: bool,
 ) -> Result<Decision<Planned>, ApiError> {
-    let mode = wish.mode(app);
+    let mode = wish.mode(app)?;
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
     let (policy, mut input, supply) = input(app, conversation, wish, circumstances, mode)?;
     input.is_noted = writes;
@@ -359,13 +353,13 @@ pub(super) fn input(
 ) -> Result<(String, DraftInput, Supply), ApiError> {
     let budget = wish.budget.clone().unwrap_or_default();
     let (name, profile) = app.budgeter().profile(budget.profile.as_deref())?;
-    let managed = wish
-        .management
-        .as_ref()
-        .map(|(_, settings)| settings.clone());
-    let (settings, conflicts) = budget.settings.over_edits(managed.unwrap_or_default());
-    let settings = settings.over(profile);
-    refuse_missing(&settings)?;
+    let managed = wish.management.clone().unwrap_or_default().1;
+    let (own, conflicts) = budget.settings.over_edits(managed);
+    let notices = asked::notices(&own, &budget.incoming, &conversation);
+    let settings = own.over(profile);
+    // What stands in a message is said later, and counts more.
+    let annotations = [budget.annotations, conversation.notes.annotations.clone()].concat();
+    asked::check_zones(&settings, &annotations, &budget.incoming)?;
     let supply = Supply {
         documents: budget.documents,
         memory: budget.memory_namespace,
@@ -373,8 +367,7 @@ pub(super) fn input(
     let input = DraftInput {
         model: app.model().clone(),
         settings,
-        // What stands in a message is said later, and counts more.
-        annotations: [budget.annotations, conversation.notes.annotations.clone()].concat(),
+        annotations,
         conversation,
         incoming: budget.incoming.iter().map(|incoming| incoming.tokens).sum(),
         output_asked: circumstances.output_asked,
@@ -386,23 +379,9 @@ pub(super) fn input(
         conflicts,
         supplied: Supplied::default(),
         ablation: budget.ablation,
+        notices,
     };
     Ok((name, input, supply))
-}
-
-/// What is asked for and not there is said, rather than passed over.
-fn refuse_missing(settings: &Settings) -> Result<(), ApiError> {
-    if settings.compaction.pause_after == Some(true) {
-        let field = "compaction.pause_after_compaction";
-        return Err(missing(field, "answers do not stop at a compaction"));
-    }
-    Ok(())
-}
-
-fn missing(field: &str, why: &str) -> ApiError {
-    let path = format!("context_budget.{field}");
-    let message = format!("`{path}`: {why} yet.");
-    ApiError::unsupported(path, message)
 }
 
 async fn ask(

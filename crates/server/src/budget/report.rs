@@ -14,6 +14,7 @@ use engine::CacheProbe;
 use serde_json::{Value, json};
 use text::Tokenizer;
 
+use super::asked;
 use super::division::Division;
 use super::draft::{Draft, Revision};
 use super::pipeline::{miss_name, ms};
@@ -100,6 +101,8 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
                 policy.stable_prefix_end,
                 &draft.input.model.tokenizer,
             ),
+            draft.input.notices.clone(),
+            asked::lowered(&draft.resolved),
         ]
         .concat(),
         regret: RegretReport {

@@ -205,7 +205,7 @@ impl Bare {
             return Err(ApiError::field(path, message));
         }
         let draft = Draft::new(input.clone(), app.budgeter())?;
-        let query = draft.division.live_text();
+        let query = draft.division.query();
         let files = match &supply.memory {
             Some(namespace) => recall::matching(app.memory(), &input.tenant, namespace, &query)?,
             None => Vec::new(),
@@ -324,6 +324,7 @@ impl Bare {
             rule: RetrievalRule {
                 min_score: recall::LEAST_SHARE,
                 placement: Placement::AsIs,
+                ..rule
             },
             ..choosing
         });

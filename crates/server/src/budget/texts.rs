@@ -123,7 +123,7 @@ impl Texts<'_> {
             EditOp::ExtractDocument => {
                 let count = |text: &str| self.count(text);
                 let cap = (segment.tokens / EXTRACTED).min(self.retrieval_max);
-                let text = extract(text, &self.division.live_text(), cap, &count)?;
+                let text = extract(text, &self.division.query(), cap, &count)?;
                 Some(self.counted(text))
             }
             EditOp::Compress(_) | EditOp::Compact(_) => None,

@@ -2,12 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use context::{Mode, Preset, Settings};
+use context::{Mode, Preset, Settings, resolve_profile};
 
 use super::serve::ContextConfig;
 use super::settings::{ContextModeName, ServeSettings};
 use super::{ConfigError, wrong};
 use crate::validate::budget;
+
+impl ContextConfig {
+    /// Checks that the profiles of the file and the default one can be kept in a window of so many
+    /// tokens: otherwise every request that uses them would be refused.
+    ///
+    /// # Errors
+    /// The first that cannot, with its field.
+    pub fn check_window(&self, window: usize) -> Result<(), ConfigError> {
+        for (name, settings) in &self.profiles {
+            resolve_profile(settings, window).map_err(|error| {
+                wrong(
+                    "config",
+                    format!("`profiles.{name}.{}`: {}", error.field, error.problem),
+                )
+            })?;
+        }
+        let preset = Preset::from_name(&self.profile);
+        match preset.filter(|_| !self.profiles.contains_key(&self.profile)) {
+            None => Ok(()),
+            Some(preset) => match resolve_profile(&preset.settings(), window) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(wrong(
+                    "context-profile",
+                    format!("`{}`: {error}", self.profile),
+                )),
+            },
+        }
+    }
+}
 
 /// Checks what the flags and the file say of the context budgeter.
 ///

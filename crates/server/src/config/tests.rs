@@ -218,3 +218,35 @@ fn every_flag_is_a_variable_and_a_key_and_is_explained() {
     }
     assert!(checked > 25, "{checked} flags");
 }
+
+#[test]
+fn profiles_that_the_window_cannot_hold_are_refused_by_name() {
+    let text = "context-profile = \"small\"\n[profiles.small]\nmax_context_tokens = 4096\n\
+        [profiles.small.zones.stable_prefix]\nuntil = { message_index = 2 }\n";
+    let file = file(text);
+    let context = with_file(file.path(), &[]).unwrap().context;
+    assert_eq!(context.profile, "small");
+    assert!(context.check_window(4_096).is_ok());
+    let refused = context.check_window(4_095).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "--config: `profiles.small.max_context_tokens`: 4096 tokens are more than the 4095 of the \
+         window"
+    );
+    let preset = config(&["--context-profile", "course_128k"])
+        .unwrap()
+        .context;
+    let refused = preset.check_window(8_192).unwrap_err().to_string();
+    assert!(refused.starts_with("--context-profile: `course_128k`: max_context_tokens"));
+    assert!(config(&[]).unwrap().context.check_window(1).is_ok());
+}
+
+#[test]
+fn a_wrong_field_of_a_profile_is_named() {
+    let file = file("[profiles.small.zones.history]\nkeep = 3\n");
+    let refused = with_file(file.path(), &[]).unwrap_err().to_string();
+    assert!(
+        refused.contains("profiles.small.zones.history.keep"),
+        "{refused}"
+    );
+}

@@ -54,7 +54,7 @@ pub(super) async fn complete(
 async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Response, ApiError> {
     let parse_tool_calls = request.conversation.tools.enabled;
     let generation = request.generation;
-    let context = if request.wish.mode(&app) == Mode::Off {
+    let context = if request.wish.mode(&app)? == Mode::Off {
         Context::plain(&app, prompt::of_chat(&app, request.conversation).await?)
     } else {
         let circumstances = Circumstances {
@@ -79,12 +79,14 @@ async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Respon
         }
         settled.into()
     };
+    let defaults = [app.model().defaults.max_tokens, context.max_output_tokens];
+    let default_max_tokens = defaults.into_iter().flatten().min();
     let mut answers = Answers::submit(
         &app,
         &Order {
             prompts: vec![context.tokens],
             generation: &generation,
-            default_max_tokens: app.model().defaults.max_tokens,
+            default_max_tokens,
             parse_tool_calls,
             window: context.window,
             min_output_tokens: context.min_output_tokens,
@@ -117,6 +119,8 @@ struct Context {
     tokens: Vec<u32>,
     window: Window,
     min_output_tokens: usize,
+    /// What an answer has at most whose request does not say.
+    max_output_tokens: Option<usize>,
     forecast: Option<Forecast>,
     told: Told,
 }
@@ -193,6 +197,7 @@ impl Context {
             tokens,
             window: app.model().window,
             min_output_tokens: 0,
+            max_output_tokens: None,
             forecast: None,
             told: Told::default(),
         }
@@ -216,6 +221,7 @@ impl From<Settled> for Context {
             },
             window: settled.window,
             min_output_tokens: settled.min_output_tokens,
+            max_output_tokens: settled.max_output_tokens,
             forecast: Some(settled.forecast),
             tokens: settled.tokens,
         }

@@ -77,9 +77,6 @@ fn budget(mut fields: Fields) -> Result<BudgetRequest, ApiError> {
         memory_namespace: store(&mut fields)?,
         ablation: ablation::ablation(&mut fields)?,
     };
-    if request.settings.mode == Some(Mode::Off) {
-        refuse_supply(&fields, &request)?;
-    }
     fields.finish(&[], &[])?;
     Ok(request)
 }
@@ -192,18 +189,6 @@ fn ladder(fields: &mut Fields) -> Result<Option<Vec<Rung>>, ApiError> {
         })
     });
     rungs.collect::<Result<_, _>>().map(Some)
-}
-
-/// What the server would put into the prompt is not passed over because nothing is to be done.
-fn refuse_supply(fields: &Fields, request: &BudgetRequest) -> Result<(), ApiError> {
-    let field = match request {
-        request if !request.documents.is_empty() => "documents",
-        request if request.memory_namespace.is_some() => "store.memory_namespace",
-        _ => return Ok(()),
-    };
-    let path = fields.path(field);
-    let message = format!("`{path}`: with mode `off` nothing is put into the prompt.");
-    Err(ApiError::field(path, message))
 }
 
 fn store(fields: &mut Fields) -> Result<Option<Namespace>, ApiError> {

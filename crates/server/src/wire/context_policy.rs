@@ -3,8 +3,8 @@
 //! A profile goes out with the fields of `context_budget`, so that it can be sent back as one.
 
 use context::{
-    Bound, Hints, LadderMode, Low, Objective, Placement, Policy, PrefillWeight, Resolved, Settings,
-    StablePrefix, ThinkingRule, Zone, ZoneRule, ZoneSettings,
+    Bound, Hints, LadderMode, Low, Placement, Policy, PrefillWeight, Resolved, Settings,
+    StablePrefix, ThinkingRule, ToolRule, Zone, ZoneRule, ZoneSettings,
 };
 use serde_json::{Map, Value, json};
 
@@ -29,13 +29,13 @@ pub fn budget_fields(settings: &Settings, resolved: &Resolved) -> Value {
         "ladder": policy.ladder.iter().map(|rung| rung.name()).collect::<Vec<_>>(),
         "ladder_mode": ladder_mode(policy.ladder_mode),
         "compaction": compaction(resolved),
-        "objective": objective(&policy.objective),
+        "objective": objective(policy),
         "on_infeasible": resolved.on_infeasible.name(),
         "tell_model": resolved.tell_model.name(),
         "report": resolved.report.name(),
     });
     let optional = [
-        ("hints", hints(&settings.hints)),
+        ("hints", hints(settings)),
         ("max_planning_ms", json!(resolved.max_planning_ms)),
         ("ttft_slo_ms", json!(resolved.ttft_slo_ms)),
     ];
@@ -47,7 +47,8 @@ pub fn budget_fields(settings: &Settings, resolved: &Resolved) -> Value {
     fields
 }
 
-fn objective(objective: &Objective) -> Value {
+fn objective(policy: &Policy) -> Value {
+    let objective = &policy.objective;
     let (prefill, weight) = match objective.prefill {
         PrefillWeight::Whole(weight) => ("prefill", weight),
         PrefillWeight::Millisecond(weight) => ("prefill_ms", weight),
@@ -56,7 +57,7 @@ fn objective(objective: &Objective) -> Value {
         "loss": objective.loss,
         prefill: weight,
         "tokens": objective.tokens,
-        "diversity": objective.diversity,
+        "diversity": policy.retrieval.diversity,
     })
 }
 
@@ -113,7 +114,8 @@ fn zone(rule: &ZoneRule, settings: &Settings, policy: &Policy) -> Value {
 fn add_tools(fields: &mut Value, policy: &Policy) {
     let tools = &policy.clearing.tools;
     let excluded = tools.iter().filter(|tool| tool.excluded);
-    let per_tool = tools.iter().filter(|tool| !tool.excluded).map(|tool| {
+    let has_rule = |tool: &&ToolRule| !tool.excluded || tool.recallable.is_some();
+    let per_tool = tools.iter().filter(has_rule).map(|tool| {
         let said = [
             ("max", json!(tool.max)),
             ("recallable", json!(tool.recallable)),
@@ -144,15 +146,29 @@ fn compaction(resolved: &Resolved) -> Value {
 }
 
 /// What is said of requests to come; null if nothing is.
-fn hints(hints: &Hints) -> Value {
+fn hints(settings: &Settings) -> Value {
+    let Hints {
+        expected_turns,
+        expected_output_tokens,
+        task,
+    } = &settings.hints;
+    let useful = settings
+        .zones
+        .iter()
+        .filter_map(|(zone, rule)| Some((zone.name().to_owned(), json!(rule.useful?))));
+    let useful: Map<String, Value> = useful.collect();
     let said = [
-        ("expected_turns", json!(hints.expected_turns)),
+        ("expected_turns", json!(expected_turns)),
+        ("expected_output_tokens", json!(expected_output_tokens)),
+        ("task", json!(task)),
         (
-            "expected_output_tokens",
-            json!(hints.expected_output_tokens),
+            "useful_tokens",
+            if useful.is_empty() {
+                Value::Null
+            } else {
+                Value::Object(useful)
+            },
         ),
-        ("expected_idle_ms", json!(hints.expected_idle_ms)),
-        ("task", json!(hints.task)),
     ];
     let said = said.into_iter().filter(|(_, value)| !value.is_null());
     let said: Map<String, Value> = said.map(|(name, value)| (name.to_owned(), value)).collect();

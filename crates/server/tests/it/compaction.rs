@@ -81,7 +81,6 @@ fn task(messages: &[Value], level: SummaryLevel, detailed: usize) -> CompactionT
             instructions: None,
             instructions_mode: InstructionsMode::Append,
             schedule: CompactionSchedule::Foreground,
-            pause_after: false,
         },
         level,
         lengths: SummaryLengths {

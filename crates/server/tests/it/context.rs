@@ -234,7 +234,7 @@ async fn what_is_not_there_is_said() {
     let answer = world.ask(CHAT, compact).await;
     assert_eq!(
         answer.error(400)["param"],
-        "context_budget.compaction.pause_after_compaction"
+        "context_management.edits[0].pause_after_compaction"
     );
 }
 

@@ -24,6 +24,7 @@ mod overload;
 mod process;
 mod protections;
 mod runners;
+mod settings;
 mod summaries;
 mod supply;
 mod three_reads;

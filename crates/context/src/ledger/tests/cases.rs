@@ -314,7 +314,6 @@ fn a_summary_is_used_by_requests_that_ask_for_no_more() {
             instructions: Some("Keep it dry.".into()),
             instructions_mode: InstructionsMode::Append,
             schedule: CompactionSchedule::Background,
-            pause_after: false,
         };
         let rule = CompactionRule {
             trigger: None,

@@ -272,6 +272,30 @@ fn floor_is_kept_under_a_smaller_cap() {
 }
 
 #[test]
+fn diversity_leaves_out_what_says_much_of_the_same() {
+    // They share 3 of 9 sequences of five words.
+    let documents = [
+        document(
+            "a",
+            "one two three four five six seven alpha beta gamma",
+            Some(0.9),
+        ),
+        document(
+            "b",
+            "one two three four five six seven delta eta theta",
+            Some(0.8),
+        ),
+    ];
+    let mut asked = input(&documents, "", 100);
+    let plain = select_documents(&asked).unwrap();
+    assert_eq!(kept_ids(&plain), ["a", "b"]);
+    asked.rule.diversity = 3.0;
+    let diverse = select_documents(&asked).unwrap();
+    assert_eq!(kept_ids(&diverse), ["a"]);
+    assert_eq!(diverse.dropped[0].reason, DropReason::Repeats(0));
+}
+
+#[test]
 fn nothing_from_nothing() {
     let selection = select_documents(&input(&[], "anything", 100)).unwrap();
     assert!(selection.kept.is_empty() && selection.dropped.is_empty());

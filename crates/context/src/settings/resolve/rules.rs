@@ -143,11 +143,15 @@ pub(super) fn compaction(
     })
 }
 
-pub(super) fn retrieval(asked: RetrievalSettings) -> Result<RetrievalRule, SettingsError> {
+pub(super) fn retrieval(
+    asked: RetrievalSettings,
+    diversity: Option<f64>,
+) -> Result<RetrievalRule, SettingsError> {
     let min_score = asked.min_score.unwrap_or(0.0);
     Ok(RetrievalRule {
         min_score: share("zones.retrieval.min_score", min_score)?,
         placement: asked.placement.unwrap_or(Placement::Auto),
+        diversity: at_least_zero("objective.diversity", diversity.unwrap_or(0.0))?,
     })
 }
 
@@ -167,6 +171,5 @@ pub(super) fn objective(asked: ObjectiveSettings) -> Result<Objective, SettingsE
             }
         },
         tokens: weight("tokens", asked.tokens, 0.1)?,
-        diversity: weight("diversity", asked.diversity, 0.0)?,
     })
 }

@@ -149,7 +149,6 @@ fn an_empty_request_has_the_documented_defaults() {
             loss: 1.0,
             prefill: PrefillWeight::Whole(1.0),
             tokens: 0.1,
-            diversity: 0.0,
         }
     );
     assert_eq!(policy.outlook.min_turns_between_edits, 3);

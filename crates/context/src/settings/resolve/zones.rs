@@ -59,14 +59,14 @@ fn declared(settings: &Settings, facts: &Facts<'_>) -> Result<Vec<Zone>, Setting
         .filter(|zone| matches!(zone, Zone::Custom(_)))
         .collect();
     for &zone in &own {
-        let asked = settings.zones.get(zone).copied().unwrap_or_default();
-        let is_declared = asked.tier.is_some()
-            || asked.min.is_some()
-            || asked.target.is_some()
-            || asked.max.is_some();
-        let is_reserved = matches!(zone.name(), "stable_prefix" | "output_buffer");
-        if !is_declared || is_reserved {
-            return Err(SettingsError::new(path(zone), SettingsProblem::UnknownZone));
+        if !settings.declares(zone) {
+            let asked = settings.zones.get(zone).copied().unwrap_or_default();
+            let field = if asked.useful.is_some() {
+                format!("hints.useful_tokens.{zone}")
+            } else {
+                path(zone)
+            };
+            return Err(SettingsError::new(field, SettingsProblem::UnknownZone));
         }
     }
     Ok(BUILT_IN

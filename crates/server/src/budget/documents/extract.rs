@@ -38,6 +38,7 @@ pub(in crate::budget) fn extract(
             rule: RetrievalRule {
                 min_score: 0.0,
                 placement: Placement::AsIs,
+                diversity: 0.0,
             },
             kappa: 0.0,
             count,

@@ -36,6 +36,7 @@ fn choose_by(
         rule: RetrievalRule {
             min_score,
             placement: Placement::AsIs,
+            diversity: 0.0,
         },
         count: &count,
         known: &KnownOrders::default(),

@@ -14,6 +14,7 @@ use crate::budget::supply::Supplied;
 use crate::model::ServedModel;
 use crate::validate::budget::{Ablation, Annotation};
 use crate::validate::chat::Conversation;
+use crate::wire::context_report::Warning;
 use crate::wire::error::ApiError;
 
 /// Turns that a conversation is expected to have still, where nobody knows better.
@@ -41,6 +42,8 @@ pub(in crate::budget) struct DraftInput {
     pub(in crate::budget) is_noted: bool,
     /// Fields of `context_budget` that `context_management` contradicts.
     pub(in crate::budget) conflicts: Vec<&'static str>,
+    /// What the client is told of its settings.
+    pub(in crate::budget) notices: Vec<Warning>,
     /// What is left out, to measure it.
     pub(in crate::budget) ablation: Ablation,
     /// What the server has put into the conversation.

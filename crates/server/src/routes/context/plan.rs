@@ -30,7 +30,7 @@ pub(in crate::routes) async fn plan(
         .await?;
     let chat = request.chat;
     let mut wish = chat.wish;
-    if wish.mode(&app) == Mode::Off {
+    if wish.mode(&app)? == Mode::Off {
         let settings = &mut wish.budget.get_or_insert_default().settings;
         settings.mode = Some(Mode::Observe);
     }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use context::{Facts, resolve};
+use context::resolve_profile;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -18,8 +18,7 @@ pub(in crate::routes) async fn list(State(app): State<App>) -> Result<Json<Value
     let window = app.model().window.tokens;
     let profiles = budgeter.profile_names().into_iter().map(|name| {
         let settings = budgeter.profile(Some(&name)).map(|(_, settings)| settings);
-        let is_usable =
-            settings.is_ok_and(|settings| resolve(&settings, &Facts::of_window(window)).is_ok());
+        let is_usable = settings.is_ok_and(|settings| resolve_profile(&settings, window).is_ok());
         json!({
             "name": name,
             "source": source(&app, &name),
@@ -50,8 +49,7 @@ pub(in crate::routes) async fn one(
         return Err(ApiError::not_found("name", "profile_not_found", message));
     };
     let window = app.model().window.tokens;
-    let resolved =
-        resolve(&settings, &Facts::of_window(window)).map_err(|error| ApiError::from(&error))?;
+    let resolved = resolve_profile(&settings, window).map_err(|error| ApiError::from(&error))?;
     Ok(Json(json!({
         "object": "context.policy",
         "name": name,

@@ -2,11 +2,11 @@
 //! same settings as `context_budget`.
 
 use context::{
-    Amount, ClearInputs, ClearTrigger, ClearingSettings, CompactTrigger, Mode, Settings,
-    ThinkingKeep,
+    Amount, ClearInputs, ClearTrigger, ClearingSettings, CompactTrigger, Settings, ThinkingKeep,
 };
 use serde_json::Value;
 
+use super::bound::amount;
 use super::rules;
 use super::zones::names;
 use crate::validate::fields::{Fields, wrong_type};
@@ -14,6 +14,9 @@ use crate::wire::error::ApiError;
 
 /// Tool results that Anthropic's edit keeps by default.
 const KEPT_TOOL_USES: usize = 3;
+
+/// The kind of numbers that are tokens.
+const INPUT_TOKENS: &str = "input_tokens";
 
 /// Turns whose reasoning Anthropic's edit keeps by default.
 const KEPT_THINKING_TURNS: usize = 1;
@@ -60,10 +63,7 @@ pub fn management(fields: &mut Fields) -> Result<Option<(Vec<ManagedEdit>, Setti
         }
     };
     let (path, edits) = edits;
-    let mut settings = Settings {
-        mode: Some(Mode::Enforce),
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
     let mut named = Vec::new();
     for (index, edit) in edits.into_iter().enumerate() {
         let path = format!("{path}[{index}]");
@@ -91,21 +91,15 @@ fn one(mut fields: Fields, settings: &mut Settings) -> Result<ManagedEdit, ApiEr
             ManagedEdit::ClearThinking
         }
         "compact_20260112" => {
-            let trigger = counted(&mut fields, "trigger", &["input_tokens"])?;
-            settings.compaction.trigger = Some(match trigger {
-                None => CompactTrigger::VendorDefault,
-                Some((_, tokens)) => CompactTrigger::InputTokens(Amount::Tokens(tokens)),
-            });
+            let trigger = input_tokens(&mut fields, "trigger")?;
+            settings.compaction.trigger = Some(compact_trigger(trigger));
             settings.compaction.instructions = rules::instructions(&mut fields)?;
-            settings.compaction.pause_after = fields.boolean("pause_after_compaction")?;
+            refuse_pause(&mut fields)?;
             ManagedEdit::Compact
         }
         "compaction" => {
-            let threshold = fields.count("compact_threshold", 1..=1 << 40)?;
-            settings.compaction.trigger = Some(match threshold {
-                None => CompactTrigger::VendorDefault,
-                Some(tokens) => CompactTrigger::InputTokens(Amount::Tokens(tokens)),
-            });
+            let threshold = amount(&mut fields, "compact_threshold", 1)?;
+            settings.compaction.trigger = Some(compact_trigger(threshold));
             ManagedEdit::Compact
         }
         other => {
@@ -121,18 +115,35 @@ fn one(mut fields: Fields, settings: &mut Settings) -> Result<ManagedEdit, ApiEr
     Ok(edit)
 }
 
+fn compact_trigger(tokens: Option<Amount>) -> CompactTrigger {
+    tokens.map_or(CompactTrigger::VendorDefault, CompactTrigger::InputTokens)
+}
+
+/// What is asked for and not there is said, rather than passed over.
+fn refuse_pause(fields: &mut Fields) -> Result<(), ApiError> {
+    const NAME: &str = "pause_after_compaction";
+    if fields.boolean(NAME)? != Some(true) {
+        return Ok(());
+    }
+    let path = fields.path(NAME);
+    let message = format!("`{path}`: answers do not stop at a compaction yet.");
+    Err(ApiError::unsupported(path, message))
+}
+
 fn clear_tool_uses(fields: &mut Fields) -> Result<ClearingSettings, ApiError> {
-    let trigger = match counted(fields, "trigger", &["input_tokens", "tool_uses"])? {
+    let trigger = match counted(fields, "trigger", &[INPUT_TOKENS, "tool_uses"])? {
         None => ClearTrigger::VendorDefault,
-        Some((0, tokens)) => ClearTrigger::InputTokens(Amount::Tokens(tokens)),
-        Some((_, uses)) => ClearTrigger::ToolUses(uses),
+        Some(Counted::Tokens(tokens)) => ClearTrigger::InputTokens(tokens),
+        Some(Counted::Things(uses)) => ClearTrigger::ToolUses(uses),
     };
-    let keep = counted(fields, "keep", &["tool_uses"])?.map_or(KEPT_TOOL_USES, |(_, n)| n);
-    let least = counted(fields, "clear_at_least", &["input_tokens"])?;
+    let keep = match counted(fields, "keep", &["tool_uses"])? {
+        Some(Counted::Things(uses)) => uses,
+        Some(Counted::Tokens(_)) | None => KEPT_TOOL_USES,
+    };
     Ok(ClearingSettings {
         trigger: Some(trigger),
         keep: Some(keep),
-        clear_at_least: least.map(|(_, tokens)| Amount::Tokens(tokens)),
+        clear_at_least: input_tokens(fields, "clear_at_least")?,
         clear_inputs: clear_inputs(fields)?,
         exclude_tools: names(fields, "exclude_tools")?,
         ..ClearingSettings::default()
@@ -182,12 +193,28 @@ fn thinking(fields: &mut Fields) -> Result<ThinkingKeep, ApiError> {
     Err(ApiError::field(path, message))
 }
 
-/// Takes `{"type": kind, "value": n}`: which of `kinds`, and the number.
+/// What a vendor's edit counts.
+enum Counted {
+    /// Tokens; beside whole numbers, as vendors have them, shares of B.
+    Tokens(Amount),
+    /// Tool uses.
+    Things(usize),
+}
+
+/// Takes `{"type": "input_tokens", "value": n}`.
+fn input_tokens(fields: &mut Fields, name: &'static str) -> Result<Option<Amount>, ApiError> {
+    Ok(match counted(fields, name, &[INPUT_TOKENS])? {
+        Some(Counted::Tokens(tokens)) => Some(tokens),
+        Some(Counted::Things(_)) | None => None,
+    })
+}
+
+/// Takes `{"type": kind, "value": n}`, where `kind` is one of `kinds`.
 fn counted(
     fields: &mut Fields,
     name: &'static str,
     kinds: &[&str],
-) -> Result<Option<(usize, usize)>, ApiError> {
+) -> Result<Option<Counted>, ApiError> {
     let path = fields.path(name);
     let Some(value) = fields.value(name) else {
         return Ok(None);
@@ -196,13 +223,17 @@ fn counted(
     let kind = counted
         .string("type")?
         .ok_or_else(|| counted.missing("type"))?;
-    let Some(at) = kinds.iter().position(|known| *known == kind) else {
+    if !kinds.contains(&&*kind) {
         let path = counted.path("type");
         let message = format!("`{path}` must be one of {}.", kinds.join(", "));
         return Err(ApiError::field(path, message));
+    }
+    let number = if kind == INPUT_TOKENS {
+        amount(&mut counted, "value", 0)?.map(Counted::Tokens)
+    } else {
+        counted.count("value", 0..=1 << 40)?.map(Counted::Things)
     };
-    let number = counted.count("value", 0..=1 << 40)?;
     let number = number.ok_or_else(|| counted.missing("value"))?;
     counted.finish(&[], &[])?;
-    Ok(Some((at, number)))
+    Ok(Some(number))
 }

@@ -2,10 +2,10 @@
 
 use context::{
     CompactionSchedule, CompactionSettings, InstructionsMode, Preserve, Settings, SummaryLevel,
-    Zone,
 };
 use serde_json::Value;
 
+use super::zones::zone;
 use super::{MapNames, choice, exact, object};
 use crate::validate::fields::{Fields, integer};
 use crate::wire::error::ApiError;
@@ -53,15 +53,16 @@ pub(super) fn hints(fields: &mut Fields, settings: &mut Settings) -> Result<(), 
     let hints = &mut settings.hints;
     hints.expected_turns = fields.number("expected_turns", 0.0..=1e6)?.map(exact);
     hints.expected_output_tokens = fields.count("expected_output_tokens", 0..=1 << 30)?;
-    hints.expected_idle_ms = super::milliseconds(&mut fields, "expected_idle_ms")?;
     hints.task = fields.string("task")?.map(Box::from);
     let path = fields.path("useful_tokens");
     for (name, value) in fields.object("useful_tokens")?.unwrap_or_default() {
-        let tokens = integer(&format!("{path}.{name}"), &value, 0..=1 << 40)?;
-        let zone = settings.zones.entry(Zone::from_name(&name)).or_default();
+        let path = format!("{path}.{name}");
+        let tokens = integer(&path, &value, 0..=1 << 40)?;
+        let zone = settings.zones.entry(zone(&path, &name)?).or_default();
         zone.useful = Some(tokens as usize);
     }
-    fields.finish(&[], &[])
+    let idle = "nothing waits for it: a summary is begun as soon as it can be foreseen.";
+    fields.finish(&[], &[("expected_idle_ms", idle)])
 }
 
 /// Takes `instructions`, of at most 16 KiB.

@@ -45,7 +45,7 @@ fn example() -> Value {
         "incoming": [{"zone": "tool_outputs", "tool": "read_file", "tokens": 40000}],
         "annotations": [{"tool_call_id": "call_7", "pin": true},
             {"message_index": 4, "zone": "retrieval", "score": 0.4, "tier": "clearable"}],
-        "hints": {"expected_turns": 12, "expected_output_tokens": 300, "expected_idle_ms": 4000,
+        "hints": {"expected_turns": 12, "expected_output_tokens": 300,
             "task": "debugging", "useful_tokens": {"retrieval": 9000}},
         "on_infeasible": "error", "max_planning_ms": 5, "ttft_slo_ms": 1500, "tell_model": "none",
         "objective": {"loss": 1.0, "prefill": 0.5, "tokens": 0.1, "diversity": 0.0},
@@ -210,6 +210,14 @@ fn what_is_wrong_is_named_with_its_path() {
             "context_budget.hints.useful_tokens.x",
         ),
         (
+            json!({"hints": {"useful_tokens": {"no name": 1}}}),
+            "context_budget.hints.useful_tokens.no name",
+        ),
+        (
+            json!({"hints": {"expected_idle_ms": 4}}),
+            "context_budget.hints.expected_idle_ms",
+        ),
+        (
             json!({"store": {"session": "s"}}),
             "context_budget.store.session",
         ),
@@ -267,7 +275,26 @@ fn anthropics_edits_are_read_whole() {
     );
     let trigger = CompactTrigger::InputTokens(Amount::Tokens(28_000));
     assert_eq!(settings.compaction.trigger, Some(trigger));
-    assert_eq!(settings.compaction.pause_after, Some(false));
+}
+
+#[test]
+fn triggers_may_be_shares() {
+    let (_, settings) = manage(&json!([
+        {"type": "clear_tool_uses_20250919",
+         "trigger": {"type": "input_tokens", "value": {"fraction": 0.5}},
+         "clear_at_least": {"type": "input_tokens", "value": 0.1}},
+        {"type": "compaction", "compact_threshold": 0.75},
+    ]))
+    .expect("good edits");
+    assert_eq!(
+        settings.clearing.trigger,
+        Some(ClearTrigger::InputTokens(Amount::Share(0.5)))
+    );
+    assert_eq!(settings.clearing.clear_at_least, Some(Amount::Share(0.1)));
+    assert_eq!(
+        settings.compaction.trigger,
+        Some(CompactTrigger::InputTokens(Amount::Share(0.75)))
+    );
 }
 
 #[test]
@@ -302,6 +329,15 @@ fn a_wrong_edit_is_named_with_its_path() {
             json!({"edits": [{"type": "clear_thinking_20251015"},
                 {"type": "clear_thinking_20251015"}]}),
             "context_management.edits[1]",
+        ),
+        (
+            json!([{"type": "clear_tool_uses_20250919", "trigger": {"type": "tool_uses",
+                "value": 0.5}}]),
+            "context_management[0].trigger.value",
+        ),
+        (
+            json!([{"type": "compact_20260112", "pause_after_compaction": true}]),
+            "context_management[0].pause_after_compaction",
         ),
         (
             json!([{"type": "compaction", "threshold": 1}]),

@@ -147,7 +147,8 @@ fn tier(fields: &mut Fields) -> Result<Option<Tier>, ApiError> {
     choice(fields, "tier", &Tier::ALL.map(|tier| (tier.name(), tier)))
 }
 
-fn zone(path: &str, name: &str) -> Result<Zone, ApiError> {
+/// The zone of that name.
+pub(super) fn zone(path: &str, name: &str) -> Result<Zone, ApiError> {
     let zone = Zone::from_name(name);
     let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     let is_name = !name.is_empty() && name.len() <= MAX_ZONE_NAME && name.bytes().all(valid);

@@ -85,7 +85,7 @@ async fn tokens_are_told_apart_by_zone_message_and_tool() {
     assert_eq!(number(&count["zones"]["scratch"]), result);
     body["context_budget"]["zones"] = json!({});
     let answer = world.ask(COUNT, body).await;
-    assert_eq!(refused(&answer), "context_budget.zones.scratch");
+    assert_eq!(refused(&answer), "context_budget.annotations[0].zone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

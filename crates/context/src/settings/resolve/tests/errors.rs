@@ -237,7 +237,7 @@ fn unknown_zones() {
     };
     check(
         &with_zone("retreival", useful_only),
-        "zones.retreival: no such zone; a zone of your own needs a tier or a bound",
+        "hints.useful_tokens.retreival: no such zone; a zone of your own needs a tier or a bound",
         "unknown_zone",
     );
     for name in ["stable_prefix", "output_buffer"] {

@@ -11,7 +11,7 @@ use crate::prompt;
 fn divide(family: &Family, body: &Value) -> Division {
     let conversation = read_body(body).unwrap();
     let notes = &conversation.notes.annotations;
-    Division::new(&family.model, &conversation, notes, &[], now()).unwrap()
+    Division::new(&family.model, &conversation, notes, &[], None, now()).unwrap()
 }
 
 /// The text of a segment's tokens.

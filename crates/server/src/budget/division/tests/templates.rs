@@ -108,7 +108,7 @@ fn both_shapes_are_the_same_tokens_in_the_same_pieces() {
             let openai = read_body(&said.openai).unwrap();
             let anthropic = read_body(&said.anthropic).unwrap();
             let of = |conversation: &Conversation| {
-                Division::new(&family.model, conversation, &[], &[], now())
+                Division::new(&family.model, conversation, &[], &[], None, now())
             };
             let (openai, anthropic) = match (of(&openai), of(&anthropic)) {
                 (Ok(openai), Ok(anthropic)) => (openai, anthropic),
