@@ -37,8 +37,8 @@ fn stricter(
         stricter.keep = own.keep.max(other.keep);
     }
     if let (Some(own), Some(other)) = (&own.exclude_tools, &other.exclude_tools) {
-        let missing = |there: &[Box<str>], tool: &&Box<str>| !there.contains(tool);
-        let added: Vec<_> = other.iter().filter(|tool| missing(own, tool)).collect();
+        let added = other.iter().filter(|tool| !own.contains(tool));
+        let added: Vec<_> = added.collect();
         if !added.is_empty() {
             fields.push("zones.tool_outputs.exclude_tools");
         }

@@ -327,14 +327,14 @@ fn a_summary_is_used_by_requests_that_ask_for_no_more() {
     let written = Summary {
         tokens: 200,
         critical_recall: 0.8,
-        order: order(&Preserve::ALL, 800, 0.95),
+        order: order(Preserve::ALL, 800, 0.95),
         ..summary("s")
     };
     let accepts = |order: SummaryOrder| order.accepts(&written);
     // That its own gate could not be passed is no reason to write it again.
-    assert!(accepts(order(&Preserve::ALL, 800, 0.95)));
-    assert!(accepts(order(&Preserve::ALL, 300, 0.5)));
-    assert!(!accepts(order(&Preserve::ALL, 100, 0.5)));
-    assert!(!accepts(order(&Preserve::ALL, 800, 0.99)));
+    assert!(accepts(order(Preserve::ALL, 800, 0.95)));
+    assert!(accepts(order(Preserve::ALL, 300, 0.5)));
+    assert!(!accepts(order(Preserve::ALL, 100, 0.5)));
+    assert!(!accepts(order(Preserve::ALL, 800, 0.99)));
     assert!(!accepts(order(&Preserve::ALL[1..], 800, 0.95)));
 }
