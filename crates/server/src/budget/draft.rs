@@ -3,7 +3,6 @@
 
 mod input;
 
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use super::standing::{Standing, StandingEdit};
 use super::state::Budgeter;
 use super::summaries::{Summaries, Unwritten, Written};
 use super::tail_note;
-use super::texts::Texts;
+use super::texts::{Made, Texts};
 use super::{infeasible, writing};
 use crate::prompt;
 use crate::validate::chat::Conversation;
@@ -47,6 +46,8 @@ pub(super) struct Draft {
     pub(super) tokens: Vec<u32>,
     pub(super) regrets: Vec<Regret>,
     pub(super) turns: usize,
+    /// Replacements, for the plans to come.
+    made: Made,
 }
 
 /// What came of a draft.
@@ -132,6 +133,7 @@ impl Draft {
             summaries: Summaries::default(),
             resolved,
             turns,
+            made: Made::default(),
         };
         let order = draft.summary_order();
         waiting.retain(|waiting| order.accepts(&waiting.summary));
@@ -172,7 +174,7 @@ impl Draft {
         let mut corrections = 1..MAX_CORRECTIONS;
         loop {
             input.incoming = self.input.incoming + excess;
-            let (plan, made) = match self.plan(&mut input) {
+            let plan = match self.plan(&mut input) {
                 Ok(planned) => planned,
                 Err(infeasible) => return Ok(Err(infeasible)),
             };
@@ -180,7 +182,7 @@ impl Draft {
                 edits,
                 offloaded,
                 unwritten,
-            } = self.edits(&plan, made);
+            } = self.edits(&plan);
             let tokens = if plan.edits.is_empty() || !unwritten.is_empty() {
                 self.tokens.clone()
             } else {
@@ -220,7 +222,7 @@ impl Draft {
         (input.policy.budget, input.policy.utilization.high) = (room, 1.0);
         let zones = input.policy.zones.iter_mut();
         zones.for_each(|rule| rule.bounds.max = room);
-        let (plan, _) = self.plan(&mut input).ok()?;
+        let plan = self.plan(&mut input).ok()?;
         Some(Revision {
             plan,
             edits: Vec::new(),
@@ -251,7 +253,7 @@ impl Draft {
         };
         self.summaries.may_write = true;
         match self.plan(&mut input) {
-            Ok((plan, made)) => self.edits(&plan, made).unwritten,
+            Ok(plan) => self.edits(&plan).unwritten,
             Err(_) => Vec::new(),
         }
     }
@@ -300,8 +302,9 @@ impl Draft {
             .collect()
     }
 
-    fn plan(&mut self, input: &mut PlanInput) -> Result<(Plan, Made), Infeasible> {
+    fn plan(&mut self, input: &mut PlanInput) -> Result<Plan, Infeasible> {
         loop {
+            let made = std::mem::take(&mut self.made);
             let mut texts = Texts {
                 division: &self.division,
                 standing: &self.standing,
@@ -310,19 +313,20 @@ impl Draft {
                 tenant: &self.input.tenant,
                 focus: Focus::new(&self.division.query()),
                 retrieval_max: self.retrieval_max(),
-                made: HashMap::new(),
-                names: HashMap::new(),
+                made,
             };
-            match plan(input, &mut texts) {
-                Ok(plan) => return Ok((plan, texts.made)),
+            let planned = plan(input, &mut texts);
+            self.made = texts.made;
+            match planned {
+                Ok(plan) => return Ok(plan),
                 Err(infeasible) => {
-                    drop(texts);
                     // What stays by default goes last, when nothing else is left to be tried.
                     let yields = self.resolved.let_go_of_floor()
                         || (self.summaries.may_write && self.resolved.let_go_of_keep());
                     if !yields {
                         return Err(infeasible);
                     }
+                    self.made.forget_extracts();
                     let policy = &self.resolved.policy;
                     input.policy.zones.clone_from(&policy.zones);
                     input.policy.clearing.keep = policy.clearing.keep;
@@ -333,7 +337,7 @@ impl Draft {
     }
 
     /// The plan's edits with their texts, beside those that stand already.
-    fn edits(&self, plan: &Plan, mut made: Made) -> Edits {
+    fn edits(&self, plan: &Plan) -> Edits {
         let mut all = Edits {
             edits: self.known_edits(),
             ..Edits::default()
@@ -353,10 +357,10 @@ impl Draft {
                 (written.summary.text.clone(), written.tokens, None)
             } else {
                 let piece = *candidate.segments.start();
-                let Some(Some(made)) = made.remove(&(piece, candidate.op.clone())) else {
+                let Some(made) = self.made.replacement(piece, &candidate.op) else {
                     continue;
                 };
-                (made.text.into(), made.tokens, made.restore)
+                (made.text.as_str().into(), made.tokens, made.restore)
             };
             let original = &self.division.texts[*segments.start()];
             let restore = match candidate.op {
@@ -446,8 +450,6 @@ impl Edits {
         });
     }
 }
-
-type Made = HashMap<(usize, EditOp), Option<super::texts::Replacement>>;
 
 /// Whether an edit of an earlier request may stand in this one.
 fn allows(

@@ -39,16 +39,36 @@ pub(super) struct Texts<'a> {
     pub(super) focus: Focus,
     /// Tokens that retrieved text may have.
     pub(super) retrieval_max: usize,
-    pub(super) made: HashMap<(usize, EditOp), Option<Replacement>>,
-    /// What pieces name, as far as that was asked for.
-    pub(super) names: HashMap<usize, Particulars>,
+    pub(super) made: Made,
+}
+
+/// What was made for the plans of one conversation as it stands: another plan of it needs most of
+/// that again.
+#[derive(Default)]
+pub(super) struct Made {
+    replacements: HashMap<(usize, EditOp), Option<Replacement>>,
+    /// What pieces name.
+    names: HashMap<usize, Particulars>,
+}
+
+impl Made {
+    /// What stands for a piece after an edit that was asked for.
+    pub(super) fn replacement(&self, piece: usize, op: &EditOp) -> Option<&Replacement> {
+        self.replacements.get(&(piece, op.clone()))?.as_ref()
+    }
+
+    /// Forgets what depends on the room that retrieved text has.
+    pub(super) fn forget_extracts(&mut self) {
+        self.replacements
+            .retain(|(_, op), _| *op != EditOp::ExtractDocument);
+    }
 }
 
 impl Texts<'_> {
     /// What would stand for a piece after `op`; `None` if that cannot be done or is no shorter.
     pub(super) fn replacement(&mut self, piece: usize, op: &EditOp) -> Option<&Replacement> {
         let key = (piece, op.clone());
-        if !self.made.contains_key(&key) {
+        if !self.made.replacements.contains_key(&key) {
             match op {
                 EditOp::Compress(_) => self.compress(piece),
                 _ => {
@@ -57,13 +77,13 @@ impl Texts<'_> {
                 }
             }
         }
-        self.made[&key].as_ref()
+        self.made.replacements[&key].as_ref()
     }
 
     fn keep(&mut self, piece: usize, op: EditOp, made: Option<Replacement>) {
         let before = self.standing.segments[piece].tokens;
         let shorter = made.filter(|made| made.tokens < before);
-        self.made.insert((piece, op), shorter);
+        self.made.replacements.insert((piece, op), shorter);
     }
 
     /// Makes all levels of the original text: each begins with what the ones before have found.
@@ -162,10 +182,14 @@ impl Replacements for Texts<'_> {
         if matches!(op, EditOp::Dedupe { .. }) {
             return Some(1.0);
         }
-        let made = self.made.get(&(segment, op.clone()))?.as_ref()?;
-        let text = &self.division.texts[*self.standing.originals[segment].start()];
-        let names = self.names.entry(segment);
-        let names = names.or_insert_with(|| Particulars::of(text));
+        let original = &self.division.texts[*self.standing.originals[segment].start()];
+        let Made {
+            replacements,
+            names,
+        } = &mut self.made;
+        let made = replacements.get(&(segment, op.clone()))?.as_ref()?;
+        let names = names.entry(segment);
+        let names = names.or_insert_with(|| Particulars::of(original));
         Some(names.share_in(&made.text))
     }
 
