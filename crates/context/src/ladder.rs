@@ -7,6 +7,7 @@ mod compaction;
 mod dedupe;
 mod offload;
 mod retrieval;
+mod shares;
 mod survey;
 
 use crate::{Candidate, Replacements, Rung, Segment, SegmentKind, Zone};
@@ -15,6 +16,7 @@ pub(crate) use clearing::{all_cleared, all_reasoning, is_clearable};
 pub(crate) use compaction::{longest_summary, spans};
 pub(crate) use offload::is_movable;
 pub(crate) use retrieval::is_reducible;
+pub(crate) use shares::overhead;
 pub(crate) use survey::Survey;
 
 /// One rung.

@@ -4,8 +4,15 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use super::shares::allocation;
 use crate::importance::{TURNS_PER_CALL, WEIGHTS, loss};
-use crate::{Candidate, EditOp, PlanInput, Replacements, Rung, Segment, SegmentKind, Tier};
+use crate::{
+    Allocation, Candidate, EditOp, PlanInput, Replacements, Rung, Segment, SegmentKind, Tier,
+};
+
+/// What the text of a zone is worth that has more than its share of the budget, beside that of one
+/// that has not: by this, priorities and targets say where edits are made first.
+const OVER_SHARE: f64 = 0.5;
 
 /// A prompt, with what follows from all of it for each segment.
 pub(crate) struct Survey<'a> {
@@ -19,6 +26,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) zone: Vec<usize>,
     /// Tokens by zone of the policy.
     pub(crate) demand: Vec<usize>,
+    /// What each zone gets of the budget; `None` where it cannot be divided by the rules.
+    pub(crate) allocation: Option<Allocation>,
     /// Tokens that may be freed by zone of the policy: what is above its floor.
     pub(crate) room: Vec<usize>,
     /// The segments of each call and its result, by the call's number.
@@ -72,7 +81,15 @@ impl<'a> Survey<'a> {
             }
         }
         let (kept, unseen) = (kept(input), unseen(segments));
-        let importance = importance(input);
+        let allocation = allocation(input, &demand);
+        let mut importance = importance(input);
+        if let Some(Allocation { zones, .. }) = &allocation {
+            for (importance, &zone) in importance.iter_mut().zip(&zone) {
+                if demand[zone] > zones[zone].tokens {
+                    *importance *= OVER_SHARE;
+                }
+            }
+        }
         let prices = importance.iter().zip(segments);
         Self {
             room: room.collect(),
@@ -94,6 +111,7 @@ impl<'a> Survey<'a> {
             input,
             zone,
             demand,
+            allocation,
             calls,
         }
     }

@@ -2,13 +2,10 @@
 
 use super::Marks;
 use super::arrangement::{Found, freed_by_zone};
-use crate::ladder::Survey;
+use crate::ladder::{Survey, overhead};
 use crate::proactive::{limits, regime};
 use crate::sweep::{Price, frontier};
-use crate::{
-    Candidate, Demand, Infeasible, Plan, PlanPoint, Rung, SegmentKind, ToolDemand, Zone, ZoneShare,
-    allocate,
-};
+use crate::{Candidate, Infeasible, Plan, PlanPoint, Rung, Zone, ZoneShare};
 
 /// The plan that was chosen, among the others that were compared.
 pub(super) fn plan(
@@ -45,8 +42,7 @@ pub(super) fn plan(
 /// Where the budget cannot be divided by the rules (a protected zone above its own maximum, say) a
 /// zone is given what it has after the edits.
 fn shares(survey: &Survey<'_>, edits: &[Candidate]) -> Vec<ZoneShare> {
-    let input = survey.input;
-    let zones = &input.policy.zones;
+    let zones = &survey.input.policy.zones;
     let edits: Vec<&Candidate> = edits.iter().collect();
     let freed = freed_by_zone(survey, &edits);
     let after = survey
@@ -55,25 +51,9 @@ fn shares(survey: &Survey<'_>, edits: &[Candidate]) -> Vec<ZoneShare> {
         .zip(freed)
         .map(|(demand, freed)| demand.saturating_add_signed(-freed));
     let after: Vec<usize> = after.collect();
-    let demands: Vec<Demand<'_>> = zones
-        .iter()
-        .zip(&survey.demand)
-        .map(|(rule, &tokens)| Demand {
-            rule,
-            tokens,
-            tools: tools(survey, &rule.zone),
-        })
-        .collect();
-    let beside = overhead(survey) + input.incoming;
-    let allocation = allocate(
-        input.policy.budget.saturating_sub(beside),
-        &input.policy.utilization,
-        input.policy.output,
-        &demands,
-    );
-    let allocated = |at: usize| match &allocation {
-        Ok(allocation) => allocation.zones[at].tokens,
-        Err(_) => after[at],
+    let allocated = |at: usize| match &survey.allocation {
+        Some(allocation) => allocation.zones[at].tokens,
+        None => after[at],
     };
     (0..zones.len())
         .map(|at| ZoneShare {
@@ -83,33 +63,6 @@ fn shares(survey: &Survey<'_>, edits: &[Candidate]) -> Vec<ZoneShare> {
             after: after[at],
         })
         .collect()
-}
-
-/// What the results of tools that have rules take of a zone.
-fn tools<'a>(survey: &Survey<'a>, zone: &Zone) -> Vec<ToolDemand<'a>> {
-    let rules = survey.input.policy.clearing.tools.iter();
-    let demands = rules.map(|rule| {
-        let segments = survey.input.segments.iter();
-        let results = segments.filter(|segment| {
-            let is_its = |name: &str| *name == *rule.name;
-            segment.zone == *zone
-                && matches!(&segment.kind, SegmentKind::ToolResult { name, .. } if is_its(name))
-        });
-        ToolDemand {
-            name: &rule.name,
-            tokens: results.map(|segment| segment.tokens).sum(),
-            max: rule.max,
-        }
-    });
-    demands.filter(|demand| demand.tokens > 0).collect()
-}
-
-/// Tokens of the template that belong to no segment.
-fn overhead(survey: &Survey<'_>) -> usize {
-    survey
-        .input
-        .prompt_tokens
-        .saturating_sub(survey.demand.iter().sum())
 }
 
 /// Why nothing fits, given the edits that free the most.
@@ -137,7 +90,7 @@ pub(super) fn infeasible(survey: &Survey<'_>, most: &[Candidate], tried: Vec<Run
             ));
         }
     }
-    let overhead = overhead(survey);
+    let overhead = overhead(input, &survey.demand);
     let output = input.policy.output.min;
     let sum = |zones: &[(Zone, usize)]| zones.iter().map(|(_, tokens)| tokens).sum::<usize>();
     Infeasible {

@@ -4,5 +4,6 @@ mod fuzz;
 mod ladder;
 mod prompt;
 mod random;
+mod shares;
 mod standing;
 mod summaries;
