@@ -183,12 +183,12 @@ fn policy(ladder_mode: LadderMode, low: Low) -> Policy {
         retrieval: RetrievalRule {
             min_score: 0.0,
             placement: Placement::AsIs,
+            diversity: 0.0,
         },
         objective: Objective {
             loss: 1.0,
             prefill: PrefillWeight::Millisecond(0.01),
             tokens: 0.1,
-            diversity: 0.0,
         },
         outlook: Outlook {
             turns: 12.0,
