@@ -260,6 +260,7 @@ impl Policy {
     pub fn tool(&self, name: &str) -> Option<&ToolRule> {
         self.clearing.tools.iter().find(|rule| *rule.name == *name)
     }
+
     /// Whether an edit may touch a segment, as far as that is up to the segment: its tier, the
     /// client's pin, the stable prefix, and tools whose results are never touched.
     pub fn permits(&self, op: &EditOp, segment: &Segment) -> bool {
