@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use context::{Mode, Replay};
+use context::{Mode, Replay, SegmentKind};
 
 use super::division::Division;
 use super::draft::DraftInput;
@@ -110,6 +110,12 @@ impl Shares {
                 (_, None) => shares.system.get_or_insert(0),
             };
             *tokens += segment.tokens;
+            if let SegmentKind::ToolCall { name, .. } = &segment.kind {
+                let called = shares.tools.iter_mut().find(|tool| *tool.name == **name);
+                if let Some(tool) = called {
+                    tool.last_used_turn = tool.last_used_turn.max(Some(segment.turn));
+                }
+            }
         }
         shares
     }
@@ -132,6 +138,7 @@ impl Shares {
                 .map(|tool| ToolCount {
                     name: text(&tool["function"]["name"]),
                     tokens: 0,
+                    last_used_turn: None,
                 })
                 .collect(),
             documents: (0..documents)

@@ -58,6 +58,9 @@ pub struct ToolCount {
     pub name: String,
     /// Tokens of its definition.
     pub tokens: usize,
+    /// The last turn in which it was called; a turn begins with a user message, and the first one
+    /// is 1. `None` if it never was: what such a tool costs, it has not been worth yet.
+    pub last_used_turn: Option<usize>,
 }
 
 /// One document.

@@ -76,6 +76,8 @@ async fn tokens_are_told_apart_by_zone_message_and_tool() {
     );
     assert_eq!(number(&zones["tool_schemas"]), of(&count, "tools"));
     assert_eq!(count["tools"][1]["name"], "list_files");
+    assert_eq!(count["tools"][0]["last_used_turn"], 1);
+    assert_eq!(count["tools"][1]["last_used_turn"], Value::Null);
     assert_eq!(number(&zones["history"]), 0);
 
     let result = number(&messages[3]["tokens"]);
