@@ -29,6 +29,8 @@ mod chunks;
 mod division;
 mod documents;
 mod draft;
+#[cfg(test)]
+mod example;
 mod figures;
 mod insertion;
 mod prefix_ends;

@@ -8,7 +8,7 @@ use context::{
 
 use crate::prompt::{Lengths, Prompt, policy};
 
-fn planned(input: &PlanInput) -> Plan {
+pub(crate) fn planned(input: &PlanInput) -> Plan {
     try_plan(input).expect("the prompt can be made to fit")
 }
 
@@ -17,13 +17,13 @@ fn try_plan(input: &PlanInput) -> Result<Plan, Infeasible> {
 }
 
 /// The edits by name and first segment.
-fn edits(plan: &Plan) -> Vec<(&'static str, usize)> {
+pub(crate) fn edits(plan: &Plan) -> Vec<(&'static str, usize)> {
     let name = |edit: &context::Candidate| (edit.op.name(), *edit.segments.start());
     plan.edits.iter().map(name).collect()
 }
 
 /// Segments 0 system 100; 1 user 50; 2, 4, 6 calls of 20; 3, 5, 7 results of 1000; 8 assistant 100.
-fn three_reads() -> Prompt {
+pub(crate) fn three_reads() -> Prompt {
     let mut prompt = Prompt::new();
     prompt.system(100);
     prompt.user(50);

@@ -5,5 +5,6 @@ mod ladder;
 mod prompt;
 mod random;
 mod shares;
+mod shortened;
 mod standing;
 mod summaries;

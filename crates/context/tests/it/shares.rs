@@ -1,37 +1,14 @@
 //! The division of the budget, and what follows from it.
 
-use context::{Plan, PlanInput, Zone, plan};
+use context::Zone;
 
-use crate::prompt::{Lengths, Prompt, policy};
-
-fn planned(input: &PlanInput) -> Plan {
-    plan(input, &mut Lengths::new(&input.segments, 0)).expect("the prompt can be made to fit")
-}
-
-/// The edits by name and first segment.
-fn edits(plan: &Plan) -> Vec<(&'static str, usize)> {
-    let edits = plan.edits.iter();
-    edits
-        .map(|edit| (edit.op.name(), *edit.segments.start()))
-        .collect()
-}
-
-/// Results of 1,000 tokens: two old ones, segments 3 and 5, and the latest.
-fn reads() -> Prompt {
-    let mut prompt = Prompt::new();
-    prompt.system(100);
-    prompt.user(50);
-    for _ in 0..3 {
-        prompt.tool("read", 1000);
-    }
-    prompt.assistant(100);
-    prompt
-}
+use crate::ladder::{edits, planned, three_reads};
+use crate::prompt::policy;
 
 #[test]
 fn what_exceeds_its_share_of_the_budget_goes_first() {
     // Cold, the older result goes; unless its zone is served before the others and has its share.
-    let mut input = reads().input(policy(2500), 0);
+    let mut input = three_reads().input(policy(2500), 0);
     assert_eq!(edits(&planned(&input)), [("clear_tool_result", 3)]);
     let notes = Zone::Custom("notes".into());
     let mut rule = input

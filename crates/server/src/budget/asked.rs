@@ -113,7 +113,7 @@ pub(super) fn notices(
     let unknown = named.filter(|(_, name)| !known.contains(name));
     let unknown = unknown.map(|(path, name)| {
         let message = format!("`{path}`: the request has no tool `{name}` and no call of one.");
-        warning("unknown_tool", message)
+        Warning::new("unknown_tool", message)
     });
     unknown.collect()
 }
@@ -128,11 +128,11 @@ pub(super) fn lowered(resolved: &Resolved) -> Vec<Warning> {
             floor.tokens,
             floor.kept
         );
-        warning("floor_lowered", message)
+        Warning::new("floor_lowered", message)
     });
     let keeps = resolved.lowered_keeps().map(|(field, asked, kept)| {
         let message = format!("`context_budget.{field}`: {kept} of {asked} stay.");
-        warning("floor_lowered", message)
+        Warning::new("floor_lowered", message)
     });
     floors.chain(keeps).collect()
 }
@@ -171,13 +171,4 @@ fn tools(conversation: &Conversation) -> HashSet<&str> {
         .chain(calls.flatten())
         .filter_map(|tool: &Value| tool["function"]["name"].as_str())
         .collect()
-}
-
-fn warning(code: &'static str, message: String) -> Warning {
-    Warning {
-        code,
-        message,
-        at_token: None,
-        text_kind: None,
-    }
 }

@@ -64,27 +64,13 @@ fn results(segments: &[Segment]) -> ResultTokens {
 
 #[cfg(test)]
 mod tests {
-    use context::{Tier, Zone};
-
     use super::*;
+    use crate::budget::example;
 
     fn segment(kind: SegmentKind, tokens: usize, referenced: f64) -> Segment {
         Segment {
-            zone: Zone::History,
-            tier: Tier::Compactable,
-            kind,
-            tokens,
-            start: 0,
-            turn: 1,
-            live: false,
-            pinned: false,
-            digest: [0; 32],
-            score: None,
             referenced,
-            relevance: 0.0,
-            density: 0.0,
-            depends_on: Vec::new(),
-            edit: None,
+            ..example::segment(kind, tokens)
         }
     }
 

@@ -313,25 +313,16 @@ pub(super) fn warnings(
 ) -> Vec<Warning> {
     let mut warnings = volatile::warnings(division, stable_prefix_end, tokenizer);
     if division.num_redacted > 0 {
-        warnings.push(Warning {
-            code: "redacted_thinking",
-            message: format!(
-                "{} blocks of redacted thinking are left out: only their maker can read them.",
-                division.num_redacted
-            ),
-            at_token: None,
-            text_kind: None,
-        });
+        let message = format!(
+            "{} blocks of redacted thinking are left out: only their maker can read them.",
+            division.num_redacted
+        );
+        warnings.push(Warning::new("redacted_thinking", message));
     }
     if !division.is_exact {
-        warnings.push(Warning {
-            code: "zone_counts_approximate",
-            message: "The chat template changes texts; tokens by zone are approximate, their sum \
-                      is exact."
-                .to_owned(),
-            at_token: None,
-            text_kind: None,
-        });
+        let message = "The chat template changes texts; tokens by zone are approximate, their sum \
+                       is exact.";
+        warnings.push(Warning::new("zone_counts_approximate", message));
     }
     warnings
 }

@@ -111,24 +111,13 @@ fn edited(original: &[Segment], known: &KnownEdit, freed: usize) -> Segment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::example;
 
     fn segment(start: usize, tokens: usize, depends_on: &[usize]) -> Segment {
         Segment {
-            zone: Zone::History,
-            tier: Tier::Compactable,
-            kind: SegmentKind::User,
-            tokens,
             start,
-            turn: 1,
-            live: false,
-            pinned: false,
-            digest: [0; 32],
-            score: None,
-            referenced: 0.0,
-            relevance: 0.0,
-            density: 0.0,
             depends_on: depends_on.to_vec(),
-            edit: None,
+            ..example::segment(SegmentKind::User, tokens)
         }
     }
 

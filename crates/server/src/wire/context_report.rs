@@ -241,6 +241,18 @@ pub struct Warning {
     pub text_kind: Option<&'static str>,
 }
 
+impl Warning {
+    /// One that is about no place in the prompt.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            at_token: None,
+            text_kind: None,
+        }
+    }
+}
+
 /// Calls repeated after their results were cleared.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct RegretReport {

@@ -23,6 +23,7 @@ mod metrics;
 mod overload;
 mod process;
 mod protections;
+mod repeats;
 mod runners;
 mod settings;
 mod summaries;

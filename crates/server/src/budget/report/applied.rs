@@ -67,27 +67,15 @@ fn freed(edits: &[StandingEdit], counts: impl Fn(&EditOp) -> bool) -> usize {
 mod tests {
     use std::sync::Arc;
 
-    use context::{LedgerEdit, SegmentKind, Tier, Zone};
+    use context::{LedgerEdit, SegmentKind};
 
     use super::*;
+    use crate::budget::example::segment;
 
     fn reasoning(turn: usize) -> Segment {
         Segment {
-            zone: Zone::History,
-            tier: Tier::Compactable,
-            kind: SegmentKind::Reasoning,
-            tokens: 30,
-            start: 0,
             turn,
-            live: false,
-            pinned: false,
-            digest: [0; 32],
-            score: None,
-            referenced: 0.0,
-            relevance: 0.0,
-            density: 0.0,
-            depends_on: Vec::new(),
-            edit: None,
+            ..segment(SegmentKind::Reasoning, 30)
         }
     }
 

@@ -10,7 +10,7 @@ pub(super) fn warnings(draft: &Draft, revision: &Revision) -> Vec<Warning> {
             "`context_budget.{field}` and `context_management` say different things: of two \
              protections the stricter one holds, otherwise `context_budget` counts."
         );
-        warning("conflicting_settings", message)
+        Warning::new("conflicting_settings", message)
     });
     let asked = &draft.input.settings.zones;
     let zones = &draft.resolved.policy.zones;
@@ -25,16 +25,7 @@ pub(super) fn warnings(draft: &Draft, revision: &Revision) -> Vec<Warning> {
              is allowed takes more.",
             rule.zone, rule.bounds.max, share.after
         );
-        warning("zone_over_max", message)
+        Warning::new("zone_over_max", message)
     });
     conflicts.chain(over).collect()
-}
-
-fn warning(code: &'static str, message: String) -> Warning {
-    Warning {
-        code,
-        message,
-        at_token: None,
-        text_kind: None,
-    }
 }

@@ -92,14 +92,9 @@ pub(super) fn warnings(draft: &Draft, revision: &Revision) -> Vec<Warning> {
         }
     }
     if !revision.unwritten.is_empty() {
-        warnings.push(Warning {
-            code: "summary_unwritten",
-            message: "The plan needs a summary that is not written; its tokens are the most that \
-                      it may have, and the prompt is counted without it."
-                .to_owned(),
-            at_token: None,
-            text_kind: None,
-        });
+        let message = "The plan needs a summary that is not written; its tokens are the most that \
+                       it may have, and the prompt is counted without it.";
+        warnings.push(Warning::new("summary_unwritten", message));
     }
     warnings
 }

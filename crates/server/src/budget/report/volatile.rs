@@ -44,15 +44,11 @@ pub(super) fn warnings(
         num_found += found.len();
     }
     if num_found > warnings.len() {
-        warnings.push(Warning {
-            code: CODE,
-            message: format!(
-                "{} more places near the beginning of the prompt change from request to request.",
-                num_found - warnings.len()
-            ),
-            at_token: None,
-            text_kind: None,
-        });
+        let message = format!(
+            "{} more places near the beginning of the prompt change from request to request.",
+            num_found - warnings.len()
+        );
+        warnings.push(Warning::new(CODE, message));
     }
     warnings
 }
