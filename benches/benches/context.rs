@@ -19,7 +19,7 @@ impl Replacements for Lengths<'_> {
         Some(match op {
             EditOp::Compress(level) => tokens * (9 - 2 * *level as usize) / 10,
             EditOp::ExtractDocument => tokens / 2,
-            EditOp::DropDocument | EditOp::ClearReasoning => 0,
+            EditOp::DropDocument | EditOp::DropExample | EditOp::ClearReasoning => 0,
             _ => 24,
         })
     }

@@ -13,7 +13,7 @@ pub enum Rung {
     ClearToolResults,
     /// Summarise old turns.
     CompactHistory,
-    /// Keep fewer documents.
+    /// Keep fewer documents and examples.
     ReduceRetrieval,
     /// Move text to the memory store.
     Offload,
@@ -41,6 +41,8 @@ pub enum EditOp {
     Compact(SummaryLevel),
     /// A document is left out.
     DropDocument,
+    /// An example is left out: what its user says and what is answered, together.
+    DropExample,
     /// The best sentences of a document are kept.
     ExtractDocument,
     /// Text moves to the memory store and a handle stays.
@@ -82,7 +84,7 @@ pub struct Candidate {
     pub rung: Rung,
     /// What is done.
     pub op: EditOp,
-    /// The segments that it changes; one, but for a compaction.
+    /// The segments that it changes; one, but for a compaction or an example.
     pub segments: RangeInclusive<usize>,
     /// Their zone (of the first one).
     pub zone: Zone,
@@ -93,7 +95,7 @@ pub struct Candidate {
     /// Tokens after.
     pub after: usize,
     /// What the answer may lose by it, for each segment 0 (nothing) to 1 (all that mattered); a
-    /// span has the sum of its segments.
+    /// span has the sum of its segments, an example is one piece.
     pub loss: f64,
     /// Why it was proposed, in words for the report.
     pub reason: &'static str,
@@ -147,6 +149,7 @@ impl EditOp {
             | Self::Compress(_)
             | Self::Compact(_)
             | Self::DropDocument
+            | Self::DropExample
             | Self::ExtractDocument => Tier::Compactable,
         }
     }
@@ -161,6 +164,7 @@ impl EditOp {
             Self::Compress(_) => "compress",
             Self::Compact(_) => "compact",
             Self::DropDocument => "drop_document",
+            Self::DropExample => "drop_example",
             Self::ExtractDocument => "extract_document",
             Self::Offload => "offload",
         }

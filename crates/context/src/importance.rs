@@ -3,7 +3,7 @@
 //! Importance is a weighted mean of features between 0 and 1; it does not depend on a segment's
 //! length, so that the value of a token falls with the length of what it is part of.
 
-use crate::{CompressionLevel, EditOp, Segment, SummaryLevel};
+use crate::{CompressionLevel, EditOp, Segment, SummaryLevel, Zone};
 
 /// Weights of the features of a segment.
 ///
@@ -42,14 +42,17 @@ pub(crate) const TURNS_PER_CALL: f64 = 0.25;
 pub(crate) const RECALLABLE_FACTOR: f64 = 0.2;
 
 impl ImportanceWeights {
-    /// Importance of a segment, 0 to 1, that is `age` turns old.
+    /// Importance of a segment, 0 to 1, that is `age` turns old. An example does not age: it is as
+    /// good as when the conversation began.
     pub(crate) fn importance(&self, segment: &Segment, age: f64, recallable: bool) -> f64 {
-        let recency = (-age / HALF_LIFE_TURNS).exp2();
-        let mut sum = self.recency * recency
-            + self.relevance * segment.relevance
+        let mut sum = self.relevance * segment.relevance
             + self.referenced * segment.referenced
             + self.density * segment.density;
-        let mut weight = self.recency + self.relevance + self.referenced + self.density;
+        let mut weight = self.relevance + self.referenced + self.density;
+        if segment.zone != Zone::Examples {
+            sum += self.recency * (-age / HALF_LIFE_TURNS).exp2();
+            weight += self.recency;
+        }
         if let Some(score) = segment.score {
             sum += self.score * score;
             weight += self.score;
@@ -77,7 +80,7 @@ pub(crate) fn lost_share(op: &EditOp) -> f64 {
         EditOp::ClearToolInput | EditOp::ClearReasoning => 0.3,
         EditOp::ExtractDocument => 0.4,
         EditOp::Offload => 0.6,
-        EditOp::ClearToolResult | EditOp::DropDocument => 1.0,
+        EditOp::ClearToolResult | EditOp::DropDocument | EditOp::DropExample => 1.0,
     }
 }
 

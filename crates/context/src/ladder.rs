@@ -5,6 +5,7 @@
 mod clearing;
 mod compaction;
 mod dedupe;
+mod examples;
 mod offload;
 mod retrieval;
 mod shares;
@@ -14,6 +15,7 @@ use crate::{Candidate, Replacements, Rung, Segment, SegmentKind, Zone};
 
 pub(crate) use clearing::{all_cleared, all_reasoning, is_clearable};
 pub(crate) use compaction::{longest_summary, spans};
+pub(crate) use examples::examples;
 pub(crate) use offload::is_movable;
 pub(crate) use retrieval::is_reducible;
 pub(crate) use shares::overhead;

@@ -132,14 +132,14 @@ impl EditLedger {
     }
 
     /// Keeps an edit of the conversation's original `segments`. It takes the place of an earlier
-    /// one of its kind (compaction or not) with the same last segment.
+    /// one of its kind (of a span or not) with the same last segment.
     ///
     /// # Errors
     /// If it is larger than the whole ledger; then nothing has changed.
     ///
     /// # Panics
-    /// If `segments` is empty or reaches beyond the chain, or if the edit is no compaction and has
-    /// more than one segment.
+    /// If `segments` is empty or reaches beyond the chain, or if the edit is neither a compaction nor
+    /// leaves out an example and has more than one segment.
     pub fn record(
         &mut self,
         chain: &SegmentChain,
@@ -149,8 +149,8 @@ impl EditLedger {
         let kind = edit_kind(&edit.op);
         let span = span_length(&segments);
         assert!(
-            span == 1 || kind == EntryKind::Compaction,
-            "only a compaction has more than one segment"
+            span == 1 || kind == EntryKind::Span,
+            "only compactions and examples have more than one segment"
         );
         let bytes = edit.bytes();
         let entry = Entry::Edit {
@@ -283,7 +283,7 @@ impl EditLedger {
     fn known_edits(&self, chain: &SegmentChain) -> Vec<KnownEdit> {
         let mut found = Vec::new();
         for (last, &key) in chain.keys().iter().enumerate() {
-            for kind in [EntryKind::Single, EntryKind::Compaction] {
+            for kind in [EntryKind::Single, EntryKind::Span] {
                 if let Some(Entry::Edit {
                     span,
                     made_at,
@@ -341,7 +341,7 @@ impl EditLedger {
 
 fn edit_kind(op: &EditOp) -> EntryKind {
     match op {
-        EditOp::Compact(_) => EntryKind::Compaction,
+        EditOp::Compact(_) | EditOp::DropExample => EntryKind::Span,
         EditOp::Dedupe { .. }
         | EditOp::ClearToolResult
         | EditOp::ClearToolInput

@@ -179,6 +179,10 @@ pub enum Placement {
     AsIs,
     /// The best at both ends: ranks 1, 3, 5 .. from the head, .. 6, 4, 2 at the tail.
     Edges,
+    /// The best first.
+    Head,
+    /// The best last, next to the question.
+    Tail,
     /// By id, so that requests with the same documents share a prefix.
     Canonical,
     /// Canonical if its cached tokens save more than the better places are worth, else edges.
@@ -221,11 +225,23 @@ pub struct Outlook {
 }
 
 impl Placement {
+    /// All rules.
+    pub const ALL: [Self; 6] = [
+        Self::AsIs,
+        Self::Edges,
+        Self::Head,
+        Self::Tail,
+        Self::Canonical,
+        Self::Auto,
+    ];
+
     /// Its name in requests and reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::AsIs => "as_is",
             Self::Edges => "edges",
+            Self::Head => "head",
+            Self::Tail => "tail",
             Self::Canonical => "canonical",
             Self::Auto => "auto",
         }

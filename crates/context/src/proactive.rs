@@ -1,7 +1,7 @@
 //! What the next observation will need, told before it is there (ContextBudget's regimes,
 //! arXiv 2604.01664).
 
-use crate::ladder::{Survey, is_clearable, is_movable, is_reducible, spans};
+use crate::ladder::{Survey, examples, is_clearable, is_movable, is_reducible, spans};
 use crate::{Candidate, ObservationLimits, Regime, Rung};
 
 /// What a replacement is reckoned to leave: a record of a cleared result, or a handle.
@@ -53,9 +53,14 @@ fn reach(survey: &Survey<'_>, edits: &[Candidate], rungs: &[Rung]) -> usize {
     for edit in edits {
         open[edit.segments.clone()].fill(false);
     }
+    let mut droppable = vec![false; survey.input.segments.len()];
+    for example in examples(survey) {
+        droppable[example.clone()].fill(true);
+    }
     let single = |at: usize| {
         let tokens = survey.segment(at).tokens;
-        let drops = rungs.contains(&Rung::ReduceRetrieval) && is_reducible(survey, at);
+        let drops =
+            rungs.contains(&Rung::ReduceRetrieval) && (is_reducible(survey, at) || droppable[at]);
         let records = rungs.contains(&Rung::ClearToolResults) && is_clearable(survey, at)
             || rungs.contains(&Rung::Offload) && is_movable(survey, at);
         match (drops, records) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{SegmentKind, Tier, Zone};
+use crate::{SegmentKind, Tier};
 
 fn segment(relevance: f64, referenced: f64, density: f64, score: Option<f64>) -> Segment {
     Segment {

@@ -1,6 +1,8 @@
-//! Rung 3: fewer documents.
+//! Rung 3: fewer documents and examples.
 
-use super::{LadderStep, Survey, Wanted, ask_cheapest_first};
+use std::ops::RangeInclusive;
+
+use super::{LadderStep, Survey, Wanted, ask_cheapest_first, examples};
 use crate::{Candidate, EditOp, Replacements, Rung, SegmentKind, Tier};
 
 /// Below this a document is kept or left out as a whole.
@@ -9,7 +11,7 @@ const MIN_EXTRACTED: usize = 128;
 /// Documents of which an extract is offered: the most important ones, for the others are left out.
 const MAX_EXTRACTED: usize = 8;
 
-/// Leaves documents out, or keeps their best sentences.
+/// Leaves documents and examples out, or keeps the best sentences of documents.
 pub(super) struct ReduceRetrieval;
 
 /// Whether the rung could leave a segment out.
@@ -48,6 +50,13 @@ impl LadderStep for ReduceRetrieval {
         for at in best {
             let (op, reason) = (EditOp::ExtractDocument, "best sentences of a document");
             found.extend(survey.candidate(replacements, rung, at, op, reason));
+        }
+        let counts = |example: &&RangeInclusive<usize>| {
+            let mut parts = (*example).clone();
+            parts.any(|at| wanted.scope.contains(survey.segment(at)))
+        };
+        for example in examples(survey).iter().filter(counts) {
+            found.extend(examples::candidate(survey, replacements, example.clone()));
         }
         found
     }

@@ -36,6 +36,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) last_turn: usize,
     /// The turns that may be summarised, once they are found.
     pub(super) runs: OnceCell<Vec<Vec<RangeInclusive<usize>>>>,
+    /// The examples that may be left out, once they are found.
+    pub(super) examples: OnceCell<Vec<RangeInclusive<usize>>>,
     /// The tool results that stand in the prompt a second time, once they are found: each with the
     /// first of its kind.
     pub(super) repeats: OnceCell<Vec<(usize, usize)>>,
@@ -94,6 +96,7 @@ impl<'a> Survey<'a> {
         Self {
             room: room.collect(),
             runs: OnceCell::new(),
+            examples: OnceCell::new(),
             repeats: OnceCell::new(),
             price: prices
                 .map(|(importance, segment)| importance / segment.tokens.max(1) as f64)

@@ -141,8 +141,8 @@ impl std::error::Error for EntryTooLarge {}
 pub(super) enum EntryKind {
     /// An edit of the key's last segment alone.
     Single,
-    /// A compaction of a span that ends with the key's last segment.
-    Compaction,
+    /// An edit of a span that ends with the key's last segment.
+    Span,
     /// A summary, of that level, of such a span.
     Summary(SummaryLevel),
     /// The call in the key's last segment has been counted as regretted.

@@ -79,6 +79,7 @@ fn loses_content(op: &EditOp) -> bool {
         | EditOp::ClearToolInput
         | EditOp::ClearReasoning
         | EditOp::DropDocument
+        | EditOp::DropExample
         | EditOp::ExtractDocument => false,
     }
 }

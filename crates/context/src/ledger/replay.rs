@@ -9,7 +9,8 @@ use crate::EditOp;
 /// An edit of an earlier request, found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownEdit {
-    /// The segments of the original conversation that it replaces; one, but for a compaction.
+    /// The segments of the original conversation that it replaces; one, but for a compaction or an
+    /// example.
     pub segments: RangeInclusive<usize>,
     /// Segments that the conversation had when it was made.
     pub made_at: usize,

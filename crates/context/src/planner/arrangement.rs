@@ -174,13 +174,21 @@ impl<'a> Arrangement<'a> {
     }
 }
 
-/// The edits of single segments, as segment and number in the pool, by segment.
+/// The edits that are no compactions, as segment and number in the pool, by segment; those of parts
+/// of an example, of which one may be made, by its first one.
 pub(super) fn by_segment(pool: &Pool) -> Vec<(usize, usize)> {
-    let edits = pool.iter().enumerate();
-    let singles = edits.filter(|(_, (_, edit))| !matches!(edit.op, EditOp::Compact(_)));
-    let mut singles: Vec<_> = singles
-        .map(|(at, (_, edit))| (*edit.segments.start(), at))
-        .collect();
+    let edits = || pool.iter().enumerate();
+    let mut first = BTreeMap::new();
+    for (_, (_, edit)) in edits().filter(|(_, (_, edit))| edit.op == EditOp::DropExample) {
+        let parts = edit.segments.clone();
+        first.extend(parts.map(|part| (part, *edit.segments.start())));
+    }
+    let group = |edit: &Candidate| {
+        let segment = *edit.segments.start();
+        first.get(&segment).copied().unwrap_or(segment)
+    };
+    let singles = edits().filter(|(_, (_, edit))| !matches!(edit.op, EditOp::Compact(_)));
+    let mut singles: Vec<_> = singles.map(|(at, (_, edit))| (group(edit), at)).collect();
     singles.sort_unstable();
     singles
 }
@@ -293,12 +301,12 @@ fn offers(
     let mut repeats = false;
     for edits in terms.singles.chunk_by(|a, b| a.0 == b.0) {
         let segment = edits[0].0;
-        if taken[segment] {
-            continue;
-        }
         let mut here = Vec::with_capacity(edits.len());
         for &(_, at) in edits {
             let edit = &terms.pool[at].1;
+            if taken[edit.segments.clone()].contains(&true) {
+                continue;
+            }
             match (&edit.op, &survey.segment(segment).kind) {
                 (EditOp::Dedupe { original }, _) if is_edited[*original] => {}
                 (EditOp::ClearToolInput, SegmentKind::ToolCall { call, .. }) => {

@@ -33,6 +33,12 @@ pub(super) fn place(
             (Placement::AsIs, order)
         }
         Placement::Edges => (Placement::Edges, edges(chosen)),
+        Placement::Head => (Placement::Head, by_rank(chosen)),
+        Placement::Tail => {
+            let mut order = by_rank(chosen);
+            order.reverse();
+            (Placement::Tail, order)
+        }
         Placement::Canonical => (Placement::Canonical, canonical()),
         Placement::Auto => {
             let (edges, canonical) = (edges(chosen), canonical());
@@ -53,14 +59,20 @@ fn numbers(order: &[Ranked]) -> Vec<usize> {
     order.iter().map(|ranked| ranked.document).collect()
 }
 
-/// Ranks 1, 3, 5 .. from the head, .. 6, 4, 2 at the tail.
-fn edges(chosen: &[Ranked]) -> Vec<Ranked> {
+/// The best first.
+fn by_rank(chosen: &[Ranked]) -> Vec<Ranked> {
     let mut by_rank = chosen.to_vec();
     by_rank.sort_by(|a, b| {
         b.relevance
             .total_cmp(&a.relevance)
             .then(a.document.cmp(&b.document))
     });
+    by_rank
+}
+
+/// Ranks 1, 3, 5 .. from the head, .. 6, 4, 2 at the tail.
+fn edges(chosen: &[Ranked]) -> Vec<Ranked> {
+    let by_rank = by_rank(chosen);
     let head = by_rank.iter().step_by(2);
     let mut tail: Vec<Ranked> = by_rank.iter().skip(1).step_by(2).copied().collect();
     tail.reverse();

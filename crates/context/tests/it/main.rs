@@ -1,5 +1,6 @@
 //! The context budgeter as its callers see it.
 
+mod examples;
 mod fuzz;
 mod ladder;
 mod prompt;

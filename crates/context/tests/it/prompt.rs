@@ -16,7 +16,7 @@ use crate::random::Random;
 pub(crate) const ZONES: [(Zone, Tier); 8] = [
     (Zone::System, Tier::Protected),
     (Zone::ToolSchemas, Tier::MostlyProtected),
-    (Zone::Examples, Tier::Protected),
+    (Zone::Examples, Tier::Compactable),
     (Zone::Retrieval, Tier::Compactable),
     (Zone::Memory, Tier::Offloadable),
     (Zone::History, Tier::Compactable),
@@ -152,6 +152,15 @@ impl Prompt {
         self.push(Zone::Retrieval, SegmentKind::Document, tokens)
     }
 
+    /// An example: what its user says and what is answered. Both have that relevance.
+    pub(crate) fn example(&mut self, tokens: [usize; 2], relevance: f64) {
+        self.turn += 1;
+        let parts = [SegmentKind::User, SegmentKind::Assistant].into_iter();
+        for (kind, tokens) in parts.zip(tokens) {
+            self.push(Zone::Examples, kind, tokens).relevance = relevance;
+        }
+    }
+
     /// A call and its result.
     pub(crate) fn tool(&mut self, name: &str, tokens: usize) -> &mut Segment {
         self.call(name, 20);
@@ -248,7 +257,7 @@ impl<'a> Lengths<'a> {
             EditOp::Dedupe { .. } => 12,
             EditOp::ClearToolResult => 20,
             EditOp::ClearToolInput => 4,
-            EditOp::ClearReasoning | EditOp::DropDocument => 0,
+            EditOp::ClearReasoning | EditOp::DropDocument | EditOp::DropExample => 0,
             EditOp::Compress(level) => tokens * (9 - 2 * *level as usize) / 10,
             EditOp::ExtractDocument => tokens * 2 / 5,
             EditOp::Offload => 10,
@@ -309,6 +318,7 @@ fn number(op: &EditOp) -> u64 {
         EditOp::DropDocument => 5,
         EditOp::ExtractDocument => 6,
         EditOp::Offload => 7,
+        EditOp::DropExample => 20,
         EditOp::Compress(level) => 8 + *level as u64,
         EditOp::Compact(level) => 16 + *level as u64,
     }

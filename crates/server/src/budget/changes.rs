@@ -1,5 +1,7 @@
 //! Edits made in a conversation's messages.
 
+use std::ops::RangeInclusive;
+
 use context::EditOp;
 use serde_json::{Value, json};
 
@@ -20,17 +22,16 @@ pub(super) fn apply(
     edits: &[StandingEdit],
 ) -> Conversation {
     let mut changed = conversation.clone();
-    let mut summaries: Vec<(usize, usize, &str)> = Vec::new();
+    let mut spans: Vec<(usize, usize, Option<&str>)> = Vec::new();
     let mut documents: Vec<usize> = Vec::new();
     for edit in edits {
         let place = division.places[*edit.segments.start()];
         let text = &*edit.edit.replacement;
         match &edit.edit.op {
-            EditOp::Compact(_) => {
-                let last = division.places[*edit.segments.end()].message();
-                if let (Some(first), Some(last)) = (place.message(), last) {
-                    summaries.push((turn_start(conversation, division, first), last, text));
-                }
+            op @ (EditOp::Compact(_) | EditOp::DropExample) => {
+                let summary = matches!(op, EditOp::Compact(_)).then_some(text);
+                let messages = messages(conversation, division, &edit.segments);
+                spans.extend(messages.map(|(first, last)| (first, last, summary)));
             }
             EditOp::ClearReasoning => {
                 if let Some(at) = place.message() {
@@ -60,14 +61,28 @@ pub(super) fn apply(
         });
     }
     // From the end, so that the numbers of what precedes stay right.
-    for (first, last, text) in summaries.into_iter().rev() {
-        let turn = [
-            json!({"role": "user", "content": SUMMARY_REQUEST}),
-            json!({"role": "assistant", "content": text}),
-        ];
+    for (first, last, summary) in spans.into_iter().rev() {
+        let turn = summary.map(|text| {
+            [
+                json!({"role": "user", "content": SUMMARY_REQUEST}),
+                json!({"role": "assistant", "content": text}),
+            ]
+        });
+        let turn = turn.into_iter().flatten();
         drop(changed.messages.splice(first..=last, turn));
     }
     changed
+}
+
+/// The first and the last message of whole turns, by their segments.
+pub(super) fn messages(
+    conversation: &Conversation,
+    division: &Division,
+    segments: &RangeInclusive<usize>,
+) -> Option<(usize, usize)> {
+    let message = |at: &usize| division.places[*at].message();
+    let (first, last) = (message(segments.start())?, message(segments.end())?);
+    Some((turn_start(conversation, division, first), last))
 }
 
 /// Where the turn begins whose first text is in that message: what the user said may be nothing.

@@ -3,6 +3,7 @@
 
 mod input;
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use context::{
 };
 
 use memory::Handle;
+use serde_json::json;
 
 use super::changes;
 use super::compaction::Compacted;
@@ -362,16 +364,16 @@ impl Draft {
                 };
                 (made.text.as_str().into(), made.tokens, made.restore)
             };
-            let original = &self.division.texts[*segments.start()];
+            let original = self.original(&candidate.op, &segments);
             let restore = match candidate.op {
                 // The client has the turns, and sends them with every request.
                 EditOp::Compact(_) => None,
                 _ if restore.is_some() => {
-                    all.offloaded.push(original.clone());
+                    all.offloaded.push(original.into_owned());
                     restore
                 }
                 // Only the report names it, which costs the prompt nothing.
-                _ => Some(Handle::of(&self.input.tenant, original)),
+                _ => Some(Handle::of(&self.input.tenant, &original)),
             };
             let edit = LedgerEdit {
                 op: self.original_op(&candidate.op),
@@ -385,6 +387,21 @@ impl Draft {
         }
         all.edits.sort_by_key(|edit| *edit.segments.start());
         all
+    }
+
+    /// What an edit of original segments takes away: a text; of an example its messages as JSON.
+    pub(super) fn original(&self, op: &EditOp, segments: &RangeInclusive<usize>) -> Cow<'_, str> {
+        let conversation = &self.input.conversation;
+        let messages = match op {
+            EditOp::DropExample => changes::messages(conversation, &self.division, segments),
+            _ => None,
+        };
+        match messages {
+            Some((first, last)) => json!(conversation.messages[first..=last])
+                .to_string()
+                .into(),
+            None => self.division.texts[*segments.start()].as_str().into(),
+        }
     }
 
     /// The ledger numbers segments as in the original conversation.

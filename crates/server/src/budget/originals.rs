@@ -95,8 +95,8 @@ impl Draft {
             let is_stored = matches!(edit.op, EditOp::ClearToolResult | EditOp::Offload);
             let handle = edit.restore.as_deref().filter(|_| !is_stored);
             if let Some(handle) = handle.and_then(|handle| handle.parse().ok()) {
-                let text = &self.division.texts[*segments.start()];
-                originals.keep(self.input.tenant, handle, text);
+                let text = self.original(&edit.op, segments);
+                originals.keep(self.input.tenant, handle, &text);
             }
         }
     }

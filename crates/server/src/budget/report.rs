@@ -124,7 +124,10 @@ fn stages(draft: &Draft, revision: &Revision, used: usize) -> BTreeMap<&'static 
             | EditOp::ClearReasoning
             | EditOp::Compress(_) => cleared += edit.freed(),
             EditOp::Compact(_) => compacted += edit.freed(),
-            EditOp::DropDocument | EditOp::ExtractDocument | EditOp::Offload => {}
+            EditOp::DropDocument
+            | EditOp::DropExample
+            | EditOp::ExtractDocument
+            | EditOp::Offload => {}
         }
     }
     let after_ledger = draft.tokens.len();

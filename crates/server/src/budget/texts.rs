@@ -81,7 +81,11 @@ impl Texts<'_> {
     }
 
     fn keep(&mut self, piece: usize, op: EditOp, made: Option<Replacement>) {
-        let before = self.standing.segments[piece].tokens;
+        // The piece is only the first one of an example.
+        let before = match op {
+            EditOp::DropExample => usize::MAX,
+            _ => self.standing.segments[piece].tokens,
+        };
         let shorter = made.filter(|made| made.tokens < before);
         self.made.replacements.insert((piece, op), shorter);
     }
@@ -135,11 +139,13 @@ impl Texts<'_> {
                 Some(self.counted(format!("[same result as the earlier call of {name}]")))
             }
             EditOp::ClearToolInput => Some(self.counted("{}".to_owned())),
-            EditOp::ClearReasoning | EditOp::DropDocument => Some(Replacement {
-                text: String::new(),
-                tokens: 0,
-                restore: None,
-            }),
+            EditOp::ClearReasoning | EditOp::DropDocument | EditOp::DropExample => {
+                Some(Replacement {
+                    text: String::new(),
+                    tokens: 0,
+                    restore: None,
+                })
+            }
             EditOp::ExtractDocument => {
                 let count = |text: &str| self.count(text);
                 let cap = (segment.tokens / EXTRACTED).min(self.retrieval_max);

@@ -3,8 +3,8 @@
 //! A profile goes out with the fields of `context_budget`, so that it can be sent back as one.
 
 use context::{
-    Bound, Hints, LadderMode, Low, Placement, Policy, PrefillWeight, Resolved, Settings,
-    StablePrefix, ThinkingRule, ToolRule, Zone, ZoneRule, ZoneSettings,
+    Bound, Hints, LadderMode, Low, Policy, PrefillWeight, Resolved, Settings, StablePrefix,
+    ThinkingRule, ToolRule, Zone, ZoneRule, ZoneSettings,
 };
 use serde_json::{Map, Value, json};
 
@@ -103,7 +103,7 @@ fn zone(rule: &ZoneRule, settings: &Settings, policy: &Policy) -> Value {
         Zone::History => fields["keep_raw_turns"] = json!(policy.compaction.keep_raw_turns),
         Zone::Retrieval => {
             fields["min_score"] = json!(policy.retrieval.min_score);
-            fields["placement"] = json!(placement(policy.retrieval.placement));
+            fields["placement"] = json!(policy.retrieval.placement.name());
         }
         Zone::ToolOutputs => add_tools(&mut fields, policy),
         _ => {}
@@ -190,14 +190,5 @@ fn ladder_mode(mode: LadderMode) -> &'static str {
     match mode {
         LadderMode::Strict => "strict",
         LadderMode::Cost => "cost",
-    }
-}
-
-fn placement(placement: Placement) -> &'static str {
-    match placement {
-        Placement::AsIs => "as_is",
-        Placement::Edges => "edges",
-        Placement::Canonical => "canonical",
-        Placement::Auto => "auto",
     }
 }

@@ -17,6 +17,7 @@ mod context_report;
 mod documents;
 mod endpoints;
 mod eval_context;
+mod examples;
 mod faults;
 mod memory;
 mod metrics;

@@ -196,8 +196,9 @@ async fn a_zone_that_stays_above_its_maximum_is_told() {
         let name = format!("example_{role}");
         json!({"role": role, "name": name, "content": text})
     };
-    let messages = json!([example("user", "What is two and two?"),
-        example("assistant", "Two and two is four."),
+    let mut pinned = example("user", "What is two and two?");
+    pinned["context"] = json!({"pin": true});
+    let messages = json!([pinned, example("assistant", "Two and two is four."),
         {"role": "user", "content": "What is three and three?"}]);
     let ask = async |max: usize| {
         let budget = json!({"zones": {"examples": {"max": max}}});

@@ -84,7 +84,7 @@ impl Model {
             }
         }
         found.sort_by_key(|(segments, kept)| {
-            let is_compaction = kept.kind == EntryKind::Compaction;
+            let is_compaction = kept.kind == EntryKind::Span;
             std::cmp::Reverse((kept.span, is_compaction, *segments.end()))
         });
         let mut applied: Vec<(RangeInclusive<usize>, Kept)> = Vec::new();

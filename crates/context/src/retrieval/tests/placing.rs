@@ -49,6 +49,8 @@ fn rules_give_their_orders() {
     check(Placement::AsIs, "fedcba");
     // Ranks 1, 3, 5, then 6, 4, 2.
     check(Placement::Edges, "eabdfc");
+    check(Placement::Head, "ecafbd");
+    check(Placement::Tail, "dbface");
     check(Placement::Canonical, "abcdef");
 }
 

@@ -22,6 +22,14 @@ pub(super) fn random_input(random: &mut Random) -> PlanInput {
         };
         prompt.push(Zone::ToolSchemas, kind, random.between(5, 60));
     }
+    for _ in 0..random.below(3) {
+        let tokens = [random.between(5, 60), random.between(5, 60)];
+        prompt.example(tokens, 0.0);
+        if random.percent(20) {
+            let tokens = random.between(5, 60);
+            prompt.push(Zone::Examples, SegmentKind::Reasoning, tokens);
+        }
+    }
     for _ in 0..random.below(4) {
         let document = prompt.document(random.between(10, 300));
         document.score = random.percent(50).then(|| random.share());

@@ -41,6 +41,7 @@ pub(super) fn may_touch(input: &PlanInput, at: usize, op: &EditOp) -> bool {
         EditOp::DropDocument | EditOp::ExtractDocument => {
             matches!(segment.kind, SegmentKind::Document)
         }
+        EditOp::DropExample => example_at(input, at).is_some(),
         EditOp::Compact(_) => {
             let keep = input.policy.compaction.keep_raw_turns;
             let last = input.segments.last().map_or(0, |last| last.turn);
@@ -53,6 +54,27 @@ pub(super) fn may_touch(input: &PlanInput, at: usize, op: &EditOp) -> bool {
     };
     let live = !segment.live || result.is_some() || matches!(segment.kind, SegmentKind::Document);
     segment.tier >= needs && kind && live
+}
+
+/// The turn that it is in, if all of that is an example that may be left out.
+pub(super) fn example_at(input: &PlanInput, at: usize) -> Option<Range<usize>> {
+    let segments = &input.segments;
+    let turn = segments[at].turn;
+    let same = |segment: &&Segment| segment.turn == turn;
+    let from = at - segments[..at].iter().rev().take_while(same).count();
+    let to = at + segments[at..].iter().take_while(same).count();
+    let is_part = |segment: &Segment| {
+        let kind = matches!(
+            segment.kind,
+            SegmentKind::User | SegmentKind::Assistant | SegmentKind::Reasoning
+        );
+        kind && segment.zone == Zone::Examples
+            && segment.tier >= Tier::Compactable
+            && !segment.pinned
+            && !segment.live
+            && segment.start >= input.policy.stable_prefix_end
+    };
+    (turn > 0 && segments[from..to].iter().all(is_part)).then_some(from..to)
 }
 
 /// Whether it is among the results of the latest calls.
@@ -113,6 +135,20 @@ pub(super) fn most_freed(input: &PlanInput, seed: u64) -> usize {
     };
     let singles: Vec<usize> = (0..input.segments.len()).map(single).collect();
     let mut most: usize = singles.iter().sum();
+    for example in (0..input.segments.len()).filter_map(|at| {
+        let example = example_at(input, at)?;
+        let is_first = example.start == at;
+        (is_first && has(Rung::ReduceRetrieval)).then_some(example)
+    }) {
+        if lengths
+            .length(example.start, &EditOp::DropExample)
+            .is_some()
+        {
+            let inside: usize = singles[example.clone()].iter().sum();
+            let all = &input.segments[example];
+            most += all.iter().map(|segment| segment.tokens).sum::<usize>() - inside;
+        }
+    }
     if has(Rung::CompactHistory) {
         for span in spans(input) {
             let inside: usize = singles[span.clone()].iter().sum();

@@ -55,13 +55,7 @@ fn one_zone(
             settings.retrieval.placement = choice(
                 &mut fields,
                 "placement",
-                &[
-                    Placement::AsIs,
-                    Placement::Edges,
-                    Placement::Canonical,
-                    Placement::Auto,
-                ]
-                .map_names(Placement::name),
+                &Placement::ALL.map_names(Placement::name),
             )?;
         }
         Zone::ToolSchemas => {

@@ -16,7 +16,7 @@ impl Replacements for Typical<'_> {
             EditOp::Dedupe { .. } | EditOp::Offload => 20,
             EditOp::ClearToolResult => 28,
             EditOp::ClearToolInput => 2,
-            EditOp::ClearReasoning | EditOp::DropDocument => 0,
+            EditOp::ClearReasoning | EditOp::DropDocument | EditOp::DropExample => 0,
             EditOp::Compress(level) => before >> (*level as usize + 1),
             EditOp::ExtractDocument => before / 3,
             EditOp::Compact(_) => return None,
