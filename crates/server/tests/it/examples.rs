@@ -104,7 +104,11 @@ async fn examples_make_room_where_nothing_else_does() {
         json!([3, 4]),
         "the relevant one stays"
     );
-    let body = json!({"messages": all, "max_tokens": 2, "context_budget": tight(tokens / 2)});
+    // A floor holds, or the request is refused; of another conversation, since what was left out
+    // stays out.
+    let mut others = all;
+    others[0]["content"] = json!("Answer in one word.");
+    let body = json!({"messages": others, "max_tokens": 2, "context_budget": tight(tokens / 2)});
     let refused = world.ask(CHAT, body).await;
     assert_eq!(refused.status, 400, "{refused:?}");
 }
