@@ -49,6 +49,7 @@ fn prompt(num_segments: usize, policy: Policy, warm: bool) -> PlanInput {
             referenced: (at * 37 % 100) as f64 / 100.0,
             relevance: (at * 61 % 100) as f64 / 100.0,
             density: (at * 17 % 100) as f64 / 100.0,
+            utility: None,
             depends_on: Vec::new(),
             edit: None,
         });

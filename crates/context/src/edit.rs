@@ -154,6 +154,21 @@ impl EditOp {
         }
     }
 
+    /// Whether it takes something of a tool's result away, so that the model may have to call again.
+    pub fn takes_results(&self) -> bool {
+        match self {
+            Self::ClearToolResult | Self::Compact(_) | Self::Offload => true,
+            Self::Compress(level) => *level != CompressionLevel::Redundancy,
+            // The original of a repetition stands elsewhere; the others touch no result.
+            Self::Dedupe { .. }
+            | Self::ClearToolInput
+            | Self::ClearReasoning
+            | Self::DropDocument
+            | Self::DropExample
+            | Self::ExtractDocument => false,
+        }
+    }
+
     /// Its name in reports and metrics.
     pub fn name(&self) -> &'static str {
         match self {

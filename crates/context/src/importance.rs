@@ -3,12 +3,12 @@
 //! Importance is a weighted mean of features between 0 and 1; it does not depend on a segment's
 //! length, so that the value of a token falls with the length of what it is part of.
 
-use crate::{CompressionLevel, EditOp, Segment, SummaryLevel, Zone};
+use crate::{CompressionLevel, EditOp, Segment, SummaryLevel, Utility, Zone};
 
 /// Weights of the features of a segment.
 ///
-/// A client's score replaces guesses, so it weighs as much as two of them; a segment without one
-/// has the mean of the other features.
+/// A client's score replaces guesses, so it weighs as much as two of them. What is not known of a
+/// segment is as the mean of what is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ImportanceWeights {
     /// Of how recent it is: what an agent works with is mostly what it has just seen.
@@ -19,6 +19,8 @@ pub(crate) struct ImportanceWeights {
     pub(crate) referenced: f64,
     /// Of its information per token.
     pub(crate) density: f64,
+    /// Of how often texts like it were needed again, where that is well known.
+    pub(crate) utility: f64,
     /// Of the client's score.
     pub(crate) score: f64,
 }
@@ -29,6 +31,7 @@ pub(crate) const WEIGHTS: ImportanceWeights = ImportanceWeights {
     relevance: 0.25,
     referenced: 0.25,
     density: 0.20,
+    utility: 0.25,
     score: 0.50,
 };
 
@@ -41,24 +44,63 @@ pub(crate) const TURNS_PER_CALL: f64 = 0.25;
 /// A tool result that the model can get again is worth this share: losing it costs a call.
 pub(crate) const RECALLABLE_FACTOR: f64 = 0.2;
 
+/// What is known of a segment, each 0 to 1, and how much it therefore matters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Features {
+    /// How recent it is; `None` for an example, which does not age.
+    pub recency: Option<f64>,
+    /// Share of the live turn's words that it contains.
+    pub relevance: f64,
+    /// How much later text refers to it.
+    pub referenced: f64,
+    /// Distinct information per token.
+    pub density: f64,
+    /// How often such texts were needed again after edits.
+    pub utility: Option<Utility>,
+    /// What the client says.
+    pub score: Option<f64>,
+    /// Whether the model can get it again, which makes losing it cheap.
+    pub is_recallable: bool,
+    /// The sum of it all; of a zone that has more than its share half, and not below that of a
+    /// segment that depends on this one.
+    pub importance: f64,
+}
+
 impl ImportanceWeights {
-    /// Importance of a segment, 0 to 1, that is `age` turns old. An example does not age: it is as
-    /// good as when the conversation began.
-    pub(crate) fn importance(&self, segment: &Segment, age: f64, recallable: bool) -> f64 {
+    /// The features of a segment that is `age` turns old.
+    pub(crate) fn features(&self, segment: &Segment, age: f64, is_recallable: bool) -> Features {
+        let is_example = segment.zone == Zone::Examples;
+        let recency = (!is_example).then(|| (-age / HALF_LIFE_TURNS).exp2());
         let mut sum = self.relevance * segment.relevance
             + self.referenced * segment.referenced
             + self.density * segment.density;
-        let mut weight = self.relevance + self.referenced + self.density;
-        if segment.zone != Zone::Examples {
-            sum += self.recency * (-age / HALF_LIFE_TURNS).exp2();
-            weight += self.recency;
+        let mut weights = self.relevance + self.referenced + self.density;
+        let past = segment.utility.map(|past| (past.value, past.confidence));
+        for (weight, feature) in [
+            (self.recency, recency.map(|recency| (recency, 1.0))),
+            (self.utility, past),
+            (self.score, segment.score.map(|score| (score, 1.0))),
+        ] {
+            if let Some((value, confidence)) = feature {
+                sum += weight * confidence * value;
+                weights += weight * confidence;
+            }
         }
-        if let Some(score) = segment.score {
-            sum += self.score * score;
-            weight += self.score;
+        let factor = if is_recallable {
+            RECALLABLE_FACTOR
+        } else {
+            1.0
+        };
+        Features {
+            recency,
+            relevance: segment.relevance,
+            referenced: segment.referenced,
+            density: segment.density,
+            utility: segment.utility,
+            score: segment.score,
+            is_recallable,
+            importance: factor * sum / weights,
         }
-        let factor = if recallable { RECALLABLE_FACTOR } else { 1.0 };
-        factor * sum / weight
     }
 }
 

@@ -32,6 +32,7 @@ mod segment;
 mod settings;
 mod summary;
 mod sweep;
+mod utility;
 mod volatile;
 mod window;
 mod zone;
@@ -45,6 +46,7 @@ pub use compress::{Compressed, Focus, compress, fit, minify, shrink, shrink_all}
 pub use cost::CostModel;
 pub use critical::{CriticalKind, CriticalToken, GateRule, Gated, critical_tokens, gate, recall};
 pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
+pub use importance::Features;
 pub use ledger::{
     CallRecord, ChainKey, ENTRY_OVERHEAD, EditLedger, EntryTooLarge, KnownEdit, LedgerCounters,
     LedgerEdit, LedgerScope, Piece, Regret, Replay, SegmentChain, Summary, SummaryOrder,
@@ -80,6 +82,7 @@ pub use summary::{
     CleanSummary, ExtractRule, Merged, Section, SectionedSummary, SpanPart, Speaker, clean_summary,
     extractive_summary, merge_summaries, summary_instruction,
 };
+pub use utility::{UseCounts, Utility};
 pub use volatile::{VolatileKind, VolatileText, volatile_text};
 pub use window::{Window, WindowExceeded};
 pub use zone::{Tier, Zone};

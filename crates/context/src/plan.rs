@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::{Candidate, CostModel, EditOp, Policy, Rung, Segment, SummaryLevel, Zone};
+use crate::{Candidate, CostModel, EditOp, Features, Policy, Rung, Segment, SummaryLevel, Zone};
 
 /// Everything that a plan depends on: the same input gives the same plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +115,8 @@ pub struct Plan {
     pub prefill_after: usize,
     /// The sum of the edits' losses.
     pub loss: f64,
+    /// What is known of each segment of the input, and how much it therefore matters.
+    pub features: Vec<Features>,
     /// Best plans by loss, prefill and tokens; the chosen one is among them.
     pub frontier: Vec<PlanPoint>,
     /// Tokens given to each zone, in the policy's order.

@@ -1,6 +1,6 @@
 //! The pieces that a prompt is planned in.
 
-use crate::{EditOp, Tier, Zone};
+use crate::{EditOp, Tier, Utility, Zone};
 
 /// One piece of a prompt that is kept or edited as a whole: a message, a part of one, a tool
 /// result, a document.
@@ -35,6 +35,8 @@ pub struct Segment {
     pub relevance: f64,
     /// Distinct information per token, 0 to 1.
     pub density: f64,
+    /// How often texts like this one were needed again after edits; `None` if that is not known.
+    pub utility: Option<Utility>,
     /// Segments that are useless without which: keeping this one keeps those.
     pub depends_on: Vec<usize>,
     /// The edit of an earlier request that stands here.

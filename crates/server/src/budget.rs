@@ -12,6 +12,7 @@
 //! - [`questions`]: what the model still knows after the edits.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
 //! - [`told_plans`]: plans that clients were told of, and what they say of them.
+//! - [`uses`]: texts that were needed again after edits.
 
 pub mod compaction;
 pub mod count;
@@ -22,6 +23,7 @@ pub mod place;
 pub mod questions;
 pub mod state;
 pub mod told_plans;
+pub mod uses;
 
 mod asked;
 mod changes;

@@ -16,12 +16,15 @@
 //! 4. `scoring` says whether an answer is right, `summary` with which certainty.
 //! 5. `report`, `markdown` and `chart` write the results.
 //!
+//! [`placement`] asks for one document among others, wherever it stands.
+//!
 //! The module knows nothing of the rest of the server but [`crate::measure`].
 
 use std::io;
 
 pub mod args;
 pub mod context;
+pub mod placement;
 
 mod asker;
 mod bootstrap;
@@ -50,8 +53,9 @@ mod summary;
 mod trace;
 mod trimmed;
 
-pub use args::{ContextArgs, EvalArgs, EvalCommand};
+pub use args::{ContextArgs, EvalArgs, EvalCommand, ServerArgs};
 pub use error::EvalError;
+pub use placement::PlacementArgs;
 
 /// Runs what `args` asks for; results go to standard output and to the folder that they name.
 ///
@@ -61,6 +65,9 @@ pub use error::EvalError;
 pub async fn run(args: EvalArgs) -> anyhow::Result<()> {
     match args.command {
         EvalCommand::Context(args) => context::run(&args, &mut io::stdout(), interrupted()).await,
+        EvalCommand::Placement(args) => {
+            placement::run(&args, &mut io::stdout(), interrupted()).await
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::ops::RangeInclusive;
 use super::shares::allocation;
 use crate::importance::{TURNS_PER_CALL, WEIGHTS, loss};
 use crate::{
-    Allocation, Candidate, EditOp, PlanInput, Replacements, Rung, Segment, SegmentKind, Tier,
+    Allocation, Candidate, EditOp, Features, PlanInput, Replacements, Rung, Segment, SegmentKind,
+    Tier,
 };
 
 /// What the text of a zone is worth that has more than its share of the budget, beside that of one
@@ -20,6 +21,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) input: &'a PlanInput,
     /// Importance by segment, 0 to 1; not below that of a segment that depends on it.
     pub(crate) importance: Vec<f64>,
+    /// What it is made of.
+    pub(crate) features: Vec<Features>,
     /// Importance per token by segment: what a token of it costs to lose.
     pub(super) price: Vec<f64>,
     /// Index of each segment's zone in the policy.
@@ -84,14 +87,15 @@ impl<'a> Survey<'a> {
         }
         let (kept, unseen) = (kept(input), unseen(segments));
         let allocation = allocation(input, &demand);
-        let mut importance = importance(input);
+        let mut features = features(input);
         if let Some(Allocation { zones, .. }) = &allocation {
-            for (importance, &zone) in importance.iter_mut().zip(&zone) {
+            for (features, &zone) in features.iter_mut().zip(&zone) {
                 if demand[zone] > zones[zone].tokens {
-                    *importance *= OVER_SHARE;
+                    features.importance *= OVER_SHARE;
                 }
             }
         }
+        let importance: Vec<f64> = features.iter().map(|one| one.importance).collect();
         let prices = importance.iter().zip(segments);
         Self {
             room: room.collect(),
@@ -102,6 +106,7 @@ impl<'a> Survey<'a> {
                 .map(|(importance, segment)| importance / segment.tokens.max(1) as f64)
                 .collect(),
             importance,
+            features,
             open_result: open_result(input),
             locked: locked(input, |at| kept[at] || unseen[at]),
             kept,
@@ -192,36 +197,38 @@ fn is_recallable(input: &PlanInput, segment: &Segment) -> bool {
     }
 }
 
-/// Importance of each segment, passed on to what it depends on.
-fn importance(input: &PlanInput) -> Vec<f64> {
+/// The features of each segment, with its importance passed on to what it depends on.
+fn features(input: &PlanInput) -> Vec<Features> {
     let segments = &input.segments;
     let last_turn = segments
         .iter()
         .map(|segment| segment.turn)
         .max()
         .unwrap_or(0);
-    let mut importance = vec![0.0; segments.len()];
+    let mut features = Vec::with_capacity(segments.len());
     let mut later_calls = 0;
-    for (at, segment) in segments.iter().enumerate().rev() {
+    for segment in segments.iter().rev() {
         let age = (last_turn - segment.turn) as f64 + TURNS_PER_CALL * later_calls as f64;
-        importance[at] = WEIGHTS.importance(segment, age, is_recallable(input, segment));
+        features.push(WEIGHTS.features(segment, age, is_recallable(input, segment)));
         later_calls += usize::from(matches!(segment.kind, SegmentKind::ToolCall { .. }));
     }
+    features.reverse();
     if segments
         .iter()
         .any(|segment| !segment.depends_on.is_empty())
     {
         let mut order: Vec<usize> = (0..segments.len()).collect();
-        order.sort_by(|&a, &b| importance[b].total_cmp(&importance[a]).then(a.cmp(&b)));
+        let importance = |at: usize| features[at].importance;
+        order.sort_by(|&a, &b| importance(b).total_cmp(&importance(a)).then(a.cmp(&b)));
         let mut raised = vec![false; segments.len()];
         for from in order {
-            let value = importance[from];
+            let value = features[from].importance;
             visit_needed(segments, from, &mut raised, |at| {
-                importance[at] = value.max(importance[at])
+                features[at].importance = value.max(features[at].importance)
             });
         }
     }
-    importance
+    features
 }
 
 /// Segments that no edit may touch, with all that they need; and what stands in place of a result

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{KnownEdit, Replay, segment_digest};
-use crate::{CompressionLevel, EditOp, canonical_arguments};
+use crate::canonical_arguments;
 
 /// A call of a tool, by the original segments that it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ fn earliest_losses(replay: &Replay) -> BTreeMap<usize, usize> {
     let known = replay.edits.iter().chain(&replay.superseded);
     for KnownEdit {
         segments, made_at, ..
-    } in known.filter(|known| loses_content(&known.edit.op))
+    } in known.filter(|known| known.edit.op.takes_results())
     {
         for segment in segments.clone() {
             let earliest = losses.entry(segment).or_insert(*made_at);
@@ -68,18 +68,4 @@ fn earliest_losses(replay: &Replay) -> BTreeMap<usize, usize> {
         }
     }
     losses
-}
-
-fn loses_content(op: &EditOp) -> bool {
-    match op {
-        EditOp::ClearToolResult | EditOp::Compact(_) | EditOp::Offload => true,
-        EditOp::Compress(level) => *level != CompressionLevel::Redundancy,
-        // The original of a repetition stands elsewhere; the others touch no result.
-        EditOp::Dedupe { .. }
-        | EditOp::ClearToolInput
-        | EditOp::ClearReasoning
-        | EditOp::DropDocument
-        | EditOp::DropExample
-        | EditOp::ExtractDocument => false,
-    }
 }

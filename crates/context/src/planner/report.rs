@@ -27,6 +27,7 @@ pub(super) fn plan(
         prefill_after: chosen.point.prefill_tokens,
         loss: chosen.edits.iter().map(|edit| edit.loss).sum(),
         frontier: frontier(points, &chosen.point),
+        features: survey.features.clone(),
         allocation: shares(survey, &chosen.edits),
         remaining: input
             .policy

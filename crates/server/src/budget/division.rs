@@ -234,6 +234,7 @@ fn segments(pieces: &[Pieced], counted: &[(usize, usize)]) -> Result<Vec<Segment
                 referenced: 0.0,
                 relevance: 0.0,
                 density: 0.0,
+                utility: None,
                 depends_on: dependencies(pieces, piece)?,
                 edit: None,
             })

@@ -110,6 +110,7 @@ impl Draft {
         let mut ends = PrefixEnds { marked, shared: 0 };
         let first = input.resolve(&division, &division.segments, &Replay::default(), ends)?;
         division.set_tiers(&first.policy);
+        division.set_utilities(&budgeter.uses(), input.tenant);
         let (replay, mut waiting) = if input.enforces && !input.ablation.ledger {
             let mut ledger = budgeter.ledger();
             let replay = ledger.replay(&chain, |span, edit| {

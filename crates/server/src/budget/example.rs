@@ -18,6 +18,7 @@ pub(in crate::budget) fn segment(kind: SegmentKind, tokens: usize) -> Segment {
         referenced: 0.0,
         relevance: 0.0,
         density: 0.0,
+        utility: None,
         depends_on: Vec::new(),
         edit: None,
     }

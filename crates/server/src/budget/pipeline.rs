@@ -427,7 +427,10 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<R
             tracing::warn!(%error, "an edit is not remembered");
         }
     }
-    Ok(ledger.count_regrets(&draft.chain, &draft.regrets))
+    let recalled = ledger.count_regrets(&draft.chain, &draft.regrets);
+    drop(ledger);
+    draft.count_uses(&mut app.budgeter().uses(), &revision.edits, &recalled);
+    Ok(recalled)
 }
 
 /// Why no more of a prompt is cached, without telling what others have asked.

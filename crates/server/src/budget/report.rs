@@ -2,6 +2,7 @@
 
 mod applied;
 mod conflicts;
+mod importance;
 mod summaries;
 mod volatile;
 
@@ -29,6 +30,7 @@ use crate::wire::context_report::{
 use crate::wire::error::ApiError;
 
 pub(super) use applied::applied_edits;
+pub(super) use importance::segments;
 
 /// Where a request's time went.
 pub(super) struct Times {
@@ -223,6 +225,7 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
         },
         restore: edit.edit.restore.as_deref().map(str::to_owned),
         loss: planned.map(|candidate| candidate.loss),
+        importance: planned.and_then(|c| importance::of_span(&revision.plan, &c.segments)),
         reason: planned
             .map_or("repeated from an earlier request", |c| c.reason)
             .to_owned(),

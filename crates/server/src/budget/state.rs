@@ -10,6 +10,7 @@ use context::{
 use super::originals::Originals;
 use super::shared_prefixes::SharedPrefixes;
 use super::told_plans::{Limits, ToldPlans};
+use super::uses::Uses;
 use crate::config::serve::ContextConfig;
 use crate::wire::error::ApiError;
 
@@ -28,6 +29,7 @@ pub struct Budgeter {
     told_plans: Mutex<ToldPlans>,
     prefixes: Mutex<SharedPrefixes>,
     originals: Mutex<Originals>,
+    uses: Mutex<Uses>,
     fingerprint: Vec<u8>,
 }
 
@@ -43,6 +45,7 @@ impl Budgeter {
             told_plans: Mutex::new(ToldPlans::new(Limits::default())),
             prefixes: Mutex::new(SharedPrefixes::default()),
             originals: Mutex::new(Originals::new(ORIGINALS_BYTES)),
+            uses: Mutex::new(Uses::default()),
             fingerprint,
         }
     }
@@ -147,6 +150,12 @@ impl Budgeter {
         } else {
             prefixes.shared(keys)
         }
+    }
+
+    /// Texts that were needed again after edits.
+    pub fn uses(&self) -> MutexGuard<'_, Uses> {
+        // Every change is whole before anything can panic.
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Texts that edits have taken away and that no prompt names.

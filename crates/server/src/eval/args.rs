@@ -6,8 +6,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::error::EvalError;
+use super::placement::PlacementArgs;
 use super::policy::Policy;
 use super::trace::TraceKind;
+use crate::measure::client::Client;
 
 /// A JSON object of the command line.
 pub type JsonObject = Map<String, Value>;
@@ -24,28 +26,17 @@ pub struct EvalArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum EvalCommand {
     /// Which planted facts survive a context budget, and what it costs, by policy
-    Context(ContextArgs),
+    Context(Box<ContextArgs>),
+    /// Where in a prompt the model reads a document best, and what that makes of placement rules
+    Placement(PlacementArgs),
 }
 
 /// Options of `purser eval context`.
 #[derive(Debug, Clone, Args)]
 pub struct ContextArgs {
-    /// Where the server listens; a trailing /v1 makes no difference
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
-    pub base_url: String,
-
-    /// Model to ask for [default: the first that /v1/models lists]
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-
-    /// Key sent as a bearer token; never written to the results
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "OPENAI_API_KEY",
-        hide_env_values = true
-    )]
-    pub api_key: Option<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
 
     /// Episodes are drawn from this number on
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -103,11 +94,41 @@ pub struct ContextArgs {
     /// Write the episodes for trim_messages.py to this file, and measure nothing
     #[arg(long, value_name = "FILE.json", conflicts_with = "trimmed")]
     pub export_traces: Option<PathBuf>,
+}
+
+/// The server that an evaluation asks.
+#[derive(Debug, Clone, Args)]
+pub struct ServerArgs {
+    /// Where the server listens; a trailing /v1 makes no difference
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    pub base_url: String,
+
+    /// Model to ask for [default: the first that /v1/models lists]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// Key sent as a bearer token; never written to the results
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "OPENAI_API_KEY",
+        hide_env_values = true
+    )]
+    pub api_key: Option<String>,
 
     /// Give up when the server sends nothing for so many seconds
     #[arg(long, value_name = "S", default_value_t = 600,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
+}
+
+impl ServerArgs {
+    /// # Errors
+    /// When the address or the key cannot be used.
+    pub(super) fn client(&self) -> Result<Client, EvalError> {
+        let client = Client::new(&self.base_url, self.api_key.as_deref(), self.timeout);
+        Ok(client?)
+    }
 }
 
 impl ContextArgs {
@@ -128,13 +149,13 @@ impl ContextArgs {
         let mut line = format!(
             "purser eval context --base-url {} --model {model} --seed {} --traces {} --kinds {} \
              --budgets {} --length {} --timeout {}",
-            self.base_url,
+            self.server.base_url,
             self.seed,
             self.traces,
             kinds.join(","),
             budgets.join(","),
             self.length,
-            self.timeout,
+            self.server.timeout,
         );
         if let Some(turns) = self.turns {
             line.push_str(&format!(" --turns {turns}"));

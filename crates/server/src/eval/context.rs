@@ -21,7 +21,6 @@ use super::sizing::sized;
 use super::trace::Trace;
 use super::trimmed::{self, Trimmed};
 use super::{markdown, plots};
-use crate::measure::client::Client;
 use crate::measure::clock;
 use crate::measure::identity::Identity;
 use crate::measure::progress;
@@ -54,9 +53,8 @@ pub async fn run(
     let now = clock::since_epoch();
     let started_at = clock::rfc3339(now);
     let trimmed = args.trimmed.as_deref().map(Trimmed::load).transpose()?;
-    let client = Client::new(&args.base_url, args.api_key.as_deref(), args.timeout)
-        .map_err(EvalError::from)?;
-    let server = Identity::discover(&client, args.model.as_deref())
+    let client = args.server.client()?;
+    let server = Identity::discover(&client, args.server.model.as_deref())
         .await
         .map_err(EvalError::from)?;
     check_length(args, &server)?;

@@ -56,6 +56,20 @@ pub enum EvalError {
         /// The value.
         value: String,
     },
+    /// There are fewer documents than places for one.
+    #[error("--positions {positions}: with --documents {documents} there are not so many places")]
+    TooManyPositions {
+        /// `--positions`.
+        positions: u32,
+        /// `--documents`.
+        documents: u32,
+    },
+    /// The server puts no documents in.
+    #[error("the server does not place `context_budget.documents`: {reason}")]
+    NoPlacement {
+        /// What it says instead.
+        reason: String,
+    },
     /// A file cannot be read or does not have the right shape.
     #[error("--trimmed {path}: {reason}")]
     Trimmed {

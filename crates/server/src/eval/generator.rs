@@ -7,7 +7,7 @@ use super::prose::{NOUNS, choice, filler, log_line};
 use super::trace::{Planted, Trace, TraceKind};
 use crate::measure::random::Random;
 
-const RULES: &str = "You are a careful assistant. Use only the facts you are given. \
+pub(super) const RULES: &str = "You are a careful assistant. Use only the facts you are given. \
                      If the context does not say something, say that you don't know.";
 
 /// How long an episode is.

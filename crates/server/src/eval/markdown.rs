@@ -281,7 +281,7 @@ fn heading(page: &mut String, headings: &[&str], words: usize) {
 }
 
 /// One row; what would end a cell is escaped.
-fn cells(page: &mut String, cells: &[String]) {
+pub(super) fn cells(page: &mut String, cells: &[String]) {
     page.push('|');
     for cell in cells {
         let cell = cell
@@ -302,7 +302,7 @@ fn tally(tally: Tally) -> String {
     format!("{}/{}", tally.right, tally.asked)
 }
 
-fn shares(interval: Option<Interval>) -> String {
+pub(super) fn shares(interval: Option<Interval>) -> String {
     interval.map_or("-".to_owned(), |interval| {
         let [value, low, high] = percents(interval);
         format!("{value:.1} % [{low:.1}, {high:.1}]")

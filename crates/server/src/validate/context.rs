@@ -17,6 +17,8 @@ pub struct PlanRequest {
     pub chat: ChatRequest,
     /// Whether the plans that were compared are told, too.
     pub frontier: bool,
+    /// Whether all parts of the prompt are told, too, and how much each matters.
+    pub segments: bool,
 }
 
 /// Reads a body of `plan`.
@@ -30,6 +32,7 @@ pub fn plan(
 ) -> Result<PlanRequest, ApiError> {
     let mut fields = Fields::from_body(body)?;
     let frontier = fields.boolean("frontier")?.unwrap_or(false);
+    let segments = fields.boolean("segments")?.unwrap_or(false);
     if fields.boolean("commit")? == Some(true) {
         let message = "`commit`: a plan is not kept; send the completion, or `compact`.";
         return Err(ApiError::unsupported("commit", message));
@@ -37,6 +40,7 @@ pub fn plan(
     Ok(PlanRequest {
         chat: chat::from_fields(fields, model, limits)?,
         frontier,
+        segments,
     })
 }
 

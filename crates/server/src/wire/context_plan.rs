@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::context_report::ContextReport;
+use super::context_report::{ContextReport, ImportanceReport};
 
 /// What would be computed before the request, if it came now.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -33,6 +33,20 @@ pub struct PointReport {
     pub tokens: usize,
 }
 
+/// A part of the prompt as it stands before this plan's edits.
+#[derive(Clone, Debug, Serialize)]
+pub struct SegmentReport {
+    /// What it is, as edits name it.
+    #[serde(rename = "ref")]
+    pub target: Value,
+    /// Its zone.
+    pub zone: String,
+    /// Its tokens.
+    pub tokens: usize,
+    /// How much it matters, and why.
+    pub importance: ImportanceReport,
+}
+
 /// `context.plan` of `model`: the figures that decide whether to send a request, then everything.
 /// `is_exact` is whether the edits are known down to their text.
 pub fn plan(
@@ -41,6 +55,7 @@ pub fn plan(
     queue: QueueReport,
     is_exact: bool,
     frontier: Option<Vec<PointReport>>,
+    segments: Option<Vec<SegmentReport>>,
 ) -> Value {
     let cost = &report.cost;
     // Choosing the first token is part of the last step that computes the prompt.
@@ -59,6 +74,9 @@ pub fn plan(
     });
     if let Some(frontier) = frontier {
         plan["frontier"] = json!(frontier);
+    }
+    if let Some(segments) = segments {
+        plan["segments"] = json!(segments);
     }
     plan
 }

@@ -140,6 +140,9 @@ pub struct EditReport {
     /// What the answer may lose by it, 0 to 1 for each part of the prompt that it changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<f64>,
+    /// How much what it changes mattered, and why; of several parts, the one that mattered most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub importance: Option<ImportanceReport>,
     /// Why.
     pub reason: String,
     /// `new`, or `ledger` for an edit of an earlier request.
@@ -147,6 +150,39 @@ pub struct EditReport {
     /// More of a compaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compaction: Option<Value>,
+}
+
+/// What is known of a part of the prompt, each 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ImportanceReport {
+    /// How much it matters, by all that follows.
+    pub value: f64,
+    /// How recent it is; not of an example.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recency: Option<f64>,
+    /// Share of the live turn's words that it contains.
+    pub relevance: f64,
+    /// How much later text refers to it.
+    pub referenced: f64,
+    /// Distinct information per token.
+    pub density: f64,
+    /// Whether such texts were needed again after edits, as far as anything is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utility: Option<UtilityReport>,
+    /// What the client says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Whether the model can get it again.
+    pub recallable: bool,
+}
+
+/// What the past says of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct UtilityReport {
+    /// Share of the edits after which such a text was needed again.
+    pub value: f64,
+    /// How much that can be relied on: the share of its weight that it has.
+    pub confidence: f64,
 }
 
 /// What the cache holds of the prompt, in tokens.

@@ -66,6 +66,7 @@ impl Prompt {
             referenced: 0.0,
             relevance: 0.0,
             density: 0.5,
+            utility: None,
             depends_on: Vec::new(),
             edit: None,
         });

@@ -6,12 +6,17 @@ use super::{Planned, Wish};
 use crate::budget::draft::Draft;
 use crate::budget::{changes, probe, report};
 use crate::validate::chat::Conversation;
-use crate::wire::context_plan::{PointReport, QueueReport};
+use crate::wire::context_plan::{PointReport, QueueReport, SegmentReport};
 
 impl Planned {
     /// The plans that were compared.
     pub fn frontier(&self) -> Vec<PointReport> {
         report::points(&self.revision)
+    }
+
+    /// All parts of the prompt before the plan's edits, and how much each matters.
+    pub fn segments(&self) -> Vec<SegmentReport> {
+        report::segments(&self.draft, &self.revision)
     }
 
     /// Whether nothing is left to be written: otherwise the prompt is the one without it.

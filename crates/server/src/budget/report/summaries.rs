@@ -47,6 +47,7 @@ pub(super) fn unwritten(draft: &Draft, revision: &Revision) -> Vec<EditReport> {
             level: Some(wanted.level.name()),
             restore: None,
             loss: None,
+            importance: None,
             reason: "old turns".to_owned(),
             source: "new",
             compaction: Some(json!({"level": wanted.level.name(), "written": false})),

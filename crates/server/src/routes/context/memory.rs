@@ -33,6 +33,7 @@ pub(in crate::routes) async fn restore(
     match stored.map(Into::into).or_else(original) {
         Some(text) => {
             let text: &str = &text;
+            app.budgeter().uses().count_need(tenant, handle);
             Ok(Json(json!({"handle": handle.to_string(), "text": text})))
         }
         None => {

@@ -42,12 +42,25 @@ pub(in crate::routes) async fn plan(
     };
     let decision = pipeline::plan(&app, chat.conversation, &wish, &circumstances).await?;
     let is_exact = decision.as_ref().map_or(true, |planned| planned.is_exact());
-    let (report, queue, frontier) = match decision {
-        Ok(planned) => (planned.report(), planned.queue(), planned.frontier()),
-        Err(declined) => (declined.report, declined.queue, Vec::new()),
+    let (report, queue, frontier, segments) = match decision {
+        Ok(planned) => (
+            planned.report(),
+            planned.queue(),
+            planned.frontier(),
+            planned.segments(),
+        ),
+        Err(declined) => (declined.report, declined.queue, Vec::new(), Vec::new()),
     };
     app.budgeter().told_plans().tell(caller.tenant(), &report);
     let frontier = request.frontier.then_some(frontier);
-    let told = context_plan::plan(app.model().name(), &report, queue, is_exact, frontier);
+    let segments = request.segments.then_some(segments);
+    let told = context_plan::plan(
+        app.model().name(),
+        &report,
+        queue,
+        is_exact,
+        frontier,
+        segments,
+    );
     Ok(Json(told))
 }
