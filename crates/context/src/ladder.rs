@@ -7,6 +7,7 @@ mod compaction;
 mod dedupe;
 mod examples;
 mod offload;
+mod queue;
 mod retrieval;
 mod shares;
 mod survey;
@@ -26,7 +27,8 @@ pub(crate) trait LadderStep {
     /// Its edits, in no particular order, each of which frees something.
     ///
     /// Replacements cost time to count, so a rung stops asking once what it has found frees
-    /// `wanted.tokens`, with some choice of where; if that is not reached, it has asked for all.
+    /// `wanted.tokens`, with some choice of where; if that is not reached, it has asked for all. A
+    /// larger wish goes on where a smaller one stopped.
     fn candidates(
         &self,
         survey: &Survey<'_>,
@@ -55,6 +57,13 @@ pub(crate) enum Scope<'a> {
     Tool(&'a str),
 }
 
+impl Wanted<'_> {
+    /// Whether a segment counts.
+    fn counts(&self, survey: &Survey<'_>, at: usize) -> bool {
+        self.scope.contains(survey.segment(at))
+    }
+}
+
 impl Scope<'_> {
     /// Whether a segment counts.
     pub(crate) fn contains(&self, segment: &Segment) -> bool {
@@ -78,46 +87,4 @@ pub(crate) fn step(rung: Rung) -> Option<&'static dyn LadderStep> {
         Rung::Offload => Some(&offload::Offload),
         Rung::Ask => None,
     }
-}
-
-/// What a rung's cheapest segments are first asked for, and how many of the latest ones with them:
-/// the sweep needs a choice of cheap ones and a choice of late ones, not all of a long history.
-const CHEAPEST: usize = 160;
-const LATEST: usize = 64;
-
-/// Asks for the edit of each segment until enough is freed: first the cheapest by importance per
-/// token together with the latest, then the others.
-fn ask_cheapest_first(
-    survey: &Survey<'_>,
-    mut segments: Vec<usize>,
-    wanted: &Wanted<'_>,
-    mut ask: impl FnMut(usize) -> Option<Candidate>,
-) -> Vec<Candidate> {
-    if segments.len() <= CHEAPEST + LATEST {
-        return segments.into_iter().filter_map(ask).collect();
-    }
-    let by_price = |a: &usize, b: &usize| {
-        let price = |at: usize| survey.price[at];
-        price(*a).total_cmp(&price(*b)).then(a.cmp(b))
-    };
-    let latest = segments.split_off(segments.len() - LATEST);
-    segments.select_nth_unstable_by(CHEAPEST, by_price);
-    let mut others = segments.split_off(CHEAPEST);
-    segments.sort_unstable_by(by_price);
-    let first = segments.into_iter().chain(latest);
-    let mut found: Vec<Candidate> = first.filter_map(&mut ask).collect();
-    let mut freed: usize = found.iter().map(Candidate::freed).sum();
-    if freed < wanted.tokens {
-        others.sort_unstable_by(by_price);
-    }
-    for at in others {
-        if freed >= wanted.tokens {
-            break;
-        }
-        if let Some(candidate) = ask(at) {
-            freed += candidate.freed();
-            found.push(candidate);
-        }
-    }
-    found
 }

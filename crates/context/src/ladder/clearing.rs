@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{LadderStep, Scope, Survey, Wanted, ask_cheapest_first};
+use super::queue::{Levels, Queue};
+use super::{LadderStep, Scope, Survey, Wanted};
 use crate::{
     Candidate, ClearInputs, CompressionLevel, EditOp, Replacements, Rung, SegmentKind, Tier,
 };
@@ -80,16 +81,22 @@ fn cleared(
     replacements: &mut dyn Replacements,
     wanted: &Wanted<'_>,
 ) -> Vec<Candidate> {
-    let old = segments(survey)
-        .filter(|&at| is_clearable(survey, at) && wanted.scope.contains(survey.segment(at)));
-    ask_cheapest_first(survey, old.collect(), wanted, |at| {
-        let reason = match survey.is_recallable(at) {
-            true => "old tool result that can be fetched again",
-            false => "old tool result",
-        };
-        let op = EditOp::ClearToolResult;
-        survey.candidate(replacements, Rung::ClearToolResults, at, op, reason)
-    })
+    let old = || {
+        let old =
+            segments(survey).filter(|&at| is_clearable(survey, at) && wanted.counts(survey, at));
+        Queue::new(survey, old.collect())
+    };
+    let queue = &mut survey.queues(wanted.scope).cleared;
+    queue
+        .get_or_insert_with(old)
+        .until(survey, wanted.tokens, |at| {
+            let reason = match survey.is_recallable(at) {
+                true => "old tool result that can be fetched again",
+                false => "old tool result",
+            };
+            let op = EditOp::ClearToolResult;
+            survey.candidate(replacements, Rung::ClearToolResults, at, op, reason)
+        })
 }
 
 /// Arguments of the calls whose results are or were cleared.
@@ -143,15 +150,20 @@ fn old_compressed(
     replacements: &mut dyn Replacements,
     wanted: &Wanted<'_>,
 ) -> Vec<Candidate> {
-    let mut old: Vec<usize> = segments(survey)
-        .filter(|&at| survey.is_old_result(at) && is_compressible(survey, wanted, at))
-        .collect();
     let may_clear = |at: &usize| survey.segment(*at).tier >= Tier::Clearable;
-    if old.iter().all(may_clear) {
-        old.sort_by_key(|&at| (usize::MAX - survey.segment(at).tokens, at));
-        old.truncate(MAX_COMPRESSED_OLD);
-    }
-    compressed(survey, replacements, wanted, &old, "old tool result")
+    let longest = || {
+        let mut old: Vec<usize> = segments(survey)
+            .filter(|&at| survey.is_old_result(at) && is_compressible(survey, wanted, at))
+            .collect();
+        if old.iter().all(may_clear) {
+            old.sort_by_key(|&at| (usize::MAX - survey.segment(at).tokens, at));
+            old.truncate(MAX_COMPRESSED_OLD);
+        }
+        Levels::new(old)
+    };
+    let levels = &mut survey.queues(wanted.scope).old_compressed;
+    let ask = compressed(survey, replacements, "old tool result");
+    levels.get_or_insert_with(longest).until(wanted.tokens, ask)
 }
 
 /// Results that the model has not read yet, shortened before they are loaded.
@@ -160,39 +172,26 @@ fn unseen_compressed(
     replacements: &mut dyn Replacements,
     wanted: &Wanted<'_>,
 ) -> Vec<Candidate> {
-    let unseen: Vec<usize> = segments(survey)
-        .filter(|&at| survey.is_unseen_result(at) && is_compressible(survey, wanted, at))
-        .collect();
-    compressed(
-        survey,
-        replacements,
-        wanted,
-        &unseen,
-        "long observation, shortened unread",
-    )
+    let unseen = || {
+        let unseen = segments(survey)
+            .filter(|&at| survey.is_unseen_result(at) && is_compressible(survey, wanted, at));
+        Levels::new(unseen.collect())
+    };
+    let levels = &mut survey.queues(wanted.scope).unseen_compressed;
+    let ask = compressed(survey, replacements, "long observation, shortened unread");
+    levels.get_or_insert_with(unseen).until(wanted.tokens, ask)
 }
 
-/// The segments at every level up to the first at which they free enough together.
+/// Asks for a segment at a level.
 fn compressed(
     survey: &Survey<'_>,
     replacements: &mut dyn Replacements,
-    wanted: &Wanted<'_>,
-    segments: &[usize],
     reason: &'static str,
-) -> Vec<Candidate> {
-    let mut found = Vec::new();
-    for level in CompressionLevel::ALL {
-        let from = found.len();
-        for &at in segments {
-            let (rung, op) = (Rung::ClearToolResults, EditOp::Compress(level));
-            found.extend(survey.candidate(replacements, rung, at, op, reason));
-        }
-        let freed: usize = found[from..].iter().map(Candidate::freed).sum();
-        if freed >= wanted.tokens {
-            break;
-        }
+) -> impl FnMut(usize, CompressionLevel) -> Option<Candidate> {
+    move |at, level| {
+        let (rung, op) = (Rung::ClearToolResults, EditOp::Compress(level));
+        survey.candidate(replacements, rung, at, op, reason)
     }
-    found
 }
 
 /// Reasoning of turns older than the latest that have some.
@@ -204,20 +203,28 @@ fn reasoning(
     let Some(rule) = survey.input.policy.thinking else {
         return Vec::new();
     };
+    let queue = &mut survey.queues(wanted.scope).reasoning;
+    let old = || Queue::new(survey, old_reasoning(survey, wanted, rule.keep_turns));
+    queue
+        .get_or_insert_with(old)
+        .until(survey, wanted.tokens, |at| {
+            let (op, reason) = (EditOp::ClearReasoning, "reasoning of an old turn");
+            survey.candidate(replacements, Rung::ClearToolResults, at, op, reason)
+        })
+}
+
+/// The reasoning of all but the latest turns that have some.
+fn old_reasoning(survey: &Survey<'_>, wanted: &Wanted<'_>, keep_turns: usize) -> Vec<usize> {
     let is_reasoning = |at: &usize| matches!(survey.segment(*at).kind, SegmentKind::Reasoning);
     let turns: BTreeSet<usize> = segments(survey)
         .filter(is_reasoning)
         .map(|at| survey.segment(at).turn)
         .collect();
-    let kept: BTreeSet<usize> = turns.iter().rev().take(rule.keep_turns).copied().collect();
+    let kept: BTreeSet<usize> = turns.iter().rev().take(keep_turns).copied().collect();
     let old = segments(survey).filter(is_reasoning).filter(|&at| {
-        let segment = survey.segment(at);
-        !kept.contains(&segment.turn)
+        !kept.contains(&survey.segment(at).turn)
             && survey.allows(at, Tier::Compactable)
-            && wanted.scope.contains(segment)
+            && wanted.counts(survey, at)
     });
-    ask_cheapest_first(survey, old.collect(), wanted, |at| {
-        let (op, reason) = (EditOp::ClearReasoning, "reasoning of an old turn");
-        survey.candidate(replacements, Rung::ClearToolResults, at, op, reason)
-    })
+    old.collect()
 }

@@ -1,6 +1,7 @@
 //! Rung 4: text moves to the memory store.
 
-use super::{LadderStep, Survey, Wanted, ask_cheapest_first};
+use super::queue::Queue;
+use super::{LadderStep, Survey, Wanted};
 use crate::{Candidate, EditOp, Replacements, Rung, SegmentKind, Tier};
 
 /// Leaves a handle in place of text that the client allows to be moved.
@@ -13,12 +14,18 @@ impl LadderStep for Offload {
         replacements: &mut dyn Replacements,
         wanted: &Wanted<'_>,
     ) -> Vec<Candidate> {
-        let movable = (0..survey.input.segments.len())
-            .filter(|&at| is_movable(survey, at) && wanted.scope.contains(survey.segment(at)));
-        ask_cheapest_first(survey, movable.collect(), wanted, |at| {
-            let (op, reason) = (EditOp::Offload, "may be moved to memory");
-            survey.candidate(replacements, Rung::Offload, at, op, reason)
-        })
+        let movable = || {
+            let movable = (0..survey.input.segments.len())
+                .filter(|&at| is_movable(survey, at) && wanted.counts(survey, at));
+            Queue::new(survey, movable.collect())
+        };
+        let queue = &mut survey.queues(wanted.scope).moved;
+        queue
+            .get_or_insert_with(movable)
+            .until(survey, wanted.tokens, |at| {
+                let (op, reason) = (EditOp::Offload, "may be moved to memory");
+                survey.candidate(replacements, Rung::Offload, at, op, reason)
+            })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::{LadderStep, Survey, Wanted, ask_cheapest_first, examples};
+use super::queue::Queue;
+use super::{LadderStep, Survey, Wanted, examples};
 use crate::{Candidate, EditOp, Replacements, Rung, SegmentKind, Tier};
 
 /// Below this a document is kept or left out as a whole.
@@ -28,7 +29,7 @@ impl LadderStep for ReduceRetrieval {
         wanted: &Wanted<'_>,
     ) -> Vec<Candidate> {
         let documents: Vec<usize> = (0..survey.input.segments.len())
-            .filter(|&at| is_reducible(survey, at) && wanted.scope.contains(survey.segment(at)))
+            .filter(|&at| is_reducible(survey, at) && wanted.counts(survey, at))
             .collect();
         let mut best: Vec<usize> = documents
             .iter()
@@ -43,7 +44,10 @@ impl LadderStep for ReduceRetrieval {
         });
         best.truncate(MAX_EXTRACTED);
         let rung = Rung::ReduceRetrieval;
-        let mut found = ask_cheapest_first(survey, documents, wanted, |at| {
+        let queue = &mut survey.queues(wanted.scope).dropped;
+        let all = || Queue::new(survey, documents);
+        let queue = queue.get_or_insert_with(all);
+        let mut found = queue.until(survey, wanted.tokens, |at| {
             let (op, reason) = (EditOp::DropDocument, "document of low value");
             survey.candidate(replacements, rung, at, op, reason)
         });
@@ -53,7 +57,7 @@ impl LadderStep for ReduceRetrieval {
         }
         let counts = |example: &&RangeInclusive<usize>| {
             let mut parts = (*example).clone();
-            parts.any(|at| wanted.scope.contains(survey.segment(at)))
+            parts.any(|at| wanted.counts(survey, at))
         };
         for example in examples(survey).iter().filter(counts) {
             found.extend(examples::candidate(survey, replacements, example.clone()));

@@ -1,9 +1,11 @@
 //! What the rungs need to know of a prompt, found once.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use super::Scope;
+use super::queue::Queues;
 use super::shares::allocation;
 use crate::importance::{TURNS_PER_CALL, WEIGHTS, loss};
 use crate::{
@@ -44,6 +46,8 @@ pub(crate) struct Survey<'a> {
     /// The tool results that stand in the prompt a second time, once they are found: each with the
     /// first of its kind.
     pub(super) repeats: OnceCell<Vec<(usize, usize)>>,
+    /// The edits that were asked for, as far as they were.
+    queues: RefCell<Queues>,
     /// No edit may touch it: by its tier, its place, the client's pin, or because something that
     /// stays needs it.
     locked: Vec<bool>,
@@ -102,6 +106,7 @@ impl<'a> Survey<'a> {
             runs: OnceCell::new(),
             examples: OnceCell::new(),
             repeats: OnceCell::new(),
+            queues: RefCell::default(),
             price: prices
                 .map(|(importance, segment)| importance / segment.tokens.max(1) as f64)
                 .collect(),
@@ -127,6 +132,18 @@ impl<'a> Survey<'a> {
     /// A segment.
     pub(crate) fn segment(&self, at: usize) -> &'a Segment {
         &self.input.segments[at]
+    }
+
+    /// The edits that were asked for there, as far as they were; those of a zone or a tool are not
+    /// kept.
+    pub(super) fn queues(&self, scope: Scope<'_>) -> RefMut<'_, Queues> {
+        let mut queues = self.queues.borrow_mut();
+        let is_part = !matches!(scope, Scope::Prompt);
+        if is_part || queues.is_part {
+            *queues = Queues::default();
+        }
+        queues.is_part = is_part;
+        queues
     }
 
     /// Whether an edit that needs this tier may touch a segment.
