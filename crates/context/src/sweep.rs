@@ -140,6 +140,19 @@ impl Group {
 }
 
 impl Choice {
+    /// Of nothing but what is edited in any case.
+    pub(crate) fn fixed(start: &Start, price: &Price<'_>) -> Self {
+        Self {
+            score: price.score(start.position, start.freed, start.cost),
+            position: start.position,
+            freed: start.freed,
+            loss: start.loss,
+            cost: start.cost,
+            edits: start.edits,
+            picks: Vec::new(),
+        }
+    }
+
     /// Without its picks, which only the best one needs.
     fn new(
         groups: &[Group],
@@ -147,15 +160,7 @@ impl Choice {
         price: &Price<'_>,
         picks: impl Iterator<Item = (usize, usize)>,
     ) -> Self {
-        let mut choice = Self {
-            score: 0.0,
-            position: start.position,
-            freed: start.freed,
-            loss: start.loss,
-            cost: start.cost,
-            edits: start.edits,
-            picks: Vec::new(),
-        };
+        let mut choice = Self::fixed(start, price);
         for (group, offer) in picks {
             let offer = &groups[group].offers[offer];
             choice.position = choice.position.min(offer.position);
@@ -191,8 +196,12 @@ impl Swept {
         let choice = Choice::new(groups, start, price, picks.clone());
         self.points.push(price.point(&choice));
         if self.best.as_ref().is_none_or(|best| choice.beats(best)) {
+            let best = self.best.take();
+            let mut room = best.map_or_else(|| Vec::with_capacity(groups.len()), |best| best.picks);
+            room.clear();
+            room.extend(picks);
             self.best = Some(Choice {
-                picks: picks.collect(),
+                picks: room,
                 ..choice
             });
         }

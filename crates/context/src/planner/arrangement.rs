@@ -35,6 +35,8 @@ pub(super) struct Arrangement<'a> {
     /// May be chosen; by position, from the prompt's end to its head.
     pub(super) groups: Vec<Group>,
     pool: &'a Pool,
+    /// Segments of what is taken.
+    taken: Vec<bool>,
 }
 
 /// What is arranged.
@@ -56,9 +58,9 @@ pub(super) struct Terms<'a> {
 }
 
 impl<'a> Arrangement<'a> {
-    /// With those compactions, as numbers in the pool. `None` if they would leave a zone less than
-    /// its floor.
-    pub(super) fn new(
+    /// Of what is taken in any case, with those compactions, as numbers in the pool. `None` if they
+    /// would leave a zone less than its floor.
+    pub(super) fn of_fixed(
         survey: &Survey<'_>,
         terms: &Terms<'a>,
         compactions: &[usize],
@@ -85,15 +87,25 @@ impl<'a> Arrangement<'a> {
             taken[edit.segments.clone()].fill(true);
             fixed.push(edit);
         }
-        let mut arrangement = Self {
+        Some(Self {
             start: start(survey, terms.scope, &fixed, compactions.len())?,
             fixed,
             groups: Vec::new(),
             pool: terms.pool,
-        };
-        let offers = offers(survey, terms, &mut taken, &arrangement.fixed);
-        arrangement.group(survey, terms, offers);
-        Some(arrangement)
+            taken,
+        })
+    }
+
+    /// With everything else that goes with it.
+    pub(super) fn with_offers(mut self, survey: &Survey<'_>, terms: &Terms<'a>) -> Self {
+        let offers = offers(survey, terms, &mut self.taken, &self.fixed);
+        self.group(survey, terms, offers);
+        self
+    }
+
+    /// Only what is taken in any case.
+    pub(super) fn fixed_choice(&self, price: &Price<'_>) -> Choice {
+        Choice::fixed(&self.start, price)
     }
 
     /// Takes what is forced and groups the rest.

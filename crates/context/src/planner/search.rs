@@ -143,10 +143,9 @@ impl<'s, 'r> Search<'s, 'r> {
             clear_originals: false,
             scope: Scope::Prompt,
         };
-        let arrangement = Arrangement::new(self.survey, &terms, &[])
+        let arrangement = Arrangement::of_fixed(self.survey, &terms, &[])
             .expect("only a compaction of the pool can be refused");
-        let swept = arrangement.sweep(price, 0);
-        let choice = swept.best.expect("nothing is needed");
+        let choice = arrangement.fixed_choice(price);
         found(&arrangement, choice, price, Vec::new())
     }
 
@@ -202,9 +201,18 @@ impl<'s, 'r> Search<'s, 'r> {
                     clear_originals,
                     scope: goal.scope,
                 };
-                let Some(arrangement) = Arrangement::new(self.survey, &terms, &compactions) else {
+                let Some(fixed) = Arrangement::of_fixed(self.survey, &terms, &compactions) else {
                     continue;
                 };
+                // Further edits lose more and begin no later: the best that they can do is to go
+                // down to the low mark for nothing.
+                let least = price.least(&fixed.start);
+                let is_beaten = best.as_ref().is_some_and(|(_, best)| least >= best.score);
+                if is_beaten && fixed.start.counted >= goal.need {
+                    points.push(price.point(&fixed.fixed_choice(price)));
+                    continue;
+                }
+                let arrangement = fixed.with_offers(self.survey, &terms);
                 reach = reach.max(arrangement.reach());
                 if arrangement.reach() < goal.need {
                     continue;
@@ -241,9 +249,10 @@ impl<'s, 'r> Search<'s, 'r> {
                     clear_originals,
                     scope: goal.scope,
                 };
-                let Some(arrangement) = Arrangement::new(self.survey, &terms, &compactions) else {
+                let Some(fixed) = Arrangement::of_fixed(self.survey, &terms, &compactions) else {
                     continue;
                 };
+                let arrangement = fixed.with_offers(self.survey, &terms);
                 let counted = arrangement.start.counted;
                 if most.as_ref().is_none_or(|(best, _)| counted > *best) {
                     let edits = arrangement.fixed.iter().copied().cloned().collect();

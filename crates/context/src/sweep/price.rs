@@ -1,6 +1,6 @@
 //! What a set of edits costs, and what it saves.
 
-use super::Choice;
+use super::{Choice, Start};
 use crate::{PlanInput, PlanPoint};
 
 /// The objective, for one prompt.
@@ -70,6 +70,11 @@ impl<'a> Price<'a> {
         let freed = freed.min(self.wish);
         let objective = &self.input.policy.objective;
         objective.loss * cost + self.per_ms * self.extra_ms(position, freed) - self.benefit(freed)
+    }
+
+    /// No choice with that start has a lower score.
+    pub(crate) fn least(&self, start: &Start) -> f64 {
+        self.score(start.position, self.wish.max(start.freed), start.cost)
     }
 
     /// The weight of a loss.
