@@ -11,6 +11,8 @@ mod greedy;
 mod packing;
 mod price;
 
+use smallvec::SmallVec;
+
 use crate::PlanPoint;
 use exact::Table;
 use greedy::Greedy;
@@ -51,7 +53,7 @@ pub(crate) struct Group {
     /// Where the earliest of them begins.
     pub(crate) position: usize,
     /// None frees more for less; ascending by tokens freed.
-    pub(crate) offers: Vec<Offer>,
+    pub(crate) offers: SmallVec<[Offer; 1]>,
 }
 
 /// What is edited in any case.
@@ -111,7 +113,7 @@ impl Offer {
 
 impl Group {
     /// A group of the offers that are not beaten by another one.
-    pub(crate) fn new(mut offers: Vec<Offer>) -> Self {
+    pub(crate) fn new(mut offers: SmallVec<[Offer; 1]>) -> Self {
         let positions = offers.iter().map(|offer| offer.position);
         let position = positions.min().unwrap_or(usize::MAX);
         offers.sort_by(|a, b| b.freed.cmp(&a.freed).then(a.cost.total_cmp(&b.cost)));

@@ -19,15 +19,18 @@ impl LadderStep for Dedupe {
         replacements: &mut dyn Replacements,
         wanted: &Wanted<'_>,
     ) -> Vec<Candidate> {
-        let mut found = Vec::new();
-        for &(at, original) in repeats(survey) {
-            if wanted.scope.contains(survey.segment(at)) {
-                let op = EditOp::Dedupe { original };
-                let reason = "identical to an earlier tool result";
-                found.extend(survey.candidate(replacements, Rung::Dedupe, at, op, reason));
-            }
-        }
-        found
+        let mut candidate = |(at, original): (usize, usize)| {
+            let op = EditOp::Dedupe { original };
+            let reason = "identical to an earlier tool result";
+            survey.candidate(replacements, Rung::Dedupe, at, op, reason)
+        };
+        let all = || {
+            let repeats = repeats(survey).iter().copied();
+            let counted = repeats.filter(|&(at, _)| wanted.counts(survey, at));
+            counted.filter_map(&mut candidate).collect()
+        };
+        let found = &mut survey.queues(wanted.scope).repeated;
+        found.get_or_insert_with(all).clone()
     }
 }
 

@@ -14,6 +14,8 @@ const LATEST: usize = 64;
 pub(super) struct Queues {
     /// They are of a zone or of a tool's results.
     pub(super) is_part: bool,
+    /// Tool results that refer to an earlier one.
+    pub(super) repeated: Option<Vec<Candidate>>,
     /// Old tool results to clear.
     pub(super) cleared: Option<Queue>,
     /// Old tool results to shorten.

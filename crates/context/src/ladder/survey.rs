@@ -31,6 +31,8 @@ pub(crate) struct Survey<'a> {
     pub(crate) zone: Vec<usize>,
     /// Tokens by zone of the policy.
     pub(crate) demand: Vec<usize>,
+    /// The same of the segments before each one, and before the end.
+    before: Vec<usize>,
     /// What each zone gets of the budget; `None` where it cannot be divided by the rules.
     pub(crate) allocation: Option<Allocation>,
     /// Tokens that may be freed by zone of the policy: what is above its floor.
@@ -73,9 +75,12 @@ impl<'a> Survey<'a> {
             })
             .collect();
         let mut demand = vec![0; zones.len()];
+        let mut before = Vec::with_capacity((segments.len() + 1) * zones.len());
         for (at, segment) in segments.iter().enumerate() {
+            before.extend_from_slice(&demand);
             demand[zone[at]] += segment.tokens;
         }
+        before.extend_from_slice(&demand);
         let floors = zones.iter().map(|rule| rule.bounds.min);
         let room = demand
             .iter()
@@ -123,6 +128,7 @@ impl<'a> Survey<'a> {
                 .unwrap_or(0),
             input,
             zone,
+            before,
             demand,
             allocation,
             calls,
@@ -132,6 +138,16 @@ impl<'a> Survey<'a> {
     /// A segment.
     pub(crate) fn segment(&self, at: usize) -> &'a Segment {
         &self.input.segments[at]
+    }
+
+    /// Tokens of a span by zone of the policy.
+    pub(crate) fn tokens_by_zone(
+        &self,
+        span: &RangeInclusive<usize>,
+    ) -> impl Iterator<Item = usize> {
+        let before = |at: usize| &self.before[at * self.demand.len()..][..self.demand.len()];
+        let (from, to) = (before(*span.start()), before(*span.end() + 1));
+        to.iter().zip(from).map(|(to, from)| to - from)
     }
 
     /// The edits that were asked for there, as far as they were; those of a zone or a tool are not

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::{SmallVec, smallvec};
+
 use crate::ladder::{Scope, Survey, longest_summary};
 use crate::sweep::{Choice, Group, Offer, Price, Start, Swept, sweep};
 use crate::{Candidate, EditOp, LadderMode, PlanPoint, Rung, SegmentKind};
@@ -188,21 +190,34 @@ impl<'a> Arrangement<'a> {
 
 /// The edits that are no compactions, as segment and number in the pool, by segment; those of parts
 /// of an example, of which one may be made, by its first one.
-pub(super) fn by_segment(pool: &Pool) -> Vec<(usize, usize)> {
+pub(super) fn by_segment(pool: &Pool, num_segments: usize) -> Vec<(usize, usize)> {
     let edits = || pool.iter().enumerate();
     let mut first = BTreeMap::new();
     for (_, (_, edit)) in edits().filter(|(_, (_, edit))| edit.op == EditOp::DropExample) {
         let parts = edit.segments.clone();
         first.extend(parts.map(|part| (part, *edit.segments.start())));
     }
-    let group = |edit: &Candidate| {
-        let segment = *edit.segments.start();
-        first.get(&segment).copied().unwrap_or(segment)
+    let singles = || {
+        let singles = edits().filter(|(_, (_, edit))| !matches!(edit.op, EditOp::Compact(_)));
+        singles.map(|(at, (_, edit))| {
+            let segment = *edit.segments.start();
+            (first.get(&segment).copied().unwrap_or(segment), at)
+        })
     };
-    let singles = edits().filter(|(_, (_, edit))| !matches!(edit.op, EditOp::Compact(_)));
-    let mut singles: Vec<_> = singles.map(|(at, (_, edit))| (group(edit), at)).collect();
-    singles.sort_unstable();
-    singles
+    // Sorting by counting: where the edits of each segment begin.
+    let mut next = vec![0; num_segments + 1];
+    for (segment, _) in singles() {
+        next[segment + 1] += 1;
+    }
+    for segment in 0..num_segments {
+        next[segment + 1] += next[segment];
+    }
+    let mut sorted = vec![(0, 0); next[num_segments]];
+    for (segment, at) in singles() {
+        sorted[next[segment]] = (segment, at);
+        next[segment] += 1;
+    }
+    sorted
 }
 
 /// Tokens of a candidate that count toward a need.
@@ -243,8 +258,8 @@ fn by_zone(
 ) -> Vec<isize> {
     let mut freed = vec![0_isize; survey.demand.len()];
     for edit in edits {
-        for at in edit.segments.clone() {
-            freed[survey.zone[at]] += survey.segment(at).tokens as isize;
+        for (freed, tokens) in freed.iter_mut().zip(survey.tokens_by_zone(&edit.segments)) {
+            *freed += tokens as isize;
         }
         freed[survey.zone[*edit.segments.start()]] -= after(edit) as isize;
     }
@@ -293,7 +308,7 @@ fn start(
 }
 
 /// The offers by segment, in the order of the segments.
-type Offers = Vec<(usize, Vec<Offer>)>;
+type Offers = Vec<(usize, SmallVec<[Offer; 1]>)>;
 
 /// The offers without those that do not go with what is taken.
 fn offers(
@@ -313,7 +328,7 @@ fn offers(
     let mut repeats = false;
     for edits in terms.singles.chunk_by(|a, b| a.0 == b.0) {
         let segment = edits[0].0;
-        let mut here = Vec::with_capacity(edits.len());
+        let mut here = SmallVec::with_capacity(edits.len());
         for &(_, at) in edits {
             let edit = &terms.pool[at].1;
             if taken[edit.segments.clone()].contains(&true) {
@@ -396,7 +411,7 @@ fn pair_input(
     if results.iter().any(is_cleared) {
         let segment = *input.segments.start();
         let place = offers.partition_point(|(other, _)| *other < segment);
-        offers.insert(place, (segment, vec![offer(survey, at, input)]));
+        offers.insert(place, (segment, smallvec![offer(survey, at, input)]));
     }
 }
 

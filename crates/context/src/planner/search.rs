@@ -181,7 +181,7 @@ impl<'s, 'r> Search<'s, 'r> {
         if bound < goal.need {
             return Err(bound);
         }
-        let singles = by_segment(pool);
+        let singles = by_segment(pool, self.survey.input.segments.len());
         let mut points = Vec::new();
         let mut reach = 0;
         let repeats = |(_, edit): &(usize, Candidate)| matches!(edit.op, EditOp::Dedupe { .. });
@@ -237,7 +237,7 @@ impl<'s, 'r> Search<'s, 'r> {
 
     /// The edits that free the most together.
     fn everything(&self, base: &[Candidate], pool: &Pool, goal: &Goal<'_>) -> Vec<Candidate> {
-        let singles = by_segment(pool);
+        let singles = by_segment(pool, self.survey.input.segments.len());
         let mut most: Option<(usize, Vec<Candidate>)> = None;
         for clear_originals in [false, true] {
             for compactions in compactions(base, pool, 0) {

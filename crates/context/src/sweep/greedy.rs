@@ -23,6 +23,8 @@ pub(super) struct Greedy<'a> {
     /// The groups, if floors can bind them; if not, rooms are not kept account of.
     floors: Option<&'a [Group]>,
     steps: Vec<Step>,
+    /// The least that a step frees.
+    smallest: usize,
     /// By number of groups considered, the cheapest single offer that frees enough.
     single: Vec<Option<(usize, usize)>>,
     /// What the cheapest steps free, of the groups considered so far.
@@ -65,6 +67,7 @@ impl<'a> Greedy<'a> {
             covered: Taken::default(),
             cut: 0,
             taken: Taken::default(),
+            smallest: steps.iter().map(|step| step.freed).min().unwrap_or(0),
             steps: by_ratio(&steps),
         }
     }
@@ -150,6 +153,9 @@ impl<'a> Greedy<'a> {
         }
         let mut next = self.cut;
         for (number, step) in tried.iter().enumerate().rev() {
+            if taken.freed < self.rest + self.smallest {
+                break;
+            }
             if taken.freed >= self.rest + step.freed
                 && step.group < stop
                 && taken.level[step.group] == step.to
