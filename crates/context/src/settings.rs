@@ -91,6 +91,9 @@ pub struct Settings {
     /// `tell_model`: whether the model is told how much room is left. Default:
     /// [`TellModel::None`].
     pub tell_model: Option<TellModel>,
+    /// `server_tools`: whether the model has tools that the server itself runs, to read what has
+    /// left the prompt. Default: no.
+    pub server_tools: Option<bool>,
     /// `max_planning_ms`: planning that takes longer falls back to edits without a model.
     /// Default: no limit.
     pub max_planning_ms: Option<u64>,
@@ -137,6 +140,7 @@ impl Settings {
             objective: self.objective.over(base.objective),
             hints: self.hints.over(base.hints),
             tell_model: self.tell_model.or(base.tell_model),
+            server_tools: self.server_tools.or(base.server_tools),
             max_planning_ms: self.max_planning_ms.or(base.max_planning_ms),
             ttft_slo_ms: self.ttft_slo_ms.or(base.ttft_slo_ms),
         }

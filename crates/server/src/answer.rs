@@ -1,11 +1,15 @@
 //! From a request's tokens to the pieces of its answers.
 //!
 //! [`Answers`] submits one engine request per choice and turns their events into [`AnswerEvent`]s:
-//! text free of stop strings, tool calls, log probabilities, ends.
+//! text free of stop strings, tool calls, log probabilities, ends. [`Rounds`] goes on where the
+//! model has called tools that the server itself runs.
 
 mod answers;
 mod choice;
+mod rounds;
+mod sieve;
 mod sink;
 
 pub use answers::{Answers, Order};
 pub use choice::{AnswerEvent, Finish, FinishedAs, Part, TokenPiece};
+pub use rounds::Rounds;

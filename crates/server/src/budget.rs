@@ -10,6 +10,8 @@
 //! - [`pipeline`]: the stages of one request, in order.
 //! - [`place`]: where in a conversation a piece stands.
 //! - [`questions`]: what the model still knows after the edits.
+//! - [`restored`]: texts that have left a prompt, by their handles.
+//! - [`server_tools`]: tools that the server itself runs while it answers.
 //! - [`state`]: what outlives a request: the ledger of edits, profiles.
 //! - [`told_plans`]: plans that clients were told of, and what they say of them.
 //! - [`uses`]: texts that were needed again after edits.
@@ -21,6 +23,8 @@ pub mod originals;
 pub mod pipeline;
 pub mod place;
 pub mod questions;
+pub mod restored;
+pub mod server_tools;
 pub mod state;
 pub mod told_plans;
 pub mod uses;

@@ -30,6 +30,8 @@ pub struct Resolved {
     pub report: ReportLevel,
     /// Whether the model is told how much room is left.
     pub tell_model: TellModel,
+    /// Whether the model has tools that the server itself runs.
+    pub server_tools: bool,
     /// How summaries are asked for.
     pub summary: SummaryRequest,
     /// Milliseconds after which planning falls back to edits without a model.
@@ -155,6 +157,7 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         on_infeasible: settings.on_infeasible.unwrap_or(OnInfeasible::Error),
         report: settings.report.unwrap_or(ReportLevel::Summary),
         tell_model: settings.tell_model.unwrap_or(TellModel::None),
+        server_tools: settings.server_tools.unwrap_or(false),
         summary: summary(settings),
         max_planning_ms: settings.max_planning_ms,
         ttft_slo_ms: settings.ttft_slo_ms,

@@ -43,6 +43,8 @@ pub struct Answers {
     ready: VecDeque<AnswerEvent>,
     /// Tokens of all prompts.
     prompt_tokens: usize,
+    /// Tokens that the answers to the first prompt may have.
+    max_tokens: usize,
     /// Answers to each prompt.
     n: usize,
     num_finished: usize,
@@ -100,6 +102,7 @@ impl Answers {
             choices,
             ready,
             prompt_tokens,
+            max_tokens: outputs.first().copied().unwrap_or(0),
             n,
             num_finished: 0,
         })
@@ -148,6 +151,11 @@ impl Answers {
     /// Tokens of all prompts, each once however many answers it has.
     pub fn prompt_tokens(&self) -> usize {
         self.prompt_tokens
+    }
+
+    /// Tokens that an answer to the first prompt may have.
+    pub fn max_tokens(&self) -> usize {
+        self.max_tokens
     }
 
     /// Number of choices.

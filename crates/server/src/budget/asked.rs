@@ -40,6 +40,28 @@ impl Wish {
         Ok(mode)
     }
 
+    /// The tools of the server take part in one answer at a time.
+    ///
+    /// # Errors
+    /// When a request that wants them, by itself or by its profile, wants more answers.
+    pub fn check_answers(&self, app: &App, n: usize) -> Result<(), ApiError> {
+        let budget = self.budget.as_ref();
+        let asked = budget.and_then(|budget| budget.settings.server_tools);
+        let wants = match asked {
+            Some(asked) => asked,
+            None => {
+                let name = budget.and_then(|budget| budget.profile.as_deref());
+                let (_, profile) = app.budgeter().profile(name)?;
+                profile.server_tools.unwrap_or(false)
+            }
+        };
+        if wants && n > 1 {
+            let message = "`n`: with `context_budget.server_tools` there is one answer.";
+            return Err(ApiError::field("n", message));
+        }
+        Ok(())
+    }
+
     /// What the server would do to the prompt is not passed over because nothing is to be done.
     fn refuse_ineffective(&self) -> Result<(), ApiError> {
         let budget = self.budget.as_ref();
@@ -56,6 +78,10 @@ impl Wish {
             (
                 budget.is_some_and(|budget| budget.settings.tell_model.is_some_and(|t| tells(&t))),
                 "context_budget.tell_model",
+            ),
+            (
+                budget.is_some_and(|budget| budget.settings.server_tools == Some(true)),
+                "context_budget.server_tools",
             ),
             (self.management.is_some(), "context_management"),
         ];

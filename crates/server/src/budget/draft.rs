@@ -421,23 +421,44 @@ impl Draft {
     }
 
     fn render(&self, edits: &[StandingEdit]) -> Result<Vec<u32>, ApiError> {
-        let tells = self.resolved.tell_model == TellModel::TailNote && self.input.enforces;
-        if edits.is_empty() && !tells {
+        if edits.is_empty() && !self.tells_model() {
             return Ok(self.division.tokens.clone());
         }
         let changed = changes::apply(&self.input.conversation, &self.division, edits);
-        let encode = |conversation: &Conversation| {
-            let text = prompt::render(&self.input.model, conversation, self.input.now)?;
-            let special = conversation.add_special_tokens;
-            prompt::encode(&self.input.model, "messages", &text, special)
-        };
-        if !tells {
-            return encode(&changed);
+        if self.tells_model() {
+            return self.noted(&changed).map(|(_, tokens)| tokens);
         }
+        self.encode(&changed)
+    }
+
+    /// The conversation as the prompt with `edits` has it.
+    ///
+    /// # Errors
+    /// When it cannot be rendered.
+    pub(super) fn conversation(&self, edits: &[StandingEdit]) -> Result<Conversation, ApiError> {
+        let changed = changes::apply(&self.input.conversation, &self.division, edits);
+        if self.tells_model() {
+            return self.noted(&changed).map(|(noted, _)| noted);
+        }
+        Ok(changed)
+    }
+
+    fn tells_model(&self) -> bool {
+        self.resolved.tell_model == TellModel::TailNote && self.input.enforces
+    }
+
+    fn noted(&self, changed: &Conversation) -> Result<(Conversation, Vec<u32>), ApiError> {
         let Policy { budget, output, .. } = &self.resolved.policy;
         let room = budget.saturating_sub(output.min);
         let prompt = self.tokens.len().max(self.division.tokens.len());
-        tail_note::encode_noted(&changed, (*budget, room), prompt, encode)
+        let encode = |conversation: &Conversation| self.encode(conversation);
+        tail_note::encode_noted(changed, (*budget, room), prompt, encode)
+    }
+
+    fn encode(&self, conversation: &Conversation) -> Result<Vec<u32>, ApiError> {
+        let text = prompt::render(&self.input.model, conversation, self.input.now)?;
+        let special = conversation.add_special_tokens;
+        prompt::encode(&self.input.model, "messages", &text, special)
     }
 
     /// Tokens that retrieved text may have.

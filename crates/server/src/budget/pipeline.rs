@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::draft::{Draft, DraftInput, Revision};
 use super::infeasible::{self, Declined, Scene};
+use super::server_tools::{self, ServerTools};
 use super::standing::StandingEdit;
 use super::summaries::Errand;
 use super::supply::{self, Supplied, Supply};
@@ -55,6 +56,8 @@ pub type Decision<T> = Result<T, Box<Declined>>;
 pub struct Planned {
     mode: Mode,
     policy: String,
+    /// Whether the model has the server's tools.
+    serves: bool,
     draft: Draft,
     revision: Revision,
     before: CacheProbe,
@@ -82,6 +85,8 @@ pub struct Settled {
     pub level: ReportLevel,
     /// `context_management` of the answer, if the request had one.
     pub management: Option<Value>,
+    /// The tools that the server runs while it answers, if the request wants any.
+    pub server_tools: Option<ServerTools>,
 }
 
 /// Settles the context of a request: decides, gets the summaries that the decision counts on, and
@@ -95,11 +100,16 @@ pub async fn settle(
     wish: &Wish,
     circumstances: &Circumstances<'_>,
 ) -> Result<Decision<Settled>, ApiError> {
-    let planned = match compact(app, conversation, wish, circumstances).await? {
+    let mut planned = match compact(app, conversation, wish, circumstances).await? {
         Ok(planned) => planned,
         Err(declined) => return Ok(Err(declined)),
     };
-    let settled = planned.settled(app, wish);
+    let mut settled = planned.settled(app, wish);
+    if planned.serves {
+        let work = move || Ok((planned.server_tools()?, planned));
+        let (tools, back) = app.text_pool().run(work).await?;
+        (settled.server_tools, planned) = (Some(tools), back);
+    }
     let metrics = app.metrics().context();
     figures::record(metrics, &planned.draft, &settled.report, &planned.recalled);
     planned.look_ahead(app, errand(circumstances));
@@ -165,6 +175,7 @@ impl Planned {
     fn settled(&self, app: &App, wish: &Wish) -> Settled {
         let resolved = &self.draft.resolved;
         Settled {
+            server_tools: None,
             tokens: self.tokens().to_vec(),
             min_output_tokens: resolved.policy.output.min,
             max_output_tokens: match self.mode {
@@ -182,6 +193,19 @@ impl Planned {
             level: resolved.report,
             management: self.management(wish),
         }
+    }
+
+    /// The server's tools, with the conversation as the model sees it.
+    fn server_tools(&self) -> Result<ServerTools, ApiError> {
+        let input = &self.draft.input;
+        Ok(ServerTools {
+            model: input.model.clone(),
+            conversation: self.draft.conversation(&self.revision.edits)?,
+            now: input.now,
+            tenant: input.tenant,
+            budget: self.draft.resolved.policy.budget,
+            uses: Vec::new(),
+        })
     }
 
     /// Begins a summary that the next requests of this conversation will need.
@@ -208,6 +232,7 @@ async fn decide(
     let (policy, mut input, supply) = input(app, conversation, wish, circumstances, mode)?;
     input.is_noted = writes;
     let begun = clock::now();
+    let serves = input.serves;
     let draft = supply::draft(app, input, supply, circumstances.priority).await?;
     if let (Mode::Enforce, Some(over)) = (mode, draft.resolved.over_max.first()) {
         return Err(report::over_max(over));
@@ -255,6 +280,7 @@ async fn decide(
         after: before.clone(),
         mode,
         policy,
+        serves,
         draft,
         revision,
         before,
@@ -346,7 +372,7 @@ fn errand(circumstances: &Circumstances<'_>) -> Errand {
 /// When it asks for what there is not.
 pub(super) fn input(
     app: &App,
-    conversation: Conversation,
+    mut conversation: Conversation,
     wish: &Wish,
     circumstances: &Circumstances<'_>,
     mode: Mode,
@@ -364,7 +390,10 @@ pub(super) fn input(
         documents: budget.documents,
         memory: budget.memory_namespace,
     };
+    let serves = mode == Mode::Enforce && settings.server_tools == Some(true);
+    let serves = serves && server_tools::declare(&mut conversation, app.model())?;
     let input = DraftInput {
+        serves,
         model: app.model().clone(),
         settings,
         annotations,

@@ -95,6 +95,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         chunks: None,
         placement,
         dropped,
+        server_tools: Vec::new(),
         warnings: [
             summaries::warnings(draft, revision),
             conflicts::warnings(draft, revision),

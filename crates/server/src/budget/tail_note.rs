@@ -12,7 +12,7 @@ use crate::wire::error::ApiError;
 /// How often the number is corrected by the tokens that it has itself.
 const ATTEMPTS: usize = 4;
 
-/// The tokens of a conversation with the note. `budget` is B, `room` what prompt and the rest may
+/// A conversation with the note, and its tokens. `budget` is B, `room` what prompt and the rest may
 /// have together, `prompt` a guess of the prompt's tokens, and `encode` makes tokens.
 ///
 /// The number in the note is what is really left, or one less where no number is its own.
@@ -24,7 +24,7 @@ pub(super) fn encode_noted(
     (budget, room): (usize, usize),
     prompt: usize,
     encode: impl Fn(&Conversation) -> Result<Vec<u32>, ApiError>,
-) -> Result<Vec<u32>, ApiError> {
+) -> Result<(Conversation, Vec<u32>), ApiError> {
     let mut left = room.saturating_sub(prompt);
     let mut told = None;
     for _ in 0..ATTEMPTS {
@@ -34,14 +34,17 @@ pub(super) fn encode_noted(
         let real = room.saturating_sub(tokens.len());
         // Of numbers that are not their own, the one that promises less.
         if real >= left || told.is_none() {
-            told = Some(tokens);
+            told = Some((noted, tokens));
         }
         if real == left {
             break;
         }
         left = real;
     }
-    told.map_or_else(|| encode(conversation), Ok)
+    match told {
+        Some(told) => Ok(told),
+        None => Ok((conversation.clone(), encode(conversation)?)),
+    }
 }
 
 fn note(left: usize, budget: usize) -> String {

@@ -15,10 +15,11 @@ use serde_json::{Value, json};
 
 use super::body::Body;
 use super::identity::Identity;
-use crate::answer::{AnswerEvent, Answers, Order};
+use crate::answer::{AnswerEvent, Order, Rounds};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::pipeline::{self, Circumstances, Settled};
+use crate::budget::server_tools::ServerTools;
 use crate::metrics::Forecast;
 use crate::validate::chat::{self, ChatRequest};
 use crate::wire::chat::{
@@ -52,11 +53,12 @@ pub(super) async fn complete(
 }
 
 async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Response, ApiError> {
-    let parse_tool_calls = request.conversation.tools.enabled;
+    let has_tools = request.conversation.tools.are_callable();
     let generation = request.generation;
     let context = if request.wish.mode(&app)? == Mode::Off {
         Context::plain(&app, prompt::of_chat(&app, request.conversation).await?)
     } else {
+        request.wish.check_answers(&app, generation.n)?;
         let circumstances = Circumstances {
             caller: &caller,
             cache_salt: &generation.cache_salt,
@@ -81,18 +83,16 @@ async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Respon
     };
     let defaults = [app.model().defaults.max_tokens, context.max_output_tokens];
     let default_max_tokens = defaults.into_iter().flatten().min();
-    let mut answers = Answers::submit(
-        &app,
-        &Order {
-            prompts: vec![context.tokens],
-            generation: &generation,
-            default_max_tokens,
-            parse_tool_calls,
-            window: context.window,
-            min_output_tokens: context.min_output_tokens,
-            caller: &caller,
-        },
-    )?;
+    let order = Order {
+        prompts: vec![context.tokens],
+        generation: &generation,
+        default_max_tokens,
+        parse_tool_calls: has_tools || context.server_tools.is_some(),
+        window: context.window,
+        min_output_tokens: context.min_output_tokens,
+        caller: &caller,
+    };
+    let mut answers = Rounds::submit(&app, &order, context.server_tools)?;
     let told = context.told;
     if let Some(forecast) = context.forecast {
         answers.expect(forecast);
@@ -122,6 +122,7 @@ struct Context {
     /// What an answer has at most whose request does not say.
     max_output_tokens: Option<usize>,
     forecast: Option<Forecast>,
+    server_tools: Option<ServerTools>,
     told: Told,
 }
 
@@ -146,7 +147,16 @@ impl ToldReport {
 
     /// What a stream tells once the prompt is computed.
     fn cost(&self) -> Value {
-        json!({"plan_id": self.report.plan_id, "cost": self.report.cost})
+        let report = &self.report;
+        let mut told = json!({"plan_id": report.plan_id, "cost": report.cost});
+        if !report.server_tools.is_empty() {
+            told["server_tools"] = json!(report.server_tools);
+        }
+        told
+    }
+
+    fn set_server_tools(&mut self, answers: &Rounds) {
+        self.report.server_tools = answers.server_tools().to_vec();
     }
 
     fn set_prefill(&mut self, step_time: Duration) {
@@ -199,6 +209,7 @@ impl Context {
             min_output_tokens: 0,
             max_output_tokens: None,
             forecast: None,
+            server_tools: None,
             told: Told::default(),
         }
     }
@@ -223,6 +234,7 @@ impl From<Settled> for Context {
             min_output_tokens: settled.min_output_tokens,
             max_output_tokens: settled.max_output_tokens,
             forecast: Some(settled.forecast),
+            server_tools: settled.server_tools,
             tokens: settled.tokens,
         }
     }
@@ -231,7 +243,7 @@ impl From<Settled> for Context {
 /// Waits for all answers.
 async fn collect(
     app: &App,
-    mut answers: Answers,
+    mut answers: Rounds,
     identity: Identity,
     mut told: Told,
 ) -> Result<ChatCompletion, ApiError> {
@@ -278,6 +290,9 @@ async fn collect(
         }
     }
     let usage = Usage::new(answers.prompt_tokens(), cached_tokens, completion_tokens);
+    if let Some(report) = &mut told.report {
+        report.set_server_tools(&answers);
+    }
     let Identity { id, created, model } = identity;
     Ok(ChatCompletion {
         id,
@@ -294,7 +309,7 @@ async fn collect(
 /// The chunks of a streamed chat.
 struct ChatStream {
     app: App,
-    answers: Answers,
+    answers: Rounds,
     identity: Identity,
     include_usage: bool,
     ready: VecDeque<String>,
@@ -306,7 +321,7 @@ struct ChatStream {
 }
 
 impl ChatStream {
-    fn new(app: App, answers: Answers, identity: Identity, include_usage: bool) -> Self {
+    fn new(app: App, answers: Rounds, identity: Identity, include_usage: bool) -> Self {
         let mut stream = Self {
             app,
             answers,
@@ -396,7 +411,8 @@ impl ChatStream {
             let usage = Usage::new(prompt_tokens, self.cached_tokens, self.completion_tokens);
             let mut chunk = self.envelope(&json!([]));
             chunk["usage"] = json!(usage);
-            if let Some(report) = &self.report {
+            if let Some(report) = &mut self.report {
+                report.set_server_tools(&self.answers);
                 chunk["context_budget"] = report.cost();
             }
             self.ready.push_back(chunk.to_string());

@@ -109,6 +109,7 @@ fn settings(fields: &mut Fields) -> Result<Settings, ApiError> {
             "tell_model",
             &TellModel::ALL.map_names(TellModel::name),
         )?,
+        server_tools: fields.boolean("server_tools")?,
         max_planning_ms: milliseconds(fields, "max_planning_ms")?,
         ttft_slo_ms: milliseconds(fields, "ttft_slo_ms")?,
         ..Settings::default()

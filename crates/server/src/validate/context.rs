@@ -75,6 +75,12 @@ pub(super) fn enforce(wish: &mut Wish) -> Result<(), ApiError> {
         let message = format!("`{path}`: there is no answer here that `{name}` could stand in.");
         return Err(ApiError::field(path, message));
     }
+    if settings.server_tools == Some(true) {
+        let path = "context_budget.server_tools";
+        let message = format!("`{path}`: there is no answer here in which the model calls them.");
+        return Err(ApiError::field(path, message));
+    }
+    settings.server_tools = Some(false);
     settings.mode = Some(Mode::Enforce);
     settings.on_infeasible = Some(OnInfeasible::Error);
     Ok(())

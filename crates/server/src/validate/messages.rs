@@ -127,18 +127,28 @@ pub(super) fn check_tool_calls(path: &str, calls: &Value) -> Result<(), ApiError
 pub struct Tools {
     /// Their definitions, for the chat template. Empty when there are none.
     pub definitions: Vec<Value>,
-    /// Whether calls are looked for in the answer.
-    pub enabled: bool,
+    /// Whether `tool_choice` lets the model call any.
+    pub allowed: bool,
 }
 
 impl Tools {
     /// Tools that the model is told of if it may call them, as in vLLM.
-    pub fn new(definitions: Vec<Value>, enabled: bool) -> Self {
-        let definitions = if enabled { definitions } else { Vec::new() };
+    pub fn new(definitions: Vec<Value>, allowed: bool) -> Self {
+        let definitions = if allowed { definitions } else { Vec::new() };
         Self {
-            enabled: !definitions.is_empty(),
             definitions,
+            allowed,
         }
+    }
+
+    /// Whether calls are looked for in the answer.
+    pub fn are_callable(&self) -> bool {
+        !self.definitions.is_empty()
+    }
+
+    /// All tools of the request, with their numbers in it.
+    pub fn all(&self) -> impl Iterator<Item = (usize, &Value)> {
+        self.definitions.iter().enumerate()
     }
 }
 

@@ -32,6 +32,7 @@ pub fn budget_fields(settings: &Settings, resolved: &Resolved) -> Value {
         "objective": objective(policy),
         "on_infeasible": resolved.on_infeasible.name(),
         "tell_model": resolved.tell_model.name(),
+        "server_tools": resolved.server_tools,
         "report": resolved.report.name(),
     });
     let optional = [

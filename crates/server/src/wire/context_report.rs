@@ -40,6 +40,9 @@ pub struct ContextReport {
     pub placement: Vec<PlacementReport>,
     /// Documents and memories that were left out, or would have been.
     pub dropped: Vec<DroppedReport>,
+    /// Calls of tools that the server itself has run while it answered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub server_tools: Vec<ServerToolReport>,
     /// What the client should know.
     pub warnings: Vec<Warning>,
     /// Calls repeated after their results were cleared.
@@ -260,6 +263,20 @@ pub struct DroppedReport {
     pub id: String,
     /// Why.
     pub reason: String,
+}
+
+/// A call of a tool that the server itself runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServerToolReport {
+    /// Its name.
+    pub tool: &'static str,
+    /// The text that was asked for, where the call names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// Tokens of the result that the model read.
+    pub tokens: usize,
+    /// `whole`, `page`, `no_room`, `status`, `error`, or `not_run`.
+    pub result: &'static str,
 }
 
 /// What the client should know.

@@ -52,7 +52,7 @@ fn conversation(messages: &[Value], tools: &[Value]) -> Conversation {
         notes: Notes::default(),
         tools: Tools {
             definitions: tools.to_vec(),
-            enabled: true,
+            allowed: true,
         },
         documents: None,
         add_generation_prompt: false,

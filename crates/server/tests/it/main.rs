@@ -27,6 +27,7 @@ mod process;
 mod protections;
 mod repeats;
 mod runners;
+mod server_tools;
 mod settings;
 mod summaries;
 mod supply;

@@ -7,7 +7,12 @@ use models::{Logits, ModelRunner};
 
 /// Says the tokens of a script, whatever the prompt, and then its stop token; one request at a time.
 pub(crate) struct ScriptRunner {
-    script: Vec<u32>,
+    /// One for each answer; the last one for all that follow.
+    scripts: Vec<Vec<u32>>,
+    /// The number of this answer, from 1.
+    answer: usize,
+    /// Every token that was computed.
+    seen: Arc<Mutex<Vec<u32>>>,
     stop: u32,
     /// Position of the last prompt token.
     start: u32,
@@ -18,9 +23,21 @@ pub(crate) struct ScriptRunner {
 
 impl ScriptRunner {
     pub(crate) fn new(script: Vec<u32>, stop: u32, vocab_size: usize) -> Self {
+        Self::in_turn(vec![script], stop, vocab_size, Arc::default())
+    }
+
+    /// Says one script after the other, and notes what it reads.
+    pub(crate) fn in_turn(
+        scripts: Vec<Vec<u32>>,
+        stop: u32,
+        vocab_size: usize,
+        seen: Arc<Mutex<Vec<u32>>>,
+    ) -> Self {
         let logits = vec![0.0; vocab_size];
         Self {
-            script,
+            scripts,
+            answer: 0,
+            seen,
             stop,
             start: 0,
             last: None,
@@ -35,6 +52,9 @@ impl ModelRunner for ScriptRunner {
             batch.logits_rows.len() <= 1,
             "a script answers one request at a time"
         );
+        let mut seen = self.seen.lock().expect("no test panics while it reads");
+        seen.extend(&batch.token_ids);
+        drop(seen);
         let Some(&row) = batch.logits_rows.first() else {
             return Ok(Logits::new(&[], self.logits.len()));
         };
@@ -43,9 +63,11 @@ impl ModelRunner for ScriptRunner {
         let goes_on = (position.wrapping_sub(1), batch.token_ids[row as usize]);
         if self.last != Some(goes_on) {
             self.start = position;
+            self.answer += 1;
         }
+        let script = &self.scripts[self.answer.min(self.scripts.len()) - 1];
         let said = (position - self.start) as usize;
-        let token = self.script.get(said).copied().unwrap_or(self.stop);
+        let token = script.get(said).copied().unwrap_or(self.stop);
         self.last = (token != self.stop).then_some((position, token));
         self.logits.fill(0.0);
         self.logits[token as usize] = 10.0;

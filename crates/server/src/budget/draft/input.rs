@@ -38,6 +38,8 @@ pub(in crate::budget) struct DraftInput {
     /// Whether edits are made. Otherwise not a byte changes: tools keep their order, and edits of
     /// earlier requests are not repeated.
     pub(in crate::budget) enforces: bool,
+    /// Whether the server's own tools are among the conversation's.
+    pub(in crate::budget) serves: bool,
     /// Whether the conversation counts among those that share a beginning.
     pub(in crate::budget) is_noted: bool,
     /// Fields of `context_budget` that `context_management` contradicts.

@@ -8,7 +8,7 @@ fn conversation(messages: Vec<Value>) -> Conversation {
         notes: Notes::default(),
         tools: Tools {
             definitions: Vec::new(),
-            enabled: false,
+            allowed: false,
         },
         documents: None,
         add_generation_prompt: true,
@@ -45,7 +45,9 @@ fn text(tokens: &[u32]) -> String {
 fn the_number_is_what_is_left_with_the_note() {
     let user = |text: &str| conversation(vec![json!({"role": "user", "content": text})]);
     for (own, left) in [("Hello", "1906"), ("", "1911")] {
-        let tokens = encode_noted(&user(own), (2_048, 1_962), 0, bytes).unwrap();
+        let tokens = encode_noted(&user(own), (2_048, 1_962), 0, bytes)
+            .unwrap()
+            .1;
         let note = format!("[context: {left} of 2048 tokens left for this task]");
         assert_eq!(text(&tokens), format!("{own}\n\n{note}"));
         assert_eq!(1_962 - tokens.len(), left.parse::<usize>().unwrap());
@@ -56,9 +58,9 @@ fn the_number_is_what_is_left_with_the_note() {
 fn a_number_that_cannot_be_its_own_promises_less() {
     let user = conversation(vec![json!({"role": "user", "content": ""})]);
     // With "100" there are 99 left, with "99" there are 100.
-    let short = text(&encode_noted(&user, (512, 0), 0, bytes).unwrap()).len();
+    let short = text(&encode_noted(&user, (512, 0), 0, bytes).unwrap().1).len();
     let room = short + 2 + 99;
-    let tokens = encode_noted(&user, (512, room), 0, bytes).unwrap();
+    let tokens = encode_noted(&user, (512, room), 0, bytes).unwrap().1;
     assert!(
         text(&tokens).contains("[context: 99 of"),
         "{}",
@@ -81,7 +83,9 @@ fn it_stands_at_the_end_of_the_last_message_of_a_user_or_a_tool() {
         (vec![answer.clone(), parts], "ap\n\n[", "]"),
         (vec![user, answer], "u\n\n[", "]a"),
     ] {
-        let tokens = encode_noted(&conversation(messages), (99, 50), 0, bytes).unwrap();
+        let tokens = encode_noted(&conversation(messages), (99, 50), 0, bytes)
+            .unwrap()
+            .1;
         let text = text(&tokens);
         assert!(text.starts_with(begin) && text.ends_with(end), "{text}");
     }

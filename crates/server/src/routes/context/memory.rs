@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::auth::Caller;
+use crate::budget::restored;
 use crate::routes::body::Body;
 use crate::validate::memory as validate;
 use crate::wire::error::ApiError;
@@ -24,13 +25,9 @@ pub(in crate::routes) async fn restore(
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let handle = validate::handle(&body)?;
-    let (store, tenant) = (app.memory().clone(), caller.tenant());
-    let stored = app
-        .text_pool()
-        .run(move || store.restore(&tenant, &handle).map_err(ApiError::from))
-        .await?;
-    let original = || app.budgeter().originals().restore(&tenant, &handle);
-    match stored.map(Into::into).or_else(original) {
+    let (shared, tenant) = (app.clone(), caller.tenant());
+    let work = move || restored::text(&shared, &tenant, &handle);
+    match app.text_pool().run(work).await? {
         Some(text) => {
             let text: &str = &text;
             app.budgeter().uses().count_need(tenant, handle);
