@@ -47,6 +47,9 @@ pub enum EditOp {
     ExtractDocument,
     /// Text moves to the memory store and a handle stays.
     Offload,
+    /// A tool that was never called is left out. No plan has it: it changes the beginning of the
+    /// prompt, so it is done only where no plan fits, by [`tools_to_prune`](crate::tools_to_prune).
+    PruneTool,
 }
 
 /// How far a tool result is shortened without a model; each level includes the ones before.
@@ -143,6 +146,7 @@ impl EditOp {
         match self {
             Self::ClearToolResult => Tier::Clearable,
             Self::Offload => Tier::Offloadable,
+            Self::PruneTool => Tier::MostlyProtected,
             Self::Dedupe { .. }
             | Self::ClearToolInput
             | Self::ClearReasoning
@@ -165,7 +169,8 @@ impl EditOp {
             | Self::ClearReasoning
             | Self::DropDocument
             | Self::DropExample
-            | Self::ExtractDocument => false,
+            | Self::ExtractDocument
+            | Self::PruneTool => false,
         }
     }
 
@@ -182,6 +187,7 @@ impl EditOp {
             Self::DropExample => "drop_example",
             Self::ExtractDocument => "extract_document",
             Self::Offload => "offload",
+            Self::PruneTool => "prune_tool",
         }
     }
 }

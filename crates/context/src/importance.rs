@@ -122,7 +122,10 @@ pub(crate) fn lost_share(op: &EditOp) -> f64 {
         EditOp::ClearToolInput | EditOp::ClearReasoning => 0.3,
         EditOp::ExtractDocument => 0.4,
         EditOp::Offload => 0.6,
-        EditOp::ClearToolResult | EditOp::DropDocument | EditOp::DropExample => 1.0,
+        EditOp::ClearToolResult
+        | EditOp::DropDocument
+        | EditOp::DropExample
+        | EditOp::PruneTool => 1.0,
     }
 }
 

@@ -349,7 +349,8 @@ fn edit_kind(op: &EditOp) -> EntryKind {
         | EditOp::Compress(_)
         | EditOp::DropDocument
         | EditOp::ExtractDocument
-        | EditOp::Offload => EntryKind::Single,
+        | EditOp::Offload
+        | EditOp::PruneTool => EntryKind::Single,
     }
 }
 

@@ -27,6 +27,7 @@ mod planner;
 mod policy;
 mod presets;
 mod proactive;
+mod pruning;
 mod retrieval;
 mod segment;
 mod settings;
@@ -64,6 +65,7 @@ pub use policy::{
     ZoneRule,
 };
 pub use presets::Preset;
+pub use pruning::{IdleTool, tools_to_prune};
 pub use retrieval::{
     Citation, Document, DropReason, DroppedDocument, KeptDocument, RetrievalError, RetrievalInput,
     Reuse, Scorer, SegmentText, Selection, TextFeatures, select_documents, text_density,

@@ -59,6 +59,9 @@ pub struct Settings {
     /// `zones.<name>`: bounds, tier and priority by zone. A zone that is absent has the defaults
     /// of [`ZoneSettings`].
     pub zones: BTreeMap<Zone, ZoneSettings>,
+    /// `zones.tool_schemas.allow_tool_pruning`: whether tools that the conversation has never called
+    /// may be left out where nothing else makes a request fit. Default: no.
+    pub tool_pruning: Option<bool>,
     /// `zones.stable_prefix.until`: where the part ends that no edit touches. Default:
     /// [`StablePrefix::CacheControl`].
     pub stable_prefix: Option<StablePrefix>,
@@ -127,6 +130,7 @@ impl Settings {
                 .min_turns_between_edits
                 .or(base.min_turns_between_edits),
             zones: merge(self.zones, base.zones, ZoneSettings::over),
+            tool_pruning: self.tool_pruning.or(base.tool_pruning),
             stable_prefix: self.stable_prefix.or(base.stable_prefix),
             output: self.output.over(base.output),
             clearing: self.clearing.over(base.clearing),

@@ -41,6 +41,8 @@ mod figures;
 mod insertion;
 mod prefix_ends;
 mod probe;
+mod pruned_tools;
+mod pruning;
 mod recall;
 mod report;
 mod shared_prefixes;

@@ -70,6 +70,14 @@ impl Replay {
         replay
     }
 
+    /// Adds an edit of one segment that no other edit touches, in its place.
+    pub fn insert(&mut self, known: KnownEdit) {
+        let at = self
+            .edits
+            .partition_point(|other| other.segments.start() < known.segments.start());
+        self.edits.insert(at, known);
+    }
+
     /// The conversation of `segments` original segments with the edits in place.
     pub fn pieces(&self, segments: usize) -> impl Iterator<Item = Piece<'_>> {
         let mut edits = self.edits.iter().peekable();
@@ -88,13 +96,15 @@ impl Replay {
     }
 
     /// Turns since the last batch of edits, for [`Outlook`](crate::Outlook), given the turns that
-    /// the conversation has; `None` if no edit but of reasoning is known.
+    /// the conversation has; `None` if no edit but of reasoning and tools is known.
     ///
     /// A fork that left the conversation before its last edits has 0.
     pub fn turns_since_edits(&self, turns: usize) -> Option<usize> {
         let known = self.edits.iter().chain(&self.superseded);
-        // Reasoning may be cleared with every turn, which says nothing of batches.
-        let known = known.filter(|known| known.edit.op != EditOp::ClearReasoning);
+        // Reasoning may be cleared with every turn, and tools are left out by themselves: that says
+        // nothing of batches.
+        let is_of_batch = |op: &EditOp| !matches!(op, EditOp::ClearReasoning | EditOp::PruneTool);
+        let known = known.filter(|known| is_of_batch(&known.edit.op));
         let last = known.map(|known| known.edit.turns).max()?;
         Some(turns.saturating_sub(last))
     }

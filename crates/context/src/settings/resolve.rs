@@ -30,6 +30,8 @@ pub struct Resolved {
     pub report: ReportLevel,
     /// Whether the model is told how much room is left.
     pub tell_model: TellModel,
+    /// Whether tools may be left out that were never called.
+    pub tool_pruning: bool,
     /// Whether the model has tools that the server itself runs.
     pub server_tools: bool,
     /// How summaries are asked for.
@@ -157,6 +159,7 @@ pub fn resolve(settings: &Settings, facts: &Facts<'_>) -> Result<Resolved, Setti
         on_infeasible: settings.on_infeasible.unwrap_or(OnInfeasible::Error),
         report: settings.report.unwrap_or(ReportLevel::Summary),
         tell_model: settings.tell_model.unwrap_or(TellModel::None),
+        tool_pruning: settings.tool_pruning.unwrap_or(false),
         server_tools: settings.server_tools.unwrap_or(false),
         summary: summary(settings),
         max_planning_ms: settings.max_planning_ms,

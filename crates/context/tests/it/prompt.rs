@@ -263,6 +263,7 @@ impl<'a> Lengths<'a> {
             EditOp::ExtractDocument => tokens * 2 / 5,
             EditOp::Offload => 10,
             EditOp::Compact(_) => panic!("summaries are asked for by span"),
+            EditOp::PruneTool => panic!("no plan leaves out tools"),
         })
     }
 }
@@ -322,5 +323,6 @@ fn number(op: &EditOp) -> u64 {
         EditOp::DropExample => 20,
         EditOp::Compress(level) => 8 + *level as u64,
         EditOp::Compact(level) => 16 + *level as u64,
+        EditOp::PruneTool => 32,
     }
 }

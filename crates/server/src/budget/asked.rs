@@ -192,7 +192,7 @@ fn named_tools<'a>(own: &'a Settings, incoming: &'a [Incoming]) -> Vec<(String, 
 fn tools(conversation: &Conversation) -> HashSet<&str> {
     let calls = conversation.messages.iter();
     let calls = calls.filter_map(|message| message["tool_calls"].as_array());
-    let definitions = conversation.tools.definitions.iter();
+    let definitions = conversation.tools.all().map(|(_, tool)| tool);
     definitions
         .chain(calls.flatten())
         .filter_map(|tool: &Value| tool["function"]["name"].as_str())

@@ -24,6 +24,7 @@ pub(super) fn apply(
     let mut changed = conversation.clone();
     let mut spans: Vec<(usize, usize, Option<&str>)> = Vec::new();
     let mut documents: Vec<usize> = Vec::new();
+    let mut tools: Vec<usize> = Vec::new();
     for edit in edits {
         let place = division.places[*edit.segments.start()];
         let text = &*edit.edit.replacement;
@@ -46,6 +47,11 @@ pub(super) fn apply(
                     place.replace(&mut changed, text);
                 }
             }
+            EditOp::PruneTool => {
+                if let Place::Tool(tool) = place {
+                    tools.push(tool);
+                }
+            }
             EditOp::Dedupe { .. }
             | EditOp::ClearToolResult
             | EditOp::Compress(_)
@@ -54,12 +60,9 @@ pub(super) fn apply(
         }
     }
     if let Some(list) = &mut changed.documents {
-        let mut number = 0;
-        list.retain(|_| {
-            number += 1;
-            !documents.contains(&(number - 1))
-        });
+        remove(list, &documents);
     }
+    remove(&mut changed.tools.definitions, &tools);
     // From the end, so that the numbers of what precedes stay right.
     for (first, last, summary) in spans.into_iter().rev() {
         let turn = summary.map(|text| {
@@ -83,6 +86,15 @@ pub(super) fn messages(
     let message = |at: &usize| division.places[*at].message();
     let (first, last) = (message(segments.start())?, message(segments.end())?);
     Some((turn_start(conversation, division, first), last))
+}
+
+/// Takes items out of a list, by their numbers.
+fn remove(list: &mut Vec<Value>, numbers: &[usize]) {
+    let mut number = 0;
+    list.retain(|_| {
+        number += 1;
+        !numbers.contains(&(number - 1))
+    });
 }
 
 /// Where the turn begins whose first text is in that message: what the user said may be nothing.

@@ -79,6 +79,7 @@ fn counted(input: &DraftInput, model: String) -> Result<(Vec<u32>, ContextCount)
         messages,
         tools,
         documents,
+        deferred_tools: division.deferred.clone(),
         template_overhead: overhead,
         cached_tokens: 0,
         is_exact: division.is_exact,

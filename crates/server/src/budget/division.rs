@@ -1,5 +1,6 @@
 //! A conversation's tokens, and whose each of them is.
 
+mod deferred;
 mod pieces;
 mod spans;
 
@@ -17,6 +18,7 @@ use crate::prompt;
 use crate::validate::budget::Annotation;
 use crate::validate::chat::Conversation;
 use crate::validate::notes::Mark;
+use crate::wire::context_report::DeferredTool;
 use crate::wire::error::ApiError;
 use pieces::{Pieced, pieces};
 use spans::Spans;
@@ -45,6 +47,8 @@ pub(super) struct Division {
     pub(super) is_exact: bool,
     /// Blocks of reasoning that cannot be shown.
     pub(super) num_redacted: usize,
+    /// Tools that the prompt has not got.
+    pub(super) deferred: Vec<DeferredTool>,
     /// What the client says it is about.
     task: Option<String>,
 }
@@ -94,6 +98,7 @@ impl Division {
             is_exact: spans.is_exact,
             task: task.map(str::to_owned),
             num_redacted: conversation.notes.num_redacted,
+            deferred: deferred::count(model, conversation, now),
             texts: pieces.into_iter().map(|piece| piece.text).collect(),
         };
         division.add_features();

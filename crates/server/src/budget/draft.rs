@@ -2,6 +2,7 @@
 //! of earlier requests in place.
 
 mod input;
+mod rendering;
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use context::{
     CacheSnapshot, ChainKey, CostModel, EditOp, Focus, Infeasible, LedgerEdit, Plan, PlanInput,
-    Policy, Regret, Replay, Resolved, SegmentChain, SegmentKind, Summary, SummaryLevel, TellModel,
+    Policy, Regret, Replay, Resolved, SegmentChain, SegmentKind, Summary, SummaryLevel,
     WaitingSummary, Zone, canonical_tools, plan, regrets,
 };
 
@@ -23,11 +24,8 @@ use super::prefix_ends::PrefixEnds;
 use super::standing::{Standing, StandingEdit};
 use super::state::Budgeter;
 use super::summaries::{Summaries, Unwritten, Written};
-use super::tail_note;
 use super::texts::{Made, Texts};
-use super::{infeasible, writing};
-use crate::prompt;
-use crate::validate::chat::Conversation;
+use super::{infeasible, pruning, writing};
 use crate::wire::error::ApiError;
 
 pub(super) use input::DraftInput;
@@ -111,7 +109,7 @@ impl Draft {
         let first = input.resolve(&division, &division.segments, &Replay::default(), ends)?;
         division.set_tiers(&first.policy);
         division.set_utilities(&budgeter.uses(), input.tenant);
-        let (replay, mut waiting) = if input.enforces && !input.ablation.ledger {
+        let (mut replay, mut waiting) = if input.enforces && !input.ablation.ledger {
             let mut ledger = budgeter.ledger();
             let replay = ledger.replay(&chain, |span, edit| {
                 allows(&division, &first.policy, span, edit)
@@ -120,6 +118,9 @@ impl Draft {
         } else {
             (Replay::default(), Vec::new())
         };
+        for pruned in pruning::known(&input, &division, &chain, &first, budgeter) {
+            replay.insert(pruned);
+        }
         let mut standing = Standing::new(&division.segments, &replay);
         ends.shared = division.shared_end(&chain, &replay, budgeter, input.is_noted);
         let resolved = input.resolve(&division, &standing.segments, &replay, ends)?;
@@ -281,9 +282,7 @@ impl Draft {
     /// A name of the conversation that stays as it grows: that of its beginning up to the first
     /// message of a user. Conversations that begin alike share it.
     pub(super) fn conversation_key(&self) -> Option<ChainKey> {
-        let mut segments = self.division.segments.iter();
-        let first = segments.position(|segment| segment.kind == SegmentKind::User)?;
-        Some(self.chain.keys()[first])
+        conversation_key(&self.division, &self.chain)
     }
 
     /// Tokens of what a summary is an answer to.
@@ -300,7 +299,7 @@ impl Draft {
             .map(|known| StandingEdit {
                 segments: known.segments.clone(),
                 edit: Arc::clone(&known.edit),
-                is_known: true,
+                is_known: !self.is_pruned_now(known),
             })
             .collect()
     }
@@ -420,52 +419,18 @@ impl Draft {
         segments.map(|segment| segment.tokens).sum()
     }
 
-    fn render(&self, edits: &[StandingEdit]) -> Result<Vec<u32>, ApiError> {
-        if edits.is_empty() && !self.tells_model() {
-            return Ok(self.division.tokens.clone());
-        }
-        let changed = changes::apply(&self.input.conversation, &self.division, edits);
-        if self.tells_model() {
-            return self.noted(&changed).map(|(_, tokens)| tokens);
-        }
-        self.encode(&changed)
-    }
-
-    /// The conversation as the prompt with `edits` has it.
-    ///
-    /// # Errors
-    /// When it cannot be rendered.
-    pub(super) fn conversation(&self, edits: &[StandingEdit]) -> Result<Conversation, ApiError> {
-        let changed = changes::apply(&self.input.conversation, &self.division, edits);
-        if self.tells_model() {
-            return self.noted(&changed).map(|(noted, _)| noted);
-        }
-        Ok(changed)
-    }
-
-    fn tells_model(&self) -> bool {
-        self.resolved.tell_model == TellModel::TailNote && self.input.enforces
-    }
-
-    fn noted(&self, changed: &Conversation) -> Result<(Conversation, Vec<u32>), ApiError> {
-        let Policy { budget, output, .. } = &self.resolved.policy;
-        let room = budget.saturating_sub(output.min);
-        let prompt = self.tokens.len().max(self.division.tokens.len());
-        let encode = |conversation: &Conversation| self.encode(conversation);
-        tail_note::encode_noted(changed, (*budget, room), prompt, encode)
-    }
-
-    fn encode(&self, conversation: &Conversation) -> Result<Vec<u32>, ApiError> {
-        let text = prompt::render(&self.input.model, conversation, self.input.now)?;
-        let special = conversation.add_special_tokens;
-        prompt::encode(&self.input.model, "messages", &text, special)
-    }
-
     /// Tokens that retrieved text may have.
     fn retrieval_max(&self) -> usize {
         let rule = self.resolved.policy.rule(&Zone::Retrieval);
         rule.map_or(usize::MAX, |rule| rule.bounds.max)
     }
+}
+
+/// See [`Draft::conversation_key`].
+pub(super) fn conversation_key(division: &Division, chain: &SegmentChain) -> Option<ChainKey> {
+    let mut segments = division.segments.iter();
+    let first = segments.position(|segment| segment.kind == SegmentKind::User)?;
+    Some(chain.keys()[first])
 }
 
 /// A plan's edits, and what they need.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::chunks::{self, Uncut};
 use super::draft::Draft;
-use super::{probe, report};
+use super::{probe, report, server_tools};
 use crate::app::App;
 use crate::wire::context_plan::QueueReport;
 use crate::wire::context_report::{ChunkReport, ContextReport, Status};
@@ -187,8 +187,11 @@ fn deficit(window: usize, draft: &Draft, why: &Infeasible) -> Deficit {
             matches!(&segment.kind, SegmentKind::ToolCall { name, .. } if **name == *tool)
         })
     };
-    let tools = segments.iter().filter_map(|segment| match &segment.kind {
-        SegmentKind::Tool { name } => Some(ToolUse {
+    let is_own = |name: &str| draft.input.serves && server_tools::find(name).is_some();
+    let kept = segments.iter().enumerate();
+    let kept = kept.filter(|(at, _)| !draft.leaves_out(*at));
+    let tools = kept.filter_map(|(_, segment)| match &segment.kind {
+        SegmentKind::Tool { name } if !is_own(name) => Some(ToolUse {
             name: name.clone(),
             tokens: segment.tokens,
             called: called(name),

@@ -1,11 +1,13 @@
 //! The stages of one request: draft, look into the cache, decide, get the summaries that this takes,
 //! look again, remember.
 
+mod attempt;
 mod planned;
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use context::{CacheSnapshot, CostModel, Infeasible, Mode, Regret, ReportLevel, Settings, Window};
+use context::{EditOp, Mode, Regret, ReportLevel, Settings, Window};
 use engine::{CacheProbe, MissCause};
 use serde_json::Value;
 
@@ -15,7 +17,7 @@ use super::server_tools::{self, ServerTools};
 use super::standing::StandingEdit;
 use super::summaries::Errand;
 use super::supply::{self, Supplied, Supply};
-use super::{asked, figures, probe, report, writing};
+use super::{asked, figures, probe, pruning, report, writing};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
@@ -24,6 +26,7 @@ use crate::validate::budget::{BudgetRequest, ManagedEdit};
 use crate::validate::chat::Conversation;
 use crate::wire::context_report::ContextReport;
 use crate::wire::error::ApiError;
+use attempt::{Attempt, Task};
 
 /// Price of a thousand tokens that stay for a turn in a full cache, in seconds.
 const RESIDENCY_SECONDS: f64 = 0.05;
@@ -56,8 +59,6 @@ pub type Decision<T> = Result<T, Box<Declined>>;
 pub struct Planned {
     mode: Mode,
     policy: String,
-    /// Whether the model has the server's tools.
-    serves: bool,
     draft: Draft,
     revision: Revision,
     before: CacheProbe,
@@ -105,7 +106,7 @@ pub async fn settle(
         Err(declined) => return Ok(Err(declined)),
     };
     let mut settled = planned.settled(app, wish);
-    if planned.serves {
+    if planned.draft.input.serves {
         let work = move || Ok((planned.server_tools()?, planned));
         let (tools, back) = app.text_pool().run(work).await?;
         (settled.server_tools, planned) = (Some(tools), back);
@@ -232,34 +233,30 @@ async fn decide(
     let (policy, mut input, supply) = input(app, conversation, wish, circumstances, mode)?;
     input.is_noted = writes;
     let begun = clock::now();
-    let serves = input.serves;
     let draft = supply::draft(app, input, supply, circumstances.priority).await?;
-    if let (Mode::Enforce, Some(over)) = (mode, draft.resolved.over_max.first()) {
-        return Err(report::over_max(over));
-    }
+    let draft = pruning::within_max(app, draft).await?;
     let drafted = clock::now();
-
-    let before = ask(app, &draft.tokens, &salt, circumstances.priority).await?;
-    let outlook = Outlook {
-        snapshot: CacheSnapshot {
-            matched: before.prompts[0].cached_tokens,
-            pressure: before.pressure(),
-        },
-        cost: probe::cost_model(&before, RESIDENCY_SECONDS),
+    let task = Task {
+        salt: &salt,
+        circumstances,
         mode,
+        writes,
         begun,
     };
-    let planning = clock::now();
-    let (mut draft, mut revised) = revise(app, draft, &outlook).await?;
-    let planned = clock::now();
-    if writes && mode == Mode::Enforce {
-        (draft, revised) = write(app, draft, revised, &outlook, circumstances).await?;
-    }
-    let written = clock::now();
+    let first = Attempt::new(app, draft, &task).await?;
+    let before = first.probe.clone();
+    let Attempt {
+        draft,
+        revised,
+        cost,
+        planning,
+        compacting,
+        ..
+    } = first.with_fewer_tools(app, &task).await?;
     let times = report::Times {
         rendering: drafted - begun,
-        planning: planned - planning,
-        compacting: written - planned,
+        planning,
+        compacting,
     };
     let revision = match revised {
         Ok(revision) => revision,
@@ -270,7 +267,7 @@ async fn decide(
             let scene = Scene {
                 policy,
                 before,
-                cost: outlook.cost,
+                cost,
                 times,
             };
             return infeasible::decline(app, draft, why, scene).await.map(Err);
@@ -280,7 +277,6 @@ async fn decide(
         after: before.clone(),
         mode,
         policy,
-        serves,
         draft,
         revision,
         before,
@@ -289,72 +285,6 @@ async fn decide(
     };
     planned.after = ask(app, planned.tokens(), &salt, circumstances.priority).await?;
     Ok(Ok(planned))
-}
-
-/// What plans of one request have in common.
-#[derive(Clone, Copy)]
-struct Outlook {
-    snapshot: CacheSnapshot,
-    cost: CostModel,
-    mode: Mode,
-    begun: Instant,
-}
-
-type Revised = Result<Revision, Infeasible>;
-
-/// Decides beside the async threads, on summaries that are still to be written only if the client
-/// is to wait for them or nothing else helps.
-async fn revise(
-    app: &App,
-    mut draft: Draft,
-    outlook: &Outlook,
-) -> Result<(Draft, Revised), ApiError> {
-    let Outlook {
-        snapshot,
-        cost,
-        mode,
-        ..
-    } = *outlook;
-    app.text_pool()
-        .run(move || {
-            let resolved = draft.resolved.clone();
-            let mut revised = draft.revise(snapshot, cost)?;
-            if revised.is_err() && !draft.summaries.may_write {
-                draft.summaries.may_write = true;
-                // What gave way in vain holds again.
-                draft.resolved = resolved;
-                revised = draft.revise(snapshot, cost)?;
-            }
-            let revised = match revised {
-                Err(why) if mode != Mode::Enforce => draft.unrevised(cost).ok_or(why),
-                revised => revised,
-            };
-            Ok((draft, revised))
-        })
-        .await
-}
-
-/// Gets the summaries that a plan counts on and plans again, until it counts on none. What could
-/// not be had is not counted on a second time, so that this ends.
-async fn write(
-    app: &App,
-    mut draft: Draft,
-    mut revised: Revised,
-    outlook: &Outlook,
-    circumstances: &Circumstances<'_>,
-) -> Result<(Draft, Revised), ApiError> {
-    while let Ok(revision) = &revised
-        && !revision.unwritten.is_empty()
-    {
-        let prefill = writing::prefill(&revision.plan, &outlook.cost);
-        let errand = Errand {
-            deadline: writing::deadline(&draft.resolved, outlook.begun, prefill),
-            ..errand(circumstances)
-        };
-        draft = writing::write(app, draft, revision, errand).await?;
-        (draft, revised) = revise(app, draft, outlook).await?;
-    }
-    Ok((draft, revised))
 }
 
 fn errand(circumstances: &Circumstances<'_>) -> Errand {
@@ -409,6 +339,7 @@ pub(super) fn input(
         supplied: Supplied::default(),
         ablation: budget.ablation,
         notices,
+        pruned: BTreeSet::new(),
     };
     Ok((name, input, supply))
 }
@@ -445,10 +376,13 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<R
             .await?;
     }
     draft.keep_originals(app.budgeter(), &revision.edits);
+    draft.remember_pruned(app.budgeter());
     let mut ledger = app.budgeter().ledger();
     // What was put in for this request only is not there in the next one.
-    let is_kept =
-        |edit: &&StandingEdit| !edit.is_known && !draft.division.inserted[*edit.segments.start()];
+    let is_kept = |edit: &&StandingEdit| {
+        let is_own = !draft.division.inserted[*edit.segments.start()];
+        !edit.is_known && is_own && edit.edit.op != EditOp::PruneTool
+    };
     for edit in revision.edits.iter().filter(is_kept) {
         let recorded = ledger.record(&draft.chain, edit.segments.clone(), (*edit.edit).clone());
         if let Err(error) = recorded {

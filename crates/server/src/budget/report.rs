@@ -95,6 +95,7 @@ pub(super) fn report(findings: &Findings<'_>) -> ContextReport {
         chunks: None,
         placement,
         dropped,
+        deferred_tools: draft.division.deferred.clone(),
         server_tools: Vec::new(),
         warnings: [
             summaries::warnings(draft, revision),
@@ -130,7 +131,8 @@ fn stages(draft: &Draft, revision: &Revision, used: usize) -> BTreeMap<&'static 
             EditOp::DropDocument
             | EditOp::DropExample
             | EditOp::ExtractDocument
-            | EditOp::Offload => {}
+            | EditOp::Offload
+            | EditOp::PruneTool => {}
         }
     }
     let after_ledger = draft.tokens.len();
@@ -227,9 +229,12 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
         restore: edit.edit.restore.as_deref().map(str::to_owned),
         loss: planned.map(|candidate| candidate.loss),
         importance: planned.and_then(|c| importance::of_span(&revision.plan, &c.segments)),
-        reason: planned
-            .map_or("repeated from an earlier request", |c| c.reason)
-            .to_owned(),
+        reason: match planned {
+            Some(candidate) => candidate.reason,
+            None if edit.is_known => "repeated from an earlier request",
+            None => "never called, and nothing else makes the request fit",
+        }
+        .to_owned(),
         source: if edit.is_known { "ledger" } else { "new" },
         compaction: summaries::compaction(draft, edit),
     }
@@ -253,6 +258,10 @@ fn target(draft: &Draft, segments: &RangeInclusive<usize>) -> Value {
         }
         _ => match place {
             Place::Document(document) => json!({"document_index": document}),
+            Place::Tool(_) => match &draft.division.segments[first].kind {
+                SegmentKind::Tool { name } => json!({"tool": name}),
+                _ => Value::Null,
+            },
             _ => json!({"message_index": message(first)}),
         },
     }
@@ -270,7 +279,7 @@ fn cache(findings: &Findings<'_>, used: usize) -> CacheReport {
         matched_before_plan: before.cached_tokens,
         matched: after.cached_tokens,
         prefilled,
-        earliest_edit: findings.revision.plan.earliest_edit,
+        earliest_edit: earliest_edit(findings),
         recomputed_due_to_edits: prefilled.saturating_sub(needed),
         stable_prefix_end: stable,
         stable_prefix_hit: if stable == 0 {
@@ -281,6 +290,17 @@ fn cache(findings: &Findings<'_>, used: usize) -> CacheReport {
         miss_reason: after.miss.map(|miss| miss_name(miss.cause)),
         first_divergent_token: after.miss.map(|miss| miss.token),
     }
+}
+
+/// Where this request's edits begin: tools are left out before anything is planned.
+fn earliest_edit(findings: &Findings<'_>) -> Option<usize> {
+    let Findings {
+        draft, revision, ..
+    } = findings;
+    let pruned = revision.edits.iter();
+    let pruned = pruned.filter(|edit| !edit.is_known && edit.edit.op == EditOp::PruneTool);
+    let pruned = pruned.map(|edit| draft.division.segments[*edit.segments.start()].start);
+    pruned.chain(revision.plan.earliest_edit).min()
 }
 
 fn cost(findings: &Findings<'_>) -> CostReport {

@@ -122,6 +122,9 @@ pub struct ServerRound {
     pub calls: Vec<ServerCall>,
 }
 
+/// The prompt of the next round, and what was called for it.
+type Filled = (Vec<u32>, Vec<ServerToolReport>);
+
 impl ServerTools {
     /// What was called so far.
     pub fn uses(&self) -> &[ServerToolReport] {
@@ -158,6 +161,7 @@ impl ServerTools {
                 break;
             };
             if prompt.len() + reserve <= self.budget {
+                self.count_needs(app, &uses);
                 self.uses.extend(uses);
                 return Ok(Some(prompt));
             }
@@ -168,6 +172,16 @@ impl ServerTools {
         self.conversation.messages.truncate(before);
         self.pass_over(&round.calls);
         Ok(None)
+    }
+
+    /// What the model reads again, later plans spare.
+    fn count_needs(&self, app: &App, uses: &[ServerToolReport]) {
+        let read = uses
+            .iter()
+            .filter(|used| matches!(used.result, "whole" | "page"));
+        let handles = read.filter_map(|used| used.handle.as_deref()?.parse().ok());
+        let mut counts = app.budgeter().uses();
+        handles.for_each(|handle| counts.count_need(self.tenant, handle));
     }
 
     /// Adds the calls, and results that are still empty.
@@ -200,7 +214,7 @@ impl ServerTools {
         app: &App,
         round: &ServerRound,
         kept: usize,
-    ) -> Result<Option<(Vec<u32>, Vec<ServerToolReport>)>, ApiError> {
+    ) -> Result<Option<Filled>, ApiError> {
         let bare = self.encode()?.len();
         let Some(mut room) = self.budget.checked_sub(bare + kept) else {
             return Ok(None);

@@ -8,6 +8,7 @@ use context::{
 };
 
 use super::originals::Originals;
+use super::pruned_tools::{Names, PrunedTools};
 use super::shared_prefixes::SharedPrefixes;
 use super::told_plans::{Limits, ToldPlans};
 use super::uses::Uses;
@@ -30,6 +31,7 @@ pub struct Budgeter {
     prefixes: Mutex<SharedPrefixes>,
     originals: Mutex<Originals>,
     uses: Mutex<Uses>,
+    pruned_tools: Mutex<PrunedTools>,
     fingerprint: Vec<u8>,
 }
 
@@ -46,6 +48,7 @@ impl Budgeter {
             prefixes: Mutex::new(SharedPrefixes::default()),
             originals: Mutex::new(Originals::new(ORIGINALS_BYTES)),
             uses: Mutex::new(Uses::default()),
+            pruned_tools: Mutex::default(),
             fingerprint,
         }
     }
@@ -156,6 +159,21 @@ impl Budgeter {
     pub fn uses(&self) -> MutexGuard<'_, Uses> {
         // Every change is whole before anything can panic.
         self.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tools that a conversation goes on without.
+    pub(super) fn pruned_tools(&self, conversation: &ChainKey) -> Names {
+        // Every change is whole before anything can panic.
+        let pruned = self.pruned_tools.lock();
+        let mut pruned = pruned.unwrap_or_else(PoisonError::into_inner);
+        pruned.of(conversation)
+    }
+
+    /// Remembers the tools that a conversation goes on without.
+    pub(super) fn remember_pruned_tools(&self, conversation: ChainKey, names: Names) {
+        let pruned = self.pruned_tools.lock();
+        let mut pruned = pruned.unwrap_or_else(PoisonError::into_inner);
+        pruned.remember(conversation, names);
     }
 
     /// Texts that edits have taken away and that no prompt names.

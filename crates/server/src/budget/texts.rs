@@ -152,7 +152,7 @@ impl Texts<'_> {
                 let text = extract(text, &self.division.query(), cap, &count)?;
                 Some(self.counted(text))
             }
-            EditOp::Compress(_) | EditOp::Compact(_) => None,
+            EditOp::Compress(_) | EditOp::Compact(_) | EditOp::PruneTool => None,
         }
     }
 

@@ -84,10 +84,10 @@ pub fn conversation(fields: &mut Fields, limits: &RequestLimits) -> Result<Conve
 }
 
 fn tools(fields: &mut Fields, transcript: &mut Transcript) -> Result<Tools, ApiError> {
-    let definitions = messages::definitions(fields, &mut transcript.notes)?;
+    let tools = messages::definitions(fields, &mut transcript.notes)?;
     let path = fields.path("tool_choice");
     let Some(choice) = fields.value("tool_choice") else {
-        return Ok(Tools::new(definitions, true));
+        return Ok(tools);
     };
     let mut choice = Fields::from_value(path.clone(), choice)?;
     let kind = choice.string("type")?;
@@ -100,8 +100,8 @@ fn tools(fields: &mut Fields, transcript: &mut Transcript) -> Result<Tools, ApiE
         return Err(ApiError::unsupported(path, message));
     }
     match kind.as_deref() {
-        Some("auto") => Ok(Tools::new(definitions, true)),
-        Some("none") => Ok(Tools::new(definitions, false)),
+        Some("auto") => Ok(tools),
+        Some("none") => Ok(tools.allowed(false)),
         _ => {
             let path = format!("{path}.type");
             let message =

@@ -125,8 +125,10 @@ pub(super) fn check_tool_calls(path: &str, calls: &Value) -> Result<(), ApiError
 /// Which tools the model may call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tools {
-    /// Their definitions, for the chat template. Empty when there are none.
+    /// Definitions of those that the model is told of, for the chat template.
     pub definitions: Vec<Value>,
+    /// Those that it is not told of, and the number of each in the request (`defer_loading`).
+    pub deferred: Vec<(usize, Value)>,
     /// Whether `tool_choice` lets the model call any.
     pub allowed: bool,
 }
@@ -134,11 +136,12 @@ pub struct Tools {
 impl Tools {
     /// Tools that the model is told of if it may call them, as in vLLM.
     pub fn new(definitions: Vec<Value>, allowed: bool) -> Self {
-        let definitions = if allowed { definitions } else { Vec::new() };
-        Self {
+        let tools = Self {
             definitions,
-            allowed,
-        }
+            deferred: Vec::new(),
+            allowed: true,
+        };
+        tools.allowed(allowed)
     }
 
     /// Whether calls are looked for in the answer.
@@ -148,7 +151,22 @@ impl Tools {
 
     /// All tools of the request, with their numbers in it.
     pub fn all(&self) -> impl Iterator<Item = (usize, &Value)> {
-        self.definitions.iter().enumerate()
+        let is_deferred = |number: &usize| self.deferred.iter().any(|(at, _)| at == number);
+        let told = (0..).filter(move |number| !is_deferred(number));
+        let deferred = self.deferred.iter().map(|(number, tool)| (*number, tool));
+        told.zip(&self.definitions).chain(deferred)
+    }
+
+    /// The same tools, or none of them.
+    pub(super) fn allowed(self, allowed: bool) -> Self {
+        if allowed {
+            return self;
+        }
+        Self {
+            definitions: Vec::new(),
+            deferred: Vec::new(),
+            allowed,
+        }
     }
 }
 
@@ -157,9 +175,9 @@ impl Tools {
 /// # Errors
 /// The first wrong tool, or a choice that the server cannot enforce.
 pub(super) fn tools(fields: &mut Fields, notes: &mut Notes) -> Result<Tools, ApiError> {
-    let definitions = definitions(fields, notes)?;
+    let tools = definitions(fields, notes)?;
     let choice = fields.value("tool_choice");
-    let enabled = match &choice {
+    let allowed = match &choice {
         None => true,
         Some(Value::String(choice)) if choice == "auto" => true,
         Some(Value::String(choice)) if choice == "none" => false,
@@ -169,25 +187,33 @@ pub(super) fn tools(fields: &mut Fields, notes: &mut Notes) -> Result<Tools, Api
             return Err(ApiError::unsupported("tool_choice", message));
         }
     };
-    if choice.is_some_and(|choice| choice == "auto") && definitions.is_empty() {
+    if choice.is_some_and(|choice| choice == "auto") && tools.definitions.is_empty() {
         let message = "`tool_choice` is only allowed when `tools` are specified.";
         return Err(ApiError::field("tool_choice", message));
     }
-    Ok(Tools::new(definitions, enabled))
+    Ok(tools.allowed(allowed))
 }
 
 /// Takes `tools`, in OpenAI's shape or in Anthropic's.
 ///
 /// # Errors
 /// The first wrong tool.
-pub(super) fn definitions(fields: &mut Fields, notes: &mut Notes) -> Result<Vec<Value>, ApiError> {
-    let tools = fields.array("tools")?.unwrap_or_default();
-    let mut definitions = Vec::with_capacity(tools.len());
-    for (index, mut tool) in tools.into_iter().enumerate() {
+pub(super) fn definitions(fields: &mut Fields, notes: &mut Notes) -> Result<Tools, ApiError> {
+    let listed = fields.array("tools")?.unwrap_or_default();
+    let mut tools = Tools::new(Vec::with_capacity(listed.len()), true);
+    for (index, mut tool) in listed.into_iter().enumerate() {
         let path = format!("tools[{index}]");
-        if let Some(fields) = tool.as_object_mut()
-            && take_mark(fields, &path)?
-        {
+        let (mut is_marked, mut is_deferred) = (false, false);
+        if let Some(fields) = tool.as_object_mut() {
+            is_marked = take_mark(fields, &path)?;
+            is_deferred = take_deferral(fields, &path)?;
+        }
+        if is_marked && is_deferred {
+            let path = format!("{path}.cache_control");
+            let message = format!("`{path}`: a tool with `defer_loading` is not in the prompt.");
+            return Err(ApiError::field(path, message));
+        }
+        if is_marked {
             notes.marks.push(Mark::Place(Place::Tool(index)));
         }
         if is_anthropic(&tool) {
@@ -196,9 +222,36 @@ pub(super) fn definitions(fields: &mut Fields, notes: &mut Notes) -> Result<Vec<
         } else {
             check_tool(&path, &tool)?;
         }
-        definitions.push(tool);
+        if is_deferred {
+            tools.deferred.push((index, tool));
+        } else {
+            tools.definitions.push(tool);
+        }
     }
-    Ok(definitions)
+    if tools.definitions.is_empty() && !tools.deferred.is_empty() {
+        let message = "`tools`: all of them have `defer_loading`, so that nothing would ever lead \
+                       the model to one.";
+        return Err(ApiError::field("tools", message));
+    }
+    Ok(tools)
+}
+
+/// Takes Anthropic's `defer_loading`, which stands beside `type` and `function` in OpenAI's shape.
+fn take_deferral(fields: &mut Map<String, Value>, path: &str) -> Result<bool, ApiError> {
+    let is_inside = |function: &Value| function.get("defer_loading").is_some();
+    if fields.get("function").is_some_and(is_inside) {
+        let inner = format!("{path}.function.defer_loading");
+        let message = format!("`{inner}`: it belongs to the tool, as `{path}.defer_loading`.");
+        return Err(ApiError::field(inner, message));
+    }
+    match fields.shift_remove("defer_loading") {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(is_deferred)) => Ok(is_deferred),
+        Some(other) => {
+            let path = format!("{path}.defer_loading");
+            Err(wrong_type(&path, "a boolean", &other))
+        }
+    }
 }
 
 fn is_anthropic(tool: &Value) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::context_report::Warning;
+use super::context_report::{DeferredTool, Warning};
 
 /// `context.count`: the tokens of a prompt, and whose they are.
 ///
@@ -30,6 +30,9 @@ pub struct ContextCount {
     /// Tokens by document of the template's list, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<DocumentCount>,
+    /// Tools that are not in the prompt, with the tokens that they would add; in none of the sums.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deferred_tools: Vec<DeferredTool>,
     /// Tokens that belong to none of them: what the chat template writes around them.
     pub template_overhead: usize,
     /// Tokens from the beginning that are cached now.

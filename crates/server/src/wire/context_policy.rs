@@ -106,6 +106,9 @@ fn zone(rule: &ZoneRule, settings: &Settings, policy: &Policy) -> Value {
             fields["min_score"] = json!(policy.retrieval.min_score);
             fields["placement"] = json!(policy.retrieval.placement.name());
         }
+        Zone::ToolSchemas => {
+            fields["allow_tool_pruning"] = json!(settings.tool_pruning.unwrap_or(false));
+        }
         Zone::ToolOutputs => add_tools(&mut fields, policy),
         _ => {}
     }

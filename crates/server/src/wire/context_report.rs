@@ -40,6 +40,9 @@ pub struct ContextReport {
     pub placement: Vec<PlacementReport>,
     /// Documents and memories that were left out, or would have been.
     pub dropped: Vec<DroppedReport>,
+    /// Tools that the model was not told of, by the client's wish.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deferred_tools: Vec<DeferredTool>,
     /// Calls of tools that the server itself has run while it answered.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub server_tools: Vec<ServerToolReport>,
@@ -263,6 +266,15 @@ pub struct DroppedReport {
     pub id: String,
     /// Why.
     pub reason: String,
+}
+
+/// A tool that the model was not told of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeferredTool {
+    /// Its name.
+    pub tool: String,
+    /// Tokens that its definition would add to the prompt.
+    pub tokens: usize,
 }
 
 /// A call of a tool that the server itself runs.

@@ -52,6 +52,7 @@ fn conversation(messages: &[Value], tools: &[Value]) -> Conversation {
         notes: Notes::default(),
         tools: Tools {
             definitions: tools.to_vec(),
+            deferred: Vec::new(),
             allowed: true,
         },
         documents: None,

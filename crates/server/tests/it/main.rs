@@ -32,6 +32,7 @@ mod settings;
 mod summaries;
 mod supply;
 mod three_reads;
+mod tool_pruning;
 mod uses;
 mod validation;
 mod world;

@@ -51,6 +51,8 @@ pub(super) fn may_touch(input: &PlanInput, at: usize, op: &EditOp) -> bool {
             segment.kind,
             SegmentKind::ToolCall { .. } | SegmentKind::System | SegmentKind::Tool { .. }
         ),
+        // No plan leaves out tools.
+        EditOp::PruneTool => false,
     };
     let live = !segment.live || result.is_some() || matches!(segment.kind, SegmentKind::Document);
     segment.tier >= needs && kind && live

@@ -1,5 +1,7 @@
 //! What a request says, before its conversation is counted.
 
+use std::collections::BTreeSet;
+
 use context::{
     Facts, Replay, Resolved, Segment, SegmentKind, SessionFacts, Settings, StablePrefix, Tier,
     resolve,
@@ -48,6 +50,8 @@ pub(in crate::budget) struct DraftInput {
     pub(in crate::budget) notices: Vec<Warning>,
     /// What is left out, to measure it.
     pub(in crate::budget) ablation: Ablation,
+    /// Names of the tools that this request was the first to leave out.
+    pub(in crate::budget) pruned: BTreeSet<Box<str>>,
     /// What the server has put into the conversation.
     pub(in crate::budget) supplied: Supplied,
 }

@@ -8,6 +8,7 @@ fn conversation(messages: Vec<Value>) -> Conversation {
         notes: Notes::default(),
         tools: Tools {
             definitions: Vec::new(),
+            deferred: Vec::new(),
             allowed: false,
         },
         documents: None,

@@ -36,6 +36,7 @@ fn report(id: &str) -> ContextReport {
         cost: CostReport::default(),
         chunks: None,
         placement: Vec::new(),
+        deferred_tools: Vec::new(),
         server_tools: Vec::new(),
         dropped: Vec::new(),
         warnings: Vec::new(),

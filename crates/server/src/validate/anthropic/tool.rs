@@ -27,7 +27,6 @@ pub(in crate::validate) fn tool(path: &str, tool: Value) -> Result<Value, ApiErr
         &[],
         &[
             ("strict", "arguments cannot be constrained to a schema."),
-            ("defer_loading", "all tools are told to the model."),
             (
                 "input_examples",
                 "examples of calls are not told to the model.",

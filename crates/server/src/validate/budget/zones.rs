@@ -60,12 +60,26 @@ fn one_zone(
         }
         Zone::ToolSchemas => {
             choice(&mut fields, "select", &[("all", ())])?;
+            settings.tool_pruning = tool_pruning(&mut fields, rule.tier)?;
         }
         _ => {}
     }
     fields.finish(&[], &[])?;
     settings.zones.insert(zone, rule);
     Ok(())
+}
+
+fn tool_pruning(fields: &mut Fields, tier: Option<Tier>) -> Result<Option<bool>, ApiError> {
+    let path = fields.path("allow_tool_pruning");
+    let allowed = fields.boolean("allow_tool_pruning")?;
+    match tier {
+        Some(tier @ (Tier::Committed | Tier::Protected)) if allowed == Some(true) => {
+            let name = tier.name();
+            let message = format!("`{path}`: nothing of a zone that is {name} is left out.");
+            Err(ApiError::field(path, message))
+        }
+        _ => Ok(allowed),
+    }
 }
 
 fn tool_outputs(fields: &mut Fields, settings: &mut Settings) -> Result<(), ApiError> {

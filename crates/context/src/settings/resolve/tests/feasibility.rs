@@ -19,7 +19,7 @@ impl Replacements for Typical<'_> {
             EditOp::ClearReasoning | EditOp::DropDocument | EditOp::DropExample => 0,
             EditOp::Compress(level) => before >> (*level as usize + 1),
             EditOp::ExtractDocument => before / 3,
-            EditOp::Compact(_) => return None,
+            EditOp::Compact(_) | EditOp::PruneTool => return None,
         };
         (after < before).then_some(after)
     }
