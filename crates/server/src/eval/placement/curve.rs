@@ -121,6 +121,12 @@ impl Curve {
         }
     }
 
+    /// Whether the tasks are too easy to tell places apart.
+    fn is_right_everywhere(&self) -> bool {
+        let right = |place: &Place| place.accuracy.is_some_and(|share| share.value == 1.0);
+        !self.places.is_empty() && self.places.iter().all(right)
+    }
+
     /// What follows, in words.
     pub(super) fn statement(&self) -> &'static str {
         match (self.shape, self.edges_gain) {
@@ -140,6 +146,10 @@ impl Curve {
             (Shape::Tail, _) => {
                 "No U-curve: this model reads the end better than the middle, and the beginning \
                  not by more than the interval. No gain of `edges` is claimed."
+            }
+            (Shape::None, _) if self.is_right_everywhere() => {
+                "No curve to see: these tasks are right wherever the document stands. No gain of \
+                 `edges` is claimed."
             }
             (Shape::None, _) => {
                 "No U-curve: this model reads neither end better than the middle by more than the \
@@ -188,7 +198,7 @@ mod tests {
     fn a_gain_is_claimed_only_where_there_is_a_curve() {
         let flat = curve(|_, _| true, true);
         assert!(flat.edges_less_as_is.unwrap().low > 0.0);
-        assert!(!flat.edges_gain);
+        assert!(!flat.edges_gain && flat.statement().starts_with("No curve to see"));
         let equal = curve(|_, at| !(2..7).contains(&at), false);
         assert_eq!((equal.shape, equal.edges_gain), (Shape::UCurve, false));
         assert_eq!(equal.edges_less_as_is.unwrap().value, 0.0);
