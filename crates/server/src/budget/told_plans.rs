@@ -39,6 +39,8 @@ pub struct ToldPlan {
     pub policy: String,
     /// Tokens of the prompt.
     pub used: usize,
+    /// Prompt and output minimum over the budget.
+    pub utilization: f64,
     /// Number of its edits.
     pub edits: usize,
     /// What the client says.
@@ -58,6 +60,17 @@ pub struct Feedback {
     pub route_correct: Option<bool>,
     /// When it was said last, in seconds since 1970.
     pub given_at: u64,
+}
+
+/// What a client says of a plan that it had not said before, or said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct News {
+    /// See [`Feedback::score`].
+    pub score: Option<f64>,
+    /// See [`Feedback::success`].
+    pub success: Option<bool>,
+    /// See [`Feedback::route_correct`].
+    pub route_correct: Option<bool>,
 }
 
 impl Default for Limits {
@@ -87,6 +100,7 @@ impl ToldPlans {
             status: report.status,
             policy: report.policy.clone(),
             used: report.budget.used,
+            utilization: report.budget.utilization,
             edits: report.edits.len(),
             feedback: None,
         };
@@ -98,20 +112,27 @@ impl ToldPlans {
     }
 
     /// Adds what `tenant` says of one of its plans: fields that are said now take the place of
-    /// those said before. `None` if it was told of no such plan, or too long ago.
-    pub fn give(&mut self, tenant: Tenant, id: &str, feedback: Feedback) -> Option<ToldPlan> {
+    /// those said before. The plan, and what is new; `None` if it was told of no such plan, or too
+    /// long ago.
+    pub fn give(
+        &mut self,
+        tenant: Tenant,
+        id: &str,
+        feedback: Feedback,
+    ) -> Option<(ToldPlan, News)> {
         let plan = self
             .plans
             .get_mut(id)
             .filter(|plan| plan.tenant == tenant)?;
         let before = plan.feedback.take().unwrap_or_default();
         self.bytes -= before.bytes();
+        let news = feedback.beside(&before);
         let feedback = feedback.over(before);
         self.bytes += feedback.bytes();
         plan.feedback = Some(feedback);
         let plan = plan.clone();
         self.forget();
-        Some(plan)
+        Some((plan, news))
     }
 
     /// A plan that `tenant` was told of, with what it has said.
@@ -139,6 +160,16 @@ impl Feedback {
             missing_fact: self.missing_fact.or(before.missing_fact),
             route_correct: self.route_correct.or(before.route_correct),
             given_at: self.given_at,
+        }
+    }
+
+    fn beside(&self, before: &Self) -> News {
+        News {
+            score: self.score.filter(|_| self.score != before.score),
+            success: self.success.filter(|_| self.success != before.success),
+            route_correct: self
+                .route_correct
+                .filter(|_| self.route_correct != before.route_correct),
         }
     }
 

@@ -3,18 +3,23 @@
 //! Labels have few values whatever clients send: their own zones are all `client`, and tools beyond
 //! the first [`MAX_TOOLS`] are `other`.
 
+mod outcomes;
+mod zones;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use context::Zone;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::series::{Registration, TOKENS, histogram};
+use crate::budget::told_plans::{News, ToldPlan};
 use crate::wire::context_report::{ContextReport, EditReport, Status};
+use outcomes::OutcomeMetrics;
+use zones::ZoneMetrics;
 
 /// Tools that are told apart.
 pub const MAX_TOOLS: usize = 64;
@@ -34,10 +39,11 @@ const PREDICTION: [f64; 12] = [0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.2, 1.
 pub struct ContextMetrics {
     requests: Family<StatusLabels, Counter>,
     infeasible: Counter,
-    tokens: Family<ZoneLabels, Counter>,
+    zones: ZoneMetrics,
     utilization: Histogram,
     remaining: Histogram,
     edits: EditMetrics,
+    outcomes: OutcomeMetrics,
     prompt_tokens: Family<ScopeLabels, Counter>,
     cached_tokens: Family<ScopeLabels, Counter>,
     planning: Histogram,
@@ -84,12 +90,6 @@ struct StatusLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct ZoneLabels {
-    zone: &'static str,
-    stage: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct EditLabels {
     op: &'static str,
     source: &'static str,
@@ -118,13 +118,7 @@ struct ReferenceLabels {
 impl ContextMetrics {
     /// A request's context is settled: it goes to the engine now.
     pub fn settled(&self, report: &ContextReport) {
-        let status = match report.status {
-            Status::Fit => "fit",
-            Status::Edited => "edited",
-            Status::Observed => "observed",
-            Status::ScopeReductionRequested => "scope_reduction_requested",
-            Status::Chunked => "chunked",
-        };
+        let status = status_label(report.status);
         self.requests.get_or_create(&StatusLabels { status }).inc();
         self.utilization.observe(report.budget.utilization);
         self.remaining.observe(report.budget.remaining as f64);
@@ -132,7 +126,7 @@ impl ContextMetrics {
         self.edits
             .recomputed
             .inc_by(report.cache.recomputed_due_to_edits as u64);
-        self.count_tokens(report);
+        self.zones.count(report);
         for edit in &report.edits {
             self.edits.count(edit, report.status);
         }
@@ -146,6 +140,11 @@ impl ContextMetrics {
     /// A call of `tool` repeats one whose result an edit took away.
     pub fn regretted(&self, tool: &str) {
         self.edits.regretted(tool);
+    }
+
+    /// A client says something new of a plan that it was told of.
+    pub fn judged(&self, plan: &ToldPlan, news: &News) {
+        self.outcomes.judged(plan, news);
     }
 
     /// What a prompt carries along of earlier results.
@@ -184,32 +183,6 @@ impl ContextMetrics {
         }
     }
 
-    fn count_tokens(&self, report: &ContextReport) {
-        let stage = |name| report.stages.get(name).copied().unwrap_or(0);
-        let (mut received, mut rendered) = (stage("received"), stage("rendered"));
-        for (name, zone) in &report.zones {
-            // Whoever only observes has its prompt computed as it was received.
-            let after = match report.status {
-                Status::Observed => zone.before,
-                _ => zone.after,
-            };
-            let zone_name = zone_label(name);
-            self.add_tokens(zone_name, "received", zone.before);
-            self.add_tokens(zone_name, "rendered", after);
-            self.add_tokens(zone_name, "cached", zone.cached);
-            received = received.saturating_sub(zone.before);
-            rendered = rendered.saturating_sub(after);
-        }
-        self.add_tokens("template", "received", received);
-        self.add_tokens("template", "rendered", rendered);
-    }
-
-    fn add_tokens(&self, zone: &'static str, stage: &'static str, tokens: usize) {
-        self.tokens
-            .get_or_create(&ZoneLabels { zone, stage })
-            .inc_by(tokens as u64);
-    }
-
     pub(super) fn register(to: &mut Registration<'_>) -> Self {
         Self {
             requests: to.own(
@@ -222,11 +195,7 @@ impl ContextMetrics {
                 "Requests refused because no edits made them fit their budget",
                 Counter::default(),
             ),
-            tokens: to.own(
-                "context_tokens",
-                "Tokens of prompts by zone: as received, as computed, of these cached before",
-                Family::default(),
-            ),
+            zones: ZoneMetrics::register(to),
             utilization: to.own(
                 "context_utilization_ratio",
                 "Prompt and output minimum over the budget",
@@ -238,6 +207,7 @@ impl ContextMetrics {
                 histogram(&TOKENS),
             ),
             edits: EditMetrics::register(to),
+            outcomes: OutcomeMetrics::register(to),
             prompt_tokens: to.own(
                 "context_prompt_tokens",
                 "Tokens of budgeted prompts, and of their stable prefixes, at admission",
@@ -342,17 +312,13 @@ impl ToolNames {
     }
 }
 
-fn zone_label(name: &str) -> &'static str {
-    match Zone::from_name(name) {
-        Zone::System => "system",
-        Zone::ToolSchemas => "tool_schemas",
-        Zone::Examples => "examples",
-        Zone::Retrieval => "retrieval",
-        Zone::Memory => "memory",
-        Zone::History => "history",
-        Zone::ToolOutputs => "tool_outputs",
-        Zone::LiveTurn => "live_turn",
-        Zone::Custom(_) => "client",
+fn status_label(status: Status) -> &'static str {
+    match status {
+        Status::Fit => "fit",
+        Status::Edited => "edited",
+        Status::Observed => "observed",
+        Status::ScopeReductionRequested => "scope_reduction_requested",
+        Status::Chunked => "chunked",
     }
 }
 
@@ -361,9 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_clients_have_few_labels() {
-        assert_eq!(zone_label("tool_outputs"), "tool_outputs");
-        assert_eq!(zone_label("template"), "client");
+    fn tools_have_few_labels() {
         let tools = ToolNames::default();
         for number in 0..MAX_TOOLS {
             let name = format!("tool_{number}");

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use memory::Tenant;
 
-use super::{Feedback, Limits, ToldPlans};
+use super::{Feedback, Limits, News, ToldPlans};
 use crate::wire::context_report::{
     BudgetReport, CacheReport, ContextReport, CostReport, Observation, RegretReport, Status,
 };
@@ -87,14 +87,29 @@ fn what_is_said_later_is_put_over_what_was_said_before() {
         given_at: 1,
         ..Feedback::default()
     };
-    plans.give(one, "a", first).unwrap();
+    let (_, news) = plans.give(one, "a", first).unwrap();
+    let both = News {
+        score: Some(0.5),
+        success: Some(true),
+        route_correct: None,
+    };
+    assert_eq!(news, both);
     let second = Feedback {
         score: Some(0.1),
+        success: Some(true),
         given_at: 2,
         ..Feedback::default()
     };
     assert!(plans.give(two, "a", second.clone()).is_none());
-    plans.give(one, "a", second).unwrap();
+    let (_, news) = plans.give(one, "a", second.clone()).unwrap();
+    let score = News {
+        score: Some(0.1),
+        ..News::default()
+    };
+    assert_eq!(news, score);
+    // Sent again, it says nothing new.
+    let (_, news) = plans.give(one, "a", second).unwrap();
+    assert_eq!(news, News::default());
     let said = plans.get(one, "a").and_then(|plan| plan.feedback.clone());
     let said = said.unwrap();
     assert_eq!(

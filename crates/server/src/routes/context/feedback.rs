@@ -22,9 +22,13 @@ pub(in crate::routes) async fn give(
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let (id, feedback) = feedback::feedback(&body, clock::unix_seconds())?;
-    let mut plans = app.budgeter().told_plans();
-    let plan = plans.give(caller.tenant(), &id, feedback);
-    plan.map(|plan| told(&id, &plan)).ok_or_else(unknown)
+    let given = {
+        let mut plans = app.budgeter().told_plans();
+        plans.give(caller.tenant(), &id, feedback)
+    };
+    let (plan, news) = given.ok_or_else(unknown)?;
+    app.metrics().context().judged(&plan, &news);
+    Ok(told(&id, &plan))
 }
 
 /// A plan and what was said of it.
@@ -58,6 +62,7 @@ fn told(id: &str, plan: &ToldPlan) -> Json<Value> {
             "status": plan.status,
             "policy": plan.policy,
             "used": plan.used,
+            "utilization": plan.utilization,
             "edits": plan.edits,
         },
         "feedback": said,

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::send;
 use crate::answer::Answer;
 use crate::context::CHAT;
+use crate::metrics::sample;
 use crate::world::{Setup, World, hello};
 
 const FEEDBACK: &str = "/v1/context/feedback";
@@ -57,6 +58,56 @@ async fn feedback_is_kept_for_the_key_that_was_told_of_the_plan() {
         assert_eq!(error["param"], "plan_id");
     }
     ask(&world, "none", &route, None).await.error(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outcomes_are_counted_beside_the_figures_of_their_plans() {
+    let world = World::start(Setup::default()).await;
+    let body = |text: &str| {
+        json!({"messages": [{"role": "user", "content": text}], "max_tokens": 1,
+            "context_budget": {"max_context_tokens": 256}})
+    };
+    let mut plans = Vec::new();
+    for text in [
+        "Hello",
+        "Hello again, and tell me more of it than before",
+        "Bye",
+    ] {
+        let report = world.ask(CHAT, body(text)).await.ok()["context_budget"].clone();
+        let number = |name: &str| report["budget"][name].as_f64().unwrap();
+        plans.push((
+            report["plan_id"].clone(),
+            number("used"),
+            number("utilization"),
+        ));
+    }
+    let say = async |plan: usize, mut said: Value| {
+        said["plan_id"] = plans[plan].0.clone();
+        world.ask(FEEDBACK, said).await.ok();
+    };
+    say(0, json!({"success": true, "score": 0.75})).await;
+    // Sent again it says nothing new; a score alone is no outcome.
+    say(0, json!({"success": true, "score": 0.75})).await;
+    say(1, json!({"success": false, "route_correct": false})).await;
+    say(2, json!({"score": 0.25})).await;
+
+    let text = world.get("/metrics").await.text;
+    let value =
+        |name: &str, labels: &[&str]| sample(&text, &format!("purser_context_{name}"), labels);
+    for (success, plan) in [("success=\"true\"", 0), ("success=\"false\"", 1)] {
+        let (_, used, utilization) = plans[plan];
+        let labels = [success, "status=\"fit\"", "profile=\"default\""];
+        assert_eq!(value("outcomes_total", &labels), 1.0);
+        assert_eq!(value("outcome_used_tokens_count", &[success]), 1.0);
+        assert_eq!(value("outcome_used_tokens_sum", &[success]), used);
+        assert_eq!(
+            value("outcome_utilization_ratio_sum", &[success]),
+            utilization
+        );
+    }
+    assert_eq!(value("outcome_score_count", &["status=\"fit\""]), 2.0);
+    assert_eq!(value("outcome_score_sum", &["status=\"fit\""]), 1.0);
+    assert_eq!(value("outcome_routes_total", &["correct=\"false\""]), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
