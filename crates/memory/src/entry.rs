@@ -1,18 +1,19 @@
 //! How records are arranged in the database.
 
-use redb::TableDefinition;
+use redb::{ReadableTable, TableDefinition};
 
+use crate::handle::{NAME_LENGTH, Name};
 use crate::{Handle, MemoryPath, Namespace, Tenant};
 
 /// What is written under `format`: the arrangement of this file.
 pub(crate) const FORMAT: u64 = 1;
 
-/// Offloaded texts by tenant and handle.
+/// Offloaded texts by tenant and name.
 pub(crate) const TEXTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("texts");
-/// By tenant and handle: length of the text, number of its last use, uses.
+/// By tenant and name: length of the text, number of its last use, uses.
 pub(crate) const ENTRIES: TableDefinition<'_, &[u8], (u64, u64, u64)> =
     TableDefinition::new("entries");
-/// Handles by tenant and number of the last use: the oldest comes first.
+/// Names by tenant and number of the last use: the oldest comes first.
 pub(crate) const ORDER: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("order");
 /// By tenant: bytes, texts, and texts that had to make room so far.
 pub(crate) const SHARES: TableDefinition<'_, &[u8], (u64, u64, u64)> =
@@ -34,13 +35,29 @@ pub(crate) const BYTES_NUMBER: &str = "bytes";
 pub(crate) const USE_NUMBER: &str = "use";
 
 /// Key of an offloaded text.
-pub(crate) type TextKey = [u8; Tenant::LENGTH + Handle::LENGTH];
+pub(crate) type TextKey = [u8; Tenant::LENGTH + NAME_LENGTH];
 
-pub(crate) fn text_key(tenant: &Tenant, handle: &[u8]) -> TextKey {
-    let mut key = [0; Tenant::LENGTH + Handle::LENGTH];
+pub(crate) fn text_key(tenant: &Tenant, name: &Name) -> TextKey {
+    let mut key = [0; Tenant::LENGTH + NAME_LENGTH];
     key[..Tenant::LENGTH].copy_from_slice(tenant.bytes());
-    key[Tenant::LENGTH..].copy_from_slice(handle);
+    key[Tenant::LENGTH..].copy_from_slice(name);
     key
+}
+
+/// The key of the text that a handle stands for: among all of a tenant's texts, those that are put
+/// away under one handle are never two.
+pub(crate) fn find_key(
+    entries: &impl ReadableTable<&'static [u8], (u64, u64, u64)>,
+    tenant: &Tenant,
+    handle: &Handle,
+) -> Result<Option<TextKey>, redb::StorageError> {
+    let names = handle.names();
+    let [first, last] = [names.start(), names.end()].map(|name| text_key(tenant, name));
+    let mut found = entries.range(first.as_slice()..=last.as_slice())?;
+    let Some((key, _)) = found.next().transpose()? else {
+        return Ok(None);
+    };
+    Ok(key.value().try_into().ok())
 }
 
 /// Key in the order of uses; big-endian, so that the database's order is that of the numbers.

@@ -1,6 +1,6 @@
 //! Text that was moved out of a prompt.
 
-use crate::entry::{ENTRIES, SHARES, TEXTS, text_key};
+use crate::entry::{ENTRIES, SHARES, TEXTS, find_key};
 use crate::shelf::{Shelf, write_uses};
 use crate::uses::Uses;
 use crate::{Handle, StorageError, Store, Tenant};
@@ -77,14 +77,17 @@ impl Store {
         tenant: &Tenant,
         handle: &Handle,
     ) -> Result<Option<String>, StorageError> {
-        let key = text_key(tenant, handle.bytes());
-        let texts = self.begin_read()?.open_table(TEXTS)?;
-        let Some(stored) = texts.get(key.as_slice())? else {
+        let read = self.begin_read()?;
+        let Some(key) = find_key(&read.open_table(ENTRIES)?, tenant, handle)? else {
             return Ok(None);
+        };
+        let texts = read.open_table(TEXTS)?;
+        let Some(stored) = texts.get(key.as_slice())? else {
+            return Err(StorageError::Damaged("an offloaded text is gone"));
         };
         let text = String::from_utf8(stored.value().to_vec())
             .map_err(|_| StorageError::Damaged("an offloaded text is no UTF-8"))?;
-        if Handle::of(tenant, &text) != *handle {
+        if !handle.is_of(tenant, &text) {
             return Err(StorageError::Damaged(
                 "an offloaded text is not what its handle says",
             ));
@@ -99,7 +102,7 @@ impl Store {
     /// If the database fails; the text is still there.
     pub fn forget(&self, tenant: &Tenant, handle: &Handle) -> Result<bool, StorageError> {
         let change = self.begin_write()?;
-        let was_there = Shelf::open(&change, *tenant)?.remove(handle.bytes())?;
+        let was_there = Shelf::open(&change, *tenant)?.forget(handle)?;
         change.commit()?;
         Ok(was_there)
     }
@@ -109,9 +112,11 @@ impl Store {
     /// # Errors
     /// If reading fails.
     pub fn uses_of(&self, tenant: &Tenant, handle: &Handle) -> Result<Option<u64>, StorageError> {
-        let key = text_key(tenant, handle.bytes());
-        let unwritten = self.uses().by_text.get(&key).map_or(0, |(count, _)| *count);
         let entries = self.begin_read()?.open_table(ENTRIES)?;
+        let Some(key) = find_key(&entries, tenant, handle)? else {
+            return Ok(None);
+        };
+        let unwritten = self.uses().by_text.get(&key).map_or(0, |(count, _)| *count);
         let entry = entries.get(key.as_slice())?.map(|entry| entry.value());
         Ok(entry.map(|(_, _, uses)| uses + unwritten))
     }

@@ -3,8 +3,10 @@
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::entry::{
-    BYTES_NUMBER, ENTRIES, NUMBERS, ORDER, SHARES, TEXTS, TextKey, USE_NUMBER, order_key, text_key,
+    BYTES_NUMBER, ENTRIES, NUMBERS, ORDER, SHARES, TEXTS, TextKey, USE_NUMBER, find_key, order_key,
+    text_key,
 };
+use crate::handle::name;
 use crate::store::number;
 use crate::uses::Uses;
 use crate::{Handle, Limits, PutError, StorageError, Stored, Tenant};
@@ -34,7 +36,11 @@ impl<'t> Shelf<'t> {
     /// Stores a text, unless it is there.
     pub(crate) fn put(&mut self, text: &str, limits: &Limits) -> Result<Stored, PutError> {
         let handle = Handle::of(&self.tenant, text);
-        let key = text_key(&self.tenant, handle.bytes());
+        let key = text_key(&self.tenant, &name(&self.tenant, text));
+        let known = find_key(&self.entries, &self.tenant, &handle).map_err(StorageError::from)?;
+        if known.is_some_and(|known| known != key) {
+            return Err(PutError::Collision(handle));
+        }
         if touch(
             &mut self.entries,
             &mut self.order,
@@ -61,14 +67,14 @@ impl<'t> Shelf<'t> {
         })
     }
 
-    fn insert(&mut self, key: &TextKey, text: &str) -> Result<(), StorageError> {
+    pub(crate) fn insert(&mut self, key: &TextKey, text: &str) -> Result<(), StorageError> {
         let bytes = text.len() as u64;
         let now = next_use(&mut self.numbers)?;
-        let (_, handle) = key.split_at(Tenant::LENGTH);
+        let (_, name) = key.split_at(Tenant::LENGTH);
         self.texts.insert(key.as_slice(), text.as_bytes())?;
         self.entries.insert(key.as_slice(), (bytes, now, 1))?;
         self.order
-            .insert(order_key(&self.tenant, now).as_slice(), handle)?;
+            .insert(order_key(&self.tenant, now).as_slice(), name)?;
         let (all, texts, evicted) = self.share()?;
         self.shares.insert(
             self.tenant.bytes().as_slice(),
@@ -107,22 +113,30 @@ impl<'t> Shelf<'t> {
         Ok(removed)
     }
 
-    /// The handle that was not used for longest.
-    fn oldest(&self) -> Result<Option<Vec<u8>>, StorageError> {
+    /// The key of the text that was not used for longest.
+    fn oldest(&self) -> Result<Option<TextKey>, StorageError> {
         let (first, last) = (
             order_key(&self.tenant, 0),
             order_key(&self.tenant, u64::MAX),
         );
         let mut uses = self.order.range(first.as_slice()..=last.as_slice())?;
-        Ok(uses
-            .next()
-            .transpose()?
-            .map(|(_, handle)| handle.value().to_vec()))
+        let Some((_, name)) = uses.next().transpose()? else {
+            return Ok(None);
+        };
+        let name = name.value().try_into();
+        let name = name.map_err(|_| StorageError::Damaged("a name of a text is cut off"))?;
+        Ok(Some(text_key(&self.tenant, &name)))
     }
 
-    /// Removes a text; whether there was one.
-    pub(crate) fn remove(&mut self, handle: &[u8]) -> Result<bool, StorageError> {
-        let key = text_key(&self.tenant, handle);
+    /// Removes the text behind a handle; whether there was one.
+    pub(crate) fn forget(&mut self, handle: &Handle) -> Result<bool, StorageError> {
+        match find_key(&self.entries, &self.tenant, handle)? {
+            Some(key) => self.remove(&key),
+            None => Ok(false),
+        }
+    }
+
+    fn remove(&mut self, key: &TextKey) -> Result<bool, StorageError> {
         let Some((bytes, last, _)) = self.entries.remove(key.as_slice())?.map(|e| e.value()) else {
             return Ok(false);
         };
@@ -169,9 +183,9 @@ fn touch(
     };
     let now = next_use(numbers)?;
     entries.insert(key.as_slice(), (bytes, now, uses + count))?;
-    let (tenant, handle) = key.split_at(Tenant::LENGTH);
+    let (tenant, name) = key.split_at(Tenant::LENGTH);
     order.remove([tenant, &last.to_be_bytes()].concat().as_slice())?;
-    order.insert([tenant, &now.to_be_bytes()].concat().as_slice(), handle)?;
+    order.insert([tenant, &now.to_be_bytes()].concat().as_slice(), name)?;
     Ok(true)
 }
 

@@ -4,7 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::*;
-use crate::{FileError, Handle, MemoryPath, Namespace, Tenant};
+use crate::entry::text_key;
+use crate::handle::{NAME_LENGTH, name};
+use crate::shelf::Shelf;
+use crate::{FileError, Handle, MemoryPath, Namespace, PutError, Tenant};
 
 /// A disk that stops working after some operations.
 #[derive(Clone, Debug, Default)]
@@ -199,6 +202,26 @@ fn what_was_answered_survives_a_crash_at_any_write() {
     }
     println!("{crashes} crashes in {operations} operations");
     assert!(crashes > 20);
+}
+
+#[test]
+fn a_text_whose_handle_is_taken_is_refused() {
+    let (tenant, limits) = (Tenant::of(b"a"), Limits::default());
+    let store = Store::in_memory(limits).unwrap();
+    // The last bit is in no handle.
+    let mut taken = name(&tenant, "text");
+    taken[NAME_LENGTH - 1] ^= 1;
+    let change = store.begin_write().unwrap();
+    let mut shelf = Shelf::open(&change, tenant).unwrap();
+    shelf.insert(&text_key(&tenant, &taken), "other").unwrap();
+    drop(shelf);
+    change.commit().unwrap();
+
+    let error = store.put(&tenant, "text").unwrap_err();
+    let handle = Handle::of(&tenant, "text");
+    assert!(matches!(error, PutError::Collision(taken) if taken == handle));
+    assert_eq!(store.usage(&tenant).unwrap().texts, 1);
+    assert!(store.put(&tenant, "third").is_ok());
 }
 
 /// Whether the store has the latest of what it said it has, within its bound, and counts right.

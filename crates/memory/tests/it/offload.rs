@@ -51,8 +51,27 @@ fn handle_is_a_function_of_tenant_and_text() {
     );
     assert_ne!(Handle::of(&bob(), "some text"), first.handle);
     let written = first.handle.to_string();
-    assert_eq!(written.len(), "ctx://".len() + 20);
+    assert_eq!(written, "ctx://kpxbdyjgykpxj");
     assert_eq!(written.parse::<Handle>().unwrap(), first.handle);
+}
+
+/// Both forms are of one hash: that of the text, keyed by the tenant.
+#[test]
+fn handles_of_the_longer_form_give_their_texts_back() {
+    let store = store();
+    let long: Handle = "ctx://706bc2e1cf8a285d46ab".parse().unwrap();
+    assert_eq!(long.to_string(), "ctx://706bc2e1cf8a285d46ab");
+    assert_eq!(store.restore(&alice(), &long).unwrap(), None);
+    store.put(&alice(), "some text").unwrap();
+    let restored = store.restore(&alice(), &long).unwrap();
+    assert_eq!(restored.as_deref(), Some("some text"));
+    assert_eq!(store.uses_of(&alice(), &long).unwrap(), Some(2));
+    assert_eq!(long.shortened(), Handle::of(&alice(), "some text"));
+    assert!(long.is_of(&alice(), "some text") && !long.is_of(&bob(), "some text"));
+    // The last of its bits, which the shorter form has not.
+    let other: Handle = "ctx://706bc2e1cf8a285d46aa".parse().unwrap();
+    assert_eq!(store.restore(&alice(), &other).unwrap(), None);
+    assert!(store.forget(&alice(), &long).unwrap());
 }
 
 #[test]
@@ -68,7 +87,11 @@ fn malformed_handles_are_errors() {
         "ctx://0123456789abcdef01é",
         "ctx://s_91/0123456789abcde",
         "../0123456789abcdef0123",
-        &format!("{right}0"),
+        // More than 61 bits.
+        "ctx://zzzzzzzzzzzzz",
+        "ctx://aaaaaaaaaaaa1",
+        "ctx://AAAAAAAAAAAAA",
+        &format!("{right}a"),
         &format!(" {right}"),
         &right[6..],
     ] {

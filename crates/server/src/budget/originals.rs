@@ -73,7 +73,8 @@ impl Originals {
 
     /// The tenant's text under this handle, if it is still there.
     pub fn restore(&mut self, tenant: &Tenant, handle: &Handle) -> Option<Arc<str>> {
-        self.touch(&(*tenant, *handle))
+        let kept = self.touch(&(*tenant, handle.shortened()))?;
+        handle.is_of(tenant, &kept).then_some(kept)
     }
 
     fn touch(&mut self, key: &(Tenant, Handle)) -> Option<Arc<str>> {

@@ -126,12 +126,11 @@ impl Texts<'_> {
                 tool(segment)?;
                 // The call beside it says what was asked, so the record can be short.
                 let handle = Handle::of(self.tenant, text);
-                Some(self.restorable(format!("[result cleared, restore {handle}]"), handle))
+                Some(self.restorable(format!("[cleared {handle}]"), handle))
             }
             EditOp::Offload => {
                 let handle = Handle::of(self.tenant, text);
-                let note = format!("[moved to memory, restore {handle}]");
-                Some(self.restorable(note, handle))
+                Some(self.restorable(format!("[moved to memory {handle}]"), handle))
             }
             EditOp::Dedupe { original } => {
                 let first = &self.standing.segments[*original];

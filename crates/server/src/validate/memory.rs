@@ -23,7 +23,7 @@ pub fn handle(body: &[u8]) -> Result<Handle, ApiError> {
         .ok_or_else(|| fields.missing("handle"))?;
     fields.finish(&[], &[])?;
     text.parse().map_err(|_| {
-        let message = "`handle` must be `ctx://` and 20 hexadecimal digits.";
+        let message = "`handle` must be `ctx://` and 13 letters in lower case.";
         ApiError::field("handle", message)
     })
 }

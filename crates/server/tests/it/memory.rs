@@ -60,6 +60,7 @@ async fn a_wrong_handle_is_named() {
         json!({"handle": "ctx://../../../etc/passwd"}),
         json!({"handle": "ctx://00112233445566778899ff"}),
         json!({"handle": "CTX://00112233445566778899"}),
+        json!({"handle": "ctx://zzzzzzzzzzzzz"}),
     ] {
         let answer = world.ask("/v1/context/restore", body.clone()).await;
         assert_eq!(answer.error(400)["param"], "handle", "{body}");
