@@ -20,7 +20,7 @@ pub(crate) use examples::examples;
 pub(crate) use offload::is_movable;
 pub(crate) use retrieval::is_reducible;
 pub(crate) use shares::overhead;
-pub(crate) use survey::Survey;
+pub(crate) use survey::{Survey, is_kept, visit_needed};
 
 /// One rung.
 pub(crate) trait LadderStep {

@@ -31,6 +31,10 @@ pub use replay::{KnownEdit, Piece, Replay};
 use entry::EntryKind;
 use store::{Slot, Store};
 
+/// Most summaries that are kept of spans with the same last segment, at each level: of requests that
+/// want different things of them.
+const MAX_WISHES: usize = 4;
+
 /// Edits and summaries of all conversations, bounded in bytes; the least recently used go first.
 ///
 /// An entry counts its texts and [`ENTRY_OVERHEAD`]. One owner: whoever shares it locks it.
@@ -84,11 +88,16 @@ enum Entry {
         made_at: usize,
         edit: Arc<LedgerEdit>,
     },
-    Summary {
-        span: usize,
-        summary: Arc<Summary>,
-    },
+    /// The latest last.
+    Summaries(Vec<SpanSummary>),
     Regret,
+}
+
+/// A summary of segments of which the key's is the last.
+#[derive(Clone, Debug)]
+struct SpanSummary {
+    span: usize,
+    summary: Arc<Summary>,
 }
 
 impl EditLedger {
@@ -105,19 +114,30 @@ impl EditLedger {
 
     /// The edits that stand in a conversation already.
     ///
-    /// `allows` is asked for each one that is found: a request may protect what an earlier one did
-    /// not. Among overlapping ones the longest span is applied. Applied ones count as used, the
+    /// `allowed` says of all that are found which may stand, as [`Protection::allowed`] does: a
+    /// request may protect what an earlier one did not. Among overlapping ones the longest span is applied. Applied ones count as used, the
     /// earliest in the conversation as the last used: if some must go, those go first whose loss
     /// breaks the least of the cached prefix.
+    ///
+    /// [`Protection::allowed`]: crate::Protection::allowed
+    ///
+    /// # Panics
+    /// If `allowed` does not answer for each of them.
     pub fn replay(
         &mut self,
         chain: &SegmentChain,
-        mut allows: impl FnMut(&RangeInclusive<usize>, &LedgerEdit) -> bool,
+        allowed: impl FnOnce(&[KnownEdit]) -> Vec<bool>,
     ) -> Replay {
-        let found = self.known_edits(chain);
-        let (found, refused) = found
-            .into_iter()
-            .partition(|known| allows(&known.segments, &known.edit));
+        let known = self.known_edits(chain);
+        let answers = allowed(&known);
+        assert_eq!(answers.len(), known.len(), "an answer for each edit");
+        let (mut found, mut refused) = (Vec::new(), Vec::new());
+        for (known, is_allowed) in known.into_iter().zip(answers) {
+            match is_allowed {
+                true => found.push(known),
+                false => refused.push(known),
+            }
+        }
         let mut replay = Replay::choose(found, chain.len());
         replay.refused = refused;
         for KnownEdit { segments, edit, .. } in replay.edits.iter().rev() {
@@ -162,7 +182,8 @@ impl EditLedger {
     }
 
     /// Keeps a summary of the conversation's original `segments` until a plan has use for it. It
-    /// takes the place of an earlier one of that level with the same last segment.
+    /// takes the place of an earlier one of that level, span and order; of those with the same last
+    /// segment the latest [`MAX_WISHES`] are kept, as many as the ledger can hold.
     ///
     /// # Errors
     /// If it is larger than the whole ledger; then nothing has changed.
@@ -176,59 +197,63 @@ impl EditLedger {
         level: SummaryLevel,
         summary: Summary,
     ) -> Result<(), EntryTooLarge> {
-        let bytes = summary.bytes();
-        let entry = Entry::Summary {
-            span: span_length(&segments),
-            summary: Arc::new(summary),
+        let (span, kind) = (span_length(&segments), EntryKind::Summaries(level));
+        let mut bytes = summary.bytes();
+        let key = chain.keys()[*segments.end()];
+        let known = match self.store.peek(&Slot { key, kind }) {
+            Some(Entry::Summaries(known)) => known.as_slice(),
+            _ => &[],
         };
-        let kind = EntryKind::Summary(level);
-        self.insert(chain, *segments.end(), kind, bytes, entry)
+        let same =
+            |known: &&SpanSummary| known.span == span && known.summary.order == summary.order;
+        let mut kept = Vec::with_capacity(MAX_WISHES);
+        for known in known.iter().rev().filter(|known| !same(known)) {
+            let all = bytes + known.summary.bytes();
+            if kept.len() + 1 == MAX_WISHES || all > self.store.max_bytes() {
+                break;
+            }
+            bytes = all;
+            kept.push(known.clone());
+        }
+        kept.reverse();
+        let summary = Arc::new(summary);
+        kept.push(SpanSummary { span, summary });
+        self.insert(chain, *segments.end(), kind, bytes, Entry::Summaries(kept))
     }
 
-    /// The summary of exactly these segments at that level; it counts as used.
+    /// The latest summary of exactly these segments at that level that is what `order` asks for; it
+    /// counts as used.
     pub fn summary(
         &mut self,
         chain: &SegmentChain,
         segments: &RangeInclusive<usize>,
         level: SummaryLevel,
+        order: &SummaryOrder,
     ) -> Option<Arc<Summary>> {
-        let found = self.find_summary(chain, segments, level).cloned();
+        let found = self.find_summary(chain, segments, level, order).cloned();
         self.count(found.is_some());
         if found.is_some() {
             self.store.touch(&Slot {
                 key: chain.keys()[*segments.end()],
-                kind: EntryKind::Summary(level),
+                kind: EntryKind::Summaries(level),
             });
         }
         found
     }
 
-    /// Tokens of the summary of exactly these segments at that level. Planners ask this for spans
-    /// that they may not choose: it is no use of the entry, and is not counted.
-    pub fn summary_tokens(
-        &self,
-        chain: &SegmentChain,
-        segments: &RangeInclusive<usize>,
-        level: SummaryLevel,
-    ) -> Option<usize> {
-        let summary = self.find_summary(chain, segments, level)?;
-        Some(summary.tokens)
-    }
-
-    /// All summaries of parts of a conversation, by their last segment and level. Like
-    /// [`EditLedger::summary_tokens`], no use of them.
+    /// All summaries of parts of a conversation, by their last segment and level, the latest last.
+    /// Planners ask this for spans that they may not choose: it is no use of them, and not counted.
     pub fn summaries(&self, chain: &SegmentChain) -> Vec<WaitingSummary> {
         let mut waiting = Vec::new();
         for (last, &key) in chain.keys().iter().enumerate() {
             for level in SummaryLevel::ALL {
-                let kind = EntryKind::Summary(level);
-                if let Some(Entry::Summary { span, summary }) = self.store.peek(&Slot { key, kind })
-                {
-                    waiting.push(WaitingSummary {
-                        segments: last + 1 - span..=last,
+                let kind = EntryKind::Summaries(level);
+                if let Some(Entry::Summaries(known)) = self.store.peek(&Slot { key, kind }) {
+                    waiting.extend(known.iter().map(|known| WaitingSummary {
+                        segments: last + 1 - known.span..=last,
                         level,
-                        summary: Arc::clone(summary),
-                    });
+                        summary: Arc::clone(&known.summary),
+                    }));
                 }
             }
         }
@@ -306,15 +331,19 @@ impl EditLedger {
         chain: &SegmentChain,
         segments: &RangeInclusive<usize>,
         level: SummaryLevel,
+        order: &SummaryOrder,
     ) -> Option<&Arc<Summary>> {
         let slot = Slot {
             key: *chain.keys().get(*segments.end())?,
-            kind: EntryKind::Summary(level),
+            kind: EntryKind::Summaries(level),
         };
-        match self.store.peek(&slot)? {
-            Entry::Summary { span, summary } if *span == span_length(segments) => Some(summary),
-            Entry::Summary { .. } | Entry::Edit { .. } | Entry::Regret => None,
-        }
+        let Entry::Summaries(known) = self.store.peek(&slot)? else {
+            return None;
+        };
+        let span = span_length(segments);
+        let mut latest = known.iter().rev();
+        let found = latest.find(|known| known.span == span && order.accepts(&known.summary));
+        found.map(|known| &known.summary)
     }
 
     fn insert(

@@ -27,6 +27,7 @@ mod planner;
 mod policy;
 mod presets;
 mod proactive;
+mod protection;
 mod pruning;
 mod retrieval;
 mod segment;
@@ -65,6 +66,7 @@ pub use policy::{
     ZoneRule,
 };
 pub use presets::Preset;
+pub use protection::Protection;
 pub use pruning::{IdleTool, tools_to_prune};
 pub use retrieval::{
     Citation, Document, DropReason, DroppedDocument, KeptDocument, RetrievalError, RetrievalInput,

@@ -47,10 +47,14 @@ pub fn plan(input: &PlanInput, replacements: &mut dyn Replacements) -> Result<Pl
     }
     let mut forced = None;
     if marks.need.hard > freed {
-        match search.solve(&standing, &marks.goal(marks.need.hard, marks.need.hard)) {
-            Ok(found) => forced = Some(found),
-            Err(most) => return Err(report::infeasible(&survey, &most, search.tried)),
-        }
+        let goal = marks.goal(marks.need.hard, marks.need.hard);
+        forced = match search.solve(&standing, &goal) {
+            Ok(found) => Some(found),
+            Err(most) => match standing::edits_after(&mut search, &goal) {
+                Some(edits) => Some(search.found(&edits, &Price::new(input, marks.wish(0.0)))),
+                None => return Err(report::infeasible(&survey, &most, search.tried)),
+            },
+        };
     }
     let batches = if forced.is_some() || marks.may_batch(input) {
         batches(&mut search, &standing, &marks, forced.is_some())

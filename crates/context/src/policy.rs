@@ -150,6 +150,9 @@ pub struct ThinkingRule {
 pub struct CompactionRule {
     /// Compaction begins when the prompt has more tokens, even if the budget is not exceeded.
     pub trigger: Option<usize>,
+    /// By its trigger nothing is summarised unless this many tokens are freed; what the budget needs
+    /// is.
+    pub compact_at_least: usize,
     /// Latest turns that stay word for word.
     pub keep_raw_turns: usize,
     /// Longest summary (level detailed), in tokens.

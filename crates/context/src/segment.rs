@@ -83,6 +83,16 @@ pub enum SegmentKind {
     Memory,
 }
 
+impl SegmentKind {
+    /// Whether the model wrote it: it has then read what stands before.
+    pub(crate) fn is_written_by_model(&self) -> bool {
+        matches!(
+            self,
+            Self::Assistant | Self::Reasoning | Self::ToolCall { .. }
+        )
+    }
+}
+
 impl Segment {
     /// Position after its last token.
     pub fn end(&self) -> usize {
@@ -92,5 +102,15 @@ impl Segment {
     /// Whether no edit may touch it, given where the stable prefix ends.
     pub fn is_untouchable(&self, stable_prefix_end: usize) -> bool {
         self.pinned || self.tier <= Tier::Protected || self.start < stable_prefix_end
+    }
+
+    /// Whether it stays as it is: no edit may touch it, or it belongs to the live turn, of which
+    /// only results and documents are edited.
+    pub(crate) fn stays(&self, stable_prefix_end: usize) -> bool {
+        let is_edited_live = matches!(
+            self.kind,
+            SegmentKind::ToolResult { .. } | SegmentKind::Document
+        );
+        self.is_untouchable(stable_prefix_end) || self.live && !is_edited_live
     }
 }

@@ -94,7 +94,8 @@ impl<'a> Survey<'a> {
                 calls.entry(call).or_default().push(at);
             }
         }
-        let (kept, unseen) = (kept(input), unseen(segments));
+        let kept = is_kept(segments, input.policy.clearing.keep);
+        let unseen = unseen(segments);
         let allocation = allocation(input, &demand);
         let mut features = features(input);
         if let Some(Allocation { zones, .. }) = &allocation {
@@ -121,11 +122,7 @@ impl<'a> Survey<'a> {
             locked: locked(input, |at| kept[at] || unseen[at]),
             kept,
             unseen,
-            last_turn: segments
-                .iter()
-                .map(|segment| segment.turn)
-                .max()
-                .unwrap_or(0),
+            last_turn: last_turn(segments),
             input,
             zone,
             before,
@@ -218,6 +215,11 @@ impl<'a> Survey<'a> {
     }
 }
 
+fn last_turn(segments: &[Segment]) -> usize {
+    let turns = segments.iter().map(|segment| segment.turn);
+    turns.max().unwrap_or(0)
+}
+
 fn is_recallable(input: &PlanInput, segment: &Segment) -> bool {
     match &segment.kind {
         SegmentKind::ToolResult {
@@ -268,16 +270,9 @@ fn features(input: &PlanInput) -> Vec<Features> {
 /// that `stays_read`, for what it refers to is how the model reads that result.
 fn locked(input: &PlanInput, stays_read: impl Fn(usize) -> bool) -> Vec<bool> {
     let segments = &input.segments;
-    let stays = |segment: &Segment| {
-        let edited_live = matches!(
-            segment.kind,
-            SegmentKind::ToolResult { .. } | SegmentKind::Document
-        );
-        segment.is_untouchable(input.policy.stable_prefix_end) || segment.live && !edited_live
-    };
     let mut locked = vec![false; segments.len()];
     for (at, segment) in segments.iter().enumerate() {
-        if stays(segment) {
+        if segment.stays(input.policy.stable_prefix_end) {
             visit_needed(segments, at, &mut locked, |_| {});
         } else if segment.edit.is_some() && stays_read(at) {
             for &needed in &segment.depends_on {
@@ -289,7 +284,7 @@ fn locked(input: &PlanInput, stays_read: impl Fn(usize) -> bool) -> Vec<bool> {
 }
 
 /// Visits a segment and everything that it depends on, marking them; what is marked is passed over.
-fn visit_needed(
+pub(crate) fn visit_needed(
     segments: &[Segment],
     from: usize,
     marked: &mut [bool],
@@ -314,13 +309,13 @@ fn open_result(input: &PlanInput) -> Vec<bool> {
     input.segments.iter().map(is_open).collect()
 }
 
-/// The results of the latest calls.
-fn kept(input: &PlanInput) -> Vec<bool> {
-    let mut kept = vec![false; input.segments.len()];
+/// The results of the latest `keep` calls.
+pub(crate) fn is_kept(segments: &[Segment], keep: usize) -> Vec<bool> {
+    let mut kept = vec![false; segments.len()];
     let mut latest = BTreeSet::new();
-    for (at, segment) in input.segments.iter().enumerate().rev() {
+    for (at, segment) in segments.iter().enumerate().rev() {
         if let SegmentKind::ToolResult { call, .. } = segment.kind {
-            if latest.len() < input.policy.clearing.keep {
+            if latest.len() < keep {
                 latest.insert(call);
             }
             kept[at] = latest.contains(&call);
@@ -333,8 +328,8 @@ fn kept(input: &PlanInput) -> Vec<bool> {
 fn unseen(segments: &[Segment]) -> Vec<bool> {
     let mut unseen = vec![false; segments.len()];
     for (at, segment) in segments.iter().enumerate().rev() {
-        match segment.kind {
-            SegmentKind::Assistant | SegmentKind::Reasoning | SegmentKind::ToolCall { .. } => break,
+        match &segment.kind {
+            kind if kind.is_written_by_model() => break,
             SegmentKind::ToolResult { .. } => unseen[at] = true,
             _ => {}
         }

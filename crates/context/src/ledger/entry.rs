@@ -143,8 +143,8 @@ pub(super) enum EntryKind {
     Single,
     /// An edit of a span that ends with the key's last segment.
     Span,
-    /// A summary, of that level, of such a span.
-    Summary(SummaryLevel),
+    /// Summaries, of that level, of such spans.
+    Summaries(SummaryLevel),
     /// The call in the key's last segment has been counted as regretted.
     Regret,
 }

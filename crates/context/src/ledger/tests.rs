@@ -41,23 +41,31 @@ fn compaction(replacement: &str, turns: usize) -> LedgerEdit {
     }
 }
 
+/// Everything but what touches a segment.
+fn without(known: &[KnownEdit], segment: usize) -> Vec<bool> {
+    let touches = |known: &KnownEdit| known.segments.contains(&segment);
+    known.iter().map(|known| !touches(known)).collect()
+}
+
+const ORDER: SummaryOrder = SummaryOrder {
+    wording: 0,
+    max_tokens: 800,
+    critical_recall: 0.95,
+};
+
 fn summary(text: &str) -> Summary {
     Summary {
         text: text.into(),
         tokens: text.len(),
         origin: SummaryOrigin::Model,
         critical_recall: 1.0,
-        order: SummaryOrder {
-            wording: 0,
-            max_tokens: 800,
-            critical_recall: 0.95,
-        },
+        order: ORDER,
     }
 }
 
 /// The conversation of these letters after replay, everything allowed.
 fn rendered(ledger: &mut EditLedger, scope: &LedgerScope<'_>, letters: &str) -> String {
-    let replay = ledger.replay(&chain(scope, letters), |_, _| true);
+    let replay = ledger.replay(&chain(scope, letters), |known| vec![true; known.len()]);
     let originals: Vec<char> = letters.chars().collect();
     let mut text = String::new();
     for piece in replay.pieces(originals.len()) {

@@ -8,6 +8,21 @@ use crate::{Candidate, EditOp, Low, Rung, Segment, SegmentKind, Trigger};
 
 /// Rules whose trigger has come, documents below the least score, zones and tools above their caps.
 pub(super) fn edits(search: &mut Search<'_, '_>) -> Vec<Candidate> {
+    let edits = rules(search);
+    cap(search, edits)
+}
+
+/// The same, but for the caps only what `goal` leaves of them to do: what they would choose for
+/// themselves stays as chosen, and may free less of a segment than the goal needs. `None` if the
+/// goal is out of reach even so.
+pub(super) fn edits_after(search: &mut Search<'_, '_>, goal: &Goal<'_>) -> Option<Vec<Candidate>> {
+    let rules = rules(search);
+    let found = search.solve(&rules, goal).ok()?;
+    Some(cap(search, found.edits))
+}
+
+/// Rules whose trigger has come, and documents below the least score.
+fn rules(search: &mut Search<'_, '_>) -> Vec<Candidate> {
     let mut standing = Standing {
         edits: Vec::new(),
         taken: vec![false; search.survey.input.segments.len()],
@@ -17,7 +32,7 @@ pub(super) fn edits(search: &mut Search<'_, '_>) -> Vec<Candidate> {
     clear_reasoning(search, &mut standing);
     clear(search, &mut standing);
     drop_unfit(search, &mut standing);
-    cap(search, standing.edits)
+    standing.edits
 }
 
 /// Edits that go together and leave every zone its floor.
@@ -47,7 +62,7 @@ impl Standing {
     }
 }
 
-/// The summary of all old turns, if its trigger has come.
+/// The summary of all old turns, if its trigger has come and it is worth it.
 fn compact(search: &mut Search<'_, '_>, standing: &mut Standing) {
     let policy = &search.survey.input.policy;
     let (tokens, rule) = (search.survey.input.prompt_tokens, &policy.compaction);
@@ -65,8 +80,14 @@ fn compact(search: &mut Search<'_, '_>, standing: &mut Standing) {
     offered.retain(|edit| matches!(edit.op, EditOp::Compact(level) if level <= rule.level));
     // The longest span of those that begin together; of the others the floors left none.
     offered.sort_by_key(|edit| (*edit.segments.start(), usize::MAX - edit.segments.end()));
+    let (mut with, mut freed) = (standing.clone(), 0);
     for edit in &offered {
-        standing.add(search.survey, edit);
+        if with.add(search.survey, edit) {
+            freed += edit.freed();
+        }
+    }
+    if freed >= rule.compact_at_least {
+        *standing = with;
     }
 }
 

@@ -14,6 +14,9 @@ impl Settings {
         let mut fields = Vec::new();
         let clearing = stricter(&self.clearing, &edits.clearing, &mut fields);
         let (own, other) = (&self.compaction, &edits.compaction);
+        if differ(&own.trigger, &other.trigger) {
+            fields.push("compaction.trigger");
+        }
         if differ(&own.instructions, &other.instructions) {
             fields.push("compaction.instructions");
         }
@@ -32,6 +35,9 @@ fn stricter(
     fields: &mut Vec<&'static str>,
 ) -> ClearingSettings {
     let mut stricter = ClearingSettings::default();
+    if differ(&own.trigger, &other.trigger) {
+        fields.push("zones.tool_outputs.trigger");
+    }
     if differ(&own.keep, &other.keep) {
         fields.push("zones.tool_outputs.keep");
         stricter.keep = own.keep.max(other.keep);

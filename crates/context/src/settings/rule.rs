@@ -17,14 +17,18 @@ pub struct UtilizationSettings {
 }
 
 /// How tool results are cleared: the ladder's own clearing, and Anthropic's edit
-/// `clear_tool_uses_20250919`, whose fields these are.
+/// `clear_tool_uses_20250919`, whose fields these are, but for some defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClearingSettings {
-    /// When it begins although the budget is not exceeded. Default: [`ClearTrigger::Need`].
+    /// When it begins although the budget is not exceeded. Default: more than 100,000 tokens of
+    /// input if B is 200,000 or more, else [`ClearTrigger::Need`], since the high mark of a smaller
+    /// budget comes before its results are many.
     pub trigger: Option<ClearTrigger>,
     /// Latest results that stay. Default 3.
     pub keep: Option<usize>,
-    /// By its trigger nothing is cleared unless this many tokens can be; a share is one of B. Default 0.
+    /// By its trigger nothing is cleared unless this many tokens can be; a share is one of B.
+    /// Default: a tenth of the trigger's tokens, so that what has become old since is not cleared
+    /// with every request, each of which would break the cached prefix.
     pub clear_at_least: Option<Amount>,
     /// Whether arguments of cleared calls go as well. Default: they stay.
     pub clear_inputs: Option<ClearInputs>,
@@ -76,8 +80,12 @@ pub enum ThinkingKeep {
 /// How history is summarised; Anthropic's edit `compact_20260112` fills some of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompactionSettings {
-    /// When it begins although the budget is not exceeded. Default: [`CompactTrigger::Need`].
+    /// When it begins although the budget is not exceeded. Default: more than 150,000 tokens of
+    /// input if B is 200,000 or more, else [`CompactTrigger::Need`].
     pub trigger: Option<CompactTrigger>,
+    /// By its trigger nothing is summarised unless this many tokens are freed; a share is one of B.
+    /// Default: a tenth of the trigger.
+    pub compact_at_least: Option<Amount>,
     /// Latest turns that stay word for word. Default 5.
     pub keep_raw_turns: Option<usize>,
     /// Longest summary, in tokens. Default: the smaller of 800 tokens and B/8.
@@ -186,6 +194,7 @@ impl CompactionSettings {
     pub fn over(self, base: Self) -> Self {
         Self {
             trigger: self.trigger.or(base.trigger),
+            compact_at_least: self.compact_at_least.or(base.compact_at_least),
             keep_raw_turns: self.keep_raw_turns.or(base.keep_raw_turns),
             max_tokens: self.max_tokens.or(base.max_tokens),
             level: self.level.or(base.level),

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Amount, Bound, ClearingSettings, Mode, OnInfeasible, Preserve, ReportLevel, Settings, Symbol,
-    TellModel, ToolSettings, UtilizationSettings, ZoneSettings,
+    Amount, Bound, ClearTrigger, ClearingSettings, CompactTrigger, Mode, OnInfeasible, Preserve,
+    ReportLevel, Settings, Symbol, TellModel, ToolSettings, UtilizationSettings, ZoneSettings,
 };
 use crate::{Low, Rung, Tier, Zone};
 
@@ -177,4 +177,20 @@ fn of_two_protections_in_one_request_the_stricter_one_holds() {
     assert_eq!(told, [""; 0]);
     let (settings, told) = clearing(5, &["a"]).over_edits(Settings::default());
     assert_eq!((settings, told.len()), (clearing(5, &["a"]), 0));
+}
+
+#[test]
+fn the_trigger_of_context_budget_counts_and_is_told() {
+    let triggered = |clear: usize, compact: usize| {
+        let mut settings = Settings::default();
+        let tokens = |tokens| Amount::Tokens(tokens);
+        settings.clearing.trigger = Some(ClearTrigger::InputTokens(tokens(clear)));
+        settings.compaction.trigger = Some(CompactTrigger::InputTokens(tokens(compact)));
+        settings
+    };
+    let (settings, told) = triggered(10, 20).over_edits(triggered(30, 40));
+    assert_eq!(settings, triggered(10, 20));
+    assert_eq!(told, ["zones.tool_outputs.trigger", "compaction.trigger"]);
+    let (_, told) = triggered(10, 20).over_edits(triggered(10, 20));
+    assert_eq!(told, [""; 0]);
 }

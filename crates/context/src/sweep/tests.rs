@@ -47,6 +47,7 @@ fn input(prompt_tokens: usize, matched: usize, random: &mut Random) -> PlanInput
             thinking: None,
             compaction: CompactionRule {
                 trigger: None,
+                compact_at_least: 0,
                 keep_raw_turns: 0,
                 max_tokens: 0,
                 level: SummaryLevel::Detailed,

@@ -61,6 +61,7 @@ pub(crate) fn policy(budget: usize) -> Policy {
         thinking: None,
         compaction: CompactionRule {
             trigger: None,
+            compact_at_least: 0,
             keep_raw_turns: 1,
             max_tokens: 200,
             level: SummaryLevel::Detailed,

@@ -7,8 +7,8 @@ mod spans;
 use std::ops::Range;
 
 use context::{
-    CallRecord, Policy, Segment, SegmentKind, SegmentText, StablePrefix, Tier, call_digest,
-    text_features,
+    CallRecord, KnownEdit, Policy, Protection, Resolved, Segment, SegmentKind, SegmentText,
+    StablePrefix, Tier, call_digest, text_features,
 };
 
 use super::insertion::Insertion;
@@ -245,6 +245,17 @@ fn segments(pieces: &[Pieced], counted: &[(usize, usize)]) -> Result<Vec<Segment
             })
         })
         .collect()
+}
+
+impl Division {
+    /// Which edits of earlier requests may stand in this one.
+    pub(super) fn allowed(&self, resolved: &Resolved, known: &[KnownEdit]) -> Vec<bool> {
+        let allowed = Protection::new(resolved, &self.segments).allowed(known);
+        let is_own = |known: &KnownEdit| !self.inserted[known.segments.clone()].contains(&true);
+        let both = allowed.into_iter().zip(known);
+        both.map(|(allowed, known)| allowed && is_own(known))
+            .collect()
+    }
 }
 
 /// The pieces that have the names, and the results of the calls, on which a piece depends.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use context::{
     CacheSnapshot, ChainKey, CostModel, EditOp, Focus, Infeasible, LedgerEdit, Plan, PlanInput,
-    Policy, Regret, Replay, Resolved, SegmentChain, SegmentKind, Summary, SummaryLevel,
-    WaitingSummary, Zone, canonical_tools, plan, regrets,
+    Regret, Replay, Resolved, SegmentChain, SegmentKind, Summary, SummaryLevel, WaitingSummary,
+    Zone, canonical_tools, plan, regrets,
 };
 
 use memory::Handle;
@@ -48,6 +48,8 @@ pub(super) struct Draft {
     pub(super) turns: usize,
     /// Replacements, for the plans to come.
     made: Made,
+    /// Whether cleared results have lost their handles, because nothing fitted otherwise.
+    is_terse: bool,
 }
 
 /// What came of a draft.
@@ -111,9 +113,7 @@ impl Draft {
         division.set_utilities(&budgeter.uses(), input.tenant);
         let (mut replay, mut waiting) = if input.enforces && !input.ablation.ledger {
             let mut ledger = budgeter.ledger();
-            let replay = ledger.replay(&chain, |span, edit| {
-                allows(&division, &first.policy, span, edit)
-            });
+            let replay = ledger.replay(&chain, |known| division.allowed(&first, known));
             (replay, ledger.summaries(&chain))
         } else {
             (Replay::default(), Vec::new())
@@ -138,9 +138,12 @@ impl Draft {
             resolved,
             turns,
             made: Made::default(),
+            is_terse: false,
         };
         let order = draft.summary_order();
         waiting.retain(|waiting| order.accepts(&waiting.summary));
+        // The last one of a span is taken: rather what was asked for than what is good enough.
+        waiting.sort_by_key(|waiting| waiting.summary.order == order);
         for WaitingSummary {
             segments,
             level,
@@ -256,6 +259,9 @@ impl Draft {
             cost,
         };
         self.summaries.may_write = true;
+        // The prompt has not grown yet.
+        let trigger = &mut input.policy.compaction.trigger;
+        *trigger = trigger.map(|trigger| trigger.saturating_sub(growth));
         match self.plan(&mut input) {
             Ok(plan) => self.edits(&plan).unwritten,
             Err(_) => Vec::new(),
@@ -315,6 +321,7 @@ impl Draft {
                 tenant: &self.input.tenant,
                 focus: Focus::new(&self.division.query()),
                 retrieval_max: self.retrieval_max(),
+                is_terse: self.is_terse,
                 made,
             };
             let planned = plan(input, &mut texts);
@@ -322,10 +329,7 @@ impl Draft {
             match planned {
                 Ok(plan) => return Ok(plan),
                 Err(infeasible) => {
-                    // What stays by default goes last, when nothing else is left to be tried.
-                    let yields = self.resolved.let_go_of_floor()
-                        || (self.summaries.may_write && self.resolved.let_go_of_keep());
-                    if !yields {
+                    if !self.yields() {
                         return Err(infeasible);
                     }
                     self.made.forget_extracts();
@@ -336,6 +340,23 @@ impl Draft {
                 }
             }
         }
+    }
+
+    /// Gives way by one step; whether there was one. What stays by default goes last, when nothing
+    /// else is left to be tried.
+    fn yields(&mut self) -> bool {
+        if self.resolved.let_go_of_floor() {
+            return true;
+        }
+        if !self.summaries.may_write {
+            return false;
+        }
+        if !self.is_terse {
+            self.is_terse = true;
+            self.made.forget_markers();
+            return true;
+        }
+        self.resolved.let_go_of_keep()
     }
 
     /// The plan's edits with their texts, beside those that stand already.
@@ -453,16 +474,4 @@ impl Edits {
             is_known: false,
         });
     }
-}
-
-/// Whether an edit of an earlier request may stand in this one.
-fn allows(
-    division: &Division,
-    policy: &Policy,
-    span: &RangeInclusive<usize>,
-    edit: &LedgerEdit,
-) -> bool {
-    let mut segments = division.segments[span.clone()].iter();
-    let is_own = !division.inserted[span.clone()].contains(&true);
-    is_own && segments.all(|segment| policy.permits(&edit.op, segment))
 }

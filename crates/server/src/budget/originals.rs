@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use context::EditOp;
 use memory::{Handle, Tenant};
 
 use super::draft::Draft;
@@ -93,8 +92,8 @@ impl Draft {
     pub(super) fn keep_originals(&self, budgeter: &Budgeter, edits: &[StandingEdit]) {
         let mut originals = budgeter.originals();
         for StandingEdit { segments, edit, .. } in edits {
-            let is_stored = matches!(edit.op, EditOp::ClearToolResult | EditOp::Offload);
-            let handle = edit.restore.as_deref().filter(|_| !is_stored);
+            let is_stored = |handle: &&str| edit.replacement.contains(handle);
+            let handle = edit.restore.as_deref().filter(|handle| !is_stored(handle));
             if let Some(handle) = handle.and_then(|handle| handle.parse().ok()) {
                 let text = self.original(&edit.op, segments);
                 originals.keep(self.input.tenant, handle, &text);

@@ -76,7 +76,7 @@ fn definitions() -> [Value; 2] {
             json!({
                 "type": "object",
                 "properties": {
-                    "handle": {"type": "string", "description": "ctx:// and 20 digits"},
+                    "handle": {"type": "string", "description": "ctx:// and 13 letters"},
                     "offset": {"type": "integer", "description": "characters to skip"},
                 },
                 "required": ["handle"],

@@ -39,6 +39,9 @@ pub(super) struct Texts<'a> {
     pub(super) focus: Focus,
     /// Tokens that retrieved text may have.
     pub(super) retrieval_max: usize,
+    /// Whether what stands for a cleared result has no handle, where nothing fits otherwise: the
+    /// report has it.
+    pub(super) is_terse: bool,
     pub(super) made: Made,
 }
 
@@ -55,6 +58,12 @@ impl Made {
     /// What stands for a piece after an edit that was asked for.
     pub(super) fn replacement(&self, piece: usize, op: &EditOp) -> Option<&Replacement> {
         self.replacements.get(&(piece, op.clone()))?.as_ref()
+    }
+
+    /// Forgets what stands for cleared results.
+    pub(super) fn forget_markers(&mut self) {
+        self.replacements
+            .retain(|(_, op), _| *op != EditOp::ClearToolResult);
     }
 
     /// Forgets what depends on the room that retrieved text has.
@@ -124,6 +133,9 @@ impl Texts<'_> {
         match op {
             EditOp::ClearToolResult => {
                 tool(segment)?;
+                if self.is_terse {
+                    return Some(self.counted("[cleared]".to_owned()));
+                }
                 // The call beside it says what was asked, so the record can be short.
                 let handle = Handle::of(self.tenant, text);
                 Some(self.restorable(format!("[cleared {handle}]"), handle))

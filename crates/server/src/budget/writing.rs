@@ -19,7 +19,6 @@ const TURNS_AHEAD: f64 = 2.0;
 /// they may where nothing else helps.
 pub(super) fn is_foreground(resolved: &Resolved) -> bool {
     resolved.summary.schedule == CompactionSchedule::Foreground
-        || resolved.policy.compaction.trigger.is_some()
 }
 
 /// When a client that waits for summaries has waited long enough, by the nearer one of the limits
@@ -119,13 +118,18 @@ async fn prepare(
     Ok(order)
 }
 
-/// Whether it is time to think of a summary: the conversation is about to pass its high mark.
+/// Whether it is time to think of a summary: the conversation is about to pass its high mark, or the
+/// trigger of summaries.
 pub(super) fn is_due(draft: &Draft, used: usize) -> bool {
     let policy = &draft.resolved.policy;
     let high = (policy.utilization.high * policy.budget as f64) as usize;
-    !is_foreground(&draft.resolved)
-        && policy.ladder.contains(&Rung::CompactHistory)
-        && used + policy.output.min + ahead(draft) > high
+    let soon = used + ahead(draft);
+    let is_near = soon + policy.output.min > high
+        || policy
+            .compaction
+            .trigger
+            .is_some_and(|trigger| soon > trigger);
+    !is_foreground(&draft.resolved) && policy.ladder.contains(&Rung::CompactHistory) && is_near
 }
 
 fn ahead(draft: &Draft) -> usize {

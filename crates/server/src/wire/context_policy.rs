@@ -4,7 +4,7 @@
 
 use context::{
     Bound, Hints, LadderMode, Low, Policy, PrefillWeight, Resolved, Settings, StablePrefix,
-    ThinkingRule, ToolRule, Zone, ZoneRule, ZoneSettings,
+    ThinkingRule, ToolRule, Trigger, Zone, ZoneRule, ZoneSettings,
 };
 use serde_json::{Map, Value, json};
 
@@ -128,6 +128,12 @@ fn add_tools(fields: &mut Value, policy: &Policy) {
         let said: Map<String, Value> = said.map(|(name, value)| (name.to_owned(), value)).collect();
         (tool.name.to_string(), Value::Object(said))
     });
+    fields["trigger"] = match policy.clearing.trigger {
+        None => json!("need"),
+        Some(Trigger::InputTokens(tokens)) => json!(tokens),
+        Some(Trigger::ToolUses(uses)) => json!({"tool_uses": uses}),
+    };
+    fields["clear_at_least"] = json!(policy.clearing.clear_at_least);
     fields["keep"] = json!(policy.clearing.keep);
     fields["exclude_tools"] = excluded.map(|tool| json!(tool.name)).collect();
     fields["per_tool"] = Value::Object(per_tool.collect());
@@ -136,6 +142,8 @@ fn add_tools(fields: &mut Value, policy: &Policy) {
 fn compaction(resolved: &Resolved) -> Value {
     let (rule, request) = (&resolved.policy.compaction, &resolved.summary);
     let mut fields = json!({
+        "trigger": rule.trigger.map_or(json!("need"), |tokens| json!(tokens)),
+        "compact_at_least": rule.compact_at_least,
         "max_tokens": rule.max_tokens,
         "level": rule.level.name(),
         "preserve": request.preserve.iter().map(|kind| kind.name()).collect::<Vec<_>>(),

@@ -259,7 +259,9 @@ fn check_text(world: &World, body: &Value, settled: &Settled, context: &str) {
         );
     }
     let calls = text.matches("<tool_call>\n{\"name\"").count();
-    let results = text.matches("<tool_response>").count();
+    // With the line's end that the template writes: a summary may have the tag, since the model of
+    // this test says any token.
+    let results = text.matches("<tool_response>\n").count();
     // The instruction for calls names one, too.
     assert_eq!(
         calls.saturating_sub(usize::from(!body["tools"].is_null())),

@@ -284,3 +284,36 @@ async fn a_wrong_note_is_named() {
         assert_eq!(answer.error(400)["param"], param);
     }
 }
+
+/// One turn of many calls, whose markers alone would fill the budget.
+#[tokio::test(flavor = "multi_thread")]
+async fn markers_lose_their_handles_where_nothing_fits_otherwise() {
+    let budget = json!({"max_context_tokens": 3_000, "report": "full"});
+    let asked = |turns: usize| {
+        let mut asked = body(turns, &budget);
+        asked.as_object_mut().unwrap().remove("max_tokens");
+        asked
+    };
+    let growing = world().await;
+    let mut last = Value::Null;
+    for turns in 1..=50 {
+        let answer = growing.ask(CHAT, asked(turns)).await.ok();
+        last = answer["context_budget"].clone();
+        let used = number(&last["budget"]["used"]) + number(&last["budget"]["reserved_output"]);
+        assert!(used <= 3_000, "turn {turns}: {last}");
+    }
+    let edits = last["edits"].as_array().unwrap().iter();
+    let cleared = edits.filter(|edit| edit["op"] == "clear_tool_result");
+    let terse: Vec<&Value> = cleared.filter(|edit| number(&edit["after"]) < 8).collect();
+    assert!(terse.len() > 20, "{last}");
+    // The report has what the prompt has not.
+    let handle = json!({"handle": terse[0]["restore"]});
+    let restored = growing.ask("/v1/context/restore", handle).await.ok();
+    let original = &agent(50)[edited_message(terse[0])]["content"];
+    assert_eq!(restored["text"], *original);
+
+    // At once, all results together exceed what their zone may have, too.
+    for turns in [40, 46] {
+        world().await.ask(CHAT, asked(turns)).await.ok();
+    }
+}

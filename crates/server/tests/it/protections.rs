@@ -52,6 +52,13 @@ async fn no_earlier_edit_is_repeated_against_what_a_request_protects() {
     let note = json!([{"tool_call_id": first, "tier": "protected"}]);
     let kept = wide(json!({"annotations": note})).await;
     assert_eq!(edited_calls(&kept, "clear_tool_result"), others);
+    // What the last question needs is had back, like what is protected itself.
+    let note = json!([{"message_index": 1, "depends_on": [first]}]);
+    let kept = wide(json!({"annotations": note})).await;
+    assert_eq!(edited_calls(&kept, "clear_tool_result"), others);
+    // The last one was shortened before the model read it, as it would be with any `keep`.
+    let kept = wide(json!({"zones": {"tool_outputs": {"keep": 30}}})).await;
+    assert_eq!(edited_calls(&kept, "clear_tool_result"), [""; 0]);
     for outputs in [
         json!({"exclude_tools": ["read_file"]}),
         json!({"per_tool": {"read_file": {"excluded": true}}}),
@@ -234,4 +241,57 @@ async fn the_stages_of_a_prompt_add_up() {
         stage("rendered").abs_diff(stage("after_compact")) < 20,
         "{report}"
     );
+}
+
+/// The agent's calls in a turn that is over.
+fn earlier_turn(context_budget: &Value) -> Value {
+    let mut asked = body(8, context_budget);
+    let messages = asked["messages"].as_array_mut().unwrap();
+    messages.push(json!({"role": "assistant", "content": "There is no proxy in there."}));
+    messages.push(json!({"role": "user", "content": "Look again."}));
+    asked["context_management"] = json!({"edits": [{"type": "clear_tool_uses_20250919",
+        "trigger": {"type": "input_tokens", "value": 500}, "clear_tool_inputs": true}]});
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cleared_arguments_are_told_and_come_back_with_their_results() {
+    let world = world().await;
+    // The calls are in the latest turns, which the history's floor would keep.
+    let history = json!({"history": {"min": 0}});
+    let full = json!({"report": "full", "zones": history});
+    let answer = world.ask(CHAT, earlier_turn(&full)).await.ok();
+    let report = &answer["context_budget"];
+    let (results, inputs) = (
+        edited_calls(report, "clear_tool_result"),
+        edited_calls(report, "clear_tool_input"),
+    );
+    assert_eq!((results.len(), &inputs), (5, &results), "{report}");
+    let freed = list(&report["edits"]).iter();
+    let freed = freed.map(|edit| number(&edit["before"]) - number(&edit["after"]));
+    let applied = &answer["context_management"]["applied_edits"];
+    assert_eq!(
+        *applied,
+        json!([{"type": "clear_tool_uses_20250919", "cleared_tool_uses": 5,
+            "cleared_input_tokens": freed.sum::<usize>()}])
+    );
+
+    let compact = async |budget: Value| {
+        let mut asked = earlier_turn(&budget);
+        asked.as_object_mut().unwrap().remove("max_tokens");
+        world.ask("/v1/context/compact", asked).await.ok()["messages"].clone()
+    };
+    let arguments = |messages: &Value, turn: usize| {
+        messages[2 + 2 * turn]["tool_calls"][0]["function"]["arguments"].clone()
+    };
+    let original = earlier_turn(&full)["messages"].clone();
+    let again = compact(full).await;
+    assert_eq!(arguments(&again, 0), "{}");
+    assert_eq!(arguments(&again, 4), "{}");
+    // Who protects the result alone has the call back, too: what was asked, and what came of it.
+    let pinned = json!([{"tool_call_id": "call_0", "pin": true}]);
+    let protected = compact(json!({"annotations": pinned, "zones": history})).await;
+    assert_eq!(protected[3], original[3]);
+    assert_eq!(arguments(&protected, 0), arguments(&original, 0));
+    assert_eq!(arguments(&protected, 4), "{}");
 }

@@ -210,7 +210,7 @@ async fn what_the_model_gets_wrong_is_told_to_the_model() {
     assert!(!read.contains("the first key has offloaded"));
     for told in [
         format!("Error: there is no text behind {handle}."),
-        "Error: `handle` must be ctx:// and 20 hexadecimal digits.".to_owned(),
+        "Error: `handle` must be ctx:// and 13 letters in lower case.".to_owned(),
         "Error: `offset` must be a number of characters.".to_owned(),
         "{\"budget\":4096,\"used\":".to_owned(),
     ] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use context::Mode;
 use serde_json::{Value, json};
 use server::config::serve::ContextConfig;
 use server::validate::budget::profile;
@@ -11,6 +12,11 @@ use crate::world::{Setup, World, hello};
 
 /// A server with profiles.
 async fn world_with(profiles: Value, default: &str) -> World {
+    world_of(profiles, default, ContextConfig::default().mode).await
+}
+
+/// A server with profiles, and what it does with requests that do not say.
+async fn world_of(profiles: Value, default: &str, mode: Mode) -> World {
     let named = profiles.as_object().unwrap().iter();
     let profiles: BTreeMap<_, _> = named
         .map(|(name, fields)| {
@@ -23,6 +29,7 @@ async fn world_with(profiles: Value, default: &str) -> World {
         context: ContextConfig {
             profile: default.to_owned(),
             profiles,
+            mode,
             ..ContextConfig::default()
         },
         ..Setup::default()
@@ -110,6 +117,56 @@ async fn a_trigger_may_be_a_share_of_the_budget() {
         let answer = world.ask(CHAT, asked).await.ok();
         let applied = &answer["context_management"]["applied_edits"];
         assert_eq!(applied[0]["cleared_tool_uses"], cleared, "{applied}");
+    }
+}
+
+/// `--context-mode` is of requests without a budget, the profile's `mode` of those with one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_servers_mode_is_not_the_profiles() {
+    for (servers, profiles, plain_fits, asked_fits) in [
+        (Mode::Enforce, "observe", true, false),
+        (Mode::Observe, "enforce", false, true),
+    ] {
+        let profiles = json!({"own": {"mode": profiles, "max_context_tokens": 2_048}});
+        let world = world_of(profiles, "own", servers).await;
+        let fits = async |budget: Value| {
+            let mut asked = body(20, &budget);
+            if budget.is_null() {
+                asked.as_object_mut().unwrap().remove("context_budget");
+            }
+            let answer = world.ask(CHAT, asked).await.ok();
+            number(&answer["usage"]["prompt_tokens"]) < 2_048
+        };
+        assert_eq!(fits(Value::Null).await, plain_fits, "{servers:?}");
+        assert_eq!(fits(json!({})).await, asked_fits, "{servers:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_of_the_budget_clears_what_is_worth_it() {
+    let world = world_with(json!({}), "default").await;
+    let cleared = async |clearing: Value| {
+        let budget = json!({"max_context_tokens": 8_000, "report": "full",
+            "zones": {"tool_outputs": clearing}});
+        let answer = world.ask(CHAT, body(10, &budget)).await.ok();
+        let edits = answer["context_budget"]["edits"].as_array().unwrap().iter();
+        edits
+            .filter(|edit| edit["op"] == "clear_tool_result")
+            .count()
+    };
+    for (clearing, count) in [
+        (json!({}), 0),
+        (json!({"trigger": 0.9}), 0),
+        (json!({"trigger": "need", "keep": 1}), 0),
+        (json!({"trigger": {"tool_uses": 10}, "keep": 2}), 0),
+        // Seven results of some 150 tokens are less than that.
+        (
+            json!({"trigger": 0.1, "clear_at_least": 4_000, "keep": 3}),
+            0,
+        ),
+        (json!({"trigger": 0.1}), 7),
+    ] {
+        assert_eq!(cleared(clearing.clone()).await, count, "{clearing}");
     }
 }
 

@@ -196,6 +196,49 @@ async fn sentences_stand_in_for_a_model_that_says_nothing_useful_or_takes_too_lo
     }
 }
 
+/// A trigger of `context_budget` keeps to its schedule: nobody waits in the background.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trigger_of_the_budget_compacts_when_the_schedule_says() {
+    let world = world().await;
+    let ask = async |conversation: &str, compaction: Value| {
+        let mut asked = body(30, &json!({"report": "full", "compaction": compaction}));
+        asked["messages"][0]["content"] = json!(conversation);
+        let answer = world.ask(CHAT, asked).await.ok();
+        while world.app.compactor().num_in_background() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        compactions(&checked(&answer, 8_192)).len()
+    };
+    for (conversation, compaction, first, second) in [
+        ("one", json!({"trigger": 1_500}), 0, 1),
+        (
+            "two",
+            json!({"trigger": 1_500, "schedule": "foreground"}),
+            1,
+            1,
+        ),
+        (
+            "three",
+            json!({"trigger": 1_500, "compact_at_least": 8_000}),
+            0,
+            0,
+        ),
+        ("four", json!({"trigger": "need"}), 0, 0),
+        ("five", json!({"trigger": 0.9}), 0, 0),
+    ] {
+        assert_eq!(
+            ask(conversation, compaction.clone()).await,
+            first,
+            "{compaction}"
+        );
+        assert_eq!(
+            ask(conversation, compaction.clone()).await,
+            second,
+            "{compaction}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_compacts_without_need_and_observing_writes_nothing() {
     let world = world().await;

@@ -75,7 +75,7 @@ fn what_stands_aside_keeps_no_edit_from_being_found() {
         ("Zabcd", [2, 4]),
         ("abYcd", [1, 4]),
     ] {
-        let replay = ledger.replay(&chain(letters), |_, _| true);
+        let replay = ledger.replay(&chain(letters), |known| vec![true; known.len()]);
         let starts = replay.edits.iter().map(|known| *known.segments.start());
         assert_eq!(starts.collect::<Vec<_>>(), expected, "{letters}");
     }
@@ -120,7 +120,8 @@ fn every_part_of_the_scope_keeps_conversations_apart() {
     for scope in others {
         assert_eq!(rendered(&mut ledger, &scope, "abc"), "abc", "{scope:?}");
         let other = chain(&scope, "abc");
-        assert_eq!(ledger.summary(&other, &span, SummaryLevel::Brief), None);
+        let found = ledger.summary(&other, &span, SummaryLevel::Brief, &ORDER);
+        assert_eq!(found, None);
         assert_eq!(ledger.summaries(&other), []);
     }
     assert_eq!(rendered(&mut ledger, &SCOPE, "abc"), "a<b>c");
@@ -133,7 +134,7 @@ fn forks_share_what_they_have_in_common() {
     ledger.record(&parent, 1..=1, clearing("<b>", 4)).unwrap();
     ledger.record(&parent, 4..=4, clearing("<e>", 4)).unwrap();
     assert_eq!(rendered(&mut ledger, &SCOPE, "abcXYZ"), "a<b>cXYZ");
-    let fork = ledger.replay(&chain(&SCOPE, "abc"), |_, _| true);
+    let fork = ledger.replay(&chain(&SCOPE, "abc"), |known| vec![true; known.len()]);
     assert_eq!(fork.turns_since_edits(2), Some(0));
     assert_eq!(fork.turns_since_edits(9), Some(5));
 }
@@ -150,7 +151,7 @@ fn the_longest_span_wins_and_what_is_inside_is_superseded() {
         .record(&made, 1..=5, compaction("<bcdef>", 4))
         .unwrap();
     assert_eq!(rendered(&mut ledger, &SCOPE, "abcdefghi"), "a<bcdef>g<h>i");
-    let replay = ledger.replay(&made, |_, _| true);
+    let replay = ledger.replay(&made, |known| vec![true; known.len()]);
     let superseded: Vec<_> = replay
         .superseded
         .iter()
@@ -186,7 +187,7 @@ fn what_a_request_does_not_allow_leaves_room_for_less() {
         .unwrap();
     ledger.record(&made, 1..=2, compaction("<bc>", 1)).unwrap();
     ledger.record(&made, 3..=3, clearing("<d>", 1)).unwrap();
-    let replay = ledger.replay(&made, |segments, _| !segments.contains(&4));
+    let replay = ledger.replay(&made, |known| without(known, 4));
     let applied: Vec<_> = replay.edits.iter().map(|k| k.segments.clone()).collect();
     assert_eq!(applied, [1..=2, 3..=3]);
     assert_eq!(replay.refused[0].segments, 1..=4);
@@ -217,24 +218,72 @@ fn summaries_wait_under_their_span_and_level() {
         .store_summary(&made, 1..=3, level, summary("four"))
         .unwrap();
     let later = chain(&SCOPE, "abcdefgh");
-    assert_eq!(ledger.summary_tokens(&later, &(1..=3), level), Some(4));
-    assert_eq!(ledger.summary_tokens(&later, &(2..=3), level), None);
-    assert_eq!(ledger.summary_tokens(&later, &(1..=4), level), None);
-    assert_eq!(ledger.summary_tokens(&later, &(1..=99), level), None);
-    assert_eq!(
-        ledger.summary_tokens(&later, &(1..=3), SummaryLevel::Medium),
-        None
-    );
     let waiting = ledger.summaries(&later);
     assert_eq!(waiting.len(), 1);
     assert_eq!((&waiting[0].segments, waiting[0].level), (&(1..=3), level));
-    let found = ledger.summary(&later, &(1..=3), level).unwrap();
+    let found = ledger.summary(&later, &(1..=3), level, &ORDER).unwrap();
     assert_eq!(*found, summary("four"));
-    assert_eq!(ledger.summary(&later, &(1..=3), SummaryLevel::Medium), None);
+    let medium = SummaryLevel::Medium;
+    for (segments, level) in [
+        (1..=3, medium),
+        (2..=3, level),
+        (1..=4, level),
+        (1..=99, level),
+    ] {
+        assert_eq!(ledger.summary(&later, &segments, level, &ORDER), None);
+    }
     // It is applied by nobody but a plan.
     assert_eq!(rendered(&mut ledger, &SCOPE, "abcdef"), "abcdef");
     let LedgerCounters { hits, misses, .. } = ledger.counters();
-    assert_eq!((hits, misses), (1, 2));
+    assert_eq!((hits, misses), (1, 5));
+}
+
+#[test]
+fn summaries_of_one_span_wait_beside_each_other_by_what_was_asked() {
+    let mut ledger = EditLedger::new(1 << 20);
+    let (made, level) = (chain(&SCOPE, "abcdef"), SummaryLevel::Brief);
+    let asked = |wording: u64| SummaryOrder { wording, ..ORDER };
+    let written = |text: &str, wording: u64| Summary {
+        order: asked(wording),
+        ..summary(text)
+    };
+    let mut store = |segments, text, wording| {
+        ledger
+            .store_summary(&made, segments, level, written(text, wording))
+            .unwrap();
+        let waiting = ledger.summaries(&made);
+        let texts = waiting.iter().map(|one| one.summary.text.to_string());
+        texts.collect::<Vec<_>>()
+    };
+    assert_eq!(store(1..=3, "one", 1), ["one"]);
+    assert_eq!(store(1..=3, "two", 2), ["one", "two"]);
+    // A span that begins elsewhere ends with the same segment.
+    assert_eq!(store(2..=3, "late", 2), ["one", "two", "late"]);
+    assert_eq!(store(1..=3, "again", 1), ["two", "late", "again"]);
+    assert_eq!(store(1..=3, "three", 3), ["two", "late", "again", "three"]);
+    assert_eq!(store(1..=3, "four", 4), ["late", "again", "three", "four"]);
+    let mut text = |segments, wording| {
+        let found = ledger.summary(&made, &segments, level, &asked(wording));
+        found.map(|summary| summary.text.to_string())
+    };
+    assert_eq!(text(1..=3, 1).as_deref(), Some("again"));
+    assert_eq!(text(2..=3, 2).as_deref(), Some("late"));
+    assert_eq!(text(1..=3, 2), None);
+    let texts: usize = ["late", "again", "three", "four"]
+        .map(str::len)
+        .iter()
+        .sum();
+    assert_eq!(ledger.counters().bytes, 4 * ENTRY_OVERHEAD + texts);
+
+    // Where not all of them fit, the latest is kept.
+    let mut small = EditLedger::new(2 * ENTRY_OVERHEAD + 8);
+    for (text, wording) in [("four", 1), ("five", 2), ("longer", 3)] {
+        small
+            .store_summary(&made, 1..=3, level, written(text, wording))
+            .unwrap();
+    }
+    assert_eq!(small.summaries(&made).len(), 1);
+    assert_eq!(&*small.summaries(&made)[0].summary.text, "longer");
 }
 
 #[test]
@@ -317,6 +366,7 @@ fn a_summary_is_used_by_requests_that_ask_for_no_more() {
         };
         let rule = CompactionRule {
             trigger: None,
+            compact_at_least: 0,
             keep_raw_turns: 5,
             max_tokens,
             level: SummaryLevel::Brief,

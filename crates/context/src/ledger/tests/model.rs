@@ -20,7 +20,8 @@ struct Kept {
 #[derive(Clone, Debug)]
 enum Content {
     Edit(LedgerEdit),
-    Summary(Summary),
+    /// Each with its span.
+    Summaries(Vec<(usize, Summary)>),
     Mark,
 }
 
@@ -111,7 +112,7 @@ impl Model {
             .into_iter()
             .map(|(segments, kept)| match kept.content {
                 Content::Edit(edit) => (segments, kept.made_at, edit),
-                Content::Summary(_) | Content::Mark => unreachable!("only edits were found"),
+                Content::Summaries(_) | Content::Mark => unreachable!("only edits were found"),
             });
         edits.collect()
     }
@@ -158,6 +159,13 @@ impl Random {
         char::from(b'A' + self.below(26) as u8)
             .to_string()
             .repeat(length)
+    }
+
+    fn order(&mut self) -> SummaryOrder {
+        SummaryOrder {
+            wording: self.below(3) as u64,
+            ..ORDER
+        }
     }
 
     fn level(&mut self) -> SummaryLevel {
@@ -238,15 +246,38 @@ impl World {
 
     fn store_summary(&mut self, scope: usize, letters: &str, chain: &SegmentChain) {
         let segments = self.random.segments(letters.len());
-        let (level, summary) = (self.random.level(), summary(&self.random.text()));
+        let level = self.random.level();
+        let summary = Summary {
+            order: self.random.order(),
+            ..summary(&self.random.text())
+        };
+        let (beginning, span) = (&letters[..=*segments.end()], segments.clone().count());
+        let kind = EntryKind::Summaries(level);
+        let mut all = vec![(span, summary.clone())];
+        if let Some(at) = self.model.find(scope, beginning, kind)
+            && let Content::Summaries(known) = &self.model.kept[at].content
+        {
+            let same =
+                |known: &&(usize, Summary)| (known.0, known.1.order) == (span, summary.order);
+            let mut others: Vec<_> = known.iter().filter(|known| !same(known)).cloned().collect();
+            others.push(all.remove(0));
+            all = others;
+        }
+        let bytes = |all: &[(usize, Summary)]| -> usize {
+            let each = all.iter().map(|(_, one)| ENTRY_OVERHEAD + one.text.len());
+            each.sum()
+        };
+        while all.len() > MAX_WISHES || all.len() > 1 && bytes(&all) > MAX_BYTES {
+            all.remove(0);
+        }
         let kept = self.model.insert(Kept {
             scope,
-            beginning: letters[..=*segments.end()].into(),
-            kind: EntryKind::Summary(level),
-            span: segments.clone().count(),
+            beginning: beginning.into(),
+            kind,
+            span,
             made_at: letters.len(),
-            bytes: ENTRY_OVERHEAD + summary.text.len(),
-            content: Content::Summary(summary.clone()),
+            bytes: bytes(&all),
+            content: Content::Summaries(all),
         });
         let stored = self.ledger.store_summary(chain, segments, level, summary);
         assert_eq!(stored.is_ok(), kept);
@@ -254,9 +285,7 @@ impl World {
 
     fn replay(&mut self, scope: usize, letters: &str, chain: &SegmentChain) {
         let protected = self.random.below(12);
-        let replay = self
-            .ledger
-            .replay(chain, |segments, _| !segments.contains(&protected));
+        let replay = self.ledger.replay(chain, |known| without(known, protected));
         let edits = replay.edits.into_iter();
         let edits: Vec<_> = edits
             .map(|known| (known.segments, known.made_at, (*known.edit).clone()))
@@ -266,18 +295,20 @@ impl World {
 
     fn look_up_summary(&mut self, scope: usize, letters: &str, chain: &SegmentChain) {
         let (segments, level) = (self.random.segments(letters.len()), self.random.level());
-        let kind = EntryKind::Summary(level);
+        let (kind, order) = (EntryKind::Summaries(level), self.random.order());
         let at = self.model.find(scope, &letters[..=*segments.end()], kind);
-        let at = at.filter(|&at| self.model.kept[at].span == segments.clone().count());
-        let expected = at.map(|at| match &self.model.kept[at].content {
-            Content::Summary(summary) => summary.clone(),
+        let span = segments.clone().count();
+        let expected = at.and_then(|at| match &self.model.kept[at].content {
+            Content::Summaries(all) => {
+                let mut latest = all.iter().rev();
+                let found = latest.find(|(of, one)| *of == span && order.accepts(one));
+                found.map(|(_, summary)| summary.clone())
+            }
             Content::Edit(_) | Content::Mark => unreachable!("the kind is a summary's"),
         });
-        let tokens = self.ledger.summary_tokens(chain, &segments, level);
-        assert_eq!(tokens, expected.as_ref().map(|summary| summary.tokens));
-        let found = self.ledger.summary(chain, &segments, level);
+        let found = self.ledger.summary(chain, &segments, level, &order);
         assert_eq!(found.as_deref(), expected.as_ref());
-        match at {
+        match at.filter(|_| expected.is_some()) {
             Some(at) => {
                 self.model.use_again(at);
                 self.model.hits += 1;

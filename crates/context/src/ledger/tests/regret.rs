@@ -40,7 +40,10 @@ fn only_a_call_after_its_result_was_taken_is_regretted() {
     let mut ledger = EditLedger::new(1 << 20);
     let whole = "abcdefgh";
     assert_eq!(
-        regrets(&calls, &ledger.replay(&chain(&SCOPE, whole), |_, _| true)),
+        regrets(
+            &calls,
+            &ledger.replay(&chain(&SCOPE, whole), |known| vec![true; known.len()])
+        ),
         []
     );
 
@@ -49,13 +52,13 @@ fn only_a_call_after_its_result_was_taken_is_regretted() {
     ledger
         .record(&chain(&SCOPE, "abcd"), 1..=1, clearing("-", 1))
         .unwrap();
-    let replay = ledger.replay(&chain(&SCOPE, whole), |_, _| true);
+    let replay = ledger.replay(&chain(&SCOPE, whole), |known| vec![true; known.len()]);
     assert_eq!(regrets(&calls, &replay), [of(0, 4)]);
 
     // A compaction later, of both, does not hide when it was first taken.
     let late = chain(&SCOPE, "abcdefgh");
     ledger.record(&late, 0..=5, compaction("-", 2)).unwrap();
-    let replay = ledger.replay(&late, |_, _| true);
+    let replay = ledger.replay(&late, |known| vec![true; known.len()]);
     assert_eq!(regrets(&calls, &replay), [of(0, 4)]);
 }
 
@@ -73,13 +76,19 @@ fn taken_by_an_edit_without_loss_or_too_late_is_no_regret() {
             ..clearing("-", 1)
         };
         ledger.record(&chain(&SCOPE, "abcd"), 1..=1, edit).unwrap();
-        let replay = ledger.replay(&chain(&SCOPE, "abcdef"), |_, _| true);
+        let replay = ledger.replay(&chain(&SCOPE, "abcdef"), |known| vec![true; known.len()]);
         assert_eq!(regrets(&calls, &replay), []);
     }
     let mut ledger = EditLedger::new(1 << 20);
     let late = chain(&SCOPE, "abcdef");
     ledger.record(&late, 1..=1, clearing("-", 1)).unwrap();
-    assert_eq!(regrets(&calls, &ledger.replay(&late, |_, _| true)), []);
+    assert_eq!(
+        regrets(
+            &calls,
+            &ledger.replay(&late, |known| vec![true; known.len()])
+        ),
+        []
+    );
 }
 
 #[test]

@@ -16,20 +16,37 @@ use crate::{
 /// Windows in which the vendor's own triggers are meant, in tokens.
 const VENDOR_WINDOW: usize = 200_000;
 
+/// Anthropic's default trigger of `clear_tool_uses_20250919`, in tokens.
+const CLEAR_TRIGGER: usize = 100_000;
+
+/// Anthropic's default trigger of `compact_20260112`, in tokens.
+const COMPACT_TRIGGER: usize = 150_000;
+
+/// The part of a trigger that its edits must free.
+const LEAST: usize = 10;
+
 pub(super) fn clearing(
     asked: &ClearingSettings,
     budget: usize,
 ) -> Result<ClearingRule, SettingsError> {
-    let trigger = match asked.trigger.unwrap_or(ClearTrigger::Need) {
-        ClearTrigger::Need => None,
-        ClearTrigger::VendorDefault => Some(Trigger::InputTokens(vendor_trigger(100_000, budget))),
-        ClearTrigger::InputTokens(tokens) => {
+    let large = || (budget >= VENDOR_WINDOW).then_some(Trigger::InputTokens(CLEAR_TRIGGER));
+    let trigger = match asked.trigger {
+        None => large(),
+        Some(ClearTrigger::Need) => None,
+        Some(ClearTrigger::VendorDefault) => {
+            Some(Trigger::InputTokens(vendor_trigger(CLEAR_TRIGGER, budget)))
+        }
+        Some(ClearTrigger::InputTokens(tokens)) => {
             let tokens = amount("zones.tool_outputs.trigger", tokens, budget)?;
             Some(Trigger::InputTokens(tokens))
         }
-        ClearTrigger::ToolUses(uses) => Some(Trigger::ToolUses(uses)),
+        Some(ClearTrigger::ToolUses(uses)) => Some(Trigger::ToolUses(uses)),
     };
-    let clear_at_least = asked.clear_at_least.unwrap_or(Amount::Tokens(0));
+    let least = match trigger {
+        Some(Trigger::InputTokens(tokens)) => tokens / LEAST,
+        Some(Trigger::ToolUses(_)) | None => 0,
+    };
+    let clear_at_least = asked.clear_at_least.unwrap_or(Amount::Tokens(least));
     Ok(ClearingRule {
         trigger,
         keep: asked.keep.unwrap_or(3),
@@ -116,11 +133,16 @@ pub(super) fn compaction(
     asked: &CompactionSettings,
     budget: usize,
 ) -> Result<CompactionRule, SettingsError> {
-    let trigger = match asked.trigger.unwrap_or(CompactTrigger::Need) {
-        CompactTrigger::Need => None,
-        CompactTrigger::VendorDefault => Some(vendor_trigger(150_000, budget)),
-        CompactTrigger::InputTokens(tokens) => Some(amount("compaction.trigger", tokens, budget)?),
+    let trigger = match asked.trigger {
+        None => (budget >= VENDOR_WINDOW).then_some(COMPACT_TRIGGER),
+        Some(CompactTrigger::Need) => None,
+        Some(CompactTrigger::VendorDefault) => Some(vendor_trigger(COMPACT_TRIGGER, budget)),
+        Some(CompactTrigger::InputTokens(tokens)) => {
+            Some(amount("compaction.trigger", tokens, budget)?)
+        }
     };
+    let least = Amount::Tokens(trigger.unwrap_or(0) / LEAST);
+    let compact_at_least = asked.compact_at_least.unwrap_or(least);
     const FIELD: &str = "compaction.max_tokens";
     let max_tokens = asked.max_tokens.unwrap_or_else(|| longest_summary(budget));
     if max_tokens == 0 {
@@ -136,6 +158,7 @@ pub(super) fn compaction(
     let critical_recall = asked.critical_recall.unwrap_or(0.95);
     Ok(CompactionRule {
         trigger,
+        compact_at_least: amount("compaction.compact_at_least", compact_at_least, budget)?,
         keep_raw_turns: asked.keep_raw_turns.unwrap_or(5),
         max_tokens,
         level: asked.level.unwrap_or(SummaryLevel::Detailed),

@@ -8,7 +8,7 @@ use super::super::{
     Hints, Mode, OutputSettings, SessionFacts, Settings, StablePrefix, Symbol, ThinkingKeep,
     ToolSettings, UtilizationSettings, ZoneSettings,
 };
-use super::{Resolved, SettingsError, resolve};
+use super::{Resolved, SettingsError, resolve, resolve_profile};
 use crate::{
     Bounds, Low, Objective, Placement, PrefillWeight, Rung, Segment, SegmentKind, ThinkingRule,
     Tier, ToolRule, Trigger, Utilization, Zone,
@@ -327,6 +327,35 @@ fn the_vendors_triggers_are_absolute_only_in_large_budgets() {
     assert_eq!(of(200_000), (input(100_000), Some(150_000)));
     assert_eq!(of(1_000_000), (input(100_000), Some(150_000)));
     assert_eq!(of(32_768), (input(16_384), Some(24_576)));
+}
+
+#[test]
+fn large_budgets_have_triggers_by_default_and_small_ones_the_high_mark() {
+    let of = |settings: &Settings, window: usize| {
+        let policy = resolve_profile(settings, window).expect("valid").policy;
+        let (clearing, compaction) = (policy.clearing, policy.compaction);
+        let triggers = (clearing.trigger, compaction.trigger);
+        let least = (clearing.clear_at_least, compaction.compact_at_least);
+        (triggers, least, clearing.keep)
+    };
+    let input = |tokens| Some(Trigger::InputTokens(tokens));
+    let large = ((input(100_000), Some(150_000)), (10_000, 15_000), 3);
+    assert_eq!(of(&Settings::default(), 200_000), large);
+    assert_eq!(of(&Settings::default(), 199_999), ((None, None), (0, 0), 3));
+    let small = Settings {
+        budget: Some(Amount::Tokens(4_096)),
+        ..Settings::default()
+    };
+    assert_eq!(of(&small, 1_000_000), ((None, None), (0, 0), 3));
+
+    let mut own = Settings::default();
+    own.clearing.trigger = Some(ClearTrigger::Need);
+    own.compaction.trigger = Some(CompactTrigger::Need);
+    assert_eq!(of(&own, 200_000), ((None, None), (0, 0), 3));
+    own.clearing.trigger = Some(ClearTrigger::InputTokens(Amount::Share(0.5)));
+    own.clearing.clear_at_least = Some(Amount::Tokens(0));
+    own.compaction.trigger = Some(CompactTrigger::InputTokens(Amount::Tokens(700)));
+    assert_eq!(of(&own, 1_000), ((input(500), Some(700)), (0, 70), 3));
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn arguments(text: &str) -> Result<(Handle, usize), &'static str> {
         serde_json::from_str(text).map_err(|_| "the arguments must be a JSON object")?;
     let handle = fields.get("handle").and_then(Value::as_str);
     let handle = handle.and_then(|handle| handle.trim().parse().ok());
-    let handle = handle.ok_or("`handle` must be ctx:// and 20 hexadecimal digits")?;
+    let handle = handle.ok_or("`handle` must be ctx:// and 13 letters in lower case")?;
     let offset = match fields.get("offset") {
         None | Some(Value::Null) => Some(0),
         Some(offset) => offset.as_u64().and_then(|offset| offset.try_into().ok()),

@@ -22,6 +22,51 @@ pub(super) fn amount(
     amount_of(&path, &value, least).map(Some)
 }
 
+/// When edits begin.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Start {
+    /// When the budget needs them.
+    Need,
+    /// When the prompt has more tokens.
+    Tokens(Amount),
+    /// When the conversation has more tool uses.
+    ToolUses(usize),
+}
+
+/// Takes `"need"`, a number of tokens, or, where `counts_uses`, `{"tool_uses": n}`.
+pub(super) fn start(
+    fields: &mut Fields,
+    name: &'static str,
+    counts_uses: bool,
+) -> Result<Option<Start>, ApiError> {
+    let path = fields.path(name);
+    let Some(value) = fields.value(name) else {
+        return Ok(None);
+    };
+    let start = match &value {
+        Value::String(word) if word == "need" => Start::Need,
+        Value::Object(object) if counts_uses && object.contains_key("tool_uses") => {
+            let mut fields = Fields::from_value(path, value)?;
+            let uses = fields.count("tool_uses", 0..=1_000_000)?;
+            let uses = uses.ok_or_else(|| fields.missing("tool_uses"))?;
+            fields.finish(&[], &[])?;
+            Start::ToolUses(uses)
+        }
+        Value::Number(_) | Value::Object(_) => Start::Tokens(amount_of(&path, &value, 1)?),
+        _ => {
+            let uses = if counts_uses {
+                ", {\"tool_uses\": n}"
+            } else {
+                ""
+            };
+            let message =
+                format!("`{path}` must be a number of tokens, a share{uses}, or \"need\".");
+            return Err(ApiError::field(path, message));
+        }
+    };
+    Ok(Some(start))
+}
+
 /// Takes a bound of a zone.
 pub(super) fn bound(fields: &mut Fields, name: &'static str) -> Result<Option<Bound>, ApiError> {
     let path = fields.path(name);

@@ -2,7 +2,8 @@
 //! same settings as `context_budget`.
 
 use context::{
-    Amount, ClearInputs, ClearTrigger, ClearingSettings, CompactTrigger, Settings, ThinkingKeep,
+    Amount, ClearInputs, ClearTrigger, ClearingSettings, CompactTrigger, CompactionSchedule,
+    CompactionSettings, Settings, ThinkingKeep,
 };
 use serde_json::Value;
 
@@ -92,14 +93,14 @@ fn one(mut fields: Fields, settings: &mut Settings) -> Result<ManagedEdit, ApiEr
         }
         "compact_20260112" => {
             let trigger = input_tokens(&mut fields, "trigger")?;
-            settings.compaction.trigger = Some(compact_trigger(trigger));
+            settings.compaction = compaction(trigger);
             settings.compaction.instructions = rules::instructions(&mut fields)?;
             refuse_pause(&mut fields)?;
             ManagedEdit::Compact
         }
         "compaction" => {
             let threshold = amount(&mut fields, "compact_threshold", 1)?;
-            settings.compaction.trigger = Some(compact_trigger(threshold));
+            settings.compaction = compaction(threshold);
             ManagedEdit::Compact
         }
         other => {
@@ -115,8 +116,16 @@ fn one(mut fields: Fields, settings: &mut Settings) -> Result<ManagedEdit, ApiEr
     Ok(edit)
 }
 
-fn compact_trigger(tokens: Option<Amount>) -> CompactTrigger {
-    tokens.map_or(CompactTrigger::VendorDefault, CompactTrigger::InputTokens)
+/// Vendors' compactions are there with the answer that they are asked for in, however little they
+/// free.
+fn compaction(trigger: Option<Amount>) -> CompactionSettings {
+    let tokens = CompactTrigger::InputTokens;
+    CompactionSettings {
+        trigger: Some(trigger.map_or(CompactTrigger::VendorDefault, tokens)),
+        compact_at_least: Some(Amount::Tokens(0)),
+        schedule: Some(CompactionSchedule::Foreground),
+        ..CompactionSettings::default()
+    }
 }
 
 /// What is asked for and not there is said, rather than passed over.
@@ -143,7 +152,7 @@ fn clear_tool_uses(fields: &mut Fields) -> Result<ClearingSettings, ApiError> {
     Ok(ClearingSettings {
         trigger: Some(trigger),
         keep: Some(keep),
-        clear_at_least: input_tokens(fields, "clear_at_least")?,
+        clear_at_least: Some(input_tokens(fields, "clear_at_least")?.unwrap_or(Amount::Tokens(0))),
         clear_inputs: clear_inputs(fields)?,
         exclude_tools: names(fields, "exclude_tools")?,
         ..ClearingSettings::default()

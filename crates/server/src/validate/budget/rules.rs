@@ -1,10 +1,12 @@
 //! `context_budget.compaction` and `context_budget.hints`.
 
 use context::{
-    CompactionSchedule, CompactionSettings, InstructionsMode, Preserve, Settings, SummaryLevel,
+    CompactTrigger, CompactionSchedule, CompactionSettings, InstructionsMode, Preserve, Settings,
+    SummaryLevel,
 };
 use serde_json::Value;
 
+use super::bound::{Start, amount, start};
 use super::zones::zone;
 use super::{MapNames, choice, exact, object};
 use crate::validate::fields::{Fields, integer};
@@ -22,6 +24,12 @@ pub(super) fn compaction(
         return Ok(());
     };
     choice(&mut fields, "model", &[("self", ())])?;
+    settings.trigger = match start(&mut fields, "trigger", false)? {
+        None => None,
+        Some(Start::Tokens(tokens)) => Some(CompactTrigger::InputTokens(tokens)),
+        Some(Start::Need | Start::ToolUses(_)) => Some(CompactTrigger::Need),
+    };
+    settings.compact_at_least = amount(&mut fields, "compact_at_least", 0)?;
     settings.max_tokens = fields.count("max_tokens", 1..=1 << 30)?;
     let levels = SummaryLevel::ALL.map(|level| (level.name(), level));
     settings.level = choice(&mut fields, "level", &levels)?;

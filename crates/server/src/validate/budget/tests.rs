@@ -1,6 +1,6 @@
 use context::{
-    Amount, Bound, ClearInputs, ClearTrigger, CompactTrigger, Low, Mode, StablePrefix, Symbol,
-    ThinkingKeep, Tier, Zone,
+    Amount, Bound, ClearInputs, ClearTrigger, CompactTrigger, CompactionSchedule, Low, Mode,
+    StablePrefix, Symbol, ThinkingKeep, Tier, Zone,
 };
 use serde_json::{Value, json};
 
@@ -123,6 +123,70 @@ fn parts_can_be_left_out_and_prefill_be_priced_by_time() {
         request.settings.objective.prefill,
         Some(PrefillWeight::Millisecond(0.2))
     );
+}
+
+#[test]
+fn triggers_are_tokens_shares_uses_or_need() {
+    let triggers = |clear: Value, compact: Value| {
+        let budget = json!({"zones": {"tool_outputs": {"trigger": clear, "clear_at_least": 0.1}},
+            "compaction": {"trigger": compact, "compact_at_least": 500}});
+        let settings = parse(&budget).expect("a good request").settings;
+        let least = (
+            settings.clearing.clear_at_least,
+            settings.compaction.compact_at_least,
+        );
+        assert_eq!(least, (Some(Amount::Share(0.1)), Some(Amount::Tokens(500))));
+        let (clear, compact) = (settings.clearing.trigger, settings.compaction.trigger);
+        (clear.expect("said"), compact.expect("said"))
+    };
+    let tokens = Amount::Tokens(24_000);
+    assert_eq!(
+        triggers(json!(24_000), json!({"tokens": 24_000})),
+        (
+            ClearTrigger::InputTokens(tokens),
+            CompactTrigger::InputTokens(tokens)
+        )
+    );
+    let share = Amount::Share(0.5);
+    assert_eq!(
+        triggers(json!({"fraction": 0.5}), json!(0.5)),
+        (
+            ClearTrigger::InputTokens(share),
+            CompactTrigger::InputTokens(share)
+        )
+    );
+    assert_eq!(
+        triggers(json!({"tool_uses": 7}), json!("need")),
+        (ClearTrigger::ToolUses(7), CompactTrigger::Need)
+    );
+}
+
+#[test]
+fn wrong_triggers_are_named_with_their_path() {
+    let clear = |trigger: Value| json!({"zones": {"tool_outputs": {"trigger": trigger}}});
+    let compact = |trigger: Value| json!({"compaction": {"trigger": trigger}});
+    const CLEAR: &str = "context_budget.zones.tool_outputs.trigger";
+    const COMPACT: &str = "context_budget.compaction.trigger";
+    for (budget, path, field) in [
+        (clear(json!("now")), CLEAR, ""),
+        (clear(json!(0)), CLEAR, ""),
+        (clear(json!(-1)), CLEAR, ""),
+        (clear(json!(true)), CLEAR, ""),
+        (clear(json!({})), CLEAR, ""),
+        (clear(json!({"fraction": 1.5})), CLEAR, ".fraction"),
+        (clear(json!({"tool_uses": -1})), CLEAR, ".tool_uses"),
+        (
+            clear(json!({"tool_uses": 1, "tokens": 1})),
+            CLEAR,
+            ".tokens",
+        ),
+        (compact(json!([1])), COMPACT, ""),
+        (compact(json!({"tool_uses": 1})), COMPACT, ".tool_uses"),
+    ] {
+        let error = parse(&budget).expect_err("something is wrong");
+        let param = format!("{path}{field}");
+        assert_eq!(error.body()["error"]["param"], param.as_str(), "{budget}");
+    }
 }
 
 #[test]
@@ -251,6 +315,7 @@ fn anthropics_edits_mean_what_their_defaults_say() {
     assert_eq!(settings.thinking, Some(ThinkingKeep::OnlyTurns(1)));
     assert_eq!(settings.clearing.trigger, Some(ClearTrigger::VendorDefault));
     assert_eq!(settings.clearing.keep, Some(3));
+    assert_eq!(settings.clearing.clear_at_least, Some(Amount::Tokens(0)));
 }
 
 #[test]
@@ -304,6 +369,8 @@ fn openais_shape_is_known_too() {
     assert_eq!(edits, [ManagedEdit::Compact]);
     let trigger = CompactTrigger::InputTokens(Amount::Tokens(5_000));
     assert_eq!(settings.compaction.trigger, Some(trigger));
+    let schedule = Some(CompactionSchedule::Foreground);
+    assert_eq!(settings.compaction.schedule, schedule);
 }
 
 #[test]

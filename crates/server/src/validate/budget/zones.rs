@@ -1,11 +1,12 @@
 //! `context_budget.zones`.
 
 use context::{
-    OutputSettings, Placement, Settings, StablePrefix, Tier, ToolSettings, Zone, ZoneSettings,
+    ClearTrigger, OutputSettings, Placement, Settings, StablePrefix, Tier, ToolSettings, Zone,
+    ZoneSettings,
 };
 use serde_json::{Map, Value};
 
-use super::bound::{amount, bound};
+use super::bound::{Start, amount, bound, start};
 use super::{MapNames, choice};
 use crate::validate::fields::{Fields, wrong_type};
 use crate::wire::error::ApiError;
@@ -83,6 +84,12 @@ fn tool_pruning(fields: &mut Fields, tier: Option<Tier>) -> Result<Option<bool>,
 }
 
 fn tool_outputs(fields: &mut Fields, settings: &mut Settings) -> Result<(), ApiError> {
+    settings.clearing.trigger = start(fields, "trigger", true)?.map(|start| match start {
+        Start::Need => ClearTrigger::Need,
+        Start::Tokens(tokens) => ClearTrigger::InputTokens(tokens),
+        Start::ToolUses(uses) => ClearTrigger::ToolUses(uses),
+    });
+    settings.clearing.clear_at_least = amount(fields, "clear_at_least", 0)?;
     settings.clearing.keep = fields.count("keep", 0..=1_000_000)?;
     settings.clearing.exclude_tools = names(fields, "exclude_tools")?;
     let path = fields.path("per_tool");
