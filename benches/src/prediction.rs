@@ -207,6 +207,7 @@ impl PredictingEngine {
             cache_salt: Vec::new(),
             min_output_tokens: 0,
             background: false,
+            scored: Vec::new(),
             sink: Box::new(ChannelSink(sender)),
         })?;
         end(&events)
@@ -216,7 +217,7 @@ impl PredictingEngine {
 fn end(events: &Receiver<Event>) -> anyhow::Result<Served> {
     loop {
         match events.recv().context("the engine has ended")? {
-            Event::Admitted(_) | Event::Token(_) => {}
+            Event::Admitted(_) | Event::Scored(_) | Event::Token(_) => {}
             Event::Finished(completion) => {
                 return Ok(Served {
                     cached_tokens: completion.cached_tokens,

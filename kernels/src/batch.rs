@@ -36,6 +36,10 @@ pub struct StepBatch {
     pub block_table_start: Vec<u32>,
     /// Rows (indices into the token axis, ascending) whose logits are wanted.
     pub logits_rows: Vec<u32>,
+    /// Rows (as in `logits_rows`, ascending) after which the log probability of a token is wanted.
+    pub scored_rows: Vec<u32>,
+    /// That token, for each of them. `[scored_rows.len()]`
+    pub scored_tokens: Vec<u32>,
 }
 
 impl StepBatch {
@@ -73,5 +77,7 @@ impl StepBatch {
         self.block_table_start.clear();
         self.block_table_start.push(0);
         self.logits_rows.clear();
+        self.scored_rows.clear();
+        self.scored_tokens.clear();
     }
 }

@@ -3,10 +3,14 @@
 use kernels::{KernelError, StepBatch};
 
 /// Logits of the rows that a step asked for. Shape: `[batch.logits_rows.len(), vocab_size]`, f32.
+///
+/// Beside them, the log probabilities of the tokens that it wanted scored: a step may score far more
+/// rows than it samples, so their logits are not kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Logits<'a> {
     data: &'a [f32],
     vocab_size: usize,
+    scores: &'a [f32],
 }
 
 impl<'a> Logits<'a> {
@@ -19,7 +23,17 @@ impl<'a> Logits<'a> {
             vocab_size > 0 && data.len().is_multiple_of(vocab_size),
             "logits are whole rows"
         );
-        Self { data, vocab_size }
+        Self {
+            data,
+            vocab_size,
+            scores: &[],
+        }
+    }
+
+    /// With the natural log probabilities of `batch.scored_tokens`, each by the plain softmax of its
+    /// row; NaN where no distribution can be made of a row. `[batch.scored_rows.len()]`
+    pub fn with_scores(self, scores: &'a [f32]) -> Self {
+        Self { scores, ..self }
     }
 
     /// Number of rows.
@@ -31,11 +45,17 @@ impl<'a> Logits<'a> {
     pub fn row(&self, row: usize) -> &'a [f32] {
         &self.data[row * self.vocab_size..(row + 1) * self.vocab_size]
     }
+
+    /// What [`Logits::with_scores`] was given.
+    pub fn scores(&self) -> &'a [f32] {
+        self.scores
+    }
 }
 
 /// A loaded model with its KV cache: the one dynamic call per step.
 pub trait ModelRunner: Send {
-    /// Computes the batch's tokens, stores their KV, and returns the logits that it asked for.
+    /// Computes the batch's tokens, stores their KV, and returns the logits and scores that it asked
+    /// for.
     ///
     /// # Errors
     /// What the device reports; the KV of the batch's slots is then undefined.

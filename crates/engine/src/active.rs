@@ -5,6 +5,7 @@ use std::time::Duration;
 use kv_cache::TokenId;
 use scheduler::{FinishReason, Timestamp, Update};
 
+use crate::scoring::Scoring;
 use crate::{Completion, Event, EventSink, SamplingParams};
 
 /// A request that the scheduler has taken and not yet finished.
@@ -21,6 +22,8 @@ pub(crate) struct ActiveRequest {
     pub(crate) prefill_step_time: Duration,
     pub(crate) cached_tokens: usize,
     pub(crate) preemptions: u32,
+    /// Tokens of the prompt that the caller wants scored; taken with the first token.
+    pub(crate) scoring: Scoring,
 }
 
 impl ActiveRequest {

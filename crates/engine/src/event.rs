@@ -9,18 +9,23 @@ use crate::SubmitError;
 
 /// The receiving end of a request, called on the engine's thread: it must never block.
 pub trait EventSink: Send {
-    /// Hands over an event. The engine sends at most `max_tokens + 2` of them to a request.
+    /// Hands over an event. The engine sends at most `max_tokens + 3` of them to a request.
     fn send(&mut self, event: Event);
 
     /// Whether nobody listens any more; asked once per step, and a yes cancels the request.
     fn is_closed(&self) -> bool;
 }
 
-/// One request's events, in order: `Admitted`, then `Token`s, then `Finished`; or `Failed` anywhere.
+/// One request's events, in order: `Admitted`, then `Scored` if it asked for that, then `Token`s,
+/// then `Finished`; or `Failed` anywhere.
 #[derive(Debug)]
 pub enum Event {
     /// The request runs: the first chunk of its prompt is being computed.
     Admitted(Admission),
+    /// The prompt has been computed, and with it the log probabilities of the tokens that
+    /// [`GenerateRequest::scored`](crate::GenerateRequest::scored) names: in their order, without
+    /// those whose predecessor was in the prefix cache.
+    Scored(Vec<PromptLogprob>),
     /// A token was generated.
     Token(TokenOutput),
     /// The request has ended.
@@ -58,6 +63,16 @@ pub struct TokenLogprobs {
     pub chosen: f32,
     /// Of the likeliest tokens, descending; ties in ascending order of token.
     pub top: Vec<(TokenId, f32)>,
+}
+
+/// The natural log probability of a token of a prompt, given all before it: by the model, before
+/// temperature and truncation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PromptLogprob {
+    /// Of the token, in the prompt.
+    pub position: usize,
+    /// Its log probability.
+    pub logprob: f32,
 }
 
 /// How a request ended, and what it cost.

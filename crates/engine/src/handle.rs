@@ -109,8 +109,8 @@ impl EngineHandle {
     /// refusal arrives in the sink, as [`Event::Failed`](crate::Event::Failed).
     ///
     /// # Panics
-    /// If the prompt is empty, `max_tokens` is 0, or a background request asks for guaranteed
-    /// output.
+    /// If the prompt is empty, `max_tokens` is 0, a background request asks for guaranteed output,
+    /// or `scored` does not ascend within the prompt.
     pub fn submit(&self, request: GenerateRequest) -> Result<RequestId, SubmitError> {
         assert!(
             !request.prompt.is_empty(),
@@ -123,6 +123,15 @@ impl EngineHandle {
         assert!(
             !request.background || request.min_output_tokens == 0,
             "a background request has no guaranteed output"
+        );
+        let scored = &request.scored;
+        assert!(
+            scored.is_sorted_by(|a, b| a < b)
+                && scored.first().is_none_or(|&first| first > 0)
+                && scored
+                    .last()
+                    .is_none_or(|&last| last < request.prompt.len()),
+            "scored positions ascend within the prompt, behind its first token"
         );
         if !self.shared.accepting.load(Ordering::Acquire) {
             return Err(SubmitError::ShuttingDown);

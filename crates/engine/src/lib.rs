@@ -15,6 +15,7 @@ mod handle;
 mod probe;
 mod request;
 mod sampler;
+mod scoring;
 #[cfg(test)]
 mod simulation;
 mod stats;
@@ -22,7 +23,8 @@ mod step_loop;
 
 pub use engine::{EngineThread, start};
 pub use event::{
-    Admission, Completion, Event, EventSink, RequestError, TokenLogprobs, TokenOutput,
+    Admission, Completion, Event, EventSink, PromptLogprob, RequestError, TokenLogprobs,
+    TokenOutput,
 };
 pub use handle::{EngineHandle, EngineLimits, SubmitError};
 pub use kv_cache::{MissCause, MissReason, TokenId};

@@ -31,6 +31,11 @@ pub struct GenerateRequest {
     /// [`RequestError::Abandoned`](crate::RequestError::Abandoned) when others need its memory or
     /// its place. Excludes `min_output_tokens`.
     pub background: bool,
+    /// Positions of prompt tokens whose log probability is wanted
+    /// ([`Event::Scored`](crate::Event::Scored)): ascending, above 0 and below the prompt's length.
+    /// Each that is computed costs the end of the last layer and the output projection; empty costs
+    /// nothing.
+    pub scored: Vec<usize>,
     /// Where the answer goes. Once it is closed, the request is cancelled within one step.
     pub sink: Box<dyn EventSink>,
 }

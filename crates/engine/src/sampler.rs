@@ -7,6 +7,8 @@
 
 use kv_cache::TokenId;
 
+use models::LogSoftmax;
+
 use crate::{SamplingParams, TokenLogprobs};
 
 mod candidates;
@@ -62,7 +64,7 @@ impl Sampler {
     ) -> Result<Sample, NonFiniteLogits> {
         let params = row.params;
         let logprobs = match params.logprobs {
-            Some(_) => Some(LogSoftmax::new(logits)?),
+            Some(_) => Some(LogSoftmax::new(logits).ok_or(NonFiniteLogits)?),
             None => None,
         }
         .zip(params.logprobs);
@@ -80,10 +82,10 @@ impl Sampler {
         };
 
         let logprobs = logprobs.map(|(softmax, top)| TokenLogprobs {
-            chosen: softmax.of(logits[token.0 as usize]),
+            chosen: softmax.logprob(logits[token.0 as usize]),
             top: self
                 .candidates
-                .likeliest(logits, top as usize, |logit| softmax.of(logit)),
+                .likeliest(logits, top as usize, |logit| softmax.logprob(logit)),
         });
         Ok(Sample { token, logprobs })
     }
@@ -171,27 +173,5 @@ fn argmax(logits: &[f32]) -> Result<TokenId, NonFiniteLogits> {
         Ok(TokenId(token as u32))
     } else {
         Err(NonFiniteLogits)
-    }
-}
-
-/// Natural log probabilities of one row.
-struct LogSoftmax {
-    log_sum: f64,
-}
-
-impl LogSoftmax {
-    fn new(logits: &[f32]) -> Result<Self, NonFiniteLogits> {
-        let max = logits[argmax(logits)?.0 as usize];
-        let sum: f64 = logits
-            .iter()
-            .map(|logit| f64::from(logit - max).exp())
-            .sum();
-        Ok(Self {
-            log_sum: f64::from(max) + sum.ln(),
-        })
-    }
-
-    fn of(&self, logit: f32) -> f32 {
-        (f64::from(logit) - self.log_sum) as f32
     }
 }

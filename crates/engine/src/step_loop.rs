@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::handle::{Message, Shared};
 use crate::probe::WaitingProbes;
 use crate::sampler::{Row, Sample, Sampler};
+use crate::scoring::Scoring;
 use crate::{
     Admission, EngineStats, Event, GenerateRequest, RequestError, SubmitError, TokenOutput, batch,
 };
@@ -44,6 +45,8 @@ struct Sampled {
     samples: Vec<(RequestId, Sample)>,
     /// Requests whose logits no token can be chosen from.
     unusable: Vec<(RequestId, String)>,
+    /// Log probabilities of the tokens that the batch wanted scored, in its order.
+    scores: Vec<f32>,
 }
 
 impl StepLoop {
@@ -155,6 +158,7 @@ impl StepLoop {
             cache_salt,
             min_output_tokens,
             background,
+            scored,
             mut sink,
         } = request;
         if sink.is_closed() {
@@ -188,6 +192,7 @@ impl StepLoop {
             prefill_step_time: Duration::ZERO,
             cached_tokens: 0,
             preemptions: 0,
+            scoring: Scoring::new(scored),
         };
         self.requests.insert(id, active);
     }
@@ -230,6 +235,7 @@ impl StepLoop {
         );
         self.announce(&plan);
         batch::build(&self.scheduler, &plan, &mut self.batch);
+        self.want_scores(&plan);
         let launched = self.clock.now();
         match self.launch(&plan) {
             Ok(sampled) => self.commit(&plan, sampled, launched),
@@ -264,6 +270,33 @@ impl StepLoop {
         }
     }
 
+    /// Adds the rows to the batch whose next tokens are to be scored.
+    fn want_scores(&mut self, plan: &StepPlan) {
+        for (chunk, start) in plan.chunks.iter().zip(&self.batch.query_start) {
+            let Some(request) = self.requests.get(&chunk.request) else {
+                continue;
+            };
+            let tokens = self.scheduler.tokens(chunk.request);
+            for &position in request.scoring.wanted_in(&chunk.tokens) {
+                let row = position - 1 - chunk.tokens.start;
+                self.batch.scored_rows.push(start + row as u32);
+                self.batch.scored_tokens.push(tokens[position].0);
+            }
+        }
+    }
+
+    /// Hands the batch's scores to the requests that wanted them.
+    fn take_scores(&mut self, plan: &StepPlan, mut scores: &[f32]) {
+        for chunk in &plan.chunks {
+            if let Some(request) = self.requests.get_mut(&chunk.request) {
+                let wanted = request.scoring.wanted_in(&chunk.tokens).len();
+                let (own, others) = scores.split_at(wanted);
+                request.scoring.take(&chunk.tokens, own);
+                scores = others;
+            }
+        }
+    }
+
     fn launch(&mut self, plan: &StepPlan) -> Result<Sampled, String> {
         let logits = self
             .runner
@@ -273,7 +306,13 @@ impl StepLoop {
         let mut sampled = Sampled {
             samples: Vec::new(),
             unusable: Vec::new(),
+            scores: logits.scores().to_vec(),
         };
+        assert_eq!(
+            sampled.scores.len(),
+            self.batch.scored_rows.len(),
+            "the model scores what it is asked to"
+        );
         for (index, chunk) in rows.enumerate() {
             let id = chunk.request;
             let request = &self.requests[&id];
@@ -294,6 +333,7 @@ impl StepLoop {
 
     fn commit(&mut self, plan: &StepPlan, sampled: Sampled, launched: Timestamp) {
         let now = self.clock.now();
+        self.take_scores(plan, &sampled.scores);
         for (id, error) in sampled.unusable {
             // Before the commit, so that the KV it computed is not published to others.
             self.fail(id, RequestError::Model(error));
@@ -336,6 +376,10 @@ impl StepLoop {
         };
         let is_first = request.first_token.is_none();
         request.first_token.get_or_insert(now);
+        if is_first && request.scoring.is_wanted() {
+            let scoring = std::mem::take(&mut request.scoring);
+            request.sink.send(Event::Scored(scoring.into_found()));
+        }
         if !matches!(update.finished, Some(FinishReason::Stop(_))) {
             let Sample { token, logprobs } = sample;
             request.sink.send(Event::Token(TokenOutput {

@@ -10,6 +10,7 @@ use kernels::{
 
 use crate::config::ModelConfig;
 use crate::limits::Limits;
+use crate::log_softmax;
 use crate::weights::Checkpoint;
 use crate::{Logits, ModelRunner};
 
@@ -250,22 +251,44 @@ impl<B: Backend> Decoder<B> {
         })
     }
 
-    /// The end of the last layer and the output projection, for the sampled rows alone.
-    fn logits(&mut self, last: usize, batch: &StepBatch) -> Result<(), KernelError> {
-        let rows = batch.logits_rows.len();
+    /// Log probabilities of the scored tokens, as many rows at once as there is room for.
+    fn score(&mut self, last: usize, batch: &StepBatch) -> Result<(), KernelError> {
+        self.buffers.scores.clear();
+        let most = self.limits.max_num_seqs;
+        let rows = batch.scored_rows.chunks(most);
+        for (rows, tokens) in rows.zip(batch.scored_tokens.chunks(most)) {
+            self.logits(last, rows)?;
+            let Buffers {
+                logits,
+                host,
+                scores,
+                ..
+            } = &mut self.buffers;
+            let data = self.backend.read(logits, rows.len(), host)?;
+            let read = Logits::new(data, self.shape.vocab_size);
+            let tokens = tokens.iter().enumerate();
+            scores.extend(tokens.map(|(row, &token)| log_softmax::score(read.row(row), token)));
+        }
+        Ok(())
+    }
+
+    /// The end of the last layer and the output projection, for these rows alone. What all rows have
+    /// before it stays, so that it can be done for others.
+    fn logits(&mut self, last: usize, rows: &[u32]) -> Result<(), KernelError> {
         let Self {
             backend, buffers, ..
         } = self;
         backend.gather_rows(GatherRows {
             input: &buffers.attended,
-            rows: &batch.logits_rows,
+            rows,
             out: &mut buffers.sampled_attended,
         })?;
         backend.gather_rows(GatherRows {
             input: &buffers.residual,
-            rows: &batch.logits_rows,
+            rows,
             out: &mut buffers.sampled_residual,
         })?;
+        let rows = rows.len();
         self.feed_forward(last, Rows::Sampled, rows)?;
         let Self {
             backend,
@@ -306,10 +329,19 @@ impl<B: Backend> ModelRunner for Decoder<B> {
             rows <= limits.max_num_seqs.min(tokens),
             "{rows} logits rows exceed {limits:?}"
         );
+        assert_eq!(
+            batch.scored_rows.len(),
+            batch.scored_tokens.len(),
+            "a token for each scored row"
+        );
         let vocab_size = self.shape.vocab_size;
         let known = |&token: &u32| (token as usize) < vocab_size;
         assert!(
-            batch.token_ids.iter().all(known),
+            batch
+                .token_ids
+                .iter()
+                .chain(&batch.scored_tokens)
+                .all(known),
             "a token is outside the vocabulary"
         );
         let fits = |&position: &u32| (position as usize) < limits.max_model_len;
@@ -338,13 +370,22 @@ impl<B: Backend> ModelRunner for Decoder<B> {
             }
         }
         // Of the last layer, a row whose logits nobody wants leaves keys and values only.
-        if rows == 0 {
+        if rows == 0 && batch.scored_rows.is_empty() {
             return Ok(Logits::new(&[], vocab_size));
         }
         self.attend(last, batch)?;
-        self.logits(last, batch)?;
-        let Buffers { logits, host, .. } = &mut self.buffers;
+        self.score(last, batch)?;
+        if rows == 0 {
+            return Ok(Logits::new(&[], vocab_size).with_scores(&self.buffers.scores));
+        }
+        self.logits(last, &batch.logits_rows)?;
+        let Buffers {
+            logits,
+            host,
+            scores,
+            ..
+        } = &mut self.buffers;
         let data = self.backend.read(logits, rows, host)?;
-        Ok(Logits::new(data, vocab_size))
+        Ok(Logits::new(data, vocab_size).with_scores(scores))
     }
 }

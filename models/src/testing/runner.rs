@@ -8,7 +8,7 @@ use kernels::{KernelError, StepBatch};
 use super::chain::History;
 use super::fault::ShadowFault;
 use super::shadow::ShadowKv;
-use crate::{Logits, ModelRunner};
+use crate::{Logits, ModelRunner, log_softmax};
 
 /// Size of a [`FakeRunner`].
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,7 @@ pub struct FakeRunner {
     fail_at_step: Option<u64>,
     histories: Vec<History>,
     logits: Vec<f32>,
+    scores: Vec<f32>,
 }
 
 impl FakeRunner {
@@ -80,6 +81,7 @@ impl FakeRunner {
             fail_at_step: None,
             histories: Vec::new(),
             logits: Vec::new(),
+            scores: Vec::new(),
         }
     }
 
@@ -145,10 +147,21 @@ impl FakeRunner {
         {
             self.histories[row as usize].fill_logits(logits);
         }
+        self.score(batch);
         self.counters
             .tokens
             .fetch_add(batch.num_tokens() as u64, Ordering::SeqCst);
-        Ok(Logits::new(&self.logits, vocab_size))
+        Ok(Logits::new(&self.logits, vocab_size).with_scores(&self.scores))
+    }
+
+    fn score(&mut self, batch: &StepBatch) {
+        self.scores.clear();
+        let mut logits = Vec::new();
+        for (&row, &token) in batch.scored_rows.iter().zip(&batch.scored_tokens) {
+            logits.resize(self.limits.vocab_size, 0.0);
+            self.histories[row as usize].fill_logits(&mut logits);
+            self.scores.push(log_softmax::score(&logits, token));
+        }
     }
 
     fn check_limits(&self, batch: &StepBatch) -> Result<(), ShadowFault> {
@@ -209,9 +222,17 @@ impl FakeRunner {
                 return malformed(format!("{name} is not a prefix sum of {seqs} sequences"));
             }
         }
-        let rows = &batch.logits_rows;
-        if !rows.is_sorted_by(|a, b| a < b) || rows.last().is_some_and(|&r| r as usize >= tokens) {
-            return malformed(format!("logits_rows {rows:?} do not ascend below {tokens}"));
+        for (name, rows) in [
+            ("logits_rows", &batch.logits_rows),
+            ("scored_rows", &batch.scored_rows),
+        ] {
+            let is_within = rows.last().is_none_or(|&row| (row as usize) < tokens);
+            if !rows.is_sorted_by(|a, b| a < b) || !is_within {
+                return malformed(format!("{name} {rows:?} do not ascend below {tokens}"));
+            }
+        }
+        if batch.scored_rows.len() != batch.scored_tokens.len() {
+            return malformed("scored tokens are one per scored row".into());
         }
         (0..seqs).try_for_each(|seq| self.check_sequence(batch, seq))
     }

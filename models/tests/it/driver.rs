@@ -128,6 +128,27 @@ impl Driver {
             .collect()
     }
 
+    /// Computes the sequence's next `count` tokens, and the log probabilities of those that follow
+    /// each of them.
+    pub(crate) fn score(&mut self, seq: &mut Seq, count: usize) -> Vec<f32> {
+        let first = seq.computed;
+        let tokens = seq.tokens[first + 1..=first + count].to_vec();
+        self.batch.clear();
+        let needed = (first + count).div_ceil(self.block_size);
+        seq.blocks
+            .extend((seq.blocks.len()..needed).filter_map(|_| self.free.pop()));
+        self.add(&mut Part {
+            seq,
+            count,
+            want: Want::Nothing,
+        });
+        self.batch.scored_rows.extend(0..count as u32);
+        self.batch.scored_tokens = tokens;
+        let logits = self.runner.forward(&self.batch).unwrap();
+        assert_eq!(logits.num_rows(), 0);
+        logits.scores().to_vec()
+    }
+
     fn add(&mut self, part: &mut Part<'_>) {
         let batch = &mut self.batch;
         let seq = &mut *part.seq;

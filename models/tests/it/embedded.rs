@@ -101,6 +101,40 @@ fn the_reference_backend_answers_the_same() {
     check(Device::Reference, &answers()[..4]);
 }
 
+/// By definition, in double precision.
+fn log_softmax(row: &[f32], token: u32) -> f64 {
+    let sum: f64 = row.iter().map(|&logit| f64::from(logit).exp()).sum();
+    f64::from(row[token as usize]) - sum.ln()
+}
+
+#[test]
+fn scores_are_the_log_softmax_of_the_logits() {
+    let answers = answers();
+    let tokens: Vec<u32> = answers.iter().flat_map(|one| one.prompt.clone()).collect();
+    let mut driver = driver(Device::Cpu, 5);
+    // More rows than there is room for at once, in two chunks.
+    let (first, second) = (150, 50);
+    let mut scored = Seq::new(&tokens[..first + second + 1]);
+    let scores = [first, second].map(|count| driver.score(&mut scored, count));
+    let mut whole = Seq::new(&tokens[..first + second]);
+    let mut rows = Vec::new();
+    while whole.computed < whole.tokens.len() {
+        let count = (whole.tokens.len() - whole.computed).min(64);
+        rows.extend(driver.step(&mut [Part {
+            seq: &mut whole,
+            count,
+            want: Want::All,
+        }]));
+    }
+    let mut worst = 0.0f64;
+    for (at, (score, row)) in scores.concat().iter().zip(&rows).enumerate() {
+        let by_hand = log_softmax(row, tokens[at + 1]);
+        worst = worst.max((f64::from(*score) - by_hand).abs());
+    }
+    assert_eq!(rows.len(), scores.concat().len());
+    assert!(worst < 1e-5, "{worst}");
+}
+
 #[test]
 fn sizes_are_known_before_loading() {
     let model = open(&ModelSource::Embedded).unwrap();

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use kv_cache::TokenId;
+use models::LogSoftmax;
 use models::testing::FakeRunner;
 
 use super::occurrences::Occurrences;
 use super::scenario::{Submission, VOCAB_SIZE};
 use crate::sampler::{Row, Sampler};
-use crate::{Event, EventSink, FinishReason, RequestError};
+use crate::{Event, EventSink, FinishReason, PromptLogprob, RequestError};
 
 /// What a client has heard so far; shared between the world and the sink in the engine.
 #[derive(Default)]
@@ -19,8 +20,10 @@ pub(super) struct Heard {
     /// Prompt tokens taken from the cache.
     pub(super) admitted: Option<usize>,
     pub(super) left: bool,
+    preempted: bool,
     /// Everything, in order, for the comparison of two runs.
     pub(super) log: Vec<String>,
+    scored: Option<Vec<PromptLogprob>>,
     events: usize,
 }
 
@@ -54,6 +57,11 @@ impl EventSink for ClientSink {
                 assert_eq!(heard.admitted, None, "admitted twice");
                 heard.admitted = Some(admission.cached_tokens);
             }
+            Event::Scored(scored) => {
+                assert!(heard.admitted.is_some(), "scored before the admission");
+                assert!(heard.tokens.is_empty() && heard.scored.is_none());
+                heard.scored = Some(scored);
+            }
             Event::Token(output) => {
                 assert!(heard.admitted.is_some(), "a token before the admission");
                 heard.tokens.push(output.token);
@@ -62,6 +70,7 @@ impl EventSink for ClientSink {
                 let stop_token = matches!(completion.reason, FinishReason::Stop(_));
                 let expected = heard.tokens.len() + usize::from(stop_token);
                 assert_eq!(completion.completion_tokens, expected);
+                heard.preempted = completion.preemptions > 0;
                 heard.finished = Some(completion.reason);
             }
             Event::Failed(error) => heard.failed = Some(error),
@@ -87,7 +96,7 @@ impl Client {
     pub(super) fn sink(&self) -> Box<dyn EventSink> {
         Box::new(ClientSink {
             heard: Arc::clone(&self.heard),
-            max_events: self.submission.stop.max_tokens + 2,
+            max_events: self.submission.stop.max_tokens + 3,
             leaves_after: self.submission.leaves_after,
         })
     }
@@ -99,6 +108,7 @@ impl Client {
             assert!(heard.log.is_empty(), "a refused request heard something");
             return;
         }
+        self.check_scores(&heard);
         let (tokens, reason) = self.alone();
         assert!(
             tokens.starts_with(&heard.tokens),
@@ -130,6 +140,34 @@ impl Client {
             Some(RequestError::Refused(_)) => occurrences.refused_by_queue += 1,
             Some(RequestError::Abandoned) => occurrences.abandoned += 1,
             Some(RequestError::ShutDown) | None => {}
+        }
+    }
+
+    /// Every token that was not cached is scored once, by all that stands before it.
+    fn check_scores(&self, heard: &Heard) {
+        let (wanted, prompt) = (self.submission.scored(), &self.submission.prompt);
+        let Some(scored) = &heard.scored else {
+            let is_due = !heard.tokens.is_empty() || heard.finished.is_some();
+            assert!(!is_due || wanted.is_empty(), "nothing was scored");
+            return;
+        };
+        let cached = heard.admitted.unwrap_or(0);
+        let positions: Vec<usize> = scored.iter().map(|score| score.position).collect();
+        let mut expected = wanted;
+        expected.retain(|&position| position > cached);
+        if heard.finished.is_some() && !heard.preempted {
+            assert_eq!(positions, expected, "{cached} tokens were cached");
+        }
+        // After a preemption the cache may spare what others have computed meanwhile.
+        expected.retain(|position| positions.contains(position));
+        assert_eq!(positions, expected);
+        let ids: Vec<u32> = prompt.iter().map(|token| token.0).collect();
+        // A few of them: each hashes all that stands before it.
+        for &PromptLogprob { position, logprob } in scored.iter().step_by(1 + scored.len() / 4) {
+            let logits = FakeRunner::oracle_logits(VOCAB_SIZE, &ids[..position]);
+            let softmax = LogSoftmax::new(&logits).unwrap();
+            let by_definition = softmax.logprob(logits[ids[position] as usize]);
+            assert_eq!(logprob, by_definition, "the token at {position}");
         }
     }
 

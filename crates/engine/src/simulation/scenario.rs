@@ -41,6 +41,19 @@ pub(super) struct Submission {
     pub(super) leaves_after: Option<usize>,
 }
 
+impl Submission {
+    /// Positions to score: none of every third request, some or all of the others.
+    pub(super) fn scored(&self) -> Vec<usize> {
+        let first = self.prompt[0].0 as usize;
+        if first.is_multiple_of(3) {
+            return Vec::new();
+        }
+        (1 + first % 2..self.prompt.len())
+            .step_by(1 + first % 4)
+            .collect()
+    }
+}
+
 impl Scenario {
     pub(super) fn from_seed(seed: u64) -> Self {
         let mut random = Random::new(seed);

@@ -92,6 +92,7 @@ fn submit(
         cache_salt: Vec::new(),
         min_output_tokens: 0,
         background: false,
+        scored: Vec::new(),
         sink: Box::new(ChannelSink(sender)),
     };
     handle.submit(request).expect("the engine takes it");
@@ -103,7 +104,7 @@ fn heard(events: &Receiver<Event>) -> (Vec<Option<Duration>>, Completion) {
     let mut times = Vec::new();
     loop {
         match events.try_recv().expect("the request has ended") {
-            Event::Admitted(_) => {}
+            Event::Admitted(_) | Event::Scored(_) => {}
             Event::Token(output) => times.push(output.prefill_step_time),
             Event::Finished(completion) => return (times, completion),
             Event::Failed(error) => panic!("{error}"),

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use engine::{
-    Completion, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, RequestError,
-    SamplingParams, SchedulerConfig, StopConditions, SubmitError, TokenId,
+    Completion, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, PromptLogprob,
+    RequestError, SamplingParams, SchedulerConfig, StopConditions, SubmitError, TokenId,
 };
 use models::testing::{FakeCounters, FakeLimits, FakeRunner};
 
@@ -61,6 +61,15 @@ impl Engine {
         prompt: &[u32],
         max_tokens: usize,
     ) -> Result<Client, SubmitError> {
+        self.try_submit_scored(prompt, max_tokens, &[])
+    }
+
+    pub(crate) fn try_submit_scored(
+        &self,
+        prompt: &[u32],
+        max_tokens: usize,
+        scored: &[usize],
+    ) -> Result<Client, SubmitError> {
         let (sender, events) = channel();
         let gone = Arc::new(AtomicBool::new(false));
         self.handle.submit(GenerateRequest {
@@ -75,6 +84,7 @@ impl Engine {
             cache_salt: Vec::new(),
             min_output_tokens: 0,
             background: false,
+            scored: scored.to_vec(),
             sink: Box::new(Sink {
                 sender,
                 gone: Arc::clone(&gone),
@@ -128,6 +138,7 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) tokens: Vec<u32>,
     pub(crate) cached_tokens: usize,
+    pub(crate) scored: Option<Vec<PromptLogprob>>,
     pub(crate) end: Result<Completion, RequestError>,
 }
 
@@ -140,15 +151,17 @@ impl Client {
 
     pub(crate) fn answer(&self) -> Answer {
         let mut tokens = Vec::new();
-        let mut cached_tokens = 0;
+        let (mut cached_tokens, mut scored) = (0, None);
         loop {
             match self.next() {
                 Event::Admitted(admission) => cached_tokens = admission.cached_tokens,
+                Event::Scored(found) => scored = Some(found),
                 Event::Token(output) => tokens.push(output.token.0),
                 Event::Finished(end) => {
                     return Answer {
                         tokens,
                         cached_tokens,
+                        scored,
                         end: Ok(end),
                     };
                 }
@@ -156,6 +169,7 @@ impl Client {
                     return Answer {
                         tokens,
                         cached_tokens,
+                        scored,
                         end: Err(end),
                     };
                 }

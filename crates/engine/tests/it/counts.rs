@@ -98,3 +98,30 @@ fn without_prefix_caching_everything_is_computed() {
     assert_eq!(engine.counters.tokens(), 200);
     engine.shut_down();
 }
+
+#[test]
+fn scoring_a_prompt_computes_no_token_more_and_changes_no_answer() {
+    let mut config = config(400, 4_096);
+    // Seven chunks, each of more rows than are sampled in a step.
+    config.max_num_batched_tokens = 80;
+    config.max_num_seqs = 4;
+    let prompt = prompt(11, 500);
+    let wanted: Vec<usize> = (1..500).step_by(3).collect();
+    let computed = [&wanted[..], &[]].map(|wanted| {
+        let engine = Engine::start(config.clone());
+        let client = engine.try_submit_scored(&prompt, 5, wanted).unwrap();
+        let answer = client.answer();
+        assert_eq!(answer.tokens, FakeRunner::oracle(VOCAB_SIZE, &prompt, 5));
+        let found = answer.scored.map(|found| found.len());
+        assert_eq!(found, (!wanted.is_empty()).then_some(wanted.len()));
+        // What is cached is not scored again, and not computed for it.
+        let again = engine.try_submit_scored(&prompt, 1, wanted).unwrap();
+        assert_eq!(again.answer().scored.unwrap_or_default(), []);
+        let computed = (engine.counters.steps(), engine.counters.tokens());
+        engine.shut_down();
+        computed
+    });
+    assert_eq!(computed[0], computed[1]);
+    // Five tokens, four of them fed back, and the last of the prompt once more.
+    assert_eq!(computed[0].1, 500 + 4 + 1);
+}

@@ -93,6 +93,7 @@ impl ModelCall {
             cache_salt: self.cache_salt,
             min_output_tokens: 0,
             background: self.background,
+            scored: Vec::new(),
             sink: Box::new(sink),
         })?;
         // A sink that ends without a word was dropped by an engine that stops.
@@ -137,7 +138,7 @@ impl SummarySink {
 impl EventSink for SummarySink {
     fn send(&mut self, event: Event) {
         match event {
-            Event::Admitted(_) => {}
+            Event::Admitted(_) | Event::Scored(_) => {}
             Event::Token(output) => self.tokens.push(output.token.0),
             Event::Finished(completion) => self.end(Ok(completion)),
             Event::Failed(error) => self.end(Err(error)),
