@@ -216,4 +216,9 @@ impl SummaryLevel {
     pub fn name(self) -> &'static str {
         ["detailed", "medium", "brief", "minimal"][self as usize]
     }
+
+    /// The next longer one; `None` of the longest.
+    pub fn more_detailed(self) -> Option<Self> {
+        Some(Self::ALL[(self as usize).checked_sub(1)?])
+    }
 }

@@ -18,12 +18,14 @@ use std::sync::Arc;
 use crate::{EditOp, SummaryLevel};
 
 mod chain;
+mod drift;
 mod entry;
 mod regret;
 mod replay;
 mod store;
 
 pub use chain::{ChainKey, LedgerScope, SegmentChain, TenantKey, segment_digest};
+pub use drift::DriftVerdict;
 pub use entry::{ENTRY_OVERHEAD, EntryTooLarge, LedgerEdit, Summary, SummaryOrder, SummaryOrigin};
 pub use regret::{CallRecord, Regret, call_digest, regrets};
 pub use replay::{KnownEdit, Piece, Replay};
@@ -87,6 +89,7 @@ enum Entry {
         /// Segments that the conversation had.
         made_at: usize,
         edit: Arc<LedgerEdit>,
+        drift: DriftVerdict,
     },
     /// The latest last.
     Summaries(Vec<SpanSummary>),
@@ -177,6 +180,7 @@ impl EditLedger {
             span,
             made_at: chain.len(),
             edit: Arc::new(edit),
+            drift: DriftVerdict::default(),
         };
         self.insert(chain, *segments.end(), kind, bytes, entry)
     }
@@ -313,12 +317,14 @@ impl EditLedger {
                     span,
                     made_at,
                     edit,
+                    drift,
                 }) = self.store.peek(&Slot { key, kind })
                 {
                     found.push(KnownEdit {
                         segments: last + 1 - span..=last,
                         made_at: *made_at,
                         edit: Arc::clone(edit),
+                        drift: *drift,
                     });
                 }
             }

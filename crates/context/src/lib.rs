@@ -50,9 +50,9 @@ pub use critical::{CriticalKind, CriticalToken, GateRule, Gated, critical_tokens
 pub use edit::{Candidate, CompressionLevel, EditOp, Rung, SummaryLevel};
 pub use importance::Features;
 pub use ledger::{
-    CallRecord, ChainKey, ENTRY_OVERHEAD, EditLedger, EntryTooLarge, KnownEdit, LedgerCounters,
-    LedgerEdit, LedgerScope, Piece, Regret, Replay, SegmentChain, Summary, SummaryOrder,
-    SummaryOrigin, TenantKey, WaitingSummary, call_digest, regrets, segment_digest,
+    CallRecord, ChainKey, DriftVerdict, ENTRY_OVERHEAD, EditLedger, EntryTooLarge, KnownEdit,
+    LedgerCounters, LedgerEdit, LedgerScope, Piece, Regret, Replay, SegmentChain, Summary,
+    SummaryOrder, SummaryOrigin, TenantKey, WaitingSummary, call_digest, regrets, segment_digest,
 };
 pub use particulars::Particulars;
 pub use plan::{

@@ -161,6 +161,9 @@ pub struct CompactionRule {
     pub level: SummaryLevel,
     /// Share of critical tokens that a summary must keep.
     pub critical_recall: f64,
+    /// How much less likely, in nats per token, the model's own later words may be behind a summary
+    /// than they were when it said them.
+    pub max_nll_delta: f64,
 }
 
 /// How documents are chosen and placed.

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::LedgerEdit;
+use super::{DriftVerdict, LedgerEdit};
 use crate::EditOp;
 
 /// An edit of an earlier request, found again.
@@ -16,6 +16,8 @@ pub struct KnownEdit {
     pub made_at: usize,
     /// What was done.
     pub edit: Arc<LedgerEdit>,
+    /// Whether it changes too much of what the model says.
+    pub drift: DriftVerdict,
 }
 
 /// What the ledger knows of a conversation.

@@ -103,6 +103,20 @@ impl<V> Store<V> {
         Some(&self.row(at).value)
     }
 
+    /// The value there, to be changed; it is no use of it, and its bytes stay as they are.
+    pub(super) fn peek_mut(&mut self, slot: &Slot) -> Option<&mut V> {
+        let at = *self.index.get(slot)?;
+        let row = self.rows[at as usize].as_mut();
+        Some(&mut row.expect("the index names rows that are there").value)
+    }
+
+    /// Removes what is there.
+    pub(super) fn forget(&mut self, slot: &Slot) {
+        if let Some(&at) = self.index.get(slot) {
+            self.remove(at);
+        }
+    }
+
     /// The value there, which becomes the last used.
     pub(super) fn touch(&mut self, slot: &Slot) -> Option<&V> {
         let at = *self.index.get(slot)?;

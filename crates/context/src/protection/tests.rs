@@ -61,6 +61,7 @@ fn known(segments: RangeInclusive<usize>, op: EditOp, made_at: usize) -> KnownEd
         turns: 1,
     };
     KnownEdit {
+        drift: crate::DriftVerdict::default(),
         segments,
         made_at,
         edit: Arc::new(edit),

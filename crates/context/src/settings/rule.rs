@@ -94,6 +94,9 @@ pub struct CompactionSettings {
     pub level: Option<SummaryLevel>,
     /// Share of critical tokens (paths, numbers, names) that a summary must keep. Default 0.95.
     pub critical_recall: Option<f64>,
+    /// How much less likely the model's own later words may be behind a summary, in nats per token.
+    /// Default 0.5.
+    pub max_nll_delta: Option<f64>,
     /// What it must preserve. Default: everything in [`Preserve::ALL`].
     pub preserve: Option<Vec<Preserve>>,
     /// The client's own words for the instruction. Default: none.
@@ -199,6 +202,7 @@ impl CompactionSettings {
             max_tokens: self.max_tokens.or(base.max_tokens),
             level: self.level.or(base.level),
             critical_recall: self.critical_recall.or(base.critical_recall),
+            max_nll_delta: self.max_nll_delta.or(base.max_nll_delta),
             preserve: self.preserve.or(base.preserve),
             instructions: self.instructions.or(base.instructions),
             instructions_mode: self.instructions_mode.or(base.instructions_mode),

@@ -52,6 +52,7 @@ fn input(prompt_tokens: usize, matched: usize, random: &mut Random) -> PlanInput
                 max_tokens: 0,
                 level: SummaryLevel::Detailed,
                 critical_recall: 0.0,
+                max_nll_delta: 0.5,
             },
             retrieval: RetrievalRule {
                 min_score: 0.0,

@@ -66,6 +66,7 @@ pub(crate) fn policy(budget: usize) -> Policy {
             max_tokens: 200,
             level: SummaryLevel::Detailed,
             critical_recall: 0.95,
+            max_nll_delta: 0.5,
         },
         retrieval: RetrievalRule {
             min_score: 0.0,

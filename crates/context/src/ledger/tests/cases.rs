@@ -371,6 +371,7 @@ fn a_summary_is_used_by_requests_that_ask_for_no_more() {
             max_tokens,
             level: SummaryLevel::Brief,
             critical_recall,
+            max_nll_delta: 0.5,
         };
         SummaryOrder::new(&request, &rule)
     };
@@ -387,4 +388,56 @@ fn a_summary_is_used_by_requests_that_ask_for_no_more() {
     assert!(!accepts(order(Preserve::ALL, 100, 0.5)));
     assert!(!accepts(order(Preserve::ALL, 800, 0.99)));
     assert!(!accepts(order(&Preserve::ALL[1..], 800, 0.95)));
+}
+
+#[test]
+fn a_compaction_that_drifts_is_flagged_until_another_takes_its_place_or_nothing_can() {
+    let (mut ledger, made) = (EditLedger::new(1 << 20), chain(&SCOPE, "abcdef"));
+    let levels = [
+        SummaryLevel::Medium,
+        SummaryLevel::Brief,
+        SummaryLevel::Minimal,
+    ];
+    for level in levels {
+        ledger
+            .store_summary(&made, 1..=3, level, summary("s"))
+            .unwrap();
+    }
+    ledger.record(&made, 1..=3, compaction("brief", 4)).unwrap();
+    let verdict = |ledger: &mut EditLedger| {
+        let replay = ledger.replay(&made, |known| vec![true; known.len()]);
+        replay.edits.first().map(|known| known.drift)
+    };
+    assert_eq!(verdict(&mut ledger), Some(DriftVerdict::Tolerable));
+    // Another span, another level, a conversation without it.
+    assert!(!ledger.flag_drift(&made, &(2..=3), SummaryLevel::Brief));
+    assert!(!ledger.flag_drift(&made, &(1..=3), SummaryLevel::Medium));
+    assert!(!ledger.flag_drift(&chain(&SCOPE, "abx"), &(1..=3), SummaryLevel::Brief));
+    assert!(ledger.flag_drift(&made, &(1..=3), SummaryLevel::Brief));
+    assert_eq!(verdict(&mut ledger), Some(DriftVerdict::Excessive));
+    // Only what is more detailed still waits.
+    let waiting = ledger.summaries(&made);
+    let waiting: Vec<SummaryLevel> = waiting.iter().map(|one| one.level).collect();
+    assert_eq!(waiting, [SummaryLevel::Medium]);
+
+    let mut accepted = ledger;
+    accepted.accept_drift(&made, &(1..=3));
+    assert_eq!(verdict(&mut accepted), Some(DriftVerdict::Unavoidable));
+    assert!(!accepted.flag_drift(&made, &(1..=3), SummaryLevel::Brief));
+    // It is never superseded, a new edit in its place is like any other.
+    accepted.supersede_drifted(&made, &(1..=3));
+    assert_eq!(verdict(&mut accepted), Some(DriftVerdict::Unavoidable));
+    accepted
+        .record(&made, 1..=3, compaction("anew", 5))
+        .unwrap();
+    assert!(accepted.flag_drift(&made, &(1..=3), SummaryLevel::Brief));
+    accepted.supersede_drifted(&made, &(1..=3));
+    assert_eq!(verdict(&mut accepted), None);
+
+    let detailed = LedgerEdit {
+        op: EditOp::Compact(SummaryLevel::Detailed),
+        ..compaction("whole", 5)
+    };
+    accepted.record(&made, 1..=3, detailed).unwrap();
+    assert!(!accepted.flag_drift(&made, &(1..=3), SummaryLevel::Detailed));
 }

@@ -163,6 +163,10 @@ pub(super) fn compaction(
         max_tokens,
         level: asked.level.unwrap_or(SummaryLevel::Detailed),
         critical_recall: share("compaction.quality_gate.critical_recall", critical_recall)?,
+        max_nll_delta: at_least_zero(
+            "compaction.quality_gate.max_nll_delta",
+            asked.max_nll_delta.unwrap_or(0.5),
+        )?,
     })
 }
 
