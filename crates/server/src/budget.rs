@@ -3,8 +3,10 @@
 //!
 //! `context` decides; this module counts, looks into the cache, changes messages, and remembers.
 //!
+//! - [`answer_scores`]: how likely answers were when they were given.
 //! - [`compaction`]: summaries of old turns, by the served model on the warm prefix.
 //! - [`count`]: a prompt's tokens by zone, message and tool, without an edit.
+//! - [`drift`]: how far a summary moves the model from what it has said itself.
 //! - [`infeasible`]: requests that nothing makes fit.
 //! - [`originals`]: texts that edits have taken away and that no prompt names.
 //! - [`pipeline`]: the stages of one request, in order.
@@ -16,8 +18,10 @@
 //! - [`told_plans`]: plans that clients were told of, and what they say of them.
 //! - [`uses`]: texts that were needed again after edits.
 
+pub mod answer_scores;
 pub mod compaction;
 pub mod count;
+pub mod drift;
 pub mod infeasible;
 pub mod originals;
 pub mod pipeline;

@@ -14,6 +14,7 @@ use super::choice::{AnswerEvent, Choice};
 use super::sink::ChoiceSink;
 use crate::app::App;
 use crate::auth::Caller;
+use crate::budget::drift::Recording;
 use crate::metrics::Forecast;
 use crate::validate::sampling::Generation;
 use crate::wire::error::ApiError;
@@ -34,6 +35,10 @@ pub struct Order<'a> {
     pub min_output_tokens: usize,
     /// Who asks.
     pub caller: &'a Caller,
+    /// Positions of tokens of the first prompt whose log probability is wanted, ascending.
+    pub scored: Vec<usize>,
+    /// Where it is kept how likely the answers were.
+    pub recording: Option<Recording>,
 }
 
 /// The answers as they are made. Dropping it cancels what still runs.
@@ -59,7 +64,7 @@ impl Answers {
         let outputs = output_tokens(order)?;
         let n = order.generation.n;
         // Room for every event of every choice, so that the engine never finds the channel full.
-        let capacity: usize = outputs.iter().map(|output| n * (output + 2)).sum();
+        let capacity: usize = outputs.iter().map(|output| n * (output + 3)).sum();
         let (sender, events) = mpsc::channel(capacity.min(tokio::sync::Semaphore::MAX_PERMITS));
         let seed = order.generation.seed.unwrap_or_else(|| app.draw_seed());
         let mut choices = Vec::new();
@@ -70,6 +75,11 @@ impl Answers {
                 let mut choice = choice(app, order, index, prompt.len(), max_tokens)?;
                 let mut sampling = order.generation.sampling.clone();
                 sampling.seed = seed.wrapping_add(answer as u64);
+                if order.recording.is_some() {
+                    sampling.logprobs.get_or_insert(0);
+                }
+                // The other answers find the prompt in the cache.
+                let is_first = choices.is_empty();
                 let sink = ChoiceSink {
                     index,
                     events: sender.clone(),
@@ -87,6 +97,10 @@ impl Answers {
                     cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
                     min_output_tokens: order.min_output_tokens.min(max_tokens),
                     background: false,
+                    scored: match is_first {
+                        true => order.scored.clone(),
+                        false => Vec::new(),
+                    },
                     sink: Box::new(sink),
                 });
                 if let Err(refusal) = submitted {
@@ -233,5 +247,7 @@ fn choice(
         num_tokens: 0,
         prefill_step_time: None,
         called: false,
+        tells_logprobs: generation.sampling.logprobs.is_some(),
+        recorder: order.recording.as_ref().map(Recording::recorder),
     })
 }

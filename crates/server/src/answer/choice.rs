@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use engine::{Event, FinishReason, RequestError, TokenLogprobs, TokenOutput};
+use engine::{Event, FinishReason, PromptLogprob, RequestError, TokenLogprobs, TokenOutput};
 use text::{Detokenizer, StopMatcher, ToolCallParser, ToolEvent};
 
+use crate::budget::drift::Recorder;
 use crate::metrics::RequestMetrics;
 use crate::wire::error::ApiError;
 
@@ -22,6 +23,8 @@ pub enum AnswerEvent {
         /// The token behind it, when log probabilities were asked for.
         token: Option<TokenPiece>,
     },
+    /// The prompt has been computed, and with it how likely some of its tokens are.
+    Scored(Vec<PromptLogprob>),
     /// The choice has ended.
     Finished(Finish),
     /// The choice has no answer.
@@ -93,6 +96,10 @@ pub(super) struct Choice {
     /// Known with the first token, or with an end before it.
     pub(super) prefill_step_time: Option<Duration>,
     pub(super) called: bool,
+    /// Whether the client has asked for log probabilities.
+    pub(super) tells_logprobs: bool,
+    /// Takes down how likely the answer was.
+    pub(super) recorder: Option<Recorder>,
 }
 
 impl Choice {
@@ -108,6 +115,7 @@ impl Choice {
                 self.metrics.admitted(&admission, self.prompt_tokens);
                 Vec::new()
             }
+            Event::Scored(scored) => vec![AnswerEvent::Scored(scored)],
             Event::Token(output) => self.token(output),
             Event::Finished(completion) => {
                 self.prefilled(Some(completion.prefill_step_time));
@@ -122,6 +130,9 @@ impl Choice {
                 let reason = if stopped { FinishedAs::Stop } else { reason };
                 parts.extend(self.flush());
                 self.metrics.completed(&completion);
+                if let Some(recorder) = self.recorder.take().filter(|_| !stopped) {
+                    recorder.keep();
+                }
                 self.end(parts, reason)
             }
             Event::Failed(error) => {
@@ -140,11 +151,13 @@ impl Choice {
         self.prefilled(output.prefill_step_time);
         self.metrics.token();
         let token = output.token.0;
+        if let (Some(recorder), Some(logprobs)) = (&mut self.recorder, &output.logprobs) {
+            recorder.push(token, logprobs.chosen);
+        }
         let text = self.detokenizer.push(token);
         let (mut parts, stopped) = self.watch(&text);
-        let token = output
-            .logprobs
-            .map(|logprobs| TokenPiece { token, logprobs });
+        let told = output.logprobs.filter(|_| self.tells_logprobs);
+        let token = told.map(|logprobs| TokenPiece { token, logprobs });
         if !stopped {
             return vec![AnswerEvent::Delta {
                 index: self.index,

@@ -135,7 +135,7 @@ impl Rounds {
                         }
                     }
                 }
-                failed @ AnswerEvent::Failed(_) => return Some(failed),
+                other @ (AnswerEvent::Scored(_) | AnswerEvent::Failed(_)) => return Some(other),
             }
         }
     }
@@ -224,6 +224,8 @@ impl Serving {
             window: self.window,
             min_output_tokens: reserve,
             caller: &self.caller,
+            scored: Vec::new(),
+            recording: None,
         };
         Answers::submit(&self.app, &order).map(Some)
     }

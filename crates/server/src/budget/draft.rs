@@ -20,6 +20,7 @@ use serde_json::json;
 use super::changes;
 use super::compaction::Compacted;
 use super::division::Division;
+use super::drift;
 use super::prefix_ends::PrefixEnds;
 use super::standing::{Standing, StandingEdit};
 use super::state::Budgeter;
@@ -111,9 +112,14 @@ impl Draft {
         let first = input.resolve(&division, &division.segments, &Replay::default(), ends)?;
         division.set_tiers(&first.policy);
         division.set_utilities(&budgeter.uses(), input.tenant);
+        let mut drifted = Vec::new();
         let (mut replay, mut waiting) = if input.enforces && !input.ablation.ledger {
             let mut ledger = budgeter.ledger();
-            let replay = ledger.replay(&chain, |known| division.allowed(&first, known));
+            let replay = ledger.replay(&chain, |known| {
+                let mut allowed = division.allowed(&first, known);
+                drifted = input.set_drifted_apart(known, &mut allowed);
+                allowed
+            });
             (replay, ledger.summaries(&chain))
         } else {
             (Replay::default(), Vec::new())
@@ -123,7 +129,8 @@ impl Draft {
         }
         let mut standing = Standing::new(&division.segments, &replay);
         ends.shared = division.shared_end(&chain, &replay, budgeter, input.is_noted);
-        let resolved = input.resolve(&division, &standing.segments, &replay, ends)?;
+        let mut resolved = input.resolve(&division, &standing.segments, &replay, ends)?;
+        drift::ask_for_detail(&mut resolved, &drifted);
         input.check_tiers(&division, &resolved)?;
         input.set_tiers(&division, &mut standing, &resolved);
         let mut draft = Self {
@@ -140,8 +147,13 @@ impl Draft {
             made: Made::default(),
             is_terse: false,
         };
+        let is_redone = !drifted.is_empty();
+        draft.summaries.note_drifted(drifted);
         let order = draft.summary_order();
-        waiting.retain(|waiting| order.accepts(&waiting.summary));
+        waiting.retain(|one| {
+            let is_detailed = draft.summaries.is_detailed_enough(&one.segments, one.level);
+            order.accepts(&one.summary) && is_detailed
+        });
         // The last one of a span is taken: rather what was asked for than what is good enough.
         waiting.sort_by_key(|waiting| waiting.summary.order == order);
         for WaitingSummary {
@@ -152,7 +164,7 @@ impl Draft {
         {
             draft.add_summary(segments, level, summary, None);
         }
-        draft.summaries.may_write = writing::is_foreground(&draft.resolved);
+        draft.summaries.may_write = is_redone || writing::is_foreground(&draft.resolved);
         draft.tokens = draft.render(&draft.known_edits())?;
         Ok(draft)
     }

@@ -12,6 +12,7 @@ use engine::{CacheProbe, MissCause};
 use serde_json::Value;
 
 use super::draft::{Draft, DraftInput, Revision};
+use super::drift::{DriftWatch, Recording};
 use super::infeasible::{self, Declined, Scene};
 use super::server_tools::{self, ServerTools};
 use super::standing::StandingEdit;
@@ -88,6 +89,10 @@ pub struct Settled {
     pub management: Option<Value>,
     /// The tools that the server runs while it answers, if the request wants any.
     pub server_tools: Option<ServerTools>,
+    /// Where it is kept how likely the answer was, if that is going to be compared.
+    pub recording: Option<Recording>,
+    /// What is compared while the prompt is computed.
+    pub drift: Option<DriftWatch>,
 }
 
 /// Settles the context of a request: decides, gets the summaries that the decision counts on, and
@@ -177,6 +182,8 @@ impl Planned {
         let resolved = &self.draft.resolved;
         Settled {
             server_tools: None,
+            recording: self.recording(app),
+            drift: self.drift_watch(app),
             tokens: self.tokens().to_vec(),
             min_output_tokens: resolved.policy.output.min,
             max_output_tokens: match self.mode {
@@ -207,6 +214,16 @@ impl Planned {
             budget: self.draft.resolved.policy.budget,
             uses: Vec::new(),
         })
+    }
+
+    fn recording(&self, app: &App) -> Option<Recording> {
+        let enforced = (self.mode == Mode::Enforce).then_some(&self.revision)?;
+        self.draft.recording(app.budgeter(), enforced)
+    }
+
+    fn drift_watch(&self, app: &App) -> Option<DriftWatch> {
+        let enforced = (self.mode == Mode::Enforce).then_some(&self.revision)?;
+        self.draft.drift_watch(app.budgeter(), enforced)
     }
 
     /// Begins a summary that the next requests of this conversation will need.
@@ -244,6 +261,7 @@ async fn decide(
         begun,
     };
     let first = Attempt::new(app, draft, &task).await?;
+    let first = first.with_drift(app, &task).await?;
     let before = first.probe.clone();
     let Attempt {
         draft,
@@ -336,6 +354,7 @@ pub(super) fn input(
         enforces: mode == Mode::Enforce,
         is_noted: false,
         conflicts,
+        accepted_drift: Vec::new(),
         supplied: Supplied::default(),
         ablation: budget.ablation,
         notices,
@@ -378,6 +397,7 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<R
     draft.keep_originals(app.budgeter(), &revision.edits);
     draft.remember_pruned(app.budgeter());
     let mut ledger = app.budgeter().ledger();
+    draft.settle_drift(&mut ledger, &revision.edits);
     // What was put in for this request only is not there in the next one.
     let is_kept = |edit: &&StandingEdit| {
         let is_own = !draft.division.inserted[*edit.segments.start()];

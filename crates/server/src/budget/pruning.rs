@@ -37,6 +37,7 @@ pub(super) fn known(
     }
     let pruned = idle(input, division, resolved).filter(|(_, name)| names.contains(*name));
     let edits = pruned.map(|(at, _)| KnownEdit {
+        drift: context::DriftVerdict::default(),
         segments: at..=at,
         made_at: division.segments.len(),
         edit: Arc::new(LedgerEdit {

@@ -206,6 +206,8 @@ impl Examination {
                 window: app.model().window,
                 min_output_tokens: 0,
                 caller: &self.caller,
+                scored: Vec::new(),
+                recording: None,
             },
         )?;
         let mut said = Said {
@@ -227,6 +229,7 @@ impl Examination {
                     let logprob = token.map(|piece| piece.logprobs.chosen);
                     said.logprob = logprob.or(said.logprob);
                 }
+                AnswerEvent::Scored(_) => {}
                 AnswerEvent::Finished(finish) => {
                     said.cost.cached = finish.cached_tokens;
                     said.cost.output = finish.completion_tokens;

@@ -237,6 +237,7 @@ fn edit_report(draft: &Draft, revision: &Revision, edit: &StandingEdit) -> EditR
         .to_owned(),
         source: if edit.is_known { "ledger" } else { "new" },
         compaction: summaries::compaction(draft, edit),
+        drift: None,
     }
 }
 

@@ -134,6 +134,7 @@ mod tests {
             segments,
             made_at: 5,
             edit: Arc::new(edit),
+            drift: context::DriftVerdict::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use context::{
     ChainKey, EditLedger, LedgerCounters, LedgerScope, Mode, Preset, SegmentChain, Settings,
 };
 
+use super::answer_scores::AnswerScores;
 use super::originals::Originals;
 use super::pruned_tools::{Names, PrunedTools};
 use super::shared_prefixes::SharedPrefixes;
@@ -21,6 +22,9 @@ const POLICY_MAJOR: u64 = 1;
 /// Most bytes of [`Originals`].
 const ORIGINALS_BYTES: usize = 64 << 20;
 
+/// Most bytes of [`AnswerScores`]: two million tokens.
+const ANSWER_SCORES_BYTES: usize = 16 << 20;
+
 /// Shared by all requests.
 pub struct Budgeter {
     mode: Mode,
@@ -32,6 +36,7 @@ pub struct Budgeter {
     originals: Mutex<Originals>,
     uses: Mutex<Uses>,
     pruned_tools: Mutex<PrunedTools>,
+    answer_scores: Arc<Mutex<AnswerScores>>,
     fingerprint: Vec<u8>,
 }
 
@@ -49,6 +54,7 @@ impl Budgeter {
             originals: Mutex::new(Originals::new(ORIGINALS_BYTES)),
             uses: Mutex::new(Uses::default()),
             pruned_tools: Mutex::default(),
+            answer_scores: Arc::new(Mutex::new(AnswerScores::new(ANSWER_SCORES_BYTES))),
             fingerprint,
         }
     }
@@ -181,6 +187,11 @@ impl Budgeter {
         // Every change is whole before anything can panic.
         let originals = self.originals.lock();
         originals.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How likely answers were when they were given; shared with those that are being given.
+    pub(super) fn answer_scores(&self) -> Arc<Mutex<AnswerScores>> {
+        Arc::clone(&self.answer_scores)
     }
 }
 

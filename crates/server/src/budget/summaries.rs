@@ -10,6 +10,7 @@ use context::{SectionedSummary, SegmentKind, Speaker, Summary, SummaryLevel, Sum
 use super::changes;
 use super::compaction::{Compacted, CompactionTask, SpanText, SummaryLengths};
 use super::draft::Draft;
+use super::drift::Drifted;
 
 /// Summaries of one conversation.
 #[derive(Debug, Default)]
@@ -17,6 +18,9 @@ pub(super) struct Summaries {
     written: Vec<Written>,
     /// Spans that a summary was asked for: what overlaps one is not asked for again.
     asked: Vec<RangeInclusive<usize>>,
+    /// Summaries that have moved the model too far from what it had said, by their original
+    /// segments: what covers them is to be more detailed.
+    drifted: Vec<Drifted>,
     /// Whether plans may count on summaries that are still to be written.
     pub(super) may_write: bool,
 }
@@ -88,12 +92,31 @@ impl Summaries {
         &self.written
     }
 
-    /// Whether a plan may count on a summary of these original segments.
-    pub(super) fn may_write(&self, segments: &RangeInclusive<usize>) -> bool {
-        let overlaps = |asked: &RangeInclusive<usize>| {
-            asked.start() <= segments.end() && segments.start() <= asked.end()
-        };
-        self.may_write && !self.asked.iter().any(overlaps)
+    /// Whether a plan may count on a summary of these original segments at that level.
+    pub(super) fn may_write(&self, segments: &RangeInclusive<usize>, level: SummaryLevel) -> bool {
+        let is_asked = self.asked.iter().any(|asked| overlap(asked, segments));
+        self.may_write && !is_asked && self.is_detailed_enough(segments, level)
+    }
+
+    /// Notes that summaries have moved the model too far.
+    pub(super) fn note_drifted(&mut self, drifted: Vec<Drifted>) {
+        self.drifted = drifted;
+    }
+
+    /// Summaries that others are to take the place of.
+    pub(super) fn drifted(&self) -> &[Drifted] {
+        &self.drifted
+    }
+
+    /// Whether a summary of these original segments is more detailed than those that have moved the
+    /// model too far.
+    pub(super) fn is_detailed_enough(
+        &self,
+        segments: &RangeInclusive<usize>,
+        level: SummaryLevel,
+    ) -> bool {
+        let mut drifted = self.drifted.iter();
+        drifted.all(|(other, worse)| level < *worse || !overlap(other, segments))
     }
 }
 
@@ -176,4 +199,9 @@ impl Draft {
             None => &self.division.texts[*original.start()],
         }
     }
+}
+
+/// Whether two ranges of segments have one in common.
+pub(super) fn overlap(a: &RangeInclusive<usize>, b: &RangeInclusive<usize>) -> bool {
+    a.start() <= b.end() && b.start() <= a.end()
 }

@@ -218,7 +218,7 @@ impl Replacements for Texts<'_> {
         let segments = self.standing.original(&span);
         match self.summaries.find(&segments, level) {
             Some(written) => SummaryTokens::Written(written.tokens),
-            None if self.summaries.may_write(&segments) => SummaryTokens::Unwritten,
+            None if self.summaries.may_write(&segments, level) => SummaryTokens::Unwritten,
             None => SummaryTokens::Unavailable,
         }
     }

@@ -34,6 +34,11 @@ const SHARES: [f64; 11] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.
 /// Of predicted over measured: a fifth to either side is what the project promises.
 const PREDICTION: [f64; 12] = [0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.2, 1.5, 2.0, 4.0];
 
+/// Nats per token; text that no longer depends on what is gone may become likelier.
+const DRIFT: [f64; 13] = [
+    -0.5, -0.1, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 5.0,
+];
+
 /// Counts of all requests whose context was budgeted; clones share them.
 #[derive(Clone, Debug)]
 pub struct ContextMetrics {
@@ -49,6 +54,7 @@ pub struct ContextMetrics {
     planning: Histogram,
     prediction: Histogram,
     results: Family<ReferenceLabels, Counter>,
+    drift: Histogram,
 }
 
 /// What was said of a request before it ran.
@@ -156,6 +162,11 @@ impl ContextMetrics {
         }
     }
 
+    /// Answers behind a summary have become less likely by so many nats per token.
+    pub fn drifted(&self, nll_delta: f64) {
+        self.drift.observe(nll_delta);
+    }
+
     /// The engine has admitted a request.
     pub(super) fn admitted(&self, forecast: &Forecast, prompt_tokens: usize, cached_tokens: usize) {
         let stable = forecast.stable_prefix.min(prompt_tokens);
@@ -232,6 +243,11 @@ impl ContextMetrics {
                 "context_result_tokens",
                 "Tokens of earlier results and documents, by whether later text refers to them",
                 Family::default(),
+            ),
+            drift: to.own(
+                "context_drift_nll",
+                "Nats per token by which the model's answers behind a summary became less likely",
+                histogram(&DRIFT),
             ),
         }
     }

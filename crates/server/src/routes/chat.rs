@@ -1,12 +1,11 @@
 //! `POST /v1/chat/completions`.
 
 mod declined;
+mod told;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use context::{Mode, ReportLevel, Window};
@@ -18,6 +17,7 @@ use super::identity::Identity;
 use crate::answer::{AnswerEvent, Order, Rounds};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::budget::drift::Recording;
 use crate::budget::pipeline::{self, Circumstances, Settled};
 use crate::budget::server_tools::ServerTools;
 use crate::metrics::Forecast;
@@ -29,6 +29,7 @@ use crate::wire::context_report::ContextReport;
 use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
 use crate::{prompt, sse};
+use told::{Told, ToldReport, headers};
 
 /// Answers a conversation, at once or as a stream.
 ///
@@ -91,6 +92,9 @@ async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Respon
         window: context.window,
         min_output_tokens: context.min_output_tokens,
         caller: &caller,
+        scored: context.told.scored(),
+        // What the server's tools are called for in between is no part of what the client sends.
+        recording: context.recording.filter(|_| context.server_tools.is_none()),
     };
     let mut answers = Rounds::submit(&app, &order, context.server_tools)?;
     let told = context.told;
@@ -123,81 +127,15 @@ struct Context {
     max_output_tokens: Option<usize>,
     forecast: Option<Forecast>,
     server_tools: Option<ServerTools>,
+    /// Where it is kept how likely the answer was.
+    recording: Option<Recording>,
     told: Told,
-}
-
-/// What an answer tells of its context.
-#[derive(Default)]
-struct Told {
-    management: Option<Value>,
-    report: Option<ToldReport>,
-    headers: HeaderMap,
-}
-
-/// A report, as much of it as the client wants.
-struct ToldReport {
-    report: ContextReport,
-    is_full: bool,
-}
-
-impl ToldReport {
-    fn to_json(&self) -> Value {
-        self.report.to_json(self.is_full)
-    }
-
-    /// What a stream tells once the prompt is computed.
-    fn cost(&self) -> Value {
-        let report = &self.report;
-        let mut told = json!({"plan_id": report.plan_id, "cost": report.cost});
-        if !report.server_tools.is_empty() {
-            told["server_tools"] = json!(report.server_tools);
-        }
-        told
-    }
-
-    fn set_server_tools(&mut self, answers: &Rounds) {
-        self.report.server_tools = answers.server_tools().to_vec();
-    }
-
-    fn set_prefill(&mut self, step_time: Duration) {
-        self.report.cost.actual_prefill_ms = Some(step_time.as_secs_f64() * 1e3);
-    }
 }
 
 /// What clients are told of, they may give feedback to.
 fn remember(app: &App, caller: &Caller, report: &ContextReport) {
     let mut plans = app.budgeter().told_plans();
     plans.tell(caller.tenant(), report);
-}
-
-/// A report's figures for clients that read no JSON.
-fn headers(report: &ContextReport) -> HeaderMap {
-    let headers = [
-        ("x-context-budget", report.budget.budget),
-        ("x-context-used", report.budget.used),
-        ("x-context-remaining", report.budget.remaining),
-        ("x-context-cached", report.cache.matched),
-        ("x-context-edits", report.edits.len()),
-    ];
-    let headers =
-        headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)));
-    headers.into_iter().collect()
-}
-
-impl Told {
-    /// Puts itself into the first chunk of a stream.
-    fn put_into(&self, chunk: &mut Value) {
-        let report = self.report.as_ref().map(ToldReport::to_json);
-        let fields = [
-            ("context_management", &self.management),
-            ("context_budget", &report),
-        ];
-        for (name, value) in fields {
-            if let Some(value) = value {
-                chunk[name] = value.clone();
-            }
-        }
-    }
 }
 
 impl Context {
@@ -210,6 +148,7 @@ impl Context {
             max_output_tokens: None,
             forecast: None,
             server_tools: None,
+            recording: None,
             told: Told::default(),
         }
     }
@@ -225,11 +164,14 @@ impl From<Settled> for Context {
                     level => Some(ToldReport {
                         is_full: level == ReportLevel::Full,
                         report: settled.report,
+                        drifted: None,
                     }),
                 },
                 headers,
                 management: settled.management,
+                drift: settled.drift,
             },
+            recording: settled.recording,
             window: settled.window,
             min_output_tokens: settled.min_output_tokens,
             max_output_tokens: settled.max_output_tokens,
@@ -274,6 +216,7 @@ async fn collect(
                         .push(logprob_entry(&app.model().tokenizer, &piece));
                 }
             }
+            AnswerEvent::Scored(scored) => told.judge(app, &scored),
             AnswerEvent::Finished(finish) => {
                 let choice = &mut choices[finish.index];
                 choice.message.complete();
@@ -315,8 +258,8 @@ struct ChatStream {
     ready: VecDeque<String>,
     cached_tokens: usize,
     completion_tokens: usize,
-    /// Its cost is complete when the prompt has been computed.
-    report: Option<ToldReport>,
+    /// Its cost and drift are complete when the prompt has been computed.
+    told: Told,
     done: bool,
 }
 
@@ -330,7 +273,7 @@ impl ChatStream {
             ready: VecDeque::new(),
             cached_tokens: 0,
             completion_tokens: 0,
-            report: None,
+            told: Told::default(),
             done: false,
         };
         for index in 0..stream.answers.num_choices() {
@@ -349,7 +292,7 @@ impl ChatStream {
             told.put_into(&mut chunk);
             *first = chunk.to_string();
         }
-        self.report = told.report;
+        self.told = told;
     }
 
     fn chunks(self, with_logprobs: bool) -> impl Stream<Item = String> + Send {
@@ -386,11 +329,12 @@ impl ChatStream {
                     self.push(index, &delta, logprobs.take().as_ref(), None);
                 }
             }
+            AnswerEvent::Scored(scored) => self.told.judge(&self.app, &scored),
             AnswerEvent::Finished(finish) => {
                 self.completion_tokens += finish.completion_tokens;
                 if finish.index == 0 {
                     self.cached_tokens = finish.cached_tokens;
-                    if let Some(report) = &mut self.report {
+                    if let Some(report) = &mut self.told.report {
                         report.set_prefill(finish.prefill_step_time);
                     }
                 }
@@ -411,7 +355,7 @@ impl ChatStream {
             let usage = Usage::new(prompt_tokens, self.cached_tokens, self.completion_tokens);
             let mut chunk = self.envelope(&json!([]));
             chunk["usage"] = json!(usage);
-            if let Some(report) = &mut self.report {
+            if let Some(report) = &mut self.told.report {
                 report.set_server_tools(&self.answers);
                 chunk["context_budget"] = report.cost();
             }

@@ -48,6 +48,8 @@ pub(super) async fn complete(
         window: app.model().window,
         min_output_tokens: 0,
         caller: &caller,
+        scored: Vec::new(),
+        recording: None,
     };
     let mut answers = Answers::submit(&app, &order).map_err(of_prompt)?;
     let identity = Identity::new("cmpl", app.model());
@@ -100,6 +102,7 @@ async fn collect(
                     offsets[index] = logprobs.add(tokenizer, &piece, offsets[index]);
                 }
             }
+            AnswerEvent::Scored(_) => {}
             AnswerEvent::Finished(finish) => {
                 choices[finish.index].finish_reason = Some(finish.reason.as_str());
                 totals.add(finish, &answers);
@@ -227,6 +230,7 @@ impl CompletionStream {
                     self.push(vec![choice], None);
                 }
             }
+            AnswerEvent::Scored(_) => {}
             AnswerEvent::Finished(finish) => {
                 self.totals.add(finish, &self.answers);
                 let mut last = choice(finish.index, String::new());

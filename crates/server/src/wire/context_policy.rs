@@ -149,7 +149,10 @@ fn compaction(resolved: &Resolved) -> Value {
         "preserve": request.preserve.iter().map(|kind| kind.name()).collect::<Vec<_>>(),
         "instructions_mode": request.instructions_mode.name(),
         "schedule": request.schedule.name(),
-        "quality_gate": {"critical_recall": rule.critical_recall},
+        "quality_gate": {
+            "critical_recall": rule.critical_recall,
+            "max_nll_delta": rule.max_nll_delta,
+        },
     });
     if let Some(instructions) = &request.instructions {
         fields["instructions"] = json!(instructions);

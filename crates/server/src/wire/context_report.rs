@@ -156,6 +156,18 @@ pub struct EditReport {
     /// More of a compaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compaction: Option<Value>,
+    /// How far a summary moves the model from its own later answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftReport>,
+}
+
+/// How much less likely the model's own answers behind a summary have become.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct DriftReport {
+    /// Mean difference of the negative log likelihood, in nats per token.
+    pub nll_delta: f64,
+    /// Tokens that were compared.
+    pub tokens: usize,
 }
 
 /// What is known of a part of the prompt, each 0 to 1.

@@ -15,6 +15,7 @@ mod context;
 mod context_metrics;
 mod context_report;
 mod documents;
+mod drift;
 mod endpoints;
 mod eval_context;
 mod eval_placement;

@@ -1,6 +1,7 @@
 //! What a request says, before its conversation is counted.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use context::{
     Facts, Replay, Resolved, Segment, SegmentKind, SessionFacts, Settings, StablePrefix, Tier,
@@ -52,6 +53,9 @@ pub(in crate::budget) struct DraftInput {
     pub(in crate::budget) ablation: Ablation,
     /// Names of the tools that this request was the first to leave out.
     pub(in crate::budget) pruned: BTreeSet<Box<str>>,
+    /// Summaries that stay although they move the model too far, by their original segments: nothing
+    /// more detailed fits.
+    pub(in crate::budget) accepted_drift: Vec<RangeInclusive<usize>>,
     /// What the server has put into the conversation.
     pub(in crate::budget) supplied: Supplied,
 }

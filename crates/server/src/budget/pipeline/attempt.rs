@@ -1,5 +1,5 @@
 //! To decide a draft: look into the cache, plan, get the summaries that the plan counts on; and the
-//! same with fewer tools where nothing fits.
+//! same with summaries that drift, and with fewer tools, where nothing fits.
 
 use std::time::{Duration, Instant};
 
@@ -68,6 +68,24 @@ impl Attempt {
             planning: planned - begun,
             compacting: clock::now() - planned,
         })
+    }
+
+    /// The same with the summaries that move the model too far if nothing fits otherwise: they are
+    /// better than a refusal.
+    ///
+    /// # Errors
+    /// As [`Attempt::new`].
+    pub(super) async fn with_drift(self, app: &App, task: &Task<'_>) -> Result<Self, ApiError> {
+        if self.revised.is_ok() || self.draft.summaries.drifted().is_empty() {
+            return Ok(self);
+        }
+        let (planning, compacting) = (self.planning, self.compacting);
+        let (shared, draft) = (app.clone(), self.draft);
+        let work = move || draft.accepting_drift(shared.budgeter());
+        let mut again = Self::new(app, app.text_pool().run(work).await?, task).await?;
+        again.planning += planning;
+        again.compacting += compacting;
+        Ok(again)
     }
 
     /// The same without tools that may be left out, as long as nothing fits and there are any.

@@ -51,6 +51,7 @@ pub(super) fn unwritten(draft: &Draft, revision: &Revision) -> Vec<EditReport> {
             reason: "old turns".to_owned(),
             source: "new",
             compaction: Some(json!({"level": wanted.level.name(), "written": false})),
+            drift: None,
         }
     });
     unwritten.collect()
@@ -91,6 +92,17 @@ pub(super) fn warnings(draft: &Draft, revision: &Revision) -> Vec<Warning> {
                 text_kind: None,
             });
         }
+    }
+    if let Some((segments, level)) = draft.summaries.drifted().first() {
+        let message = format!(
+            "A summary ({}) of these turns had moved the model too far from its later answers: \
+             they are summarised in more detail, if at all.",
+            level.name()
+        );
+        warnings.push(Warning {
+            at_token: Some(draft.division.segments[*segments.start()].start),
+            ..Warning::new("drift", message)
+        });
     }
     if !revision.unwritten.is_empty() {
         let message = "The plan needs a summary that is not written; its tokens are the most that \

@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use context::ReportLevel;
 use serde_json::{Value, json};
 
-use super::{Told, ToldReport, envelope, headers};
+use super::envelope;
+use super::told::{Told, ToldReport, headers};
 use crate::answer::Part;
 use crate::app::App;
 use crate::budget::infeasible::Declined;
@@ -32,8 +33,10 @@ pub(super) fn answer(
         report: Some(ToldReport {
             report: declined.report,
             is_full: declined.level == ReportLevel::Full,
+            drifted: None,
         }),
         management,
+        drift: None,
     };
     let message = &declined.message;
     if !generation.stream {

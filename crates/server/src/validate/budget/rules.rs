@@ -48,6 +48,8 @@ pub(super) fn compaction(
     if let Some(mut gate) = object(&mut fields, "quality_gate")? {
         let recall = gate.number("critical_recall", 0.0..=1.0)?;
         settings.critical_recall = recall.map(exact);
+        let delta = gate.number("max_nll_delta", 0.0..=1e3)?;
+        settings.max_nll_delta = delta.map(exact);
         gate.finish(&[], &[])?;
     }
     fields.finish(&[], &[])

@@ -1,0 +1,121 @@
+//! What an answer tells of its context.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use engine::PromptLogprob;
+use serde_json::{Value, json};
+
+use crate::answer::Rounds;
+use crate::app::App;
+use crate::budget::drift::{Drift, DriftWatch};
+use crate::wire::context_report::{ContextReport, Warning};
+
+/// What an answer tells of its context.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) management: Option<Value>,
+    pub(super) report: Option<ToldReport>,
+    pub(super) headers: HeaderMap,
+    /// What is compared while the prompt is computed.
+    pub(super) drift: Option<DriftWatch>,
+}
+
+/// A report, as much of it as the client wants.
+pub(super) struct ToldReport {
+    pub(super) report: ContextReport,
+    pub(super) is_full: bool,
+    /// The edit whose drift was measured, and whether the client is warned of it.
+    pub(super) drifted: Option<(usize, Option<Warning>)>,
+}
+
+impl ToldReport {
+    pub(super) fn to_json(&self) -> Value {
+        self.report.to_json(self.is_full)
+    }
+
+    /// What a stream tells once the prompt is computed.
+    pub(super) fn cost(&self) -> Value {
+        let report = &self.report;
+        let mut told = json!({"plan_id": report.plan_id, "cost": report.cost});
+        if !report.server_tools.is_empty() {
+            told["server_tools"] = json!(report.server_tools);
+        }
+        if let Some((edit, warning)) = &self.drifted {
+            let edit = &report.edits[*edit];
+            told["drift"] = json!(edit.drift);
+            told["drift"]["ref"] = edit.target.clone();
+            if let Some(warning) = warning {
+                told["warnings"] = json!([warning]);
+            }
+        }
+        told
+    }
+
+    pub(super) fn set_server_tools(&mut self, answers: &Rounds) {
+        self.report.server_tools = answers.server_tools().to_vec();
+    }
+
+    fn set_drift(&mut self, edit: usize, drift: &Drift) {
+        let warning = drift.warning();
+        self.report.warnings.extend(warning.clone());
+        if let Some(report) = self.report.edits.get_mut(edit) {
+            report.drift = Some(drift.report());
+            self.drifted = Some((edit, warning));
+        }
+    }
+
+    pub(super) fn set_prefill(&mut self, step_time: Duration) {
+        self.report.cost.actual_prefill_ms = Some(step_time.as_secs_f64() * 1e3);
+    }
+}
+
+/// A report's figures for clients that read no JSON.
+pub(super) fn headers(report: &ContextReport) -> HeaderMap {
+    let headers = [
+        ("x-context-budget", report.budget.budget),
+        ("x-context-used", report.budget.used),
+        ("x-context-remaining", report.budget.remaining),
+        ("x-context-cached", report.cache.matched),
+        ("x-context-edits", report.edits.len()),
+    ];
+    let headers =
+        headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)));
+    headers.into_iter().collect()
+}
+
+impl Told {
+    /// Positions of the prompt's tokens that are compared.
+    pub(super) fn scored(&self) -> Vec<usize> {
+        self.drift
+            .as_ref()
+            .map_or_else(Vec::new, DriftWatch::positions)
+    }
+
+    /// Compares how likely the model's earlier answers have become.
+    pub(super) fn judge(&mut self, app: &App, scored: &[PromptLogprob]) {
+        let Some(watch) = self.drift.take() else {
+            return;
+        };
+        if let Some(drift) = watch.judge(app.budgeter(), scored) {
+            app.metrics().context().drifted(drift.nll_delta);
+            if let Some(report) = &mut self.report {
+                report.set_drift(watch.edit, &drift);
+            }
+        }
+    }
+
+    /// Puts itself into the first chunk of a stream.
+    pub(super) fn put_into(&self, chunk: &mut Value) {
+        let report = self.report.as_ref().map(ToldReport::to_json);
+        let fields = [
+            ("context_management", &self.management),
+            ("context_budget", &report),
+        ];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                chunk[name] = value.clone();
+            }
+        }
+    }
+}
