@@ -45,6 +45,7 @@ mod figures;
 mod insertion;
 mod prefix_ends;
 mod probe;
+pub mod progress;
 mod pruned_tools;
 mod pruning;
 mod recall;

@@ -9,8 +9,10 @@ use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
+use crate::budget::progress::Stage;
 use crate::wire::error::ApiError;
 
 /// What ends a stream of OpenAI's API.
@@ -29,20 +31,38 @@ pub fn response(
 
 /// The response of a stream that may be long in coming, since old turns must be summarised first:
 /// as it is if it comes within `keep_alive`, else a stream that begins with comments, in which a
-/// refusal is an event.
+/// refusal is an event. What is told of its `stages` goes before it; the first slow one begins the
+/// stream.
 ///
 /// # Errors
 /// The refusal, if it comes in time.
 pub async fn patient(
     response: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
+    stages: UnboundedReceiver<Stage>,
     keep_alive: Duration,
 ) -> Result<Response, ApiError> {
-    let mut response: Coming = Box::pin(response);
-    if let Ok(response) = timeout(keep_alive, &mut response).await {
-        return response;
+    let mut coming = Coming {
+        response: Box::pin(response),
+        stages,
+    };
+    let mut said = String::new();
+    loop {
+        match coming.hear(keep_alive).await {
+            Heard::Response(response) => return Ok(begun_with(said, response?)),
+            Heard::Stage(stage) => {
+                said.push_str(&stage.event());
+                if stage.is_slow() {
+                    break;
+                }
+            }
+            Heard::Nothing => {
+                said.push_str(COMMENT);
+                break;
+            }
+        }
     }
-    let first = Bytes::from_static(COMMENT);
-    let rest = futures::stream::unfold(Waiting::For(response), move |waiting| {
+    let first = Bytes::from(said);
+    let rest = futures::stream::unfold(Waiting::For(coming), move |waiting| {
         waiting.next(keep_alive)
     });
     let body = futures::stream::once(async { Ok(first) }).chain(rest);
@@ -54,9 +74,41 @@ pub async fn patient(
     Ok(unbuffered(response))
 }
 
-const COMMENT: &[u8] = b": keep-alive\n\n";
+const COMMENT: &str = ": keep-alive\n\n";
 
-type Coming = Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>;
+/// A response that is not there yet, and what is told of it.
+struct Coming {
+    response: Pin<Box<dyn Future<Output = Result<Response, ApiError>> + Send>>,
+    stages: UnboundedReceiver<Stage>,
+}
+
+/// What comes first.
+enum Heard {
+    Stage(Stage),
+    Response(Result<Response, ApiError>),
+    Nothing,
+}
+
+impl Coming {
+    /// Waits so long; all stages come before the response.
+    async fn hear(&mut self, patience: Duration) -> Heard {
+        let next = async {
+            tokio::select! {
+                biased;
+                Some(stage) = self.stages.recv() => Heard::Stage(stage),
+                response = &mut self.response => match self.stages.try_recv() {
+                    // Told in the same breath: the response is kept for the next time.
+                    Ok(stage) => {
+                        self.response = Box::pin(std::future::ready(response));
+                        Heard::Stage(stage)
+                    }
+                    Err(_) => Heard::Response(response),
+                },
+            }
+        };
+        timeout(patience, next).await.unwrap_or(Heard::Nothing)
+    }
+}
 
 /// What is still to be said of a response that was long in coming.
 enum Waiting {
@@ -70,10 +122,16 @@ impl Waiting {
         let mut body = match self {
             Self::Done => return None,
             Self::Through(body) => body,
-            Self::For(mut response) => match timeout(keep_alive, &mut response).await {
-                Err(_) => return Some((Ok(Bytes::from_static(COMMENT)), Self::For(response))),
-                Ok(Ok(response)) => response.into_body().into_data_stream(),
-                Ok(Err(error)) => {
+            Self::For(mut coming) => match coming.hear(keep_alive).await {
+                Heard::Nothing => {
+                    let comment = Bytes::from_static(COMMENT.as_bytes());
+                    return Some((Ok(comment), Self::For(coming)));
+                }
+                Heard::Stage(stage) => {
+                    return Some((Ok(stage.event().into()), Self::For(coming)));
+                }
+                Heard::Response(Ok(response)) => response.into_body().into_data_stream(),
+                Heard::Response(Err(error)) => {
                     let said = format!("data: {}\n\ndata: {DONE}\n\n", error.body());
                     return Some((Ok(said.into()), Self::Done));
                 }
@@ -82,6 +140,17 @@ impl Waiting {
         let part = body.next().await?;
         Some((part, Self::Through(body)))
     }
+}
+
+/// A stream with events before its first one.
+fn begun_with(events: String, response: Response) -> Response {
+    if events.is_empty() {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let first = futures::stream::once(async { Ok(Bytes::from(events)) });
+    let body = Body::from_stream(first.chain(body.into_data_stream()));
+    Response::from_parts(head, body)
 }
 
 /// Proxies such as nginx would otherwise collect a stream before they pass it on.
@@ -94,6 +163,7 @@ fn unbuffered(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::progress::Progress;
 
     const SHORT: Duration = Duration::from_millis(5);
 
@@ -107,6 +177,10 @@ mod tests {
         response
     }
 
+    fn silent() -> UnboundedReceiver<Stage> {
+        Progress::new().1
+    }
+
     fn events() -> Response {
         let events = ["one".to_owned(), DONE.to_owned()];
         response(futures::stream::iter(events), Duration::from_secs(60))
@@ -115,15 +189,17 @@ mod tests {
     #[tokio::test]
     async fn what_comes_in_time_is_passed_on() {
         let hour = Duration::from_secs(3_600);
-        let response = patient(async { Ok(events()) }, hour).await.unwrap();
+        let response = patient(async { Ok(events()) }, silent(), hour)
+            .await
+            .unwrap();
         assert_eq!(text(response).await, "data: one\n\ndata: [DONE]\n\n");
-        let refused = patient(async { Err(ApiError::internal("No.")) }, hour).await;
+        let refused = patient(async { Err(ApiError::internal("No.")) }, silent(), hour).await;
         assert_eq!(refused.unwrap_err().message(), "No.");
     }
 
     #[tokio::test]
     async fn what_comes_late_is_announced_by_comments() {
-        let response = patient(late(Ok(events())), SHORT).await.unwrap();
+        let response = patient(late(Ok(events())), silent(), SHORT).await.unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let said = text(response).await;
         let rest = said.trim_start_matches(": keep-alive\n\n");
@@ -134,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_late_refusal_is_an_event() {
         let refusal = late(Err(ApiError::internal("No.")));
-        let said = text(patient(refusal, SHORT).await.unwrap()).await;
+        let said = text(patient(refusal, silent(), SHORT).await.unwrap()).await;
         let mut events = said
             .trim_end()
             .split("\n\n")
@@ -143,5 +219,44 @@ mod tests {
         let error: serde_json::Value = serde_json::from_str(error).unwrap();
         assert_eq!(error["error"]["message"], "No.");
         assert_eq!(events.collect::<Vec<_>>(), ["data: [DONE]"]);
+    }
+
+    #[tokio::test]
+    async fn stages_come_first_and_a_slow_one_at_once() {
+        let hour = Duration::from_secs(3_600);
+        let planning = "event: context_budget\ndata: {\"stage\":\"planning\"}\n\n";
+        let applied = "event: context_budget\ndata: {\"stage\":\"applied\"}\n\n";
+        let rest = "data: one\n\ndata: [DONE]\n\n";
+        let quick = |answer: Result<Response, ApiError>| {
+            let (progress, stages) = Progress::new();
+            let response = async move {
+                progress.tell(Stage::Planning);
+                progress.tell(Stage::Applied(None));
+                answer
+            };
+            patient(response, stages, hour)
+        };
+        let said = text(quick(Ok(events())).await.unwrap()).await;
+        assert_eq!(said, [planning, applied, rest].concat());
+        // A refusal that is not slow has its own status.
+        let refused = quick(Err(ApiError::internal("No."))).await;
+        assert_eq!(refused.unwrap_err().message(), "No.");
+
+        let (progress, stages) = Progress::new();
+        let (go_on, may) = tokio::sync::oneshot::channel::<()>();
+        let response = async move {
+            progress.tell(Stage::Planning);
+            progress.tell(Stage::Compacting { done: 0, total: 1 });
+            may.await.unwrap();
+            progress.tell(Stage::Applied(None));
+            Ok(events())
+        };
+        let response = patient(response, stages, hour).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        go_on.send(()).unwrap();
+        let said = text(response).await;
+        let compacting =
+            "event: context_budget\ndata: {\"stage\":\"compacting\",\"done\":0,\"total\":1}\n\n";
+        assert_eq!(said, [planning, compacting, applied, rest].concat());
     }
 }

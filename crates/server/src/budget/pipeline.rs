@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::draft::{Draft, DraftInput, Revision};
 use super::drift::{DriftWatch, Recording};
 use super::infeasible::{self, Declined, Scene};
+use super::progress::{Progress, Stage};
 use super::server_tools::{self, ServerTools};
 use super::standing::StandingEdit;
 use super::summaries::Errand;
@@ -51,6 +52,8 @@ pub struct Circumstances<'a> {
     pub priority: i32,
     /// Output tokens that it asks for.
     pub output_asked: Option<usize>,
+    /// Who hears how far it is.
+    pub progress: Progress,
 }
 
 /// What becomes of a request: its prompt is computed, or else it is answered without a model.
@@ -249,6 +252,7 @@ async fn decide(
     let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
     let (policy, mut input, supply) = input(app, conversation, wish, circumstances, mode)?;
     input.is_noted = writes;
+    circumstances.progress.tell(Stage::Planning);
     let begun = clock::now();
     let draft = supply::draft(app, input, supply, circumstances.priority).await?;
     let draft = pruning::within_max(app, draft).await?;

@@ -256,6 +256,7 @@ impl Examination {
             skip_special_tokens: true,
             stream: false,
             include_usage: false,
+            include_context_budget: false,
         }
     }
 

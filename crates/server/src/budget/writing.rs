@@ -7,6 +7,7 @@ use context::{CompactionSchedule, CostModel, Plan, Resolved, Rung};
 
 use super::compaction::{Compacted, CompactionTask, Order};
 use super::draft::{Draft, Revision};
+use super::progress::{Progress, Stage};
 use super::summaries::{Errand, Unwritten};
 use crate::app::App;
 use crate::clock;
@@ -46,13 +47,16 @@ pub(super) async fn write(
     draft: Draft,
     revision: &Revision,
     mut errand: Errand,
+    progress: &Progress,
 ) -> Result<Draft, ApiError> {
     let wanted = revision.unwritten.clone();
     // The other half is for what the conversation adds until the next edits.
     errand.spare = revision.plan.remaining / 2 / wanted.len().max(1);
     let deadline = errand.deadline;
     let (mut draft, tasks) = tasks(app, draft, wanted, errand).await?;
-    for (wanted, mut task) in tasks {
+    let total = tasks.len();
+    for (done, (wanted, mut task)) in tasks.into_iter().enumerate() {
+        progress.tell(Stage::Compacting { done, total });
         // One deadline for all of them: what the first one takes, the others do not have.
         task.max_wait = deadline.map(|end| end.saturating_duration_since(clock::now()));
         draft.summaries.note_asked(wanted.segments.clone());

@@ -19,9 +19,11 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::drift::Recording;
 use crate::budget::pipeline::{self, Circumstances, Settled};
+use crate::budget::progress::{Progress, Stage};
 use crate::budget::server_tools::ServerTools;
 use crate::metrics::Forecast;
 use crate::validate::chat::{self, ChatRequest};
+use crate::validate::sampling::Generation;
 use crate::wire::chat::{
     AssistantMessage, ChatChoice, ChatCompletion, ChatLogprobs, delta, logprob_entry,
 };
@@ -46,17 +48,26 @@ pub(super) async fn complete(
         })
         .await?;
     let keep_alive = app.limits().keep_alive;
-    if request.generation.stream {
-        sse::patient(answer(app, caller, request), keep_alive).await
-    } else {
-        answer(app, caller, request).await
+    if !request.generation.stream {
+        return answer(app, caller, request, Progress::default()).await;
     }
+    let (mut progress, stages) = Progress::new();
+    if !request.generation.include_context_budget {
+        progress = Progress::default();
+    }
+    sse::patient(answer(app, caller, request, progress), stages, keep_alive).await
 }
 
-async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Response, ApiError> {
+async fn answer(
+    app: App,
+    caller: Caller,
+    request: ChatRequest,
+    progress: Progress,
+) -> Result<Response, ApiError> {
     let has_tools = request.conversation.tools.are_callable();
     let generation = request.generation;
     let context = if request.wish.mode(&app)? == Mode::Off {
+        check_silent(&generation)?;
         Context::plain(&app, prompt::of_chat(&app, request.conversation).await?)
     } else {
         request.wish.check_answers(&app, generation.n)?;
@@ -65,6 +76,7 @@ async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Respon
             cache_salt: &generation.cache_salt,
             priority: generation.priority,
             output_asked: generation.max_tokens,
+            progress: progress.clone(),
         };
         let (conversation, wish) = (request.conversation, &request.wish);
         let decision = pipeline::settle(&app, conversation, wish, &circumstances).await?;
@@ -80,7 +92,10 @@ async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Respon
         if settled.level != ReportLevel::None {
             remember(&app, &caller, &settled.report);
         }
-        settled.into()
+        let context = Context::from(settled);
+        let report = context.told.report.as_ref().map(ToldReport::to_json);
+        progress.tell(Stage::Applied(report));
+        context
     };
     let defaults = [app.model().defaults.max_tokens, context.max_output_tokens];
     let default_max_tokens = defaults.into_iter().flatten().min();
@@ -116,6 +131,16 @@ async fn answer(app: App, caller: Caller, request: ChatRequest) -> Result<Respon
     let headers = told.headers.clone();
     let completion = collect(&app, answers, identity, told).await?;
     Ok((headers, Json(completion)).into_response())
+}
+
+/// Without a budget there are no stages to tell of.
+fn check_silent(generation: &Generation) -> Result<(), ApiError> {
+    if !generation.include_context_budget {
+        return Ok(());
+    }
+    let field = "stream_options.include_context_budget";
+    let message = format!("`{field}`: the context budget of this request is off.");
+    Err(ApiError::field(field, message))
 }
 
 /// The prompt of a chat, and what the answer tells of it.

@@ -51,6 +51,11 @@ pub fn request(
     let prompts = prompts(prompt, model)?;
     let add_special_tokens = fields.boolean("add_special_tokens")?.unwrap_or(true);
     let generation = sampling::generation(&mut fields, model, logprobs, limits.max_n)?;
+    if generation.include_context_budget {
+        let field = "stream_options.include_context_budget";
+        let message = format!("`{field}`: a completion has no context budget.");
+        return Err(ApiError::unsupported(field, message));
+    }
     let best_of = fields.count("best_of", 1..=usize::MAX)?;
     if best_of.is_some_and(|best_of| best_of != generation.n) {
         let message = "`best_of`: answers are not ranked; ask for `n` and choose.";

@@ -62,6 +62,8 @@ pub struct Generation {
     pub stream: bool,
     /// Whether a stream ends with the usage.
     pub include_usage: bool,
+    /// Whether a stream tells how its context is decided.
+    pub include_context_budget: bool,
 }
 
 /// Takes the common fields; `logprobs` is the caller's, since the APIs differ.
@@ -78,6 +80,7 @@ pub fn generation(
     let seed = seed(fields)?;
     let sampling = sampling(fields, model, logprobs, seed)?;
     let stream = fields.boolean("stream")?.unwrap_or(false);
+    let options = stream_options(fields, stream)?;
     let ignore_eos = fields.boolean("ignore_eos")?.unwrap_or(false);
     let max_tokens = max_tokens(fields)?;
     let generation = Generation {
@@ -97,7 +100,8 @@ pub fn generation(
         cache_salt: cache_salt(fields)?,
         skip_special_tokens: fields.boolean("skip_special_tokens")?.unwrap_or(true),
         stream,
-        include_usage: include_usage(fields, stream)?,
+        include_usage: options.include_usage,
+        include_context_budget: options.include_context_budget,
     };
     check_detokenizing(fields)?;
     if let Some(max_tokens) = max_tokens.filter(|&max| max < generation.min_tokens) {
@@ -289,22 +293,34 @@ fn stop_tokens(
     Ok(tokens)
 }
 
-fn include_usage(fields: &mut Fields, stream: bool) -> Result<bool, ApiError> {
+/// What a stream says beside the answer.
+#[derive(Default)]
+struct StreamOptions {
+    include_usage: bool,
+    include_context_budget: bool,
+}
+
+fn stream_options(fields: &mut Fields, stream: bool) -> Result<StreamOptions, ApiError> {
     let Some(options) = fields.object("stream_options")? else {
-        return Ok(false);
+        return Ok(StreamOptions::default());
     };
     if !stream {
         let message = "`stream_options` is only allowed when `stream` is true.";
         return Err(ApiError::field("stream_options", message));
     }
     let mut options = Fields::from_value("stream_options".into(), Value::Object(options))?;
-    let include = options.boolean("include_usage")?.unwrap_or(false);
+    let mut include =
+        |name| -> Result<bool, ApiError> { Ok(options.boolean(name)?.unwrap_or(false)) };
+    let included = StreamOptions {
+        include_usage: include("include_usage")?,
+        include_context_budget: include("include_context_budget")?,
+    };
     let unsupported = [(
         "continuous_usage_stats",
         "the usage is sent once, at the end.",
     )];
     options.finish(&["include_obfuscation"], &unsupported)?;
-    Ok(include)
+    Ok(included)
 }
 
 fn check_detokenizing(fields: &mut Fields) -> Result<(), ApiError> {

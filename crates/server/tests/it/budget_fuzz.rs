@@ -12,6 +12,7 @@ use context::canonical_tools;
 use serde_json::{Value, json};
 use server::auth::Caller;
 use server::budget::pipeline::{self, Circumstances, Settled};
+use server::budget::progress::Progress;
 use server::prompt;
 use server::validate::chat::{self, ChatRequest};
 use server::wire::error::ApiError;
@@ -307,6 +308,7 @@ fn circumstances(caller: &Caller) -> Circumstances<'_> {
         cache_salt: "",
         priority: 0,
         output_asked: Some(16),
+        progress: Progress::default(),
     }
 }
 

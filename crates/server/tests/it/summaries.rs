@@ -5,6 +5,7 @@ use std::time::Duration;
 use context::summary_instruction;
 use serde_json::{Value, json};
 
+use crate::answer::Answer;
 use crate::runners::ScriptRunner;
 use crate::world::{IM_END, Setup, World};
 
@@ -275,4 +276,66 @@ async fn a_trigger_compacts_without_need_and_observing_writes_nothing() {
         "{}",
         refused.text
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_asks_for_it_tells_how_its_context_is_decided() {
+    let world = world().await;
+    let asked = |turns, tokens: usize| {
+        let mut body = body(turns, &json!({"max_context_tokens": tokens}));
+        body["stream"] = json!(true);
+        body["stream_options"] = json!({"include_context_budget": true});
+        body
+    };
+    let events = |answer: &Answer| -> (Vec<Value>, Value) {
+        let named = answer.text.split("\n\n");
+        let named = named.filter_map(|event| event.strip_prefix("event: context_budget\ndata: "));
+        let told = named.map(|data| serde_json::from_str(data).unwrap());
+        let (_, rest) = answer.text.rsplit_once("event: context_budget\n").unwrap();
+        let chunk = rest.split("\n\n").nth(1).unwrap();
+        let chunk = chunk.strip_prefix("data: ").unwrap();
+        (told.collect(), serde_json::from_str(chunk).unwrap())
+    };
+    let quick = world.ask(CHAT, asked(2, 4_096)).await;
+    assert_eq!(quick.header("x-context-budget"), "4096");
+    let (told, first) = events(&quick);
+    assert_eq!(told.len(), 2, "{}", quick.text);
+    assert_eq!(told[0], json!({"stage": "planning"}));
+    assert_eq!(told[1]["stage"], "applied");
+    assert_eq!(told[1]["context_budget"], first["context_budget"]);
+    assert_eq!(first["choices"][0]["delta"]["role"], "assistant");
+
+    // Nothing but a summary makes this one fit, and the client waits for it.
+    let slow = world.ask(CHAT, asked(60, 2_048)).await;
+    let (told, _) = events(&slow);
+    let stages: Vec<_> = told.iter().map(|event| &event["stage"]).collect();
+    assert_eq!(
+        stages,
+        ["planning", "compacting", "applied"],
+        "{}",
+        slow.text
+    );
+    assert_eq!(
+        told[1],
+        json!({"stage": "compacting", "done": 0, "total": 1})
+    );
+    assert!(slow.text.ends_with("data: [DONE]\n\n"));
+
+    // What cannot fit is refused with its status, and who asks for nothing hears of nothing.
+    assert_eq!(world.ask(CHAT, asked(2, 150)).await.status, 400);
+    let mut silent = asked(2, 4_096);
+    silent["stream_options"] = json!({"include_usage": true});
+    let silent = world.ask(CHAT, silent).await;
+    assert!(!silent.text.contains("event:"), "{}", silent.text);
+
+    let mut off = asked(2, 4_096);
+    off["context_budget"] = json!({"mode": "off"});
+    let field = "stream_options.include_context_budget";
+    assert_eq!(world.ask(CHAT, off).await.error(400)["param"], field);
+    let completion = json!({
+        "prompt": "One", "stream": true, "stream_options": {"include_context_budget": true},
+    });
+    let completion = world.ask("/v1/completions", completion).await;
+    assert_eq!(completion.error(400)["param"], field);
+    world.until_idle().await;
 }

@@ -175,7 +175,8 @@ async fn write(
             deadline: writing::deadline(&draft.resolved, outlook.begun, prefill),
             ..errand(circumstances)
         };
-        draft = writing::write(app, draft, revision, errand).await?;
+        let progress = &circumstances.progress;
+        draft = writing::write(app, draft, revision, errand, progress).await?;
         (draft, revised) = revise(app, draft, outlook).await?;
     }
     Ok((draft, revised))

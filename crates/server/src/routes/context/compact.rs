@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::pipeline::{self, Circumstances};
+use crate::budget::progress::Progress;
 use crate::routes::body::Body;
 use crate::validate::context as validate;
 use crate::wire::error::ApiError;
@@ -30,6 +31,7 @@ pub(in crate::routes) async fn compact(
         cache_salt: &request.generation.cache_salt,
         priority: request.generation.priority,
         output_asked: request.generation.max_tokens,
+        progress: Progress::default(),
     };
     let wish = request.wish;
     let compacted = pipeline::compact(&app, request.conversation, &wish, &circumstances).await?;

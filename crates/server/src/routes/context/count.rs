@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::count;
 use crate::budget::pipeline::Circumstances;
+use crate::budget::progress::Progress;
 use crate::routes::body::Body;
 use crate::validate::chat;
 use crate::wire::context_count::ContextCount;
@@ -32,6 +33,7 @@ pub(in crate::routes) async fn count(
         priority: request.generation.priority,
         // How long the answer may be is nothing to the prompt.
         output_asked: None,
+        progress: Progress::default(),
     };
     let counted = count::count(&app, request.conversation, &request.wish, &circumstances).await?;
     Ok(Json(counted))

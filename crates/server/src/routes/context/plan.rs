@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::pipeline::{self, Circumstances};
+use crate::budget::progress::Progress;
 use crate::routes::body::Body;
 use crate::validate::context as validate;
 use crate::wire::context_plan;
@@ -39,6 +40,7 @@ pub(in crate::routes) async fn plan(
         cache_salt: &chat.generation.cache_salt,
         priority: chat.generation.priority,
         output_asked: chat.generation.max_tokens,
+        progress: Progress::default(),
     };
     let decision = pipeline::plan(&app, chat.conversation, &wish, &circumstances).await?;
     let is_exact = decision.as_ref().map_or(true, |planned| planned.is_exact());

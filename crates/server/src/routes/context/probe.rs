@@ -6,6 +6,7 @@ use axum::{Extension, Json};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::pipeline::{self, Circumstances};
+use crate::budget::progress::Progress;
 use crate::budget::questions::{self, Examination};
 use crate::routes::body::Body;
 use crate::validate::probe as validate;
@@ -32,6 +33,7 @@ pub(in crate::routes) async fn probe(
         cache_salt: &request.cache_salt,
         priority: request.priority,
         output_asked: Some(request.max_tokens),
+        progress: Progress::default(),
     };
     let raw = request.conversation.clone();
     let compacted =
