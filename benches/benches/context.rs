@@ -180,6 +180,8 @@ fn policy(ladder_mode: LadderMode, low: Low) -> Policy {
             max_tokens: 800,
             level: SummaryLevel::Detailed,
             critical_recall: 0.95,
+            compact_at_least: 0,
+            max_nll_delta: 0.5,
         },
         retrieval: RetrievalRule {
             min_score: 0.0,
