@@ -112,10 +112,19 @@ async fn answer(
         recording: context.recording.filter(|_| context.server_tools.is_none()),
     };
     let mut answers = Rounds::submit(&app, &order, context.server_tools)?;
-    let told = context.told;
     if let Some(forecast) = context.forecast {
         answers.expect(forecast);
     }
+    respond(app, answers, &generation, context.told).await
+}
+
+/// The answer, at once or as a stream.
+async fn respond(
+    app: App,
+    mut answers: Rounds,
+    generation: &Generation,
+    told: Told,
+) -> Result<Response, ApiError> {
     let identity = Identity::new("chatcmpl", app.model());
     if generation.stream {
         answers.first_word(app.limits().keep_alive).await?;
