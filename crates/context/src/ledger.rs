@@ -187,7 +187,7 @@ impl EditLedger {
 
     /// Keeps a summary of the conversation's original `segments` until a plan has use for it. It
     /// takes the place of an earlier one of that level, span and order; of those with the same last
-    /// segment the latest [`MAX_WISHES`] are kept, as many as the ledger can hold.
+    /// segment the latest four are kept, as many as the ledger can hold.
     ///
     /// # Errors
     /// If it is larger than the whole ledger; then nothing has changed.
