@@ -72,8 +72,11 @@ impl<'s, 'r> Search<'s, 'r> {
                 Err(most) => reach = most,
             }
             // What was asked for may exclude each other; and to take all of the earlier rungs may
-            // fill a floor's room badly.
+            // fill a floor's room badly, or take the milder edits where the others would do.
             if !goal.must {
+                if let Ok(found) = self.best(base, &pool, goal, &price, 0) {
+                    return Ok(found);
+                }
                 continue;
             }
             let asked = pool.len();

@@ -329,15 +329,7 @@ fn check_rungs(input: &PlanInput, seed: u64, made: &Plan) {
         let before = plan(&fewer, &mut Lengths::new(&input.segments, seed));
         if let Ok(before) = before {
             let used = before.tokens_after + input.incoming + policy.output.min;
-            // In a batch that nothing forces, milder edits are worth the last tokens of a rung.
-            let spared = match made.need.hard {
-                0 => policy.budget / 50,
-                _ => 0,
-            };
-            assert!(
-                used + spared > low,
-                "seed {seed}: rung {last} was not needed"
-            );
+            assert!(used > low, "seed {seed}: rung {last} was not needed");
         }
     }
 }
