@@ -42,6 +42,8 @@ pub(crate) unsafe trait Zeroable: Copy + Send + Sync + 'static {}
 
 // SAFETY: zero bytes are 0.0 and floats have no destructor.
 unsafe impl Zeroable for f32 {}
+// SAFETY: zero bytes are 0 and integers have no destructor.
+unsafe impl Zeroable for i8 {}
 // SAFETY: a transparent u16 whose zero bytes are 0.0.
 unsafe impl Zeroable for bf16 {}
 // SAFETY: a transparent u16 whose zero bytes are 0.0.

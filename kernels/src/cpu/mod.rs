@@ -22,6 +22,7 @@ mod rope;
 mod silu;
 pub(crate) mod simd;
 mod tile;
+mod widen;
 
 pub use kv::CpuKvCache;
 pub use packed::PackedLinear;

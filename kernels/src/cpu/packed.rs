@@ -1,12 +1,11 @@
 //! Weights of a matrix product, packed at load.
 
-#![expect(unsafe_code, reason = "vector loads through pointers")]
-
 use half::{bf16, f16};
 
-use crate::cpu::memory::{AlignedSlice, Zeroable};
+use crate::cpu::memory::AlignedSlice;
 use crate::cpu::pool::Pool;
-use crate::cpu::simd::{LANES, Simd, bf16_position};
+use crate::cpu::simd::LANES;
+use crate::cpu::widen::Widen;
 use crate::weights::stacked_shape;
 use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
 
@@ -30,19 +29,12 @@ pub(crate) enum Panels {
     F16(AlignedSlice<f16>),
 }
 
-/// An element type of panels.
-pub(crate) trait Element: Zeroable {
+/// An element type of weights.
+pub(crate) trait Element: Widen {
     /// Rounded to nearest even.
     fn from_f32(value: f32) -> Self;
     /// Exact.
     fn to_f32(self) -> f32;
-    /// Where lane `lane` lies in a row of 16.
-    fn position(lane: usize) -> usize;
-    /// A row of 16, widened, lanes in order.
-    ///
-    /// # Safety
-    /// `ptr` is valid for reading 16 elements.
-    unsafe fn load<S: Simd>(simd: S, ptr: *const Self) -> S::Vector;
 }
 
 impl PackedLinear {
@@ -126,17 +118,6 @@ impl Element for f32 {
     fn to_f32(self) -> f32 {
         self
     }
-
-    #[inline(always)]
-    fn position(lane: usize) -> usize {
-        lane
-    }
-
-    #[inline(always)]
-    unsafe fn load<S: Simd>(simd: S, ptr: *const Self) -> S::Vector {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { simd.load(ptr) }
-    }
 }
 
 impl Element for bf16 {
@@ -149,17 +130,6 @@ impl Element for bf16 {
     fn to_f32(self) -> f32 {
         self.to_f32()
     }
-
-    #[inline(always)]
-    fn position(lane: usize) -> usize {
-        bf16_position(lane)
-    }
-
-    #[inline(always)]
-    unsafe fn load<S: Simd>(simd: S, ptr: *const Self) -> S::Vector {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { simd.load_bf16(ptr) }
-    }
 }
 
 impl Element for f16 {
@@ -171,17 +141,6 @@ impl Element for f16 {
     #[inline(always)]
     fn to_f32(self) -> f32 {
         self.to_f32()
-    }
-
-    #[inline(always)]
-    fn position(lane: usize) -> usize {
-        lane
-    }
-
-    #[inline(always)]
-    unsafe fn load<S: Simd>(simd: S, ptr: *const Self) -> S::Vector {
-        // SAFETY: the caller's promise is the callee's.
-        unsafe { simd.load_f16(ptr) }
     }
 }
 

@@ -62,6 +62,13 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn load_i8(self, ptr: *const i8) -> Lanes {
+        // SAFETY: the caller vouches for 16 elements.
+        let bytes = unsafe { ptr.cast::<[i8; LANES]>().read_unaligned() };
+        Lanes(bytes.map(f32::from))
+    }
+
+    #[inline(always)]
     unsafe fn store(self, ptr: *mut f32, value: Lanes) {
         // SAFETY: the caller vouches for 16 elements; alignment is not assumed.
         unsafe { ptr.cast::<[f32; LANES]>().write_unaligned(value.0) }

@@ -58,6 +58,11 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `ptr` is valid for reading 16 elements.
     unsafe fn load_f16(self, ptr: *const f16) -> Self::Vector;
+    /// 16 consecutive integers.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reading 16 elements.
+    unsafe fn load_i8(self, ptr: *const i8) -> Self::Vector;
     /// Stores 16 consecutive floats, at any alignment.
     ///
     /// # Safety

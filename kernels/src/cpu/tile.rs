@@ -9,8 +9,8 @@
     reason = "indices count rows and panels of a tile"
 )]
 
-use crate::cpu::packed::Element;
 use crate::cpu::simd::{LANES, Simd};
+use crate::cpu::widen::Widen;
 
 /// Rows of the left operand: row `r` begins at `ptr + r * stride`.
 #[derive(Clone, Copy)]
@@ -79,7 +79,7 @@ const CACHE_LINE: usize = 64;
 /// # Safety
 /// `R` rows of `depth` elements and `P` panels of `depth` rows are readable.
 #[inline(always)]
-pub(crate) unsafe fn accumulate<S: Simd, T: Element, const R: usize, const P: usize>(
+pub(crate) unsafe fn accumulate<S: Simd, T: Widen, const R: usize, const P: usize>(
     simd: S,
     rows: Rows,
     panels: [Panel<T>; P],

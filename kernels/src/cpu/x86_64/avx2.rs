@@ -74,6 +74,16 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn load_i8(self, ptr: *const i8) -> Pair {
+        // SAFETY: `self` proves AVX2; the caller vouches for 16 elements, 16 bytes.
+        unsafe {
+            let low = _mm256_cvtepi8_epi32(_mm_loadl_epi64(ptr.cast()));
+            let high = _mm256_cvtepi8_epi32(_mm_loadl_epi64(ptr.add(8).cast()));
+            Pair(_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store(self, ptr: *mut f32, value: Pair) {
         // SAFETY: `self` proves AVX2; the caller vouches for 16 elements.
         unsafe {
