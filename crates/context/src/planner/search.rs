@@ -57,13 +57,8 @@ impl<'s, 'r> Search<'s, 'r> {
         let mut reach = 0;
         for (number, &rung) in rungs.iter().enumerate() {
             let before = pool.len();
-            self.extend(
-                &mut pool,
-                number,
-                rung,
-                total.saturating_sub(reach),
-                goal.scope,
-            );
+            let missing = total.saturating_sub(reach);
+            self.extend(&mut pool, number, rung, missing, goal.scope);
             if !strict {
                 continue;
             }
