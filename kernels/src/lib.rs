@@ -11,6 +11,7 @@
 mod backend;
 mod batch;
 mod cpu;
+mod quantized;
 #[cfg(feature = "reference")]
 mod reference;
 mod weights;

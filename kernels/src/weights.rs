@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 
 use crate::KernelError;
+use crate::quantized::{Block, MAX_BLOCK};
 
 /// Element type of weights as they lie in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,17 +14,37 @@ pub enum WeightDtype {
     F16,
     /// bfloat16.
     Bf16,
+    /// GGUF: blocks of 32, 4 bits with a scale.
+    Q4_0,
+    /// GGUF: blocks of 32, 5 bits with a scale.
+    Q5_0,
+    /// GGUF: blocks of 32, 8 bits with a scale.
+    Q8_0,
+    /// GGUF: blocks of 256, 4 bits, a scale and a min for each 32.
+    Q4K,
+    /// GGUF: blocks of 256, 5 bits, a scale and a min for each 32.
+    Q5K,
+    /// GGUF: blocks of 256, 6 bits, a scale for each 16.
+    Q6K,
 }
 
 /// How a backend keeps the weights of its matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightFormat {
-    /// As in the checkpoint.
+    /// As in the checkpoint; stacked matrices may differ.
     Checkpoint,
     /// Converted to 32-bit floats.
     F32,
     /// Converted to bfloat16, rounding to nearest even.
     Bf16,
+    /// Quantised to [`WeightDtype::Q8_0`], unless it is that already.
+    Q8_0,
+    /// Quantised to [`WeightDtype::Q4K`], unless it is that already.
+    Q4K,
+    /// Quantised to [`WeightDtype::Q5K`], unless it is that already.
+    Q5K,
+    /// Quantised to [`WeightDtype::Q6K`], unless it is that already.
+    Q6K,
 }
 
 /// A row-major matrix inside a checkpoint.
@@ -31,7 +52,8 @@ pub enum WeightFormat {
 pub struct WeightView<'a> {
     /// Name of the tensor, for errors.
     pub name: &'a str,
-    /// Little-endian elements, `rows * cols` of them; not necessarily aligned.
+    /// Little-endian elements or whole blocks, row by row, [`WeightDtype::row_bytes`] each; not
+    /// necessarily aligned.
     pub data: &'a [u8],
     /// Element type.
     pub dtype: WeightDtype,
@@ -46,8 +68,11 @@ impl WeightView<'_> {
     ///
     /// # Panics
     /// If the range leaves the row, or the row leaves `data`.
-    pub(crate) fn read(&self, row: usize, start: usize, out: &mut [f32]) {
+    pub fn read(&self, row: usize, start: usize, out: &mut [f32]) {
         assert!(start + out.len() <= self.cols, "the columns lie in the row");
+        if self.dtype.block_len() > 1 {
+            return self.read_blocks(row, start, self.dtype, out);
+        }
         let first = row * self.cols + start;
         let bytes = |size: usize| &self.data[first * size..(first + out.len()) * size];
         match self.dtype {
@@ -69,16 +94,98 @@ impl WeightView<'_> {
                     *value = bf16::from_le_bytes([b[0], b[1]]).to_f32();
                 }
             }
+            _ => unreachable!("blocks are read as such"),
         }
+    }
+
+    /// As [`Self::read`], what is left of the elements once they are kept as `format` says.
+    pub(crate) fn read_as(&self, row: usize, start: usize, format: WeightFormat, out: &mut [f32]) {
+        let dtype = format.of(self.dtype);
+        if dtype.block_len() > 1 {
+            return self.read_blocks(row, start, dtype, out);
+        }
+        self.read(row, start, out);
+        match dtype {
+            WeightDtype::Bf16 => out
+                .iter_mut()
+                .for_each(|x| *x = bf16::from_f32(*x).to_f32()),
+            _ => debug_assert!(dtype == self.dtype || dtype == WeightDtype::F32),
+        }
+    }
+
+    /// As [`Self::read`], of blocks of `dtype`.
+    fn read_blocks(&self, row: usize, start: usize, dtype: WeightDtype, out: &mut [f32]) {
+        let len = dtype.block_len();
+        let mut values = [0.0; MAX_BLOCK];
+        let mut done = 0;
+        while done < out.len() {
+            let (index, skipped) = ((start + done) / len, (start + done) % len);
+            let count = (len - skipped).min(out.len() - done);
+            self.block(row, index, dtype)
+                .values(dtype, &mut values[..len]);
+            out[done..done + count].copy_from_slice(&values[skipped..skipped + count]);
+            done += count;
+        }
+    }
+
+    /// Block `index` of row `row` in `dtype`: as it is, or quantised.
+    ///
+    /// # Panics
+    /// If there is none, or nothing is quantised to `dtype`.
+    pub(crate) fn block(&self, row: usize, index: usize, dtype: WeightDtype) -> Block {
+        let len = dtype.block_len();
+        if self.dtype == dtype {
+            let bytes = dtype.block_bytes();
+            let start = row * self.dtype.row_bytes(self.cols) + index * bytes;
+            return Block::decode(dtype, &self.data[start..start + bytes]);
+        }
+        let mut values = [0.0; MAX_BLOCK];
+        self.read(row, index * len, &mut values[..len]);
+        Block::quantize(dtype, &values[..len])
     }
 }
 
 impl WeightDtype {
-    /// Bytes of one element.
-    pub(crate) fn size(self) -> usize {
+    /// Elements that are stored together: 1 for floats. A row is whole blocks.
+    pub fn block_len(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::Bf16 => 1,
+            Self::Q4_0 | Self::Q5_0 | Self::Q8_0 => 32,
+            Self::Q4K | Self::Q5K | Self::Q6K => 256,
+        }
+    }
+
+    /// Bytes of a block.
+    pub fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
+            Self::Q4_0 => 18,
+            Self::Q5_0 => 22,
+            Self::Q8_0 => 34,
+            Self::Q4K => 144,
+            Self::Q5K => 176,
+            Self::Q6K => 210,
+        }
+    }
+
+    /// Bytes of a row of `cols` elements, of which the last block may be incomplete.
+    pub fn row_bytes(self, cols: usize) -> usize {
+        cols.div_ceil(self.block_len()) * self.block_bytes()
+    }
+}
+
+impl WeightFormat {
+    /// What a matrix of `dtype` becomes.
+    pub fn of(self, dtype: WeightDtype) -> WeightDtype {
+        match self {
+            Self::Checkpoint => dtype,
+            Self::F32 => WeightDtype::F32,
+            Self::Bf16 => WeightDtype::Bf16,
+            Self::Q8_0 => WeightDtype::Q8_0,
+            Self::Q4K => WeightDtype::Q4K,
+            Self::Q5K => WeightDtype::Q5K,
+            Self::Q6K => WeightDtype::Q6K,
         }
     }
 }
@@ -92,6 +199,7 @@ pub(crate) fn stacked_shape(
     op: &'static str,
     parts: &[WeightView<'_>],
     bias: Option<&[f32]>,
+    format: WeightFormat,
 ) -> Result<(usize, usize), KernelError> {
     let error = |tensor: &str, reason: String| KernelError::Shape {
         op,
@@ -107,7 +215,15 @@ pub(crate) fn stacked_shape(
             let reason = format!("{} input features, expected {cols}", part.cols);
             return Err(error(part.name, reason));
         }
-        let expected = part.rows * part.cols * part.dtype.size();
+        for dtype in [part.dtype, format.of(part.dtype)] {
+            let block = dtype.block_len();
+            if !cols.is_multiple_of(block) {
+                let reason =
+                    format!("{dtype:?} needs a multiple of {block} input features, not {cols}");
+                return Err(error(part.name, reason));
+            }
+        }
+        let expected = part.rows * part.dtype.row_bytes(cols);
         if part.data.len() != expected {
             let reason = format!("{} bytes, expected {expected}", part.data.len());
             return Err(error(part.name, reason));

@@ -48,11 +48,12 @@ impl PackedLinear {
         bias: Option<&[f32]>,
         format: WeightFormat,
     ) -> Result<Self, KernelError> {
-        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias)?;
+        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, format)?;
         let panels = match common_dtype(parts, format) {
-            WeightDtype::F32 => Panels::F32(pack_panels(pool, parts, out_features, in_features)?),
-            WeightDtype::Bf16 => Panels::Bf16(pack_panels(pool, parts, out_features, in_features)?),
-            WeightDtype::F16 => Panels::F16(pack_panels(pool, parts, out_features, in_features)?),
+            WeightDtype::Bf16 => Panels::Bf16(pack_panels(pool, parts, format)?),
+            WeightDtype::F16 => Panels::F16(pack_panels(pool, parts, format)?),
+            // Blocks are kept as the floats that they stand for.
+            _ => Panels::F32(pack_panels(pool, parts, format)?),
         };
         let bias = match bias {
             Some(values) => {
@@ -144,39 +145,39 @@ impl Element for f16 {
     }
 }
 
-/// The element type that keeps what `format` asks for: the checkpoint's own where all parts agree,
-/// f32 where they do not.
+/// The element type that keeps what `format` asks for: that of all parts, or f32 where they differ.
 fn common_dtype(parts: &[WeightView<'_>], format: WeightFormat) -> WeightDtype {
-    match format {
-        WeightFormat::F32 => WeightDtype::F32,
-        WeightFormat::Bf16 => WeightDtype::Bf16,
-        WeightFormat::Checkpoint => {
-            let first = parts[0].dtype;
-            let agree = parts.iter().all(|part| part.dtype == first);
-            if agree { first } else { WeightDtype::F32 }
-        }
-    }
+    let first = format.of(parts[0].dtype);
+    let agree = parts.iter().all(|part| format.of(part.dtype) == first);
+    if agree { first } else { WeightDtype::F32 }
 }
 
 fn pack_panels<T: Element>(
     pool: &Pool,
     parts: &[WeightView<'_>],
-    out_features: usize,
-    in_features: usize,
+    format: WeightFormat,
 ) -> Result<AlignedSlice<T>, KernelError> {
+    let out_features: usize = parts.iter().map(|part| part.rows).sum();
+    let in_features = parts[0].cols;
     let num_panels = out_features.div_ceil(LANES);
     let panel_len = in_features * LANES;
     let mut panels = AlignedSlice::<T>::zeroed(num_panels * panel_len, "packed weights")?;
     pool.for_chunks(&mut panels, panel_len, |index, panel| {
         for lane in 0..LANES.min(out_features - index * LANES) {
-            pack_lane(parts, index * LANES + lane, lane, panel);
+            pack_lane(parts, format, index * LANES + lane, lane, panel);
         }
     });
     Ok(panels)
 }
 
 /// Writes row `row` of the stacked parts as lane `lane` of `panel` `[in_features][16]`.
-fn pack_lane<T: Element>(parts: &[WeightView<'_>], row: usize, lane: usize, panel: &mut [T]) {
+fn pack_lane<T: Element>(
+    parts: &[WeightView<'_>],
+    format: WeightFormat,
+    row: usize,
+    lane: usize,
+    panel: &mut [T],
+) {
     let mut row = row;
     let mut parts = parts.iter();
     let mut part = parts.next().expect("the row lies in the parts");
@@ -187,7 +188,7 @@ fn pack_lane<T: Element>(parts: &[WeightView<'_>], row: usize, lane: usize, pane
     let mut decoded = [0.0; PACK_COLS];
     for (chunk, out) in panel.chunks_mut(PACK_COLS * LANES).enumerate() {
         let decoded = &mut decoded[..out.len() / LANES];
-        part.read(row, chunk * PACK_COLS, decoded);
+        part.read_as(row, chunk * PACK_COLS, format, decoded);
         for (lanes, &value) in out.chunks_exact_mut(LANES).zip(decoded.iter()) {
             lanes[T::position(lane)] = T::from_f32(value);
         }

@@ -101,20 +101,17 @@ impl Backend for Reference {
         bias: Option<&[f32]>,
         format: WeightFormat,
     ) -> Result<ReferenceLinear, KernelError> {
-        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias)?;
+        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, format)?;
         let mut values = vec![0.0; out_features * in_features];
         let mut rows = values.chunks_exact_mut(in_features);
         for part in parts {
             for (row, out) in (0..part.rows).zip(&mut rows) {
-                part.read(row, 0, out);
+                part.read_as(row, 0, format, out);
             }
         }
         let pack = || {
             let shape = (out_features, in_features);
-            let mut weight = Tensor::from_vec(values, shape, &self.device)?;
-            if format == WeightFormat::Bf16 {
-                weight = weight.to_dtype(DType::BF16)?.to_dtype(DType::F32)?;
-            }
+            let weight = Tensor::from_vec(values, shape, &self.device)?;
             let bias = bias.map(|b| Tensor::new(b, &self.device)).transpose()?;
             Ok(ReferenceLinear { weight, bias })
         };

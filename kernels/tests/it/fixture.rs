@@ -63,6 +63,7 @@ pub(crate) fn encode(values: &[f32], dtype: WeightDtype) -> (Vec<u8>, Vec<f32>) 
                 bytes.extend(half::bf16::from_f32(value).to_le_bytes());
                 exact.push(half::bf16::from_f32(value).to_f32());
             }
+            _ => panic!("{dtype:?} is not made value by value"),
         }
     }
     (bytes, exact)

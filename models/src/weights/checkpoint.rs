@@ -5,7 +5,6 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use half::{bf16, f16};
 use kernels::{WeightDtype, WeightView};
 use safetensors::tensor::Dtype;
 use serde::Deserialize;
@@ -190,17 +189,9 @@ impl Checkpoint {
     /// As [`Self::view`].
     pub(crate) fn vector(&self, name: &str) -> Vec<f32> {
         let view = self.view(name);
-        let pairs = || view.data.chunks_exact(2).map(|b| [b[0], b[1]]);
-        match view.dtype {
-            WeightDtype::F32 => {
-                let elements = view.data.chunks_exact(4);
-                elements
-                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                    .collect()
-            }
-            WeightDtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
-            WeightDtype::Bf16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
-        }
+        let mut values = vec![0.0; view.cols];
+        view.read(0, 0, &mut values);
+        values
     }
 
     /// Element type of the tensor.
