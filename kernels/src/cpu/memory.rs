@@ -44,6 +44,10 @@ pub(crate) unsafe trait Zeroable: Copy + Send + Sync + 'static {}
 unsafe impl Zeroable for f32 {}
 // SAFETY: zero bytes are 0 and integers have no destructor.
 unsafe impl Zeroable for i8 {}
+// SAFETY: zero bytes are 0 and integers have no destructor.
+unsafe impl Zeroable for u8 {}
+// SAFETY: zero bytes are 0 and integers have no destructor.
+unsafe impl Zeroable for i16 {}
 // SAFETY: a transparent u16 whose zero bytes are 0.0.
 unsafe impl Zeroable for bf16 {}
 // SAFETY: a transparent u16 whose zero bytes are 0.0.

@@ -31,6 +31,7 @@ pub use rope::CpuRopeTable;
 use std::num::NonZero;
 
 use crate::cpu::attention::{Layer, Scratch};
+use crate::cpu::linear::{Input, QuantizedRows};
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::norm::Norm;
 use crate::cpu::pool::Pool;
@@ -58,6 +59,8 @@ pub struct Cpu {
     pool: Pool,
     /// One per thread, made for the head dimension of the KV cache in use.
     scratch: Vec<Scratch>,
+    /// Of the product that is computed, if its weights are integers.
+    quantized: QuantizedRows,
 }
 
 /// Activations, `[max_rows, cols]` f32, row-major.
@@ -92,6 +95,7 @@ impl Cpu {
             isa,
             pool,
             scratch: Vec::new(),
+            quantized: QuantizedRows::new()?,
         })
     }
 
@@ -240,8 +244,19 @@ impl Backend for Cpu {
             "linear: columns of the output"
         );
         let out = op.out.rows_mut(op.rows);
-        let input = op.input.rows(op.rows);
-        linear::linear(&self.pool, self.isa, op.weight, input, op.rows, out);
+        let floats = op.input.rows(op.rows);
+        if op.weight.has_integers() {
+            // Room for the largest step, so that later ones find it.
+            self.quantized.reserve(op.input.data.len())?;
+            self.quantized
+                .quantize(&self.pool, self.isa, floats, op.input.cols);
+        }
+        let input = Input {
+            floats,
+            integers: &self.quantized,
+            rows: op.rows,
+        };
+        linear::linear(&self.pool, self.isa, op.weight, input, out);
         Ok(())
     }
 

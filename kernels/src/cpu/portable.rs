@@ -18,12 +18,26 @@ pub(crate) struct Portable;
 #[repr(align(64))]
 pub(crate) struct Lanes([f32; LANES]);
 
+/// 16 sums.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct IntegerLanes([i32; LANES]);
+
+/// 16 pairs.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct PairLanes([[i16; 2]; LANES]);
+
 impl Simd for Portable {
     type Vector = Lanes;
+    type Sums = IntegerLanes;
+    type Pairs = PairLanes;
 
     // Registers of four lanes: 6 rows need 24 accumulators (AArch64 has 32), 3 rows need 12 (the
     // baseline of x86-64 has 16).
     const TILE_ROWS: usize = if TARGET_HAS_FMA { 6 } else { 3 };
+
+    const INTEGER_ROWS: usize = if TARGET_HAS_FMA { 6 } else { 3 };
 
     #[inline(never)]
     fn outline<K: Kernel>(self, kernel: K) {
@@ -128,6 +142,35 @@ impl Simd for Portable {
         Lanes(from_fn(|i| {
             f32::from_bits((biased.0[i].to_bits() << 23).wrapping_add(1.0f32.to_bits()))
         }))
+    }
+
+    #[inline(always)]
+    fn no_sum(self) -> IntegerLanes {
+        IntegerLanes([0; LANES])
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: i32) -> PairLanes {
+        let pair = i32::from_le(pair);
+        PairLanes([[pair as i16, (pair >> 16) as i16]; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(self, ptr: *const i16) -> PairLanes {
+        // SAFETY: the caller vouches for 32 elements; alignment is not assumed.
+        PairLanes(unsafe { ptr.cast::<[[i16; 2]; LANES]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: IntegerLanes, a: PairLanes, b: PairLanes) -> IntegerLanes {
+        let product = |i: usize, half: usize| i32::from(a.0[i][half]) * i32::from(b.0[i][half]);
+        let dot = |i| product(i, 0).wrapping_add(product(i, 1));
+        IntegerLanes(from_fn(|i| sums.0[i].wrapping_add(dot(i))))
+    }
+
+    #[inline(always)]
+    fn to_floats(self, sums: IntegerLanes) -> Lanes {
+        Lanes(sums.0.map(|sum| sum as f32))
     }
 
     #[inline(always)]

@@ -35,9 +35,15 @@ pub(crate) trait Kernel {
 pub(crate) trait Simd: Copy {
     /// 16 lanes.
     type Vector: Copy;
+    /// 16 lanes of i32.
+    type Sums: Copy;
+    /// 16 lanes of two i16 each.
+    type Pairs: Copy;
 
     /// Rows of the tile that keeps as many accumulators in registers as there are.
     const TILE_ROWS: usize;
+    /// The same for [`Simd::Sums`].
+    const INTEGER_ROWS: usize;
 
     /// Runs `kernel` in a function of its own, so that its loop gets the registers to itself.
     fn outline<K: Kernel>(self, kernel: K);
@@ -89,6 +95,19 @@ pub(crate) trait Simd: Copy {
     /// `2^n` of lanes that hold `1.5 * 2^23 + n` with `-126 <= n <= 127`: the low bits of such a
     /// float are the integer `n`.
     fn exp2_biased(self, biased: Self::Vector) -> Self::Vector;
+    /// 16 lanes of zero.
+    fn no_sum(self) -> Self::Sums;
+    /// Every lane the two halves of `pair`, the low one first.
+    fn splat_pair(self, pair: i32) -> Self::Pairs;
+    /// 16 consecutive pairs, of any alignment.
+    ///
+    /// # Safety
+    /// `ptr` is valid for reading 32 elements.
+    unsafe fn load_pairs(self, ptr: *const i16) -> Self::Pairs;
+    /// `sums + a.0 * b.0 + a.1 * b.1`, wrapping where it does not fit.
+    fn dot_pairs(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums;
+    /// The nearest floats.
+    fn to_floats(self, sums: Self::Sums) -> Self::Vector;
     /// The sum of the lanes, in an order of its own.
     fn sum(self, value: Self::Vector) -> f32;
     /// The largest lane.

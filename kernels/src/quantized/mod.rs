@@ -31,7 +31,7 @@ pub(crate) struct Block {
 
 impl Block {
     /// Nothing but zeros, of scale 1.
-    const ZERO: Self = Self {
+    pub(crate) const ZERO: Self = Self {
         d: f16::ZERO,
         dmin: f16::ZERO,
         scales: [1; 16],

@@ -69,6 +69,25 @@ pub(crate) fn encode(values: &[f32], dtype: WeightDtype) -> (Vec<u8>, Vec<f32>) 
     (bytes, exact)
 }
 
+/// `count` blocks of `dtype` with random quants and scales of ordinary size.
+pub(crate) fn blocks(rng: &mut Rng, dtype: WeightDtype, count: usize) -> Vec<u8> {
+    let mut data = Vec::new();
+    for _ in 0..count {
+        let mut block: Vec<u8> = (0..dtype.block_bytes()).map(|_| rng.next() as u8).collect();
+        let (scales, size): (&[usize], f32) = match dtype {
+            WeightDtype::Q4K | WeightDtype::Q5K => (&[0, 2], 1e-3),
+            WeightDtype::Q6K => (&[208], 1e-3),
+            _ => (&[0], 1e-2),
+        };
+        for &offset in scales {
+            let scale = half::f16::from_f32(size * (1.5 + rng.float()));
+            block[offset..offset + 2].copy_from_slice(&scale.to_le_bytes());
+        }
+        data.extend(block);
+    }
+    data
+}
+
 /// A buffer that holds `values` `[values.len() / cols, cols]`, brought there as an embedding.
 pub(crate) fn upload<B: Backend>(backend: &mut B, values: &[f32], cols: usize) -> B::Buffer {
     let rows = values.len() / cols;

@@ -2,11 +2,21 @@
 
 use kernels::{Backend, Cpu, Linear, RmsNorm, SiluMul, WeightDtype, WeightFormat, WeightView};
 
-use crate::fixture::{Rng, assert_same_bits, download, encode, poisoned, upload};
+use crate::fixture::{Rng, assert_same_bits, blocks, download, encode, poisoned, upload};
+use crate::quantized::BLOCK_DTYPES;
 
 /// (out_features, in_features): more than one pass over the depth, partial panels, many panels.
 const SHAPES: [(usize, usize); 4] = [(50, 700), (33, 256), (1600, 65), (16, 1537)];
 const DTYPES: [WeightDtype; 3] = [WeightDtype::F32, WeightDtype::Bf16, WeightDtype::F16];
+/// The same for weights in blocks.
+const BLOCK_SHAPES: [(usize, usize); 3] = [(50, 768), (33, 256), (900, 512)];
+
+/// Every shape with every dtype that it can have.
+fn cases() -> impl Iterator<Item = ((usize, usize), WeightDtype)> {
+    let floats = SHAPES.into_iter().flat_map(|s| DTYPES.map(|d| (s, d)));
+    let integers = BLOCK_SHAPES.into_iter();
+    floats.chain(integers.flat_map(|s| BLOCK_DTYPES.map(|d| (s, d))))
+}
 
 /// `input` `[_, in_features]` times random weights made from `seed`.
 fn product(
@@ -17,7 +27,11 @@ fn product(
     input: &[f32],
 ) -> Vec<f32> {
     let mut rng = Rng::new(seed);
-    let (data, _) = encode(&rng.floats(out_features * in_features), dtype);
+    let len = out_features * in_features;
+    let data = match dtype.block_len() {
+        1 => encode(&rng.floats(len), dtype).0,
+        block => blocks(&mut rng, dtype, len / block),
+    };
     let bias = rng.floats(out_features);
     let view = WeightView {
         name: "w",
@@ -45,7 +59,7 @@ fn product(
 pub(crate) fn a_row_alone_is_the_row_in_a_batch(make: &dyn Fn(usize) -> Cpu) {
     let mut backend = make(2);
     let mut rng = Rng::new(51);
-    for (shape, dtype) in SHAPES.into_iter().flat_map(|s| DTYPES.map(|d| (s, d))) {
+    for (shape, dtype) in cases() {
         let input = rng.floats(128 * shape.1);
         let all = product(&mut backend, 52, shape, dtype, &input);
         for rows in [1, 2, 3, 4, 5, 6, 7, 12, 17, 97] {
@@ -60,7 +74,7 @@ pub(crate) fn a_row_alone_is_the_row_in_a_batch(make: &dyn Fn(usize) -> Cpu) {
 
 pub(crate) fn threads_change_nothing(make: &dyn Fn(usize) -> Cpu) {
     let mut rng = Rng::new(53);
-    for (shape, dtype) in SHAPES.into_iter().flat_map(|s| DTYPES.map(|d| (s, d))) {
+    for (shape, dtype) in cases() {
         for rows in [1, 5, 100] {
             let input = rng.floats(rows * shape.1);
             let want = product(&mut make(1), 54, shape, dtype, &input);

@@ -16,6 +16,7 @@ mod kv;
 mod linear;
 mod linear_bits;
 mod paged;
+mod quantized;
 
 use std::num::NonZero;
 
@@ -59,6 +60,11 @@ for_every_backend! {
     linear::tied_weights_embed => embed,
     linear::bad_shapes_are_errors => pack_errors,
     linear::no_rows_are_fine => no_rows,
+    quantized::integer_products_match_f64 => integer_products,
+    quantized::stacked_matrices_keep_their_dtypes => stacked_dtypes,
+    quantized::floats_are_quantised_when_packed => quantised_at_load,
+    quantized::what_is_not_finite_stays_so => not_finite,
+    quantized::rows_are_whole_blocks => whole_blocks,
     elementwise::rms_norm_matches_f64 => rms_norm,
     elementwise::add_rms_norm_matches_f64 => add_rms_norm,
     elementwise::head_norm_matches_f64 => head_norm,

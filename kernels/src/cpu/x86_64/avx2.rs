@@ -16,6 +16,10 @@ pub(super) struct Avx2(());
 #[derive(Clone, Copy)]
 pub(super) struct Pair(__m256, __m256);
 
+/// Lanes 0 to 7 and 8 to 15, of i32 or of pairs of i16.
+#[derive(Clone, Copy)]
+pub(super) struct IntegerPair(__m256i, __m256i);
+
 /// Runs `kernel`, which is inlined and so compiled with these features.
 ///
 /// # Safety
@@ -29,9 +33,13 @@ pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
 // The arithmetic below is safe because `Avx2` exists only inside `enter`.
 impl Simd for Avx2 {
     type Vector = Pair;
+    type Sums = IntegerPair;
+    type Pairs = IntegerPair;
 
     // 12 accumulators, 2 weight registers and 1 broadcast of 16 registers.
     const TILE_ROWS: usize = 6;
+    // 8 sums, 2 weight registers, 1 broadcast and 2 products.
+    const INTEGER_ROWS: usize = 4;
 
     #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) {
@@ -170,6 +178,46 @@ impl Simd for Avx2 {
                 _mm256_castsi256_ps(_mm256_add_epi32(high, one)),
             )
         }
+    }
+
+    #[inline(always)]
+    fn no_sum(self) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        let zero = unsafe { _mm256_setzero_si256() };
+        IntegerPair(zero, zero)
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: i32) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        let half = unsafe { _mm256_set1_epi32(pair) };
+        IntegerPair(half, half)
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(self, ptr: *const i16) -> IntegerPair {
+        // SAFETY: `self` proves AVX2; the caller vouches for 32 elements, 64 bytes.
+        unsafe {
+            let low = _mm256_loadu_si256(ptr.cast());
+            IntegerPair(low, _mm256_loadu_si256(ptr.add(16).cast()))
+        }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: IntegerPair, a: IntegerPair, b: IntegerPair) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            IntegerPair(
+                _mm256_add_epi32(sums.0, _mm256_madd_epi16(a.0, b.0)),
+                _mm256_add_epi32(sums.1, _mm256_madd_epi16(a.1, b.1)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn to_floats(self, sums: IntegerPair) -> Pair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { Pair(_mm256_cvtepi32_ps(sums.0), _mm256_cvtepi32_ps(sums.1)) }
     }
 
     #[inline(always)]

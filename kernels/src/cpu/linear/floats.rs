@@ -1,9 +1,6 @@
-//! Matrix products with packed weights.
+//! Products with panels of floats.
 
-#![expect(
-    unsafe_code,
-    reason = "tasks write disjoint parts of the output through pointers"
-)]
+#![expect(unsafe_code, reason = "a tile reads and writes through pointers")]
 #![expect(
     clippy::needless_range_loop,
     reason = "indices count rows and panels of a tile"
@@ -11,10 +8,9 @@
 
 use std::ops::Range;
 
-use crate::cpu::memory::AlignedSlice;
-use crate::cpu::packed::{Element, PackedLinear, Panels};
-use crate::cpu::pool::{Pool, SharedPtr};
-use crate::cpu::simd::{Isa, Kernel, LANES, Simd, load_partial, store_partial};
+use crate::cpu::linear::output::Output;
+use crate::cpu::packed::Element;
+use crate::cpu::simd::{Kernel, LANES, Simd};
 use crate::cpu::tile::{Panel, Reading, Rows, accumulate};
 
 /// Rows up to which one tile takes several panels at once.
@@ -23,100 +19,25 @@ const FEW_ROWS: usize = 2;
 const FEW_TILES: usize = 3;
 /// Input features per pass over many rows: a panel's pass stays in the L1 cache (16 KiB of f32).
 const DEPTH_BLOCK: usize = 256;
-/// Rows per task: their inputs of one pass stay in the L2 cache (96 KiB).
-const ROW_BLOCK: usize = 96;
-/// Panels that one row takes at once.
-const STREAM_PANELS: usize = 4;
-/// Multiply-adds that are worth handing to another thread: the weights take one core several
-/// microseconds to stream.
-const TASK_WORK: usize = 1 << 17;
-/// Tasks per thread that even out cores of different speed.
-const TASKS_PER_THREAD: usize = 8;
-
-/// `out[row] = weight * input[row] + bias` for `rows` rows.
-///
-/// # Panics
-/// If `input` or `out` is shorter than its rows.
-pub(crate) fn linear(
-    pool: &Pool,
-    isa: Isa,
-    weight: &PackedLinear,
-    input: &[f32],
-    rows: usize,
-    out: &mut [f32],
-) {
-    assert!(
-        input.len() >= rows * weight.in_features(),
-        "the input has {rows} rows"
-    );
-    assert!(
-        out.len() >= rows * weight.out_features(),
-        "the output has {rows} rows"
-    );
-    match weight.panels() {
-        Panels::F32(panels) => product(pool, isa, weight, panels, input, rows, out),
-        Panels::Bf16(panels) => product(pool, isa, weight, panels, input, rows, out),
-        Panels::F16(panels) => product(pool, isa, weight, panels, input, rows, out),
-    }
-}
-
-fn product<T: Element>(
-    pool: &Pool,
-    isa: Isa,
-    weight: &PackedLinear,
-    panels: &AlignedSlice<T>,
-    input: &[f32],
-    rows: usize,
-    out: &mut [f32],
-) {
-    let num_panels = weight.out_features().div_ceil(LANES);
-    let per_task = panels_per_task(pool.num_threads(), rows, num_panels, weight.in_features());
-    let panel_tasks = num_panels.div_ceil(per_task);
-    let out = SharedPtr(out.as_mut_ptr());
-    pool.run(panel_tasks * rows.div_ceil(ROW_BLOCK), &|_, task| {
-        let first_panel = task % panel_tasks * per_task;
-        let first_row = task / panel_tasks * ROW_BLOCK;
-        isa.run(Product {
-            weight,
-            panels,
-            input,
-            rows: first_row..rows.min(first_row + ROW_BLOCK),
-            columns: first_panel..num_panels.min(first_panel + per_task),
-            out: out.get(),
-        });
-    });
-}
-
-/// Panels that one task takes: as many tasks as are worthwhile, at most some per thread, the same
-/// number for every thread, and whole tiles of one row.
-fn panels_per_task(threads: usize, rows: usize, num_panels: usize, depth: usize) -> usize {
-    let row_tasks = rows.div_ceil(ROW_BLOCK).max(1);
-    let worthwhile = (rows * depth * num_panels * LANES).div_ceil(TASK_WORK);
-    let tasks = worthwhile
-        .clamp(1, threads * TASKS_PER_THREAD)
-        .next_multiple_of(threads);
-    let panel_tasks = tasks.div_ceil(row_tasks);
-    num_panels
-        .div_ceil(panel_tasks)
-        .next_multiple_of(STREAM_PANELS)
-}
 
 /// One task: `rows` of the input times the panels `columns`.
-struct Product<'a, T> {
-    weight: &'a PackedLinear,
-    panels: &'a [T],
-    /// `[_, in_features]`
-    input: &'a [f32],
-    rows: Range<usize>,
-    columns: Range<usize>,
-    /// `[_, out_features]`; only this task touches its rows and columns.
-    out: *mut f32,
+pub(super) struct Product<'a, T> {
+    /// `[_][depth][16]`
+    pub(super) panels: &'a [T],
+    /// Input features.
+    pub(super) depth: usize,
+    /// `[_, depth]`
+    pub(super) input: &'a [f32],
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+    /// Only this task touches its rows and columns.
+    pub(super) out: Output<'a>,
 }
 
 impl<T: Element> Kernel for Product<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let depth = self.weight.in_features();
+        let depth = self.depth;
         let tiles = self.rows.len().div_ceil(S::TILE_ROWS);
         if self.rows.len() <= FEW_ROWS {
             self.stream(simd);
@@ -134,7 +55,7 @@ impl<T: Element> Product<'_, T> {
     /// Very few rows: several panels at once keep enough sums in flight.
     #[inline(always)]
     fn stream<S: Simd>(&self, simd: S) {
-        let pass = 0..self.weight.in_features();
+        let pass = 0..self.depth;
         let row = self.rows.start;
         let mut panel = self.columns.start;
         while panel < self.columns.end {
@@ -231,9 +152,8 @@ impl<T: Element, const R: usize, const P: usize> Kernel for Tile<'_, T, R, P> {
             pass,
             reading,
         } = self;
-        let depth = product.weight.in_features();
+        let depth = product.depth;
         let panel_len = depth * LANES;
-        let width = product.weight.out_features();
         debug_assert!(row + R <= product.rows.end && panel + P <= product.columns.end);
         let rows = Rows {
             ptr: product.input.as_ptr(),
@@ -257,68 +177,25 @@ impl<T: Element, const R: usize, const P: usize> Kernel for Tile<'_, T, R, P> {
             if pass.start > 0 {
                 for r in 0..R {
                     for p in 0..P {
-                        let (ptr, count) = product.columns_at(row + r, panel + p, width);
-                        acc[r][p] = load_columns(simd, ptr, count);
+                        let (ptr, count) = product.out.at(row + r, panel + p);
+                        acc[r][p] = Output::load(simd, ptr, count);
                     }
                 }
             }
             accumulate(simd, rows, panels, pass.len(), reading, &mut acc);
             for p in 0..P {
-                let (_, count) = product.columns_at(row, panel + p, width);
-                if let (Some(bias), true) = (product.weight.bias(), pass.end == depth) {
-                    let bias = bias.as_ptr().add((panel + p) * LANES);
-                    let bias = load_columns(simd, bias, count);
+                if pass.end == depth
+                    && let Some(bias) = product.out.bias(simd, panel + p)
+                {
                     for r in 0..R {
                         acc[r][p] = simd.add(acc[r][p], bias);
                     }
                 }
                 for r in 0..R {
-                    let (ptr, count) = product.columns_at(row + r, panel + p, width);
-                    store_columns(simd, ptr, acc[r][p], count);
+                    let (ptr, count) = product.out.at(row + r, panel + p);
+                    Output::store(simd, ptr, acc[r][p], count);
                 }
             }
-        }
-    }
-}
-
-impl<T: Element> Product<'_, T> {
-    /// Where panel `panel` of row `row` goes, and how many of its 16 columns exist.
-    ///
-    /// # Safety
-    /// The row and the panel are this task's.
-    #[inline(always)]
-    unsafe fn columns_at(&self, row: usize, panel: usize, width: usize) -> (*mut f32, usize) {
-        let column = panel * LANES;
-        // SAFETY: the first column of a panel exists.
-        let ptr = unsafe { self.out.add(row * width + column) };
-        (ptr, LANES.min(width - column))
-    }
-}
-
-/// # Safety
-/// `count <= 16` elements are readable.
-#[inline(always)]
-unsafe fn load_columns<S: Simd>(simd: S, ptr: *const f32, count: usize) -> S::Vector {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if count == LANES {
-            simd.load(ptr)
-        } else {
-            load_partial(simd, ptr, count)
-        }
-    }
-}
-
-/// # Safety
-/// `count <= 16` elements are writable.
-#[inline(always)]
-unsafe fn store_columns<S: Simd>(simd: S, ptr: *mut f32, value: S::Vector, count: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if count == LANES {
-            simd.store(ptr, value);
-        } else {
-            store_partial(simd, ptr, value, count);
         }
     }
 }

@@ -1,0 +1,170 @@
+//! Matrix products with packed weights.
+
+#![expect(
+    unsafe_code,
+    reason = "tasks write disjoint parts of the output through pointers"
+)]
+
+mod activations;
+mod floats;
+mod integers;
+mod output;
+
+use std::ops::Range;
+
+pub(crate) use crate::cpu::linear::activations::QuantizedRows;
+use crate::cpu::linear::floats::Product;
+use crate::cpu::linear::integers::IntegerProduct;
+use crate::cpu::linear::output::Output;
+use crate::cpu::packed::{PackedLinear, Panels, Segment};
+use crate::cpu::pool::{Pool, SharedPtr};
+use crate::cpu::simd::{Isa, LANES};
+
+/// Rows per task: their inputs of one pass stay in the L2 cache (96 KiB of f32).
+const ROW_BLOCK: usize = 96;
+/// Panels that one row of floats takes at once.
+const STREAM_PANELS: usize = 4;
+/// Multiply-adds that are worth handing to another thread: the weights take one core several
+/// microseconds to stream.
+const TASK_WORK: usize = 1 << 17;
+/// Tasks per thread that even out cores of different speed.
+const TASKS_PER_THREAD: usize = 8;
+
+/// `rows` rows of inputs, `[rows, in_features]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) floats: &'a [f32],
+    /// The same rows, if weights are integers.
+    pub(crate) integers: &'a QuantizedRows,
+    pub(crate) rows: usize,
+}
+
+/// `out[row] = weight * input[row] + bias` for every row.
+///
+/// # Panics
+/// If `input` or `out` is shorter than its rows.
+pub(crate) fn linear(
+    pool: &Pool,
+    isa: Isa,
+    weight: &PackedLinear,
+    input: Input<'_>,
+    out: &mut [f32],
+) {
+    let (rows, depth) = (input.rows, weight.in_features());
+    assert!(
+        input.floats.len() >= rows * depth,
+        "the input has {rows} rows"
+    );
+    assert!(
+        !weight.has_integers() || input.integers.values.len() >= rows * depth,
+        "the input is quantised"
+    );
+    assert!(
+        out.len() >= rows * weight.out_features(),
+        "the output has {rows} rows"
+    );
+    let row_tasks = rows.div_ceil(ROW_BLOCK);
+    let division = |segment: &Segment| {
+        let num_panels = segment.out_features.div_ceil(LANES);
+        let per_task = panels_per_task(pool.num_threads(), rows, num_panels, depth);
+        (num_panels, per_task)
+    };
+    let tasks_of = |segment: &Segment| {
+        let (num_panels, per_task) = division(segment);
+        num_panels.div_ceil(per_task) * row_tasks
+    };
+    let out = SharedPtr(out.as_mut_ptr());
+    let num_tasks = weight.segments().iter().map(tasks_of).sum();
+    pool.run(num_tasks, &|_, task| {
+        let mut task = task;
+        let mut segments = weight.segments().iter();
+        let mut segment = segments.next().expect("tasks are those of the segments");
+        while task >= tasks_of(segment) {
+            task -= tasks_of(segment);
+            segment = segments.next().expect("tasks are those of the segments");
+        }
+        let (num_panels, per_task) = division(segment);
+        let panel_tasks = num_panels.div_ceil(per_task);
+        let first_panel = task % panel_tasks * per_task;
+        let first_row = task / panel_tasks * ROW_BLOCK;
+        let part = Part {
+            weight,
+            segment,
+            input,
+            rows: first_row..rows.min(first_row + ROW_BLOCK),
+            columns: first_panel..num_panels.min(first_panel + per_task),
+        };
+        part.compute(isa, out.get());
+    });
+}
+
+/// Panels that one task takes: as many tasks as are worthwhile, at most some per thread, the same
+/// number for every thread, and whole tiles of one row.
+fn panels_per_task(threads: usize, rows: usize, num_panels: usize, depth: usize) -> usize {
+    let row_tasks = rows.div_ceil(ROW_BLOCK).max(1);
+    let worthwhile = (rows * depth * num_panels * LANES).div_ceil(TASK_WORK);
+    let tasks = worthwhile
+        .clamp(1, threads * TASKS_PER_THREAD)
+        .next_multiple_of(threads);
+    let panel_tasks = tasks.div_ceil(row_tasks);
+    num_panels
+        .div_ceil(panel_tasks)
+        .next_multiple_of(STREAM_PANELS)
+}
+
+/// A task: some rows times some panels of a segment.
+struct Part<'a> {
+    weight: &'a PackedLinear,
+    segment: &'a Segment,
+    input: Input<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Part<'_> {
+    /// Computes it in `out` `[rows, out_features]`, of which nobody else touches this part.
+    fn compute(self, isa: Isa, out: *mut f32) {
+        let Segment {
+            first,
+            out_features,
+            panels,
+        } = self.segment;
+        let bias = self
+            .weight
+            .bias()
+            .map(|bias| &bias[*first..][..*out_features]);
+        let out = Output {
+            // SAFETY: a segment's columns are columns of the output.
+            ptr: unsafe { out.add(*first) },
+            stride: self.weight.out_features(),
+            columns: *out_features,
+            bias,
+        };
+        match panels {
+            Panels::F32(panels) => isa.run(self.floats(panels, out)),
+            Panels::Bf16(panels) => isa.run(self.floats(panels, out)),
+            Panels::F16(panels) => isa.run(self.floats(panels, out)),
+            Panels::Integers(panels) => isa.run(IntegerProduct {
+                panels,
+                input: self.input.integers,
+                rows: self.rows,
+                columns: self.columns,
+                out,
+            }),
+        }
+    }
+
+    fn floats<'p, T>(self, panels: &'p [T], out: Output<'p>) -> Product<'p, T>
+    where
+        Self: 'p,
+    {
+        Product {
+            panels,
+            depth: self.weight.in_features(),
+            input: self.input.floats,
+            rows: self.rows,
+            columns: self.columns,
+            out,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Weights of a matrix product, packed at load.
+
+mod floats;
+mod integers;
+
+use half::{bf16, f16};
+
+use crate::cpu::memory::AlignedSlice;
+use crate::cpu::pool::Pool;
+use crate::weights::stacked_shape;
+use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
+
+pub(crate) use floats::Element;
+pub(crate) use integers::{Chunk, GROUP, IntegerPanels};
+
+/// A matrix `[out_features, in_features]` as panels of 16 output features.
+pub struct PackedLinear {
+    segments: Vec<Segment>,
+    /// `[out_features]`
+    bias: Option<AlignedSlice<f32>>,
+    out_features: usize,
+    in_features: usize,
+}
+
+/// Consecutive output features in one element type.
+pub(crate) struct Segment {
+    /// The first of them.
+    pub(crate) first: usize,
+    /// How many.
+    pub(crate) out_features: usize,
+    pub(crate) panels: Panels,
+}
+
+/// The panels in their element type.
+pub(crate) enum Panels {
+    F32(AlignedSlice<f32>),
+    Bf16(AlignedSlice<bf16>),
+    F16(AlignedSlice<f16>),
+    Integers(IntegerPanels),
+}
+
+/// Matrices stacked on the output axis.
+#[derive(Clone, Copy)]
+struct Stack<'s, 'a>(&'s [WeightView<'a>]);
+
+impl PackedLinear {
+    /// Stacks `parts` on the output axis and packs them in parallel.
+    ///
+    /// # Errors
+    /// `Shape` when they do not fit together, `OutOfMemory`.
+    pub(crate) fn pack(
+        pool: &Pool,
+        parts: &[WeightView<'_>],
+        bias: Option<&[f32]>,
+        format: WeightFormat,
+    ) -> Result<Self, KernelError> {
+        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, format)?;
+        let mut segments = Vec::new();
+        let mut first = 0;
+        let dtype = |part: &WeightView<'_>| format.of(part.dtype);
+        for alike in parts.chunk_by(|a, b| dtype(a) == dtype(b)) {
+            let stack = Stack(alike);
+            let panels = match dtype(&alike[0]) {
+                WeightDtype::F32 => Panels::F32(floats::pack(pool, stack, format)?),
+                WeightDtype::Bf16 => Panels::Bf16(floats::pack(pool, stack, format)?),
+                WeightDtype::F16 => Panels::F16(floats::pack(pool, stack, format)?),
+                blocks => Panels::Integers(IntegerPanels::pack(pool, stack, blocks)?),
+            };
+            segments.push(Segment {
+                first,
+                out_features: stack.num_rows(),
+                panels,
+            });
+            first += stack.num_rows();
+        }
+        let bias = match bias {
+            Some(values) => {
+                let mut bias = AlignedSlice::zeroed(out_features, "bias")?;
+                bias.copy_from_slice(values);
+                Some(bias)
+            }
+            None => None,
+        };
+        Ok(Self {
+            segments,
+            bias,
+            out_features,
+            in_features,
+        })
+    }
+
+    /// Rows of the unpacked matrix.
+    pub(crate) fn out_features(&self) -> usize {
+        self.out_features
+    }
+
+    /// Columns of the unpacked matrix.
+    pub(crate) fn in_features(&self) -> usize {
+        self.in_features
+    }
+
+    /// `[out_features]`
+    pub(crate) fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref()
+    }
+
+    /// In the order of their output features.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether products take quantised inputs.
+    pub(crate) fn has_integers(&self) -> bool {
+        let integers = |segment: &Segment| matches!(segment.panels, Panels::Integers(_));
+        self.segments.iter().any(integers)
+    }
+
+    /// Row `row` of the unpacked matrix into `out` `[in_features]`.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub(crate) fn unpack_row(&self, row: usize, out: &mut [f32]) {
+        let holds = |segment: &&Segment| row < segment.first + segment.out_features;
+        let segment = self.segments.iter().find(holds);
+        let segment = segment.unwrap_or_else(|| panic!("row {row} of {}", self.out_features));
+        let row = row - segment.first;
+        match &segment.panels {
+            Panels::F32(panels) => floats::unpack_row(panels, row, out),
+            Panels::Bf16(panels) => floats::unpack_row(panels, row, out),
+            Panels::F16(panels) => floats::unpack_row(panels, row, out),
+            Panels::Integers(panels) => panels.unpack_row(row, out),
+        }
+    }
+}
+
+impl<'s, 'a> Stack<'s, 'a> {
+    fn num_rows(self) -> usize {
+        self.0.iter().map(|part| part.rows).sum()
+    }
+
+    fn in_features(self) -> usize {
+        self.0[0].cols
+    }
+
+    /// The matrix that row `row` lies in, and which of its rows that is.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    fn find(self, row: usize) -> (&'s WeightView<'a>, usize) {
+        let mut row = row;
+        for part in self.0 {
+            if row < part.rows {
+                return (part, row);
+            }
+            row -= part.rows;
+        }
+        panic!("the row lies in the parts");
+    }
+}
