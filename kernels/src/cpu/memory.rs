@@ -48,6 +48,8 @@ unsafe impl Zeroable for i8 {}
 unsafe impl Zeroable for u8 {}
 // SAFETY: zero bytes are 0 and integers have no destructor.
 unsafe impl Zeroable for i16 {}
+// SAFETY: zero bytes are 0 and integers have no destructor.
+unsafe impl Zeroable for i32 {}
 // SAFETY: a transparent u16 whose zero bytes are 0.0.
 unsafe impl Zeroable for bf16 {}
 // SAFETY: a transparent u16 whose zero bytes are 0.0.

@@ -89,6 +89,14 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn store_i16(self, ptr: *mut i16, value: Lanes) {
+        // The low bits of such a sum are the whole number.
+        let quants = value.0.map(|x| (x + 12_582_912.0).to_bits() as i16);
+        // SAFETY: the caller vouches for 16 elements; alignment is not assumed.
+        unsafe { ptr.cast::<[i16; LANES]>().write_unaligned(quants) }
+    }
+
+    #[inline(always)]
     fn prefetch(self, _ptr: *const u8) {}
 
     #[inline(always)]
@@ -145,8 +153,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn no_sum(self) -> IntegerLanes {
-        IntegerLanes([0; LANES])
+    fn splat_sum(self, value: i32) -> IntegerLanes {
+        IntegerLanes([value; LANES])
     }
 
     #[inline(always)]
@@ -159,6 +167,38 @@ impl Simd for Portable {
     unsafe fn load_pairs(self, ptr: *const i16) -> PairLanes {
         // SAFETY: the caller vouches for 32 elements; alignment is not assumed.
         PairLanes(unsafe { ptr.cast::<[[i16; 2]; LANES]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, ptr: *mut i16, value: PairLanes) {
+        // SAFETY: the caller vouches for 32 elements; alignment is not assumed.
+        unsafe { ptr.cast::<[[i16; 2]; LANES]>().write_unaligned(value.0) }
+    }
+
+    #[inline(always)]
+    fn mask_pairs(self, value: PairLanes, mask: i16) -> PairLanes {
+        PairLanes(from_fn(|i| [value.0[i][0] & mask, value.0[i][1] & mask]))
+    }
+
+    #[inline(always)]
+    fn join_pairs(self, a: PairLanes, b: PairLanes) -> PairLanes {
+        PairLanes(from_fn(|i| [a.0[i][0] | b.0[i][0], a.0[i][1] | b.0[i][1]]))
+    }
+
+    #[inline(always)]
+    fn shift_pairs_up<const N: i32>(self, value: PairLanes) -> PairLanes {
+        PairLanes(from_fn(|i| [value.0[i][0] << N, value.0[i][1] << N]))
+    }
+
+    #[inline(always)]
+    fn shift_pairs_down<const N: i32>(self, value: PairLanes) -> PairLanes {
+        let shift = |x: i16| (x as u16 >> N) as i16;
+        PairLanes(from_fn(|i| [shift(value.0[i][0]), shift(value.0[i][1])]))
+    }
+
+    #[inline(always)]
+    fn shift_pairs_sign<const N: i32>(self, value: PairLanes) -> PairLanes {
+        PairLanes(from_fn(|i| [value.0[i][0] >> N, value.0[i][1] >> N]))
     }
 
     #[inline(always)]

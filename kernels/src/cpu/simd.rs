@@ -74,6 +74,11 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `ptr` is valid for writing 16 elements.
     unsafe fn store(self, ptr: *mut f32, value: Self::Vector);
+    /// Stores 16 whole numbers that fit i16; what is stored of others is not defined.
+    ///
+    /// # Safety
+    /// `ptr` is valid for writing 16 elements.
+    unsafe fn store_i16(self, ptr: *mut i16, value: Self::Vector);
     /// Asks for a cache line; any address is harmless.
     fn prefetch(self, ptr: *const u8);
     /// `a + b`
@@ -95,8 +100,8 @@ pub(crate) trait Simd: Copy {
     /// `2^n` of lanes that hold `1.5 * 2^23 + n` with `-126 <= n <= 127`: the low bits of such a
     /// float are the integer `n`.
     fn exp2_biased(self, biased: Self::Vector) -> Self::Vector;
-    /// 16 lanes of zero.
-    fn no_sum(self) -> Self::Sums;
+    /// Every lane `value`.
+    fn splat_sum(self, value: i32) -> Self::Sums;
     /// Every lane the two halves of `pair`, the low one first.
     fn splat_pair(self, pair: i32) -> Self::Pairs;
     /// 16 consecutive pairs, of any alignment.
@@ -104,6 +109,21 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `ptr` is valid for reading 32 elements.
     unsafe fn load_pairs(self, ptr: *const i16) -> Self::Pairs;
+    /// Stores 16 pairs, at any alignment.
+    ///
+    /// # Safety
+    /// `ptr` is valid for writing 32 elements.
+    unsafe fn store_pairs(self, ptr: *mut i16, value: Self::Pairs);
+    /// Every element `& mask`.
+    fn mask_pairs(self, value: Self::Pairs, mask: i16) -> Self::Pairs;
+    /// Every element of one or the other.
+    fn join_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self::Pairs;
+    /// Every element shifted to higher bits.
+    fn shift_pairs_up<const N: i32>(self, value: Self::Pairs) -> Self::Pairs;
+    /// Every element shifted to lower bits, zeros from above.
+    fn shift_pairs_down<const N: i32>(self, value: Self::Pairs) -> Self::Pairs;
+    /// Every element shifted to lower bits, its sign from above.
+    fn shift_pairs_sign<const N: i32>(self, value: Self::Pairs) -> Self::Pairs;
     /// `sums + a.0 * b.0 + a.1 * b.1`, wrapping where it does not fit.
     fn dot_pairs(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums;
     /// The nearest floats.

@@ -6,7 +6,7 @@ use crate::KernelError;
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::packed::GROUP;
 use crate::cpu::pool::{Pool, SharedPtr};
-use crate::cpu::simd::{Isa, Kernel, Simd};
+use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 
 /// The largest magnitude of a quantised input: 15 bits, so that rounding inputs adds next to nothing
 /// to the error of the weights (8 bits would add as much again). 32 products with weights of 8 bits
@@ -23,7 +23,9 @@ pub(crate) struct QuantizedRows {
     pub(super) values: AlignedSlice<i16>,
     /// `[rows, depth / 32]`
     pub(super) scales: AlignedSlice<f32>,
-    /// The sum of each group's inputs, negated. `[rows, depth / 32]`
+    /// Sums of half groups. `[rows, depth / 16]`
+    pub(super) sums: AlignedSlice<i32>,
+    /// Scaled sums of groups, negated. `[rows, depth / 32]`
     pub(super) minus_sums: AlignedSlice<f32>,
     pub(super) depth: usize,
 }
@@ -38,6 +40,7 @@ impl QuantizedRows {
         Ok(Self {
             values: AlignedSlice::zeroed(0, what)?,
             scales: AlignedSlice::zeroed(0, what)?,
+            sums: AlignedSlice::zeroed(0, what)?,
             minus_sums: AlignedSlice::zeroed(0, what)?,
             depth: 0,
         })
@@ -52,6 +55,7 @@ impl QuantizedRows {
             let what = "quantised activations";
             self.values = AlignedSlice::zeroed(len, what)?;
             self.scales = AlignedSlice::zeroed(len.div_ceil(GROUP), what)?;
+            self.sums = AlignedSlice::zeroed(2 * len.div_ceil(GROUP), what)?;
             self.minus_sums = AlignedSlice::zeroed(len.div_ceil(GROUP), what)?;
         }
         Ok(())
@@ -69,6 +73,7 @@ impl QuantizedRows {
         let chunk = (TASK_ELEMENTS / depth).max(1) * depth;
         let values = SharedPtr(self.values.as_mut_ptr());
         let scales = SharedPtr(self.scales.as_mut_ptr());
+        let sums = SharedPtr(self.sums.as_mut_ptr());
         let minus_sums = SharedPtr(self.minus_sums.as_mut_ptr());
         pool.run(input.len().div_ceil(chunk), &|_, task| {
             let start = task * chunk;
@@ -81,6 +86,7 @@ impl QuantizedRows {
                     input,
                     values: std::slice::from_raw_parts_mut(values.get().add(start), input.len()),
                     scales: std::slice::from_raw_parts_mut(scales.get().add(first), groups),
+                    sums: std::slice::from_raw_parts_mut(sums.get().add(2 * first), 2 * groups),
                     minus_sums: std::slice::from_raw_parts_mut(minus_sums.get().add(first), groups),
                 });
             }
@@ -93,48 +99,58 @@ struct Groups<'a> {
     input: &'a [f32],
     values: &'a mut [i16],
     scales: &'a mut [f32],
+    sums: &'a mut [i32],
     minus_sums: &'a mut [f32],
 }
 
 impl Kernel for Groups<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         let groups = self
             .input
             .chunks_exact(GROUP)
             .zip(self.values.chunks_exact_mut(GROUP));
-        let outputs = self.scales.iter_mut().zip(self.minus_sums);
-        for ((input, values), (scale, minus_sum)) in groups.zip(outputs) {
-            // Eight lanes each, so that the loops are vectors.
-            let (mut largest, mut finite) = ([0.0f32; 8], [0.0f32; 8]);
-            for input in input.chunks_exact(8) {
-                for (lane, &x) in input.iter().enumerate() {
-                    largest[lane] = if x.abs() > largest[lane] {
-                        x.abs()
-                    } else {
-                        largest[lane]
-                    };
-                    // Zero, or NaN for what is not finite.
-                    finite[lane] += x * 0.0;
-                }
+        let sums = self.sums.chunks_exact_mut(2).zip(self.minus_sums);
+        let outputs = self.scales.iter_mut().zip(sums);
+        let zero = simd.splat(0.0);
+        for ((input, values), (scale, (sums, minus_sum))) in groups.zip(outputs) {
+            // SAFETY: a group is two vectors.
+            unsafe {
+                let (low, high) = (
+                    simd.load(input.as_ptr()),
+                    simd.load(input.as_ptr().add(LANES)),
+                );
+                let sizes = simd.max(magnitude(simd, low), magnitude(simd, high));
+                let largest = simd.max_lane(sizes);
+                // Zero, or NaN if one is not finite.
+                let finite = simd.sum(simd.add(simd.mul(low, zero), simd.mul(high, zero)));
+                let inverse = if largest > 0.0 {
+                    LARGEST / largest
+                } else {
+                    0.0
+                };
+                let low = rounded(simd, simd.mul(low, simd.splat(inverse)));
+                let high = rounded(simd, simd.mul(high, simd.splat(inverse)));
+                simd.store_i16(values.as_mut_ptr(), low);
+                simd.store_i16(values.as_mut_ptr().add(LANES), high);
+                *scale = largest / LARGEST + finite;
+                // Whole numbers below 2^24: exact in any order.
+                sums[0] = simd.sum(low) as i32;
+                sums[1] = simd.sum(high) as i32;
+                *minus_sum = -*scale * (sums[0] + sums[1]) as f32;
             }
-            let largest = largest.into_iter().fold(0.0, f32::max);
-            let finite: f32 = finite.into_iter().sum();
-            let inverse = if largest > 0.0 {
-                LARGEST / largest
-            } else {
-                0.0
-            };
-            let mut sums = [0i32; 8];
-            for (input, values) in input.chunks_exact(8).zip(values.chunks_exact_mut(8)) {
-                for lane in 0..8 {
-                    let quant = (input[lane] * inverse + ROUND).to_bits() as i16;
-                    values[lane] = quant;
-                    sums[lane] += i32::from(quant);
-                }
-            }
-            *scale = largest / LARGEST + finite;
-            *minus_sum = -*scale * sums.into_iter().sum::<i32>() as f32;
         }
     }
+}
+
+#[inline(always)]
+fn magnitude<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    simd.max(x, simd.sub(simd.splat(0.0), x))
+}
+
+/// The nearest whole numbers, of lanes below 2^22.
+#[inline(always)]
+fn rounded<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    let round = simd.splat(ROUND);
+    simd.sub(simd.add(x, round), round)
 }

@@ -20,8 +20,10 @@ use crate::cpu::packed::{PackedLinear, Panels, Segment};
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::{Isa, LANES};
 
-/// Rows per task: their inputs of one pass stay in the L2 cache (96 KiB of f32).
+/// Rows per task of floats: their inputs of one pass stay in the L2 cache (96 KiB).
 const ROW_BLOCK: usize = 96;
+/// The same for integers (128 KiB of i16), which have to be unpacked for each task.
+const INTEGER_ROW_BLOCK: usize = 256;
 /// Panels that one row of floats takes at once.
 const STREAM_PANELS: usize = 4;
 /// Multiply-adds that are worth handing to another thread: the weights take one core several
@@ -63,16 +65,8 @@ pub(crate) fn linear(
         out.len() >= rows * weight.out_features(),
         "the output has {rows} rows"
     );
-    let row_tasks = rows.div_ceil(ROW_BLOCK);
-    let division = |segment: &Segment| {
-        let num_panels = segment.out_features.div_ceil(LANES);
-        let per_task = panels_per_task(pool.num_threads(), rows, num_panels, depth);
-        (num_panels, per_task)
-    };
-    let tasks_of = |segment: &Segment| {
-        let (num_panels, per_task) = division(segment);
-        num_panels.div_ceil(per_task) * row_tasks
-    };
+    let division = |segment: &Segment| Division::of(segment, pool.num_threads(), rows, depth);
+    let tasks_of = |segment: &Segment| division(segment).num_tasks();
     let out = SharedPtr(out.as_mut_ptr());
     let num_tasks = weight.segments().iter().map(tasks_of).sum();
     pool.run(num_tasks, &|_, task| {
@@ -83,33 +77,65 @@ pub(crate) fn linear(
             task -= tasks_of(segment);
             segment = segments.next().expect("tasks are those of the segments");
         }
-        let (num_panels, per_task) = division(segment);
-        let panel_tasks = num_panels.div_ceil(per_task);
-        let first_panel = task % panel_tasks * per_task;
-        let first_row = task / panel_tasks * ROW_BLOCK;
+        let (rows, columns) = division(segment).task(task);
         let part = Part {
             weight,
             segment,
             input,
-            rows: first_row..rows.min(first_row + ROW_BLOCK),
-            columns: first_panel..num_panels.min(first_panel + per_task),
+            rows,
+            columns,
         };
         part.compute(isa, out.get());
     });
 }
 
-/// Panels that one task takes: as many tasks as are worthwhile, at most some per thread, the same
-/// number for every thread, and whole tiles of one row.
-fn panels_per_task(threads: usize, rows: usize, num_panels: usize, depth: usize) -> usize {
-    let row_tasks = rows.div_ceil(ROW_BLOCK).max(1);
-    let worthwhile = (rows * depth * num_panels * LANES).div_ceil(TASK_WORK);
-    let tasks = worthwhile
-        .clamp(1, threads * TASKS_PER_THREAD)
-        .next_multiple_of(threads);
-    let panel_tasks = tasks.div_ceil(row_tasks);
-    num_panels
-        .div_ceil(panel_tasks)
-        .next_multiple_of(STREAM_PANELS)
+/// How a product with a segment is divided into tasks.
+struct Division {
+    rows: usize,
+    rows_per_task: usize,
+    panels: usize,
+    panels_per_task: usize,
+}
+
+impl Division {
+    /// As many tasks as are worthwhile, at most some per thread, the same number for every thread,
+    /// and whole tiles of one row.
+    fn of(segment: &Segment, threads: usize, rows: usize, depth: usize) -> Self {
+        let rows_per_task = match segment.panels {
+            Panels::Integers(_) => INTEGER_ROW_BLOCK,
+            _ => ROW_BLOCK,
+        };
+        let panels = segment.out_features.div_ceil(LANES);
+        let worthwhile = (rows * depth * panels * LANES).div_ceil(TASK_WORK);
+        let tasks = worthwhile
+            .clamp(1, threads * TASKS_PER_THREAD)
+            .next_multiple_of(threads);
+        let panel_tasks = tasks.div_ceil(rows.div_ceil(rows_per_task).max(1));
+        Self {
+            rows,
+            rows_per_task,
+            panels,
+            panels_per_task: panels.div_ceil(panel_tasks).next_multiple_of(STREAM_PANELS),
+        }
+    }
+
+    fn panel_tasks(&self) -> usize {
+        self.panels.div_ceil(self.panels_per_task)
+    }
+
+    fn num_tasks(&self) -> usize {
+        self.panel_tasks() * self.rows.div_ceil(self.rows_per_task)
+    }
+
+    /// Rows and panels of task `task`.
+    fn task(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        let row = task / self.panel_tasks() * self.rows_per_task;
+        let panel = task % self.panel_tasks() * self.panels_per_task;
+        (
+            row..self.rows.min(row + self.rows_per_task),
+            panel..self.panels.min(panel + self.panels_per_task),
+        )
+    }
 }
 
 /// A task: some rows times some panels of a segment.

@@ -1,7 +1,9 @@
 //! Weights of a matrix product, packed at load.
 
 mod floats;
+mod group;
 mod integers;
+mod layout;
 
 use half::{bf16, f16};
 
@@ -11,7 +13,9 @@ use crate::weights::stacked_shape;
 use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
 
 pub(crate) use floats::Element;
-pub(crate) use integers::{Chunk, GROUP, IntegerPanels};
+pub(crate) use group::PairSink;
+pub(crate) use integers::{Chunk, IntegerPanels};
+pub(crate) use layout::{Format, GROUP, Layout, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0};
 
 /// A matrix `[out_features, in_features]` as panels of 16 output features.
 pub struct PackedLinear {

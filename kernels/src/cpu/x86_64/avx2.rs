@@ -38,8 +38,8 @@ impl Simd for Avx2 {
 
     // 12 accumulators, 2 weight registers and 1 broadcast of 16 registers.
     const TILE_ROWS: usize = 6;
-    // 8 sums, 2 weight registers, 1 broadcast and 2 products.
-    const INTEGER_ROWS: usize = 4;
+    // 12 sums, 2 weight registers, 1 broadcast and 1 product.
+    const INTEGER_ROWS: usize = 6;
 
     #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) {
@@ -97,6 +97,18 @@ impl Simd for Avx2 {
         unsafe {
             _mm256_storeu_ps(ptr, value.0);
             _mm256_storeu_ps(ptr.add(8), value.1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i16(self, ptr: *mut i16, value: Pair) {
+        // SAFETY: `self` proves AVX2; the caller vouches for 16 elements, 32 bytes.
+        unsafe {
+            let (low, high) = (_mm256_cvtps_epi32(value.0), _mm256_cvtps_epi32(value.1));
+            // Packing works within halves of 128 bits; put its quarters in order.
+            let packed = _mm256_packs_epi32(low, high);
+            let ordered = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            _mm256_storeu_si256(ptr.cast(), ordered);
         }
     }
 
@@ -181,10 +193,10 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn no_sum(self) -> IntegerPair {
+    fn splat_sum(self, value: i32) -> IntegerPair {
         // SAFETY: `self` proves AVX2.
-        let zero = unsafe { _mm256_setzero_si256() };
-        IntegerPair(zero, zero)
+        let half = unsafe { _mm256_set1_epi32(value) };
+        IntegerPair(half, half)
     }
 
     #[inline(always)]
@@ -200,6 +212,66 @@ impl Simd for Avx2 {
         unsafe {
             let low = _mm256_loadu_si256(ptr.cast());
             IntegerPair(low, _mm256_loadu_si256(ptr.add(16).cast()))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, ptr: *mut i16, value: IntegerPair) {
+        // SAFETY: `self` proves AVX2; the caller vouches for 32 elements, 64 bytes.
+        unsafe {
+            _mm256_storeu_si256(ptr.cast(), value.0);
+            _mm256_storeu_si256(ptr.add(16).cast(), value.1);
+        }
+    }
+
+    #[inline(always)]
+    fn mask_pairs(self, value: IntegerPair, mask: i16) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let mask = _mm256_set1_epi16(mask);
+            IntegerPair(
+                _mm256_and_si256(value.0, mask),
+                _mm256_and_si256(value.1, mask),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn join_pairs(self, a: IntegerPair, b: IntegerPair) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        unsafe { IntegerPair(_mm256_or_si256(a.0, b.0), _mm256_or_si256(a.1, b.1)) }
+    }
+
+    #[inline(always)]
+    fn shift_pairs_up<const N: i32>(self, value: IntegerPair) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            IntegerPair(
+                _mm256_slli_epi16::<N>(value.0),
+                _mm256_slli_epi16::<N>(value.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn shift_pairs_down<const N: i32>(self, value: IntegerPair) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            IntegerPair(
+                _mm256_srli_epi16::<N>(value.0),
+                _mm256_srli_epi16::<N>(value.1),
+            )
+        }
+    }
+
+    #[inline(always)]
+    fn shift_pairs_sign<const N: i32>(self, value: IntegerPair) -> IntegerPair {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            IntegerPair(
+                _mm256_srai_epi16::<N>(value.0),
+                _mm256_srai_epi16::<N>(value.1),
+            )
         }
     }
 
