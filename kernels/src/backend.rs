@@ -78,6 +78,12 @@ pub enum KernelError {
         /// Bytes asked for.
         bytes: usize,
     },
+    /// This machine cannot do it.
+    #[error("this machine does not have {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+    },
     /// The device or its library failed.
     #[error("{op}: {source}")]
     Device {

@@ -28,7 +28,9 @@ pub use backend::{
     QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WriteKv,
 };
 pub use batch::{BlockCopy, StepBatch};
-pub use cpu::{Cpu, CpuBuffer, CpuKvCache, CpuOptions, CpuRopeTable, CpuVector, PackedLinear};
+pub use cpu::{
+    Cpu, CpuBuffer, CpuKvCache, CpuOptions, CpuRopeTable, CpuVector, InstructionSet, PackedLinear,
+};
 #[cfg(feature = "reference")]
 pub use reference::{
     Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceRopeTable,

@@ -109,7 +109,7 @@ impl Model {
                 let threads = options.threads;
                 let backend = Cpu::new(CpuOptions {
                     threads,
-                    portable: false,
+                    instruction_set: None,
                 })?;
                 self.load_on(backend, format, options.limits, progress)
             }

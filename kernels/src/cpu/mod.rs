@@ -11,6 +11,7 @@
 
 mod attention;
 mod exp;
+pub(crate) mod instruction_set;
 mod kv;
 mod linear;
 mod memory;
@@ -24,6 +25,7 @@ pub(crate) mod simd;
 mod tile;
 mod widen;
 
+pub use instruction_set::InstructionSet;
 pub use kv::CpuKvCache;
 pub use packed::PackedLinear;
 pub use rope::CpuRopeTable;
@@ -49,8 +51,8 @@ const TASK_ELEMENTS: usize = 16 * 1024;
 pub struct CpuOptions {
     /// Threads, the caller's included; `None` takes what the machine offers.
     pub threads: Option<NonZero<usize>>,
-    /// Use no instructions beyond the target's baseline, whatever the machine has.
-    pub portable: bool,
+    /// Instructions to use; `None` takes the machine's best.
+    pub instruction_set: Option<InstructionSet>,
 }
 
 /// The native CPU backend.
@@ -76,8 +78,15 @@ impl Cpu {
     /// Detects the instruction set and starts the threads.
     ///
     /// # Errors
-    /// `Device` when the operating system refuses a thread.
+    /// `Unsupported` when the machine lacks the instruction set, `Device` when the operating system
+    /// refuses a thread.
     pub fn new(options: CpuOptions) -> Result<Self, KernelError> {
+        let isa = match options.instruction_set {
+            None => Isa::detect(),
+            Some(set) => Isa::new(set).ok_or_else(|| KernelError::Unsupported {
+                what: format!("the instruction set {set}"),
+            })?,
+        };
         let threads = options
             .threads
             .or_else(|| std::thread::available_parallelism().ok())
@@ -86,11 +95,6 @@ impl Cpu {
             op: "start threads",
             source: Box::new(e),
         })?;
-        let isa = if options.portable {
-            Isa::Portable
-        } else {
-            Isa::detect()
-        };
         Ok(Self {
             isa,
             pool,

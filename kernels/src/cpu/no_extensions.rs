@@ -1,5 +1,6 @@
 //! Targets for which nothing is known beyond their baseline.
 
+use crate::cpu::instruction_set::InstructionSet;
 use crate::cpu::simd::Kernel;
 
 /// An instruction set beyond the baseline: there is none.
@@ -7,8 +8,8 @@ use crate::cpu::simd::Kernel;
 pub(crate) enum Extension {}
 
 impl Extension {
-    /// The best one of this machine.
-    pub(crate) fn detect() -> Option<Self> {
+    /// `set`, where this machine has it.
+    pub(crate) fn new(_set: InstructionSet) -> Option<Self> {
         None
     }
 

@@ -36,7 +36,7 @@ impl Simd for Portable {
     // Registers of four lanes: 6 rows need 24 accumulators (AArch64 has 32), 3 rows need 12 (the
     // baseline of x86-64 has 16).
     const TILE_ROWS: usize = if TARGET_HAS_FMA { 6 } else { 3 };
-
+    const TILE_PANELS: usize = 1;
     const INTEGER_ROWS: usize = if TARGET_HAS_FMA { 6 } else { 3 };
 
     #[inline(never)]

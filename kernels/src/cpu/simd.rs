@@ -8,6 +8,7 @@
 
 use half::{bf16, f16};
 
+use crate::cpu::instruction_set::InstructionSet;
 use crate::cpu::portable::Portable;
 use crate::extensions::Extension;
 
@@ -25,6 +26,9 @@ pub(crate) enum Isa {
 
 /// Work that is compiled for every instruction set.
 pub(crate) trait Kernel {
+    /// Whether it is worth compiling for instructions that add [`Simd::dot_pairs`] and nothing else.
+    const DOTS_PAIRS: bool = false;
+
     /// Does the work. Implementations are `#[inline(always)]`.
     fn run<S: Simd>(self, simd: S);
 }
@@ -40,9 +44,11 @@ pub(crate) trait Simd: Copy {
     /// 16 lanes of two i16 each.
     type Pairs: Copy;
 
-    /// Rows of the tile that keeps as many accumulators in registers as there are.
+    /// Rows of the tile that keeps as many accumulators in registers as there are, at most 12.
     const TILE_ROWS: usize;
-    /// The same for [`Simd::Sums`].
+    /// Panels of that tile, at most 2.
+    const TILE_PANELS: usize;
+    /// Rows of the largest tile of [`Simd::Sums`], over one panel; at most 12.
     const INTEGER_ROWS: usize;
 
     /// Runs `kernel` in a function of its own, so that its loop gets the registers to itself.
@@ -137,7 +143,22 @@ pub(crate) trait Simd: Copy {
 impl Isa {
     /// The best instruction set of this machine.
     pub(crate) fn detect() -> Self {
-        Extension::detect().map_or(Self::Portable, Self::Extended)
+        let mut best_first = InstructionSet::ALL.into_iter().rev();
+        best_first.find_map(Self::new).unwrap_or(Self::Portable)
+    }
+
+    /// `set`, where this machine has it.
+    pub(crate) fn new(set: InstructionSet) -> Option<Self> {
+        match set {
+            InstructionSet::Portable => Some(Self::Portable),
+            _ => Extension::new(set).map(Self::Extended),
+        }
+    }
+
+    /// Those that this machine has.
+    #[cfg(test)]
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
+        InstructionSet::ALL.into_iter().filter_map(Self::new)
     }
 
     /// Its name in logs.

@@ -1,6 +1,33 @@
 //! Random inputs, and moving them in and out of a backend through its own operations.
 
-use kernels::{Backend, Embed, WeightDtype, WeightFormat, WeightView};
+use std::io::Write;
+use std::num::NonZero;
+use std::sync::Mutex;
+
+use kernels::{
+    Backend, Cpu, CpuOptions, Embed, InstructionSet, WeightDtype, WeightFormat, WeightView,
+};
+
+/// The native backend with `threads` threads.
+pub(crate) fn cpu(threads: usize, instruction_set: InstructionSet) -> Cpu {
+    let options = CpuOptions {
+        threads: NonZero::new(threads),
+        instruction_set: Some(instruction_set),
+    };
+    Cpu::new(options).unwrap()
+}
+
+/// Says once that this machine lacks `instruction_set`: past the harness, which would show it only
+/// of tests that fail.
+pub(crate) fn untested(instruction_set: InstructionSet) {
+    static SAID: Mutex<Vec<InstructionSet>> = Mutex::new(Vec::new());
+    let mut said = SAID.lock().unwrap();
+    if !said.contains(&instruction_set) {
+        said.push(instruction_set);
+        let line = format!("untested on this machine: {instruction_set}\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+}
 
 /// A small generator (SplitMix64, Steele et al. 2014), so that a printed seed replays a failure.
 pub(crate) struct Rng(u64);

@@ -18,39 +18,40 @@ mod linear_bits;
 mod paged;
 mod quantized;
 
-use std::num::NonZero;
+#[cfg(feature = "reference")]
+use kernels::Reference;
+use kernels::{Backend, Cpu, CpuOptions, InstructionSet};
 
-use kernels::{Cpu, CpuOptions, Reference};
+use crate::fixture::{cpu, untested};
 
-/// The native backend with the machine's best instructions.
-fn cpu_detected(threads: usize) -> Cpu {
-    cpu(threads, false)
-}
-
-/// The native backend without instructions beyond the target's baseline.
-fn cpu_portable(threads: usize) -> Cpu {
-    cpu(threads, true)
-}
-
-fn cpu(threads: usize, portable: bool) -> Cpu {
-    let options = CpuOptions {
-        threads: NonZero::new(threads),
-        portable,
-    };
-    Cpu::new(options).unwrap()
+/// Runs `check` on backends with `instruction_set`, where the machine has it.
+fn with(instruction_set: InstructionSet, check: impl FnOnce(&dyn Fn(usize) -> Cpu)) {
+    if instruction_set.is_available() {
+        check(&|threads| cpu(threads, instruction_set));
+    } else {
+        untested(instruction_set);
+    }
 }
 
 /// One test per check and backend.
 macro_rules! for_every_backend {
     ($($module:ident::$check:ident => $name:ident),* $(,)?) => {
+        #[cfg(feature = "reference")]
         mod reference {
             $(#[test] fn $name() { crate::$module::$check(&mut || super::Reference::cpu()); })*
         }
-        mod detected {
-            $(#[test] fn $name() { crate::$module::$check(&mut || super::cpu_detected(2)); })*
-        }
-        mod portable {
-            $(#[test] fn $name() { crate::$module::$check(&mut || super::cpu_portable(2)); })*
+        for_every_backend! { @cpu portable Portable $($module::$check => $name),* }
+        for_every_backend! { @cpu avx2 Avx2 $($module::$check => $name),* }
+        for_every_backend! { @cpu avx512 Avx512 $($module::$check => $name),* }
+        for_every_backend! { @cpu avx512_vnni Avx512Vnni $($module::$check => $name),* }
+    };
+    (@cpu $mod:ident $set:ident $($module:ident::$check:ident => $name:ident),*) => {
+        mod $mod {
+            $(#[test] fn $name() {
+                super::with(super::InstructionSet::$set, |make| {
+                    crate::$module::$check(&mut || make(2));
+                });
+            })*
         }
     };
 }
@@ -77,14 +78,19 @@ for_every_backend! {
     kv::copied_blocks_read_the_same => copy_blocks,
 }
 
-/// One test per check of bits and native backend; `reference` promises none.
+/// One test per check of bits and instruction set; `reference` promises none.
 macro_rules! for_invariant_backends {
     ($($module:ident::$check:ident => $name:ident),* $(,)?) => {
-        mod detected_bits {
-            $(#[test] fn $name() { crate::$module::$check(&super::cpu_detected); })*
-        }
-        mod portable_bits {
-            $(#[test] fn $name() { crate::$module::$check(&super::cpu_portable); })*
+        for_invariant_backends! { @cpu portable_bits Portable $($module::$check => $name),* }
+        for_invariant_backends! { @cpu avx2_bits Avx2 $($module::$check => $name),* }
+        for_invariant_backends! { @cpu avx512_bits Avx512 $($module::$check => $name),* }
+        for_invariant_backends! { @cpu avx512_vnni_bits Avx512Vnni $($module::$check => $name),* }
+    };
+    (@cpu $mod:ident $set:ident $($module:ident::$check:ident => $name:ident),*) => {
+        mod $mod {
+            $(#[test] fn $name() {
+                super::with(super::InstructionSet::$set, |make| crate::$module::$check(make));
+            })*
         }
     };
 }
@@ -97,4 +103,33 @@ for_invariant_backends! {
     attention_bits::block_sizes_are_equal => attention_block_sizes,
     attention_bits::neighbours_change_nothing => attention_neighbours,
     attention_bits::threads_change_nothing => attention_threads,
+}
+
+/// The instruction set that nobody chose is the machine's best.
+#[test]
+fn the_best_is_detected() {
+    let best = InstructionSet::ALL
+        .into_iter()
+        .rfind(|set| set.is_available())
+        .unwrap();
+    let detected = Cpu::new(Default::default()).unwrap().description();
+    let options = CpuOptions {
+        instruction_set: Some(best),
+        ..Default::default()
+    };
+    assert_eq!(Cpu::new(options).unwrap().description(), detected);
+}
+
+/// An instruction set that the machine lacks is refused, not replaced.
+#[test]
+fn what_is_not_there_is_refused() {
+    for set in InstructionSet::ALL {
+        let options = CpuOptions {
+            instruction_set: Some(set),
+            ..Default::default()
+        };
+        let refused = Cpu::new(options).err().map(|error| error.to_string());
+        let expected = format!("this machine does not have the instruction set {set}");
+        assert_eq!(refused, (!set.is_available()).then_some(expected));
+    }
 }

@@ -71,10 +71,12 @@ impl<T: Element> Product<'_, T> {
     }
 
     /// All rows in `tiles` tiles of nearly the same size, over the input features `pass`. The first
-    /// tile brings a panel into the cache for the others.
+    /// tile brings its panels into the cache for the others.
     #[inline(always)]
     fn pass<S: Simd>(&self, simd: S, tiles: usize, pass: Range<usize>) {
-        for panel in self.columns.clone() {
+        let mut panel = self.columns.start;
+        while panel < self.columns.end {
+            let panels = S::TILE_PANELS.min(self.columns.end - panel);
             let mut row = self.rows.start;
             for tile in 0..tiles {
                 let count = (self.rows.end - row).div_ceil(tiles - tile);
@@ -83,16 +85,43 @@ impl<T: Element> Product<'_, T> {
                 } else {
                     Reading::Cached
                 };
-                match count {
-                    1 => self.tile::<S, 1, 1>(simd, row, panel, &pass, reading),
-                    2 => self.tile::<S, 2, 1>(simd, row, panel, &pass, reading),
-                    3 => self.tile::<S, 3, 1>(simd, row, panel, &pass, reading),
-                    4 => self.tile::<S, 4, 1>(simd, row, panel, &pass, reading),
-                    5 => self.tile::<S, 5, 1>(simd, row, panel, &pass, reading),
-                    _ => self.tile::<S, 6, 1>(simd, row, panel, &pass, reading),
+                if S::TILE_PANELS == 2 && panels == 2 {
+                    self.tile_of_rows::<S, 2>(simd, count, row, panel, &pass, reading);
+                } else {
+                    self.tile_of_rows::<S, 1>(simd, count, row, panel, &pass, reading);
                 }
                 row += count;
             }
+            panel += panels;
+        }
+    }
+
+    /// [`Self::tile`] of `count` rows. Only tiles that the instruction set uses are compiled.
+    #[inline(always)]
+    fn tile_of_rows<S: Simd, const P: usize>(
+        &self,
+        simd: S,
+        count: usize,
+        row: usize,
+        panel: usize,
+        pass: &Range<usize>,
+        reading: Reading,
+    ) {
+        debug_assert!(count <= S::TILE_ROWS);
+        match count {
+            1 => self.tile::<S, 1, P>(simd, row, panel, pass, reading),
+            2 => self.tile::<S, 2, P>(simd, row, panel, pass, reading),
+            3 => self.tile::<S, 3, P>(simd, row, panel, pass, reading),
+            4 if S::TILE_ROWS > 3 => self.tile::<S, 4, P>(simd, row, panel, pass, reading),
+            5 if S::TILE_ROWS > 3 => self.tile::<S, 5, P>(simd, row, panel, pass, reading),
+            6 if S::TILE_ROWS > 3 => self.tile::<S, 6, P>(simd, row, panel, pass, reading),
+            7 if S::TILE_ROWS > 6 => self.tile::<S, 7, P>(simd, row, panel, pass, reading),
+            8 if S::TILE_ROWS > 6 => self.tile::<S, 8, P>(simd, row, panel, pass, reading),
+            9 if S::TILE_ROWS > 6 => self.tile::<S, 9, P>(simd, row, panel, pass, reading),
+            10 if S::TILE_ROWS > 6 => self.tile::<S, 10, P>(simd, row, panel, pass, reading),
+            11 if S::TILE_ROWS > 6 => self.tile::<S, 11, P>(simd, row, panel, pass, reading),
+            12 if S::TILE_ROWS > 6 => self.tile::<S, 12, P>(simd, row, panel, pass, reading),
+            _ => unreachable!("tiles have 1 to {} rows, not {count}", S::TILE_ROWS),
         }
     }
 

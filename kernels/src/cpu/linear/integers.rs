@@ -30,6 +30,8 @@ pub(super) struct IntegerProduct<'a> {
 }
 
 impl Kernel for IntegerProduct<'_> {
+    const DOTS_PAIRS: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         match self.panels.dtype() {
@@ -82,13 +84,21 @@ impl IntegerProduct<'_> {
                         index,
                         chunk: &chunk,
                     };
+                    // Only tiles that the instruction set uses are compiled.
                     match count {
                         1 => place.run::<S, 1>(simd),
                         2 => place.run::<S, 2>(simd),
                         3 => place.run::<S, 3>(simd),
-                        4 => place.run::<S, 4>(simd),
-                        5 => place.run::<S, 5>(simd),
-                        _ => place.run::<S, 6>(simd),
+                        4 if S::INTEGER_ROWS > 3 => place.run::<S, 4>(simd),
+                        5 if S::INTEGER_ROWS > 3 => place.run::<S, 5>(simd),
+                        6 if S::INTEGER_ROWS > 3 => place.run::<S, 6>(simd),
+                        7 if S::INTEGER_ROWS > 6 => place.run::<S, 7>(simd),
+                        8 if S::INTEGER_ROWS > 6 => place.run::<S, 8>(simd),
+                        9 if S::INTEGER_ROWS > 6 => place.run::<S, 9>(simd),
+                        10 if S::INTEGER_ROWS > 6 => place.run::<S, 10>(simd),
+                        11 if S::INTEGER_ROWS > 6 => place.run::<S, 11>(simd),
+                        12 if S::INTEGER_ROWS > 6 => place.run::<S, 12>(simd),
+                        _ => unreachable!("tiles have at most {} rows", S::INTEGER_ROWS),
                     }
                     row += count;
                 }
@@ -207,6 +217,8 @@ impl IntegerProduct<'_> {
 struct FewRows<'a, F, const R: usize>(&'a IntegerProduct<'a>, PhantomData<F>);
 
 impl<F: Format, const R: usize> Kernel for FewRows<'_, F, R> {
+    const DOTS_PAIRS: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let product = self.0;
@@ -273,6 +285,8 @@ struct Unpack<'a, F> {
 }
 
 impl<F: Format> Kernel for Unpack<'_, F> {
+    const DOTS_PAIRS: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         self.panels
@@ -304,6 +318,8 @@ impl Place<'_> {
 struct Tile<'a, const R: usize, const MINS: bool>(Place<'a>);
 
 impl<const R: usize, const MINS: bool> Kernel for Tile<'_, R, MINS> {
+    const DOTS_PAIRS: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let Place {

@@ -38,6 +38,7 @@ impl Simd for Avx2 {
 
     // 12 accumulators, 2 weight registers and 1 broadcast of 16 registers.
     const TILE_ROWS: usize = 6;
+    const TILE_PANELS: usize = 1;
     // 12 sums, 2 weight registers, 1 broadcast and 1 product.
     const INTEGER_ROWS: usize = 6;
 

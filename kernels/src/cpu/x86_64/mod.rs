@@ -6,11 +6,13 @@
 )]
 
 mod avx2;
+mod avx512;
 
+use crate::cpu::instruction_set::InstructionSet;
 use crate::cpu::simd::Kernel;
 
-/// An instruction set beyond the baseline. Only [`Extension::detect`] makes one, so holding it
-/// proves that the machine has the instructions.
+/// An instruction set beyond the baseline. Only [`Extension::new`] makes one, so holding it proves
+/// that the machine has the instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Extension(Level);
 
@@ -19,29 +21,56 @@ pub(crate) struct Extension(Level);
 enum Level {
     /// AVX2, FMA and F16C.
     Avx2,
+    /// AVX-512 F, BW and VL.
+    Avx512,
+    /// AVX-512 F, BW, VL and VNNI.
+    Avx512Vnni,
 }
 
 impl Extension {
-    /// The best one of this machine.
-    pub(crate) fn detect() -> Option<Self> {
-        let avx2 = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c");
-        avx2.then_some(Self(Level::Avx2))
+    /// `set`, where this machine (its processor and its operating system) has it.
+    pub(crate) fn new(set: InstructionSet) -> Option<Self> {
+        let (level, available) = match set {
+            InstructionSet::Portable => return None,
+            InstructionSet::Avx2 => {
+                let available = is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+                    && is_x86_feature_detected!("f16c");
+                (Level::Avx2, available)
+            }
+            InstructionSet::Avx512 => (Level::Avx512, has_avx512()),
+            InstructionSet::Avx512Vnni => {
+                let available = has_avx512() && is_x86_feature_detected!("avx512vnni");
+                (Level::Avx512Vnni, available)
+            }
+        };
+        available.then_some(Self(level))
     }
 
     /// Its name in logs.
     pub(crate) fn name(self) -> &'static str {
         match self.0 {
             Level::Avx2 => "avx2+fma+f16c",
+            Level::Avx512 => "avx512f+bw+vl",
+            Level::Avx512Vnni => "avx512f+bw+vl+vnni",
         }
     }
 
     /// Runs `kernel` as compiled for it.
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self.0 {
-            // SAFETY: `detect` found the features that `enter` is compiled for.
+            // SAFETY: `new` found the features that `enter` is compiled for.
             Level::Avx2 => unsafe { avx2::enter(kernel) },
+            // SAFETY: as above.
+            Level::Avx512Vnni if K::DOTS_PAIRS => unsafe { avx512::enter_vnni(kernel) },
+            // SAFETY: as above.
+            Level::Avx512 | Level::Avx512Vnni => unsafe { avx512::enter(kernel) },
         }
     }
+}
+
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
 }

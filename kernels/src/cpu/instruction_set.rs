@@ -1,0 +1,39 @@
+//! The instruction sets that the kernels are compiled for, by name.
+
+use std::fmt;
+
+use crate::cpu::simd::Isa;
+
+/// An instruction set, for tests and comparisons: the backend takes the machine's best by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// The target's baseline, which every machine has.
+    Portable,
+    /// x86-64 with AVX2, FMA and F16C.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW and VL.
+    Avx512,
+    /// x86-64 with AVX-512 F, BW, VL and VNNI.
+    Avx512Vnni,
+}
+
+impl InstructionSet {
+    /// All of them, each better than those before it.
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
+
+    /// Whether this machine has it.
+    pub fn is_available(self) -> bool {
+        Isa::new(self).is_some()
+    }
+}
+
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512-vnni",
+        })
+    }
+}

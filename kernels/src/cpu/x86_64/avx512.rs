@@ -1,0 +1,298 @@
+//! AVX-512 F, BW and VL, and VNNI where it is there: a vector is one register of sixteen lanes.
+
+#![expect(unsafe_code, reason = "intrinsics, reachable only through `enter`")]
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use crate::cpu::simd::{Kernel, Simd};
+
+/// Proof that the code runs inside [`enter`], or inside [`enter_vnni`] if `VNNI`.
+#[derive(Clone, Copy)]
+pub(super) struct Avx512<const VNNI: bool>(());
+
+/// Lanes 0 to 7 of a mask.
+const LOW_LANES: __mmask16 = 0x00ff;
+
+/// Runs `kernel`, which is inlined and so compiled with these features.
+///
+/// # Safety
+/// The machine has AVX-512 F, BW and VL.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline(never)]
+pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
+    kernel.run(Avx512::<false>(()));
+}
+
+/// As [`enter`].
+///
+/// # Safety
+/// The machine has AVX-512 F, BW, VL and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[inline(never)]
+pub(super) unsafe fn enter_vnni<K: Kernel>(kernel: K) {
+    kernel.run(Avx512::<true>(()));
+}
+
+// The arithmetic below is safe because `Avx512` exists only inside `enter` and `enter_vnni`.
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
+    type Vector = __m512;
+    type Sums = __m512i;
+    type Pairs = __m512i;
+
+    // 24 accumulators, 2 weight registers, 1 broadcast and what widening takes of 32 registers.
+    const TILE_ROWS: usize = 12;
+    const TILE_PANELS: usize = 2;
+    // 12 integer sums, 12 of floats, 1 weight register and 1 broadcast.
+    const INTEGER_ROWS: usize = 12;
+
+    #[inline(always)]
+    fn outline<K: Kernel>(self, kernel: K) {
+        // SAFETY: `self` proves that the machine has the features.
+        unsafe {
+            if VNNI {
+                enter_vnni(kernel);
+            } else {
+                enter(kernel);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(self, ptr: *const f32) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements.
+        unsafe { _mm512_loadu_ps(ptr) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(self, ptr: *const bf16) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements, 32 bytes.
+        unsafe {
+            // Word `j` in lanes `j` and `j + 8`, where its low and its high half belong: a load
+            // that repeats what it loads takes no shuffle.
+            let words = _mm512_broadcast_i64x4(_mm256_loadu_si256(ptr.cast()));
+            let high = _mm512_and_si512(words, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            let both = _mm512_mask_slli_epi32::<16>(high, LOW_LANES, words);
+            _mm512_castsi512_ps(both)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(self, ptr: *const f16) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements, 32 bytes.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(ptr.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(self, ptr: *const i8) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements, 16 bytes.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(ptr.cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, ptr: *mut f32, value: __m512) {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements.
+        unsafe { _mm512_storeu_ps(ptr, value) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i16(self, ptr: *mut i16, value: __m512) {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements, 32 bytes.
+        unsafe {
+            let narrow = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(value));
+            _mm256_storeu_si256(ptr.cast(), narrow);
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, ptr: *const u8) {
+        // SAFETY: a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(ptr.cast()) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_min_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn zero_below(self, x: __m512, limit: __m512, value: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let kept = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, limit);
+            _mm512_maskz_mov_ps(kept, value)
+        }
+    }
+
+    #[inline(always)]
+    fn exp2_biased(self, biased: __m512) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let one = _mm512_castps_si512(_mm512_set1_ps(1.0));
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(biased));
+            _mm512_castsi512_ps(_mm512_add_epi32(exponent, one))
+        }
+    }
+
+    #[inline(always)]
+    fn splat_sum(self, value: i32) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_epi32(value) }
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, pair: i32) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_set1_epi32(pair) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(self, ptr: *const i16) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 32 elements, 64 bytes.
+        unsafe { _mm512_loadu_si512(ptr.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_pairs(self, ptr: *mut i16, value: __m512i) {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 32 elements, 64 bytes.
+        unsafe { _mm512_storeu_si512(ptr.cast(), value) }
+    }
+
+    #[inline(always)]
+    fn mask_pairs(self, value: __m512i, mask: i16) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_and_si512(value, _mm512_set1_epi16(mask)) }
+    }
+
+    #[inline(always)]
+    fn join_pairs(self, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_or_si512(a, b) }
+    }
+
+    // The shifts by an immediate want it as another type; a constant count becomes one.
+    #[inline(always)]
+    fn shift_pairs_up<const N: i32>(self, value: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_sll_epi16(value, _mm_cvtsi32_si128(N)) }
+    }
+
+    #[inline(always)]
+    fn shift_pairs_down<const N: i32>(self, value: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_srl_epi16(value, _mm_cvtsi32_si128(N)) }
+    }
+
+    #[inline(always)]
+    fn shift_pairs_sign<const N: i32>(self, value: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_sra_epi16(value, _mm_cvtsi32_si128(N)) }
+    }
+
+    #[inline(always)]
+    fn dot_pairs(self, sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW, and VNNI if it says so.
+        unsafe {
+            if VNNI {
+                _mm512_dpwssd_epi32(sums, a, b)
+            } else {
+                _mm512_add_epi32(sums, _mm512_madd_epi16(a, b))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn to_floats(self, sums: __m512i) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    // In the order of the other instruction sets.
+    #[inline(always)]
+    fn sum(self, value: __m512) -> f32 {
+        // SAFETY: `self` proves AVX-512 F, which includes AVX.
+        unsafe {
+            let (low, high) = halves(value);
+            let eight = _mm256_add_ps(low, high);
+            let four = _mm_add_ps(
+                _mm256_castps256_ps128(eight),
+                _mm256_extractf128_ps::<1>(eight),
+            );
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    fn max_lane(self, value: __m512) -> f32 {
+        // SAFETY: `self` proves AVX-512 F, which includes AVX.
+        unsafe {
+            let (low, high) = halves(value);
+            let eight = _mm256_max_ps(low, high);
+            let four = _mm_max_ps(
+                _mm256_castps256_ps128(eight),
+                _mm256_extractf128_ps::<1>(eight),
+            );
+            let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+}
+
+/// Lanes 0 to 7 and 8 to 15.
+///
+/// # Safety
+/// Inlined into code that runs inside [`enter`].
+#[inline(always)]
+unsafe fn halves(value: __m512) -> (__m256, __m256) {
+    // SAFETY: the caller runs with AVX-512 F.
+    unsafe {
+        // The extraction of floats is an instruction of another extension, AVX-512 DQ.
+        let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(value));
+        (_mm512_castps512_ps256(value), _mm256_castpd_ps(high))
+    }
+}
