@@ -4,7 +4,7 @@
     python3 benches/peers/agreement.py --models target/peers
 
 Greedy tokens of transformers, llama.cpp and Purser after the same prompts, all in f32 with KV in
-f32. Exits with 1 when one of them differs. Run compare.py once before: it makes the models.
+f32. Exits with 1 when one of them differs. Run compare.py once before: it builds what runs here.
 The peers run on one thread, because they wait for their threads by spinning: on a busy machine that
 takes minutes.
 """
@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from compare import EMBEDDED, RANDOM, ROOT, gguf_path
 from llama_cpp_model import LlamaCppModel
+from peer_models import EMBEDDED, RANDOM, ROOT, ModelFiles
 from workload import token
 
 PROMPT_LENGTHS = [1, 17, 64, 200]
@@ -45,12 +45,14 @@ def purser_greedy(binary: Path, source: Path, prompt: list[int]) -> list[int]:
     return json.loads(finished.stdout)
 
 
-def check(models: Path, binary: Path, name: str, source: Path) -> bool:
+def check(binary: Path, files: ModelFiles) -> bool:
+    files.make()
+    name, source = files.name, files.folder
     torch_model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
     vocab_size = torch_model.config.vocab_size
     max_len = max(PROMPT_LENGTHS) + NUM_TOKENS + 1
-    path = str(gguf_path(models, name, "f32"))
-    llama = LlamaCppModel(path, 1, 1, max_len, 512, exact=True)
+    llama = LlamaCppModel(str(files.gguf), 1, 512, exact=True)
+    llama.make_room(1, max_len)
     agreed = True
     for sequence, length in enumerate(PROMPT_LENGTHS):
         prompt = [token(sequence + 1, position, vocab_size) for position in range(length)]
@@ -71,14 +73,15 @@ def check(models: Path, binary: Path, name: str, source: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--names", help="models, comma-separated")
     parser.add_argument("--target-dir", type=Path, help="cargo's, if it is not target/")
     args = parser.parse_args()
     torch.set_num_threads(1)
     models = args.models.resolve()
     environment = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
     binary = (args.target_dir or Path(environment)).resolve() / "release" / "model_speed"
-    sources = {EMBEDDED.name: ROOT / EMBEDDED, RANDOM: models / RANDOM}
-    agreed = [check(models, binary, name, source) for name, source in sources.items()]
+    names = args.names.split(",") if args.names else [EMBEDDED, RANDOM[0]]
+    agreed = [check(binary, ModelFiles(models, name, "f32")) for name in names]
     sys.exit(0 if all(agreed) else 1)
 
 

@@ -1,198 +1,222 @@
 #!/usr/bin/env python3
-"""Measures Purser and llama.cpp side by side and writes a folder of results.
+"""Measures Purser and llama.cpp side by side and adds to a folder of results.
 
-    python3 benches/peers/compare.py --models target/peers --out benches/results/DATE-MACHINE
+    python3 benches/peers/compare.py --out benches/results/DATE-MACHINE
 
-Both load the same weights and stay loaded; for every workload they take turns (ours, theirs, ours,
-theirs ...), so that what disturbs the machine disturbs both. `speed-MODEL-DTYPE.json` has every
-repetition, `speed.md` the medians and their ratio. Models that `--models` lacks are made first.
+Four parts, any of which can be chosen with `--parts`:
 
-Each repetition says which share of the processors others used meanwhile. A row of the table whose
-share is above a twentieth is marked: measure it again on a quiet machine. llama.cpp's threads wait
-for each other by spinning, so that it loses far more than its share of the time.
+limits    what the machine can do, for the roofline;
+speed     workloads in process: both programs load the same weights and stay loaded, and take turns
+          (ours, theirs, ours, theirs ...), so that what disturbs the machine disturbs both;
+served    Purser's server and llama-server through the same client, in turns;
+accuracy  how far each format is from f32, on the embedded model.
+
+Every repetition is written as soon as it is measured, and `report.md` is made anew after each part:
+a run that is broken off loses nothing, and a later run of some rows (`--models`, `--formats`,
+`--workloads`) replaces just these in the report. Models that are not there are made first. Each
+repetition says which share of the processors others used meanwhile; the report marks rows whose
+share is above a twentieth: measure them again on a quiet machine.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
 
+import accuracy
+import report
+import served
+from build_llama_cpp import program
+from peer_models import EMBEDDED, FORMATS, MODELS, RANDOM, ROOT, ModelFiles
 from processor_time import ForeignShare
+from side import SideFailed, sides
 from workload import DEFAULT, Workload
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-EMBEDDED = Path("models/embedded/pebble-20m")
-RANDOM = "smollm2-135m"
-MAX_FOREIGN_SHARE = 0.05
-DTYPES = ["bf16", "f32"]
+PARTS = ["limits", "speed", "served", "accuracy"]
 
 
-@dataclass
-class Side:
-    """A program that measures a workload for each line it reads."""
+class Results:
+    """Where results go: lines with what was measured, when, of what, and by which command."""
 
-    name: str
-    command: list[str]
-    process: subprocess.Popen = field(init=False)
+    def __init__(self, out: Path, command: str) -> None:
+        self.out = out
+        self.source = {"run": int(time.time()), "commit": commit(), "command": command}
+        out.mkdir(parents=True, exist_ok=True)
 
-    def __enter__(self) -> "Side":
-        self.process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.stdin.close()
-        self.process.wait()
-
-    def measure(self, workload: str) -> dict:
-        print(workload, file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} ended: {' '.join(self.command)}")
-        return json.loads(line)
+    def add(self, part: str, result: dict) -> None:
+        with (self.out / f"{part}.jsonl").open("a") as file:
+            file.write(json.dumps(result | self.source) + "\n")
 
 
-def make_models(folder: Path) -> None:
-    """Makes the random model and the GGUF files that are not there."""
-    random_model = folder / RANDOM
-    if not (random_model / "model.safetensors").exists():
-        subprocess.run([sys.executable, HERE / "random_model.py", random_model], check=True)
-    for source in (ROOT / EMBEDDED, random_model):
-        for dtype in DTYPES:
-            target = gguf_path(folder, source.name, dtype)
-            if not target.exists():
-                convert = [sys.executable, HERE / "convert.py", source, dtype, target]
-                subprocess.run(convert, check=True)
+def commit() -> str:
+    git = ["git", "-C", ROOT]
+    head = subprocess.check_output([*git, "rev-parse", "--short=12", "HEAD"], text=True).strip()
+    status = [*git, "status", "--porcelain", "--untracked-files=no"]
+    return head + ("+" if subprocess.check_output(status) else "")
 
 
-def gguf_path(folder: Path, model: str, dtype: str) -> Path:
-    return folder / f"{model}-{dtype}.gguf"
-
-
-def build(target_dir: Path) -> Path:
-    command = ["cargo", "build", "--release", "-p", "benches", "--bin", "model_speed"]
+def build(parts: list[str]) -> None:
+    command = ["cargo", "build", "--release", "-p", "benches"]
+    for name in ("model_speed", "machine_limits", "logits"):
+        command += ["--bin", name]
     subprocess.run(command, check=True, cwd=ROOT)
-    return target_dir / "release" / "model_speed"
+    if "served" in parts:
+        server = ["cargo", "build", "--release", "-p", "server", "--bin", "purser"]
+        subprocess.run(server, check=True, cwd=ROOT)
 
 
-def sides(args: argparse.Namespace, binary: Path, model: str, dtype: str) -> tuple[Side, Side]:
-    source = EMBEDDED if model == EMBEDDED.name else args.models / model
-    options = ["--threads", str(args.threads), "--workloads", ",".join(args.workloads)]
-    options += ["--max-num-batched-tokens", str(args.max_num_batched_tokens)]
-    ours = [str(binary), str(source), "--dtype", dtype, "--on-request", *options]
-    gguf = gguf_path(args.models, model, dtype)
-    theirs = [sys.executable, str(HERE / "llama_cpp_model.py"), str(gguf), *options]
-    return Side("purser", ours), Side("llama.cpp", theirs)
+def measure_limits(args: argparse.Namespace) -> None:
+    threads = ",".join(map(str, sorted({1, args.threads})))
+    command = [args.binaries / "machine_limits", "--threads", threads]
+    lines = subprocess.check_output(command, text=True, cwd=ROOT)
+    (args.out / "limits.jsonl").write_text(lines)
 
 
-def compare(args: argparse.Namespace, binary: Path, model: str, dtype: str) -> list[dict]:
+def measure_speed(args: argparse.Namespace, results: Results, files: ModelFiles) -> None:
     """Every repetition of every workload, in the order in which they ran."""
-    results = []
-    ours, theirs = sides(args, binary, model, dtype)
-    with ours, theirs:
+    binary = str(args.binaries / "model_speed")
+    pair = sides(files, args.workloads, args.threads, args.max_num_batched_tokens, binary)
+    failed = set()
+    with pair[0], pair[1]:
         for workload in args.workloads:
             for repetition in range(args.repeat):
-                for side in (ours, theirs):
-                    foreign = ForeignShare([ours.process.pid, theirs.process.pid])
-                    result = side.measure(workload)
-                    result |= {
-                        "program": side.name,
-                        "model": model,
-                        "dtype": dtype,
-                        "threads": args.threads,
-                        "repetition": repetition,
-                        "foreign_share": round(foreign.share(), 3),
-                        "command": args.command,
-                    }
-                    results.append(result)
-    return results
+                for side in pair:
+                    if side.name in failed:
+                        continue
+                    row = {"model": files.name, "format": files.format, "workload": workload}
+                    row |= {"program": side.name, "repetition": repetition}
+                    row["threads"] = args.threads
+                    try:
+                        row |= measured(side, workload, [other.process.pid for other in pair])
+                    except SideFailed as error:
+                        failed.add(side.name)
+                        row["error"] = f"{files.name}, {files.format}: {error}"
+                    results.add("speed", row)
+                    show(row)
 
 
-def of(results: list[dict], **wanted: str) -> list[dict]:
-    return [r for r in results if all(r[key] == value for key, value in wanted.items())]
+def measured(side, workload: str, pids: list[int]) -> dict:
+    foreign = ForeignShare(pids)
+    answer = side.measure(workload)
+    kept = {key: answer[key] for key in ("device", "seconds", "tokens_per_second")}
+    return kept | {"foreign_share": round(foreign.share(), 3)}
 
 
-def row(model: str, dtype: str, workload: str, results: list[dict]) -> str:
-    """One line of the table, from the repetitions of both programs."""
-    cells, middles = [], []
-    for program in ("purser", "llama.cpp"):
-        rates = [r["tokens_per_second"] for r in of(results, program=program)]
-        middles.append(statistics.median(rates))
-        cells.append(f"{middles[-1]:.1f} [{min(rates):.1f}..{max(rates):.1f}]")
-    foreign = statistics.median(r["foreign_share"] for r in results)
-    mark = " (busy)" if foreign > MAX_FOREIGN_SHARE else ""
-    cells += [f"{middles[0] / middles[1]:.2f}", f"{foreign:.0%}{mark}"]
-    return f"| {model} | {dtype} | {workload} | {' | '.join(cells)} |"
+def measure_served(args: argparse.Namespace, results: Results, files: ModelFiles) -> None:
+    load = served.Load(files.config()["vocab_size"])
+    for repetition in range(args.served_repeat):
+        servers = [
+            served.purser(args.binaries / "purser", files.ours, files.dtype, args.threads),
+            served.llama_server(program("llama-server"), files.gguf, args.threads),
+        ]
+        for server in servers:
+            row = {"model": files.name, "format": files.format, "repetition": repetition}
+            try:
+                measurements = served.visit(server, load)
+            except (served.ServerFailed, OSError) as error:
+                text = f"{files.name}, {files.format}: {error}"
+                failed = {"workload": "load", "program": server.name, "error": text}
+                measurements = [failed]
+                print(text, file=sys.stderr, flush=True)
+            for measurement in measurements:
+                results.add("served", row | measurement)
+            print(files.name, files.format, server.name, served.summary(measurements), flush=True)
 
 
-def table(results: list[dict], provenance: dict) -> str:
-    """The medians as Markdown; ranges in brackets."""
-    devices = {result["program"]: result["device"] for result in results}
-    lines = [
-        f"Processor: {provenance['processor']}, {provenance['hardware_threads']} threads, "
-        f"{provenance['memory_gib']} GiB; features: {' '.join(provenance['features'])}  ",
-        f"Commit: {provenance['commit']}  ",
-        f"Command: `{results[0]['command']}`  ",
-        *(f"{program}: {device}  " for program, device in sorted(devices.items())),
-        "",
-        "Tokens per second: median [min..max]; ratio of the medians, ours to theirs; median share "
-        "of the processors that others used meanwhile.",
-        "",
-        "| model | weights | workload | purser | llama.cpp | ratio | others |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    seen = dict.fromkeys((r["model"], r["dtype"], r["workload"]) for r in results)
-    for model, dtype, workload in seen:
-        repetitions = of(results, model=model, dtype=dtype, workload=workload)
-        lines.append(row(model, dtype, workload, repetitions))
-    return "\n".join(lines) + "\n"
+def measure_accuracy(args: argparse.Namespace, results: Results) -> None:
+    texts = accuracy.documents()
+    files = ModelFiles(args.folder, EMBEDDED, "f32")
+    reference = accuracy.transformers_logits(files, texts)
+    for name in args.accuracy_formats:
+        files = ModelFiles(args.folder, EMBEDDED, name)
+        files.make()
+        binary = args.binaries / "logits"
+        programs = {
+            "purser": lambda: accuracy.purser_logits(binary, files, texts, args.threads),
+            "llama.cpp": lambda: accuracy.llama_cpp_logits(files, texts, args.threads),
+        }
+        for side, logits in programs.items():
+            row = {"model": EMBEDDED, "format": name, "workload": "divergence", "program": side}
+            row["positions"] = len(reference)
+            try:
+                row |= accuracy.compare(reference, logits())
+            except (RuntimeError, SystemExit) as error:
+                row["error"] = str(error)
+            results.add("accuracy", row)
+            show(row)
+
+
+def show(row: dict) -> None:
+    shown = ("model", "format", "workload", "program", "tokens_per_second", "divergence", "error")
+    print(" ".join(str(row[key]) for key in shown if key in row), flush=True)
+
+
+def names(known: list[str] | None = None):
+    """Reads names with commas between them, each of which is known."""
+
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        for name in chosen:
+            if known and name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+        return chosen
+
+    return parse
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, required=True, help="folder of models; may be empty")
     parser.add_argument("--out", type=Path, required=True, help="folder of results")
-    parser.add_argument("--only", action="append", help="MODEL-DTYPE, may be repeated")
-    parser.add_argument("--workloads", type=lambda names: names.split(","), default=DEFAULT)
-    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="folder of models [target/peers]")
+    parser.add_argument("--parts", type=names([*PARTS, "report"]), default=PARTS)
+    parser.add_argument("--models", type=names(MODELS), default=RANDOM)
+    parser.add_argument("--formats", type=names([*accuracy.FORMATS]), default=FORMATS)
+    parser.add_argument("--workloads", type=names(), default=DEFAULT)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--served-formats", type=names([*accuracy.FORMATS]), default=["bf16"])
+    parser.add_argument("--served-repeat", type=int, default=3)
+    formats = names(accuracy.FORMATS)
+    parser.add_argument("--accuracy-formats", type=formats, default=accuracy.FORMATS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--max-num-batched-tokens", type=int, default=512)
     parser.add_argument("--target-dir", type=Path, help="cargo's, if it is not target/")
+    parser.add_argument("--no-build", action="store_true", help="take the programs as they are")
     args = parser.parse_args()
     for name in args.workloads:
         Workload.parse(name)
-    args.models, args.out = args.models.resolve(), args.out.resolve()
     environment = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
-    args.target_dir = (args.target_dir or Path(environment)).resolve()
+    target = (args.target_dir or Path(environment)).resolve()
+    args.binaries = target / "release"
+    args.folder = (args.folder or target / "peers").resolve()
+    args.out = args.out.resolve()
     args.command = " ".join(["compare.py", *sys.argv[1:]])
     return args
 
 
 def main() -> None:
     args = parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    make_models(args.models)
-    binary = build(args.target_dir)
-    results = []
-    for model in (EMBEDDED.name, RANDOM):
-        for dtype in DTYPES:
-            name = f"{model}-{dtype}"
-            if args.only and name not in args.only:
-                continue
-            pair = compare(args, binary, model, dtype)
-            results += pair
-            lines = ",\n".join(json.dumps(result) for result in pair)
-            (args.out / f"speed-{name}.json").write_text(f"[\n{lines}\n]\n")
-    provenance = next(result for result in results if result["program"] == "purser")
-    text = table(results, provenance)
-    (args.out / "speed.md").write_text(text)
-    print(text)
+    results = Results(args.out, args.command)
+    args.folder.mkdir(parents=True, exist_ok=True)
+    if not args.no_build and args.parts != ["report"]:
+        build(args.parts)
+    if "limits" in args.parts:
+        measure_limits(args)
+    for part, formats, measure in (
+        ("speed", args.formats, measure_speed),
+        ("served", args.served_formats, measure_served),
+    ):
+        for model in args.models if part in args.parts else []:
+            for weights in formats:
+                files = ModelFiles(args.folder, model, weights)
+                files.make()
+                measure(args, results, files)
+                report.write(args.out, args.folder)
+    if "accuracy" in args.parts:
+        measure_accuracy(args, results)
+    print(report.write(args.out, args.folder))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ use crate::workload::{Workload, token};
 
 /// How to load and drive a model.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct Settings<'a> {
     /// Element type of the weights.
     pub dtype: Dtype,
     /// Threads; `None` takes what the machine offers.
@@ -22,10 +22,12 @@ pub struct Settings {
     pub max_num_batched_tokens: usize,
     /// Tokens per block.
     pub block_size: usize,
-    /// Sequences at once.
-    pub sequences: usize,
-    /// Longest sequence in tokens.
+    /// What is to be measured: there is room for each of these.
+    pub workloads: &'a [Workload],
+    /// Most tokens that [`ModelUnderTest::greedy`] and [`ModelUnderTest::logits`] compute.
     pub max_len: usize,
+    /// Whether [`ModelUnderTest::logits`] is to be called, which needs room for more rows.
+    pub all_logits: bool,
 }
 
 /// What one repetition took.
@@ -43,9 +45,42 @@ pub struct Timing {
 pub struct ModelUnderTest {
     runner: Box<dyn ModelRunner>,
     sequences: Sequences,
+    /// The workload whose context lies in the KV cache.
+    prepared: Option<Workload>,
+    block_size: usize,
+    max_len: usize,
     description: String,
     vocab_size: usize,
     chunk_size: usize,
+}
+
+impl Settings<'_> {
+    fn limits(&self) -> Limits {
+        let most = |of: fn(&Workload) -> usize| self.workloads.iter().map(of).max().unwrap_or(0);
+        let alone = Sequences::new(1, self.max_len, 0, self.block_size).num_blocks();
+        let blocks = self
+            .workloads
+            .iter()
+            .map(|workload| layout(workload, self.block_size).num_blocks());
+        let rows = if self.all_logits {
+            self.max_num_batched_tokens
+        } else {
+            1
+        };
+        Limits {
+            num_blocks: blocks.fold(alone, usize::max),
+            block_size: self.block_size,
+            max_num_batched_tokens: self.max_num_batched_tokens,
+            max_num_seqs: most(Workload::sequences).max(rows),
+            max_model_len: most(Workload::context).max(self.max_len),
+        }
+    }
+}
+
+/// Each workload has the KV cache to itself.
+fn layout(workload: &Workload, block_size: usize) -> Sequences {
+    let (count, max_len) = (workload.sequences(), workload.context());
+    Sequences::new(count, max_len, workload.shared_len(), block_size)
 }
 
 /// `embedded` for the model that is part of the program, otherwise a folder.
@@ -61,24 +96,17 @@ impl ModelUnderTest {
     ///
     /// # Errors
     /// What is wrong with the model or the settings.
-    pub fn load(model: &str, settings: &Settings) -> anyhow::Result<Self> {
-        let sequences = Sequences::new(settings.sequences, settings.max_len, settings.block_size);
+    pub fn load(model: &str, settings: &Settings<'_>) -> anyhow::Result<Self> {
+        let limits = settings.limits();
         let model = models::open(&source(model)).with_context(|| format!("opening {model}"))?;
         let config = model.config();
         ensure!(
-            settings.max_len <= config.max_position_embeddings,
+            limits.max_model_len <= config.max_position_embeddings,
             "{} tokens are more than the model's {}",
-            settings.max_len,
+            limits.max_model_len,
             config.max_position_embeddings
         );
         let vocab_size = config.vocab_size;
-        let limits = Limits {
-            num_blocks: sequences.num_blocks(),
-            block_size: settings.block_size,
-            max_num_batched_tokens: settings.max_num_batched_tokens,
-            max_num_seqs: settings.sequences,
-            max_model_len: settings.max_len,
-        };
         let options = LoadOptions {
             device: Device::Cpu,
             dtype: settings.dtype,
@@ -88,7 +116,10 @@ impl ModelUnderTest {
         let loaded = model.load(&options, &mut |_| {})?;
         Ok(Self {
             runner: loaded.runner,
-            sequences,
+            sequences: Sequences::new(1, settings.max_len, 0, settings.block_size),
+            prepared: None,
+            block_size: settings.block_size,
+            max_len: settings.max_len,
             description: loaded.description,
             vocab_size,
             chunk_size: settings.max_num_batched_tokens,
@@ -101,14 +132,16 @@ impl ModelUnderTest {
     }
 
     /// Computes `workload` once, after an untimed step that wakes the threads and touches the
-    /// weights.
+    /// weights. The context of a decoding workload is computed the first time only: asked for the
+    /// same one again, its steps are taken anew behind it.
     ///
     /// # Errors
     /// What the device reports.
     pub fn measure(&mut self, workload: &Workload) -> anyhow::Result<Timing> {
-        self.decode(1, 0)?;
+        self.prepare(workload)?;
         let seconds = match *workload {
             Workload::Prefill { tokens } => {
+                self.decode(1, 0)?;
                 let prompt = self.tokens(0, 0, tokens);
                 let stopwatch = Stopwatch::start();
                 self.prefill(0, &prompt)?;
@@ -118,11 +151,9 @@ impl ModelUnderTest {
                 tokens,
                 sequences,
                 context,
+                ..
             } => {
-                for sequence in 0..sequences {
-                    let prompt = self.tokens(sequence, 0, context);
-                    self.prefill(sequence, &prompt)?;
-                }
+                self.decode(1, context)?;
                 let stopwatch = Stopwatch::start();
                 for position in context..context + tokens {
                     self.decode(sequences, position)?;
@@ -138,12 +169,49 @@ impl ModelUnderTest {
         })
     }
 
+    /// Gives the KV cache to `workload` and computes what its sequences have behind them.
+    fn prepare(&mut self, workload: &Workload) -> anyhow::Result<()> {
+        if self.prepared == Some(*workload) {
+            return Ok(());
+        }
+        self.prepared = None;
+        self.sequences = layout(workload, self.block_size);
+        if let Workload::Decode {
+            sequences,
+            context,
+            is_shared,
+            ..
+        } = *workload
+        {
+            let computed = if is_shared { 1 } else { sequences };
+            for sequence in 0..computed {
+                let prompt = self.tokens(sequence, 0, context);
+                self.prefill(sequence, &prompt)?;
+            }
+            // What is left of the prefix behind its last whole block lies in a block of each one's.
+            let rest = workload.shared_len() % self.block_size;
+            for sequence in computed..sequences {
+                let prompt = self.tokens(0, context - rest, rest);
+                self.prefill_from(sequence, context - rest, &prompt)?;
+            }
+        }
+        self.prepared = Some(*workload);
+        Ok(())
+    }
+
+    /// Gives the KV cache to one sequence.
+    fn prepare_alone(&mut self) {
+        self.prepared = None;
+        self.sequences = Sequences::new(1, self.max_len, 0, self.block_size);
+    }
+
     /// The `num_tokens` most likely tokens after `prompt`, each given those before it.
     ///
     /// # Errors
     /// What the device reports; an empty prompt.
     pub fn greedy(&mut self, prompt: &[u32], num_tokens: usize) -> anyhow::Result<Vec<u32>> {
         ensure!(!prompt.is_empty(), "a prompt has at least one token");
+        self.prepare_alone();
         let mut generated = Vec::with_capacity(num_tokens);
         let mut last = self.prefill(0, prompt)?;
         for position in prompt.len()..prompt.len() + num_tokens {
@@ -155,20 +223,53 @@ impl ModelUnderTest {
         Ok(generated)
     }
 
-    /// Computes a prompt in chunks and returns the most likely next token.
-    fn prefill(&mut self, sequence: usize, prompt: &[u32]) -> anyhow::Result<u32> {
+    /// The logits after each token of `prompt`, row by row: `[prompt.len(), vocab_size]`.
+    ///
+    /// # Errors
+    /// What the device reports, or `write`.
+    pub fn logits(
+        &mut self,
+        prompt: &[u32],
+        mut write: impl FnMut(&[f32]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.prepare_alone();
         let mut start = 0;
+        for chunk in prompt.chunks(self.chunk_size) {
+            self.sequences.clear();
+            self.sequences.push(0, start, chunk, false);
+            self.sequences.want_all_logits();
+            let logits = self.runner.forward(self.sequences.batch())?;
+            (0..chunk.len()).try_for_each(|row| write(logits.row(row)))?;
+            start += chunk.len();
+        }
+        Ok(())
+    }
+
+    /// Computes a prompt and returns the most likely next token.
+    fn prefill(&mut self, sequence: usize, prompt: &[u32]) -> anyhow::Result<u32> {
+        self.prefill_from(sequence, 0, prompt)
+    }
+
+    /// Computes a prompt from position `start` on, in chunks, and returns the most likely next
+    /// token.
+    fn prefill_from(
+        &mut self,
+        sequence: usize,
+        start: usize,
+        prompt: &[u32],
+    ) -> anyhow::Result<u32> {
+        let end = start + prompt.len();
+        let mut start = start;
         let mut next = 0;
         for chunk in prompt.chunks(self.chunk_size) {
-            let end = start + chunk.len();
-            let wants_logits = end == prompt.len();
+            let wants_logits = start + chunk.len() == end;
             self.sequences.clear();
             self.sequences.push(sequence, start, chunk, wants_logits);
             let logits = self.runner.forward(self.sequences.batch())?;
             if wants_logits {
                 next = most_likely(logits.row(0));
             }
-            start = end;
+            start += chunk.len();
         }
         Ok(next)
     }

@@ -2,12 +2,13 @@
 
 use kernels::StepBatch;
 
-/// Lays out a fixed number of sequences in a KV cache: sequence `s` owns the blocks
-/// `1 + s * blocks_per_sequence ..`, block 0 being the null block.
+/// Lays out a fixed number of sequences in a KV cache. Block 0 is the null block; the blocks of a
+/// shared prefix come first, then each sequence's own.
 #[derive(Clone, Debug)]
 pub struct Sequences {
     block_size: usize,
-    blocks_per_sequence: usize,
+    shared_blocks: usize,
+    own_blocks: usize,
     count: usize,
     batch: StepBatch,
 }
@@ -28,13 +29,20 @@ pub struct ChunkInputs<'a> {
 }
 
 impl Sequences {
-    /// Room for `count` sequences of `max_len` tokens.
-    pub fn new(count: usize, max_len: usize, block_size: usize) -> Self {
+    /// Room for `count` sequences of `max_len` tokens. The first `shared_len` of them, rounded down
+    /// to whole blocks, lie in the same blocks for all: a prefix cache shares no others.
+    ///
+    /// # Panics
+    /// If `shared_len` exceeds `max_len`.
+    pub fn new(count: usize, max_len: usize, shared_len: usize, block_size: usize) -> Self {
+        assert!(shared_len <= max_len, "a prefix is part of its sequence");
+        let shared_blocks = shared_len / block_size;
         let mut batch = StepBatch::default();
         batch.clear();
         Self {
             block_size,
-            blocks_per_sequence: max_len.div_ceil(block_size),
+            shared_blocks,
+            own_blocks: max_len.div_ceil(block_size) - shared_blocks,
             count,
             batch,
         }
@@ -42,7 +50,7 @@ impl Sequences {
 
     /// Blocks of the KV cache that holds them, the null block included.
     pub fn num_blocks(&self) -> usize {
-        1 + self.count * self.blocks_per_sequence
+        1 + self.shared_blocks + self.count * self.own_blocks
     }
 
     /// Starts a step.
@@ -59,11 +67,15 @@ impl Sequences {
         let end = start + tokens.len();
         let num_blocks = end.div_ceil(self.block_size);
         assert!(
-            sequence < self.count && num_blocks <= self.blocks_per_sequence,
+            sequence < self.count && num_blocks <= self.shared_blocks + self.own_blocks,
             "the sequence has room"
         );
-        let first_block = (1 + sequence * self.blocks_per_sequence) as u32;
-        let blocks: Vec<u32> = (first_block..first_block + num_blocks as u32).collect();
+        let first_own = 1 + self.shared_blocks + sequence * self.own_blocks;
+        let blocks: Vec<u32> = (1..=self.shared_blocks)
+            .chain(first_own..)
+            .take(num_blocks)
+            .map(|block| block as u32)
+            .collect();
         let chunk = ChunkInputs {
             blocks: &blocks,
             block_size: self.block_size,
@@ -72,6 +84,13 @@ impl Sequences {
             wants_logits,
         };
         chunk.push_to(&mut self.batch);
+    }
+
+    /// Wants the logits of every token of the step so far.
+    pub fn want_all_logits(&mut self) {
+        let rows = 0..self.batch.token_ids.len() as u32;
+        self.batch.logits_rows.clear();
+        self.batch.logits_rows.extend(rows);
     }
 
     /// The step so far.

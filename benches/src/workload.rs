@@ -7,7 +7,8 @@ use std::str::FromStr;
 ///
 /// Written as `llama-bench` names its tests: `pp512` is a prompt of 512 tokens, `tg128` are 128
 /// tokens generated one after the other; `tg32x8@128` are 32 tokens for each of 8 sequences that
-/// are computed together and have 128 tokens behind them.
+/// are computed together and have 128 tokens behind them, and with `tg32x8@shared1024` they have
+/// the same 1,024, which are computed and kept once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
     /// Compute a prompt into an empty KV cache and take the last token's logits.
@@ -23,6 +24,8 @@ pub enum Workload {
         sequences: usize,
         /// Tokens of each sequence before the first step; computing them is not timed.
         context: usize,
+        /// Whether those tokens are the same for all, and their KV is kept once.
+        is_shared: bool,
     },
 }
 
@@ -36,6 +39,18 @@ impl Workload {
         match *self {
             Self::Prefill { .. } => 1,
             Self::Decode { sequences, .. } => sequences,
+        }
+    }
+
+    /// Tokens at the start of every sequence that are the same and kept once.
+    pub fn shared_len(&self) -> usize {
+        match *self {
+            Self::Decode {
+                context,
+                is_shared: true,
+                ..
+            } => context,
+            _ => 0,
         }
     }
 
@@ -82,9 +97,12 @@ impl FromStr for Workload {
             });
         }
         let rest = name.strip_prefix("tg").ok_or_else(unknown)?;
-        let (rest, context) = match rest.split_once('@') {
-            Some((rest, context)) => (rest, count(context)?),
-            None => (rest, 0),
+        let (rest, context, is_shared) = match rest.split_once('@') {
+            Some((rest, context)) => match context.strip_prefix("shared") {
+                Some(context) => (rest, count(context)?, true),
+                None => (rest, count(context)?, false),
+            },
+            None => (rest, 0, false),
         };
         let (tokens, sequences) = match rest.split_once('x') {
             Some((tokens, sequences)) => (tokens, count(sequences)?),
@@ -94,6 +112,7 @@ impl FromStr for Workload {
             tokens: count(tokens)?,
             sequences,
             context,
+            is_shared,
         })
     }
 }
@@ -106,13 +125,15 @@ impl fmt::Display for Workload {
                 tokens,
                 sequences,
                 context,
+                is_shared,
             } => {
                 write!(f, "tg{tokens}")?;
                 if sequences > 1 {
                     write!(f, "x{sequences}")?;
                 }
                 if context > 0 {
-                    write!(f, "@{context}")?;
+                    let shared = if is_shared { "shared" } else { "" };
+                    write!(f, "@{shared}{context}")?;
                 }
                 Ok(())
             }

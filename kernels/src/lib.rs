@@ -11,6 +11,8 @@
 mod backend;
 mod batch;
 mod cpu;
+#[cfg(feature = "peaks")]
+pub mod peaks;
 mod quantized;
 #[cfg(feature = "reference")]
 mod reference;
@@ -22,6 +24,10 @@ mod extensions;
 #[cfg_attr(target_os = "linux", path = "cpu/huge_pages_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "cpu/huge_pages_none.rs")]
 mod huge_pages;
+#[cfg(feature = "peaks")]
+#[cfg_attr(target_arch = "x86_64", path = "peaks/x86_64.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "peaks/none.rs")]
+mod peak_loops;
 
 pub use backend::{
     AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,

@@ -1,8 +1,5 @@
-//! What the machine can do at most: bytes read per second and f32 operations per second.
-//!
-//! Plain Rust that the compiler turns into vector instructions, so it is to be built for the
-//! machine that it measures, with `-C target-cpu=native`. Without that, `mul_add` is a library call
-//! and the peak means nothing.
+//! What the machine can do at most: bytes read per second, and operations per second of each
+//! instruction path that it has. One JSON line per quantity and number of threads.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -11,9 +8,10 @@ use benches::machine::Provenance;
 use benches::stopwatch::Stopwatch;
 use benches::summary::Summary;
 use clap::Parser;
+use kernels::peaks::{Operands, Peak};
 use serde::Serialize;
 
-/// Measure read bandwidth and peak f32 rate.
+/// Measure read bandwidth and peak rates.
 #[derive(Parser)]
 struct Args {
     /// Threads.
@@ -29,7 +27,9 @@ struct Args {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    quantity: &'static str,
+    quantity: &'a str,
+    /// What a path multiplies: `f32`, `bf16` or `integer`; `bytes` for reading.
+    kind: &'static str,
     unit: &'static str,
     threads: usize,
     #[serde(flatten)]
@@ -38,36 +38,44 @@ struct Line<'a> {
     provenance: &'a Provenance,
 }
 
-/// Elements of a vector register with 256 bits, and independent sums: enough of them to hide the
-/// latency of an addition (4 cycles at 2 a cycle), few enough for 16 registers.
-const LANES: usize = 8;
-const SUMS: usize = 12;
-/// Iterations of the peak measurement: some tenths of a second.
-const ITERATIONS: usize = 20_000_000;
+/// Iterations of a peak's loop: some hundredths of a second.
+const ITERATIONS: u64 = 10_000_000;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let provenance = Provenance::gather();
     let words = vec![1_u64; args.mib * 1024 * 1024 / size_of::<u64>()];
     let mut stdout = std::io::stdout().lock();
+    let mut print = |quantity, kind, unit, threads, summary| {
+        let line = Line {
+            quantity,
+            kind,
+            unit,
+            threads,
+            summary,
+            provenance: &provenance,
+        };
+        let text = serde_json::to_string(&line)?;
+        writeln!(stdout, "{text}").map_err(anyhow::Error::from)
+    };
     for &threads in &args.threads {
         let gigabytes = (words.len() * size_of::<u64>()) as f64 / 1e9;
         let reads = repeat(args.repeat, || gigabytes / read(&words, threads));
-        let operations = (threads * ITERATIONS * SUMS * LANES * 2) as f64 / 1e9;
-        let rates = repeat(args.repeat, || operations / multiply_add(threads));
-        let results = [("read", "GB/s", reads), ("f32 FMA", "GFLOP/s", rates)];
-        for (quantity, unit, summary) in results {
-            let line = Line {
-                quantity,
-                unit,
-                threads,
-                summary,
-                provenance: &provenance,
-            };
-            writeln!(stdout, "{}", serde_json::to_string(&line)?)?;
+        print("read", "bytes", "GB/s", threads, reads)?;
+        for peak in Peak::of_this_machine() {
+            let rates = repeat(args.repeat, || compute(&peak, threads));
+            print(peak.name, kind(peak.operands), "GOP/s", threads, rates)?;
         }
     }
     Ok(())
+}
+
+fn kind(operands: Operands) -> &'static str {
+    match operands {
+        Operands::Float32 => "f32",
+        Operands::Bfloat16 => "bf16",
+        Operands::Integer => "integer",
+    }
 }
 
 /// One repetition is not counted: it brings pages and clocks to where they stay.
@@ -90,25 +98,17 @@ fn read(words: &[u64], threads: usize) -> f64 {
     stopwatch.elapsed().as_secs_f64()
 }
 
-/// Seconds until `threads` threads have each done `ITERATIONS * SUMS * LANES` multiply-adds.
-fn multiply_add(threads: usize) -> f64 {
+/// 10^9 operations per second of `threads` threads together.
+fn compute(peak: &Peak, threads: usize) -> f64 {
     let stopwatch = Stopwatch::start();
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let factor = [black_box(1.000_000_1_f32); LANES];
-                let term = [black_box(1e-7_f32); LANES];
-                let mut sums = [[1.0_f32; LANES]; SUMS];
-                for _ in 0..ITERATIONS {
-                    for sum in &mut sums {
-                        for lane in 0..LANES {
-                            sum[lane] = sum[lane].mul_add(factor[lane], term[lane]);
-                        }
-                    }
-                }
-                black_box(sums)
-            });
-        }
+    let operations: u64 = std::thread::scope(|scope| {
+        let spawned: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| peak.run(ITERATIONS)))
+            .collect();
+        let counts = spawned
+            .into_iter()
+            .map(|thread| thread.join().expect("the loop does not panic"));
+        counts.sum()
     });
-    stopwatch.elapsed().as_secs_f64()
+    operations as f64 / 1e9 / stopwatch.elapsed().as_secs_f64()
 }

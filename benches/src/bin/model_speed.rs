@@ -18,7 +18,7 @@ use serde::Serialize;
 /// Measure prefill and decode of a model, without scheduler and server.
 #[derive(Parser)]
 struct Args {
-    /// A model's folder, or `embedded`.
+    /// A model's folder or GGUF file, or `embedded`.
     model: String,
 
     /// Element type of the weights.
@@ -30,7 +30,7 @@ struct Args {
     threads: Option<NonZero<usize>>,
 
     /// pp512: a prompt of 512 tokens; tg128: 128 tokens one by one; tg32x8@128: 32 tokens for each
-    /// of 8 sequences that have 128 behind them.
+    /// of 8 sequences that have 128 behind them; tg32x8@shared1024: 1,024, the same for all.
     #[arg(
         long,
         value_delimiter = ',',
@@ -118,9 +118,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(args: &Args) -> Settings {
-    let most = |of: fn(&Workload) -> usize| args.workloads.iter().map(of).max().unwrap_or(1);
-    let greedy_len = args.greedy.len() + args.greedy_tokens;
+fn settings(args: &Args) -> Settings<'_> {
     let dtype = match args.dtype {
         WeightType::Auto => Dtype::Auto,
         WeightType::Bf16 => Dtype::Bfloat16,
@@ -131,8 +129,9 @@ fn settings(args: &Args) -> Settings {
         threads: args.threads,
         max_num_batched_tokens: args.max_num_batched_tokens,
         block_size: args.block_size,
-        sequences: most(Workload::sequences),
-        max_len: most(Workload::context).max(greedy_len),
+        workloads: &args.workloads,
+        max_len: args.greedy.len() + args.greedy_tokens,
+        all_logits: false,
     }
 }
 
