@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Builds llama.cpp's own programs for this machine, from the sources inside PyPI's sdist.
+"""Builds llama.cpp's own server for this machine, from the sources inside PyPI's sdist.
 
-    python3 benches/peers/build_llama_cpp.py [--jobs 2]
+    python3 benches/peers/build_llama_cpp.py [--jobs 2] [PROGRAM ...]
 
 The sdist of `llama-cpp-python` carries the sources that its Python binding is built from, so the
-programs and the binding are the same version. They end under `target/llama.cpp/build/bin`:
-`llama-server` for the comparison over HTTP, `llama-quantize` for the formats that it compares,
-`llama-bench` and `llama-batched-bench` to check the comparison's own figures against. Needs a C++
-compiler, and `cmake` and `ninja` (both are on PyPI).
+programs and the binding are the same version. They end under `target/llama.cpp/build/bin`. The
+comparison needs `llama-server`; its own figures can be checked against `llama-bench` and
+`llama-batched-bench`, if these are named. Needs a C++ compiler, and `cmake` and `ninja` (both are
+on PyPI).
 """
 
 import argparse
@@ -19,7 +19,6 @@ import tempfile
 from pathlib import Path
 
 VERSION = "0.3.36"
-PROGRAMS = ["llama-quantize", "llama-bench", "llama-batched-bench", "llama-server"]
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = ROOT / "target" / "llama.cpp"
 FLAGS = [
@@ -50,20 +49,22 @@ def unpack() -> None:
             sdist.extractall(SOURCE, members, filter="data")
 
 
-def build(jobs: int) -> None:
+def build(programs: list[str], jobs: int) -> None:
     """Builds what is not built yet."""
     if not (SOURCE / "CMakeLists.txt").exists():
         unpack()
     tree = ["-S", SOURCE, "-B", SOURCE / "build", "-G", "Ninja"]
     subprocess.run(["cmake", *tree, *FLAGS], check=True)
-    targets = ["--target", *PROGRAMS, "-j", str(jobs)]
+    targets = ["--target", *programs, "-j", str(jobs)]
     subprocess.run(["cmake", "--build", SOURCE / "build", *targets], check=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    build(parser.parse_args().jobs)
+    parser.add_argument("programs", nargs="*", metavar="PROGRAM", default=["llama-server"])
+    args = parser.parse_args()
+    build(args.programs, args.jobs)
 
 
 if __name__ == "__main__":

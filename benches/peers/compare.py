@@ -32,6 +32,7 @@ import served
 from build_llama_cpp import program
 from peer_models import EMBEDDED, FORMATS, MODELS, RANDOM, ROOT, ModelFiles
 from processor_time import ForeignShare
+from roofline import KV_BYTES, kv_elements
 from side import SideFailed, sides
 from workload import DEFAULT, Workload
 
@@ -107,9 +108,13 @@ def measured(side, workload: str, pids: list[int]) -> dict:
 
 def measure_served(args: argparse.Namespace, results: Results, files: ModelFiles) -> None:
     load = served.Load(files.config()["vocab_size"])
+    kv_bytes = served.CONTEXT * KV_BYTES * kv_elements(files.config())
+    keep_in_memory([files.gguf, *(files.ours.iterdir() if files.ours.is_dir() else [])])
     for repetition in range(args.served_repeat):
         servers = [
-            served.purser(args.binaries / "purser", files.ours, files.dtype, args.threads),
+            served.purser(
+                args.binaries / "purser", files.ours, files.dtype, args.threads, kv_bytes
+            ),
             served.llama_server(program("llama-server"), files.gguf, args.threads),
         ]
         for server in servers:
@@ -124,6 +129,14 @@ def measure_served(args: argparse.Namespace, results: Results, files: ModelFiles
             for measurement in measurements:
                 results.add("served", row | measurement)
             print(files.name, files.format, server.name, served.summary(measurements), flush=True)
+
+
+def keep_in_memory(paths: list[Path]) -> None:
+    """Reads files, so that neither program's loading waits for a disk."""
+    for path in paths:
+        with path.open("rb") as file:
+            while file.read(1 << 24):
+                pass
 
 
 def measure_accuracy(args: argparse.Namespace, results: Results) -> None:

@@ -66,4 +66,6 @@ class ModelFiles:
 def run(script: str, *arguments: object) -> None:
     command = [sys.executable, HERE / script, *arguments]
     print(" ".join([script, *map(str, arguments)]), file=sys.stderr, flush=True)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finished = subprocess.run(command, capture_output=True, text=True)
+    if finished.returncode != 0:
+        raise SystemExit(f"{finished.stderr}\n{script} failed")

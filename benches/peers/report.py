@@ -4,6 +4,7 @@ Results are lines of JSON that later runs add to. Of each row the newest run cou
 disturbed can be measured again alone.
 """
 
+import functools
 import json
 import statistics
 from pathlib import Path
@@ -131,8 +132,12 @@ def roofline(key: tuple, threads: int, limits: list[dict], models: Path) -> floa
     machine = Limits.of(limits, threads)
     if not machine.bandwidth or not files.gguf.exists():
         return None
-    shape = Shape.read(files.gguf, files.config(), weights)
-    return shape.tokens_per_second(machine, Workload.parse(workload))
+    return shape(files).tokens_per_second(machine, Workload.parse(workload))
+
+
+@functools.cache
+def shape(files: ModelFiles) -> Shape:
+    return Shape.read(files.gguf, files.config(), files.format)
 
 
 def served_table(results: list[dict]) -> list[str]:

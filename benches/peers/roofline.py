@@ -18,6 +18,16 @@ PATHS = {"f32": ["f32"], "bf16": ["f32", "bf16"], "f16": ["f32", "bf16"]}
 QUANTIZED_PATHS = ["f32", "bf16", "integer"]
 
 
+def head_dim(config: dict) -> int:
+    return config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+
+
+def kv_elements(config: dict) -> int:
+    """Elements of a token's keys and values in all layers."""
+    heads = config["num_hidden_layers"] * config["num_key_value_heads"]
+    return 2 * heads * head_dim(config)
+
+
 @dataclass(frozen=True)
 class Limits:
     """What the machine can do, by `machine_limits`, in bytes and operations per second."""
@@ -64,15 +74,13 @@ class Shape:
         # With tied weights the embedding is the head; otherwise single rows of it are read.
         embedding = matrices.pop("token_embd.weight")
         head = matrices.pop("output.weight", embedding)
-        layers = config["num_hidden_layers"]
-        num_heads = config["num_attention_heads"]
-        head_dim = config.get("head_dim") or config["hidden_size"] // num_heads
+        num_heads = config["num_hidden_layers"] * config["num_attention_heads"]
         return cls(
             weight_bytes=int(head.n_bytes) + sum(int(t.n_bytes) for t in matrices.values()),
             layer_weights=sum(int(t.n_elements) for t in matrices.values()),
             head_weights=int(head.n_elements),
-            kv_elements=2 * layers * config["num_key_value_heads"] * head_dim,
-            query_elements=layers * num_heads * head_dim,
+            kv_elements=kv_elements(config),
+            query_elements=num_heads * head_dim(config),
             format=weights,
         )
 

@@ -21,6 +21,8 @@ from workload import token
 
 START_SECONDS = 300
 ANSWER_SECONDS = 1800
+# Tokens for which there is room, of all requests together.
+CONTEXT = 16_384
 MEASURED = ["load", "shared prefix", "TTFT, cold", "TTFT, cached"]
 
 
@@ -146,17 +148,18 @@ class Server:
         return time.perf_counter() - start
 
 
-def purser(binary: Path, model: Path, dtype: str, threads: int) -> Server:
-    """With room for as many tokens as llama-server has below."""
+def purser(binary: Path, model: Path, dtype: str, threads: int, kv_bytes: int) -> Server:
+    """`kv_bytes`: of the KV cache, for as many tokens as llama-server has below."""
     command = [str(binary), "serve", str(model), "--threads", str(threads)]
     command += ["--max-num-seqs", "8", "--max-model-len", "2048", "--served-model-name", "measured"]
+    command += ["--kv-cache-memory-bytes", str(kv_bytes)]
     command += [] if dtype == "auto" else ["--dtype", {"bf16": "bfloat16", "f32": "float32"}[dtype]]
     return Server("purser", command, "/ready")
 
 
 def llama_server(binary: Path, model: Path, threads: int) -> Server:
     """Eight slots of 2,048 tokens each."""
-    command = [str(binary), "-m", str(model), "-np", "8", "-c", "16384"]
+    command = [str(binary), "-m", str(model), "-np", "8", "-c", str(CONTEXT)]
     command += ["-t", str(threads), "-tb", str(threads)]
     return Server("llama.cpp", command, "/health")
 
