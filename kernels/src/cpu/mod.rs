@@ -251,7 +251,8 @@ impl Backend for Cpu {
         let floats = op.input.rows(op.rows);
         if op.weight.has_integers() {
             // Room for the largest step, so that later ones find it.
-            self.quantized.reserve(op.input.data.len())?;
+            let max_rows = op.input.data.len() / op.input.cols;
+            self.quantized.reserve(max_rows, op.input.cols)?;
             self.quantized
                 .quantize(&self.pool, self.isa, floats, op.input.cols);
         }

@@ -3,8 +3,8 @@
 #![expect(unsafe_code, reason = "tasks write disjoint rows through pointers")]
 
 use crate::KernelError;
-use crate::cpu::memory::AlignedSlice;
-use crate::cpu::packed::GROUP;
+use crate::cpu::memory::{AlignedSlice, Zeroable};
+use crate::cpu::packed::{Chunk, GROUP};
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 
@@ -17,18 +17,28 @@ const ROUND: f32 = 12_582_912.0;
 /// Elements per task: below, another thread is not worth waking.
 const TASK_ELEMENTS: usize = 16 * 1024;
 
-/// Rows of activations as integers, with a scale for each 32.
+/// Rows of activations as integers, with a scale for each 32: first the first 256 of every row, then
+/// the next of every row, as products want them.
 pub(crate) struct QuantizedRows {
-    /// `[rows, depth]`
-    pub(super) values: AlignedSlice<i16>,
-    /// `[rows, depth / 32]`
-    pub(super) scales: AlignedSlice<f32>,
-    /// Sums of half groups. `[rows, depth / 16]`
-    pub(super) sums: AlignedSlice<i32>,
-    /// Scaled sums of groups, negated. `[rows, depth / 32]`
-    pub(super) minus_sums: AlignedSlice<f32>,
-    pub(super) depth: usize,
+    /// `[depth / 256 rounded up][rows]`
+    chunks: AlignedSlice<RowChunk>,
+    rows: usize,
 }
+
+/// Up to 256 inputs of a row.
+#[derive(Clone, Copy)]
+pub(super) struct RowChunk {
+    pub(super) values: [i16; Chunk::LEN],
+    /// One for each group.
+    pub(super) scales: [f32; Chunk::GROUPS],
+    /// Scaled sums of groups, negated.
+    pub(super) minus_sums: [f32; Chunk::GROUPS],
+    /// Sums of the integers of half groups.
+    pub(super) sums: [i32; 2 * Chunk::GROUPS],
+}
+
+// SAFETY: zero bytes are zeros in all of its arrays, and they need no destructor.
+unsafe impl Zeroable for RowChunk {}
 
 impl QuantizedRows {
     /// No rows, and no room for any.
@@ -36,27 +46,18 @@ impl QuantizedRows {
     /// # Errors
     /// `OutOfMemory`.
     pub(crate) fn new() -> Result<Self, KernelError> {
-        let what = "quantised activations";
-        Ok(Self {
-            values: AlignedSlice::zeroed(0, what)?,
-            scales: AlignedSlice::zeroed(0, what)?,
-            sums: AlignedSlice::zeroed(0, what)?,
-            minus_sums: AlignedSlice::zeroed(0, what)?,
-            depth: 0,
-        })
+        let chunks = AlignedSlice::zeroed(0, "quantised activations")?;
+        Ok(Self { chunks, rows: 0 })
     }
 
-    /// Makes room for `len` elements; nothing is kept.
+    /// Makes room for `rows` of `depth`; nothing is kept.
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub(crate) fn reserve(&mut self, len: usize) -> Result<(), KernelError> {
-        if self.values.len() < len {
-            let what = "quantised activations";
-            self.values = AlignedSlice::zeroed(len, what)?;
-            self.scales = AlignedSlice::zeroed(len.div_ceil(GROUP), what)?;
-            self.sums = AlignedSlice::zeroed(2 * len.div_ceil(GROUP), what)?;
-            self.minus_sums = AlignedSlice::zeroed(len.div_ceil(GROUP), what)?;
+    pub(crate) fn reserve(&mut self, rows: usize, depth: usize) -> Result<(), KernelError> {
+        let len = rows * depth.div_ceil(Chunk::LEN);
+        if self.chunks.len() < len {
+            self.chunks = AlignedSlice::zeroed(len, "quantised activations")?;
         }
         Ok(())
     }
@@ -67,77 +68,72 @@ impl QuantizedRows {
     /// # Panics
     /// If there is no room, or `depth` is no whole number of groups.
     pub(crate) fn quantize(&mut self, pool: &Pool, isa: Isa, input: &[f32], depth: usize) {
-        assert!(input.len() <= self.values.len(), "room was made");
         assert!(depth.is_multiple_of(GROUP), "whole groups");
-        self.depth = depth;
-        let chunk = (TASK_ELEMENTS / depth).max(1) * depth;
-        let values = SharedPtr(self.values.as_mut_ptr());
-        let scales = SharedPtr(self.scales.as_mut_ptr());
-        let sums = SharedPtr(self.sums.as_mut_ptr());
-        let minus_sums = SharedPtr(self.minus_sums.as_mut_ptr());
-        pool.run(input.len().div_ceil(chunk), &|_, task| {
-            let start = task * chunk;
-            let input = &input[start..input.len().min(start + chunk)];
-            let (groups, first) = (input.len() / GROUP, start / GROUP);
-            // SAFETY: chunks are whole groups, those of different tasks are disjoint, and there is
-            // room for all.
-            unsafe {
-                isa.run(Groups {
-                    input,
-                    values: std::slice::from_raw_parts_mut(values.get().add(start), input.len()),
-                    scales: std::slice::from_raw_parts_mut(scales.get().add(first), groups),
-                    sums: std::slice::from_raw_parts_mut(sums.get().add(2 * first), 2 * groups),
-                    minus_sums: std::slice::from_raw_parts_mut(minus_sums.get().add(first), groups),
-                });
+        self.rows = input.len() / depth;
+        let num_chunks = depth.div_ceil(Chunk::LEN);
+        assert!(self.chunks.len() >= self.rows * num_chunks, "room was made");
+        let rows_per_task = (TASK_ELEMENTS / depth).max(1);
+        let (rows, chunks) = (self.rows, SharedPtr(self.chunks.as_mut_ptr()));
+        pool.run(rows.div_ceil(rows_per_task), &|_, task| {
+            for row in task * rows_per_task..rows.min((task + 1) * rows_per_task) {
+                let input = input[row * depth..][..depth].chunks(Chunk::LEN);
+                for (index, input) in input.enumerate() {
+                    // SAFETY: the chunk exists, and only this task touches this row.
+                    let chunk = unsafe { &mut *chunks.get().add(index * rows + row) };
+                    isa.run(QuantizeChunk { input, chunk });
+                }
             }
         });
     }
+
+    /// Rows.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Chunk `index` of all rows from row `row` on.
+    #[inline(always)]
+    pub(super) fn chunk(&self, index: usize, row: usize) -> &[RowChunk] {
+        &self.chunks[index * self.rows + row..]
+    }
 }
 
-/// Some groups.
-struct Groups<'a> {
+/// `input` as integers.
+struct QuantizeChunk<'a> {
     input: &'a [f32],
-    values: &'a mut [i16],
-    scales: &'a mut [f32],
-    sums: &'a mut [i32],
-    minus_sums: &'a mut [f32],
+    chunk: &'a mut RowChunk,
 }
 
-impl Kernel for Groups<'_> {
+impl Kernel for QuantizeChunk<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let groups = self
-            .input
-            .chunks_exact(GROUP)
-            .zip(self.values.chunks_exact_mut(GROUP));
-        let sums = self.sums.chunks_exact_mut(2).zip(self.minus_sums);
-        let outputs = self.scales.iter_mut().zip(sums);
-        let zero = simd.splat(0.0);
-        for ((input, values), (scale, (sums, minus_sum))) in groups.zip(outputs) {
+        let chunk = self.chunk;
+        for (group, input) in self.input.chunks_exact(GROUP).enumerate() {
+            let values = &mut chunk.values[group * GROUP..][..GROUP];
             // SAFETY: a group is two vectors.
             unsafe {
-                let (low, high) = (
-                    simd.load(input.as_ptr()),
-                    simd.load(input.as_ptr().add(LANES)),
-                );
+                let low = simd.load(input.as_ptr());
+                let high = simd.load(input.as_ptr().add(LANES));
                 let sizes = simd.max(magnitude(simd, low), magnitude(simd, high));
                 let largest = simd.max_lane(sizes);
                 // Zero, or NaN if one is not finite.
+                let zero = simd.splat(0.0);
                 let finite = simd.sum(simd.add(simd.mul(low, zero), simd.mul(high, zero)));
-                let inverse = if largest > 0.0 {
-                    LARGEST / largest
-                } else {
-                    0.0
+                let inverse = match largest > 0.0 {
+                    true => LARGEST / largest,
+                    false => 0.0,
                 };
                 let low = rounded(simd, simd.mul(low, simd.splat(inverse)));
                 let high = rounded(simd, simd.mul(high, simd.splat(inverse)));
                 simd.store_i16(values.as_mut_ptr(), low);
                 simd.store_i16(values.as_mut_ptr().add(LANES), high);
-                *scale = largest / LARGEST + finite;
+                let scale = largest / LARGEST + finite;
                 // Whole numbers below 2^24: exact in any order.
-                sums[0] = simd.sum(low) as i32;
-                sums[1] = simd.sum(high) as i32;
-                *minus_sum = -*scale * (sums[0] + sums[1]) as f32;
+                let sums = [simd.sum(low) as i32, simd.sum(high) as i32];
+                chunk.scales[group] = scale;
+                chunk.sums[2 * group] = sums[0];
+                chunk.sums[2 * group + 1] = sums[1];
+                chunk.minus_sums[group] = -scale * (sums[0] + sums[1]) as f32;
             }
         }
     }

@@ -11,12 +11,18 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::WeightDtype;
-use crate::cpu::linear::activations::QuantizedRows;
+use crate::cpu::linear::INTEGER_ROW_BLOCK;
+use crate::cpu::linear::activations::{QuantizedRows, RowChunk};
 use crate::cpu::linear::output::Output;
 use crate::cpu::packed::{
     Chunk, Format, GROUP, IntegerPanels, Layout, PairSink, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0,
 };
 use crate::cpu::simd::{Kernel, LANES, Simd};
+
+/// Rows up to which weights are unpacked in registers, anew for each tile: memory is the limit.
+const FEW_ROWS: usize = 16;
+/// Rows of such a tile.
+const FEW_ROWS_TILE: usize = 4;
 
 /// One task: `rows` of the input times the panels `columns`.
 #[derive(Clone)]
@@ -51,20 +57,61 @@ impl Kernel for IntegerProduct<'_> {
 impl IntegerProduct<'_> {
     #[inline(always)]
     fn run_as<S: Simd, F: Format>(&self, simd: S) {
-        match self.rows.len() {
-            1 => simd.outline(FewRows::<F, 1>(self, PhantomData)),
-            2 => simd.outline(FewRows::<F, 2>(self, PhantomData)),
-            3 => simd.outline(FewRows::<F, 3>(self, PhantomData)),
-            4 => simd.outline(FewRows::<F, 4>(self, PhantomData)),
-            _ => self.many_rows::<S, F>(simd),
+        if self.rows.len() <= FEW_ROWS {
+            self.few_rows::<S, F>(simd);
+        } else {
+            self.many_rows::<S, F>(simd);
         }
     }
 
-    /// Chunk by chunk of a panel, all rows in tiles of nearly the same size.
+    /// Panel by panel; after the first tile the panel is in the cache.
+    #[inline(always)]
+    fn few_rows<S: Simd, F: Format>(&self, simd: S) {
+        let tiles = self.rows.len().div_ceil(FEW_ROWS_TILE);
+        for panel in self.columns.clone() {
+            let mut row = self.rows.start;
+            for tile in 0..tiles {
+                let count = (self.rows.end - row).div_ceil(tiles - tile);
+                let (product, format) = (self, PhantomData);
+                match count {
+                    1 => simd.outline(FewRows::<F, 1> {
+                        product,
+                        row,
+                        panel,
+                        format,
+                    }),
+                    2 => simd.outline(FewRows::<F, 2> {
+                        product,
+                        row,
+                        panel,
+                        format,
+                    }),
+                    3 => simd.outline(FewRows::<F, 3> {
+                        product,
+                        row,
+                        panel,
+                        format,
+                    }),
+                    _ => simd.outline(FewRows::<F, 4> {
+                        product,
+                        row,
+                        panel,
+                        format,
+                    }),
+                }
+                row += count;
+            }
+        }
+    }
+
+    /// Chunk by chunk of a panel, all rows in tiles of nearly the same size. Unfinished outputs stay
+    /// in an array of their own: in the output, a row's are so far from the next row's that they
+    /// would fall into the same few sets of the caches.
     #[inline(always)]
     fn many_rows<S: Simd, F: Format>(&self, simd: S) {
         let tiles = self.rows.len().div_ceil(S::INTEGER_ROWS);
         let mut chunk = Chunk::new();
+        let mut unfinished = [[0.0; LANES]; INTEGER_ROW_BLOCK];
         for panel in self.columns.clone() {
             for index in 0..self.panels.num_chunks() {
                 simd.outline(Unpack::<F> {
@@ -77,12 +124,14 @@ impl IntegerProduct<'_> {
                 let mut row = self.rows.start;
                 for tile in 0..tiles {
                     let count = (self.rows.end - row).div_ceil(tiles - tile);
+                    let first = row - self.rows.start;
                     let place = Place {
                         product: self,
                         row,
                         panel,
                         index,
                         chunk: &chunk,
+                        unfinished: &mut unfinished[first..first + count],
                     };
                     // Only tiles that the instruction set uses are compiled.
                     match count {
@@ -106,83 +155,7 @@ impl IntegerProduct<'_> {
         }
     }
 
-    /// Adds a sub-block's exact sums of `R` rows to their outputs.
-    ///
-    /// # Safety
-    /// Rows from `row` on have group `group`.
-    #[inline(always)]
-    unsafe fn add_sums<S: Simd, const R: usize>(
-        &self,
-        simd: S,
-        (row, group): (usize, usize),
-        sums: [S::Sums; R],
-        scale: S::Vector,
-        acc: &mut [S::Vector; R],
-    ) {
-        let groups = self.input.depth / GROUP;
-        for r in 0..R {
-            // SAFETY: the input has a scale for each group of each row.
-            let x = unsafe { *self.input.scales.as_ptr().add((row + r) * groups + group) };
-            let scale = simd.mul(scale, simd.splat(x));
-            acc[r] = simd.mul_add(simd.to_floats(sums[r]), scale, acc[r]);
-        }
-    }
-
-    /// Subtracts a group's mins from the outputs of `R` rows.
-    ///
-    /// # Safety
-    /// As [`Self::add_sums`].
-    #[inline(always)]
-    unsafe fn subtract_mins<S: Simd, const R: usize>(
-        &self,
-        simd: S,
-        (row, group): (usize, usize),
-        min: S::Vector,
-        acc: &mut [S::Vector; R],
-    ) {
-        let groups = self.input.depth / GROUP;
-        for r in 0..R {
-            let at = (row + r) * groups + group;
-            // SAFETY: the input has a sum for each group of each row.
-            let x = unsafe { *self.input.minus_sums.as_ptr().add(at) };
-            acc[r] = simd.mul_add(simd.splat(x), min, acc[r]);
-        }
-    }
-
-    /// What sums of `R` rows begin with, so that the offset of the weights goes: of group `group`,
-    /// sub-block `sub`.
-    ///
-    /// # Safety
-    /// As [`Self::add_sums`].
-    #[inline(always)]
-    unsafe fn first_sums<S: Simd, const R: usize>(
-        &self,
-        simd: S,
-        (row, group): (usize, usize),
-        sub: usize,
-        layout: &Layout,
-    ) -> [S::Sums; R] {
-        let halves = self.input.depth / (GROUP / 2);
-        let mut sums = [simd.splat_sum(0); R];
-        let offset = i32::from(layout.offset);
-        if offset != 0 {
-            for r in 0..R {
-                let at = (row + r) * halves + 2 * group + sub;
-                // SAFETY: the input has two sums for each group of each row.
-                let sum = unsafe {
-                    let sums = self.input.sums.as_ptr().add(at);
-                    match layout.sub_len {
-                        GROUP => *sums + *sums.add(1),
-                        _ => *sums,
-                    }
-                };
-                sums[r] = simd.splat_sum(-offset * sum);
-            }
-        }
-        sums
-    }
-
-    /// Writes the outputs of `R` rows, with the bias if they are finished.
+    /// Writes the outputs of `R` rows.
     ///
     /// # Safety
     /// The rows and the panel are this task's.
@@ -191,16 +164,11 @@ impl IntegerProduct<'_> {
         &self,
         simd: S,
         (row, panel): (usize, usize),
-        finished: bool,
         acc: [S::Vector; R],
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let bias = if finished {
-                self.out.bias(simd, panel)
-            } else {
-                None
-            };
+            let bias = self.out.bias(simd, panel);
             for r in 0..R {
                 let value = match bias {
                     Some(bias) => simd.add(acc[r], bias),
@@ -213,66 +181,132 @@ impl IntegerProduct<'_> {
     }
 }
 
-/// All `R` rows of the task, weights unpacked in registers.
-struct FewRows<'a, F, const R: usize>(&'a IntegerProduct<'a>, PhantomData<F>);
+/// Adds a sub-block's exact sums of `R` rows, whose chunk is `input`, to their outputs.
+#[inline(always)]
+fn add_sums<S: Simd, const R: usize>(
+    simd: S,
+    input: &[RowChunk; R],
+    group: usize,
+    sums: [S::Sums; R],
+    scale: S::Vector,
+    acc: &mut [S::Vector; R],
+) {
+    for r in 0..R {
+        let scale = simd.mul(scale, simd.splat(input[r].scales[group]));
+        acc[r] = simd.mul_add(simd.to_floats(sums[r]), scale, acc[r]);
+    }
+}
+
+/// Subtracts a group's mins from the outputs of `R` rows.
+#[inline(always)]
+fn subtract_mins<S: Simd, const R: usize>(
+    simd: S,
+    input: &[RowChunk; R],
+    group: usize,
+    min: S::Vector,
+    acc: &mut [S::Vector; R],
+) {
+    for r in 0..R {
+        acc[r] = simd.mul_add(simd.splat(input[r].minus_sums[group]), min, acc[r]);
+    }
+}
+
+/// What sums of sub-block `sub` of group `group` begin with, so that the weights' offset goes.
+#[inline(always)]
+fn first_sums<S: Simd, const R: usize>(
+    simd: S,
+    input: &[RowChunk; R],
+    (group, sub): (usize, usize),
+    layout: &Layout,
+) -> [S::Sums; R] {
+    let mut sums = [simd.splat_sum(0); R];
+    let offset = i32::from(layout.offset);
+    if offset != 0 {
+        for r in 0..R {
+            let halves = &input[r].sums[2 * group..2 * group + 2];
+            let sum = match layout.sub_len {
+                GROUP => halves[0] + halves[1],
+                _ => halves[sub],
+            };
+            sums[r] = simd.splat_sum(-offset * sum);
+        }
+    }
+    sums
+}
+
+/// The chunk of the first `R` of some rows.
+#[inline(always)]
+fn rows_of<const R: usize>(rows: &[RowChunk]) -> &[RowChunk; R] {
+    rows.first_chunk().expect("the rows of a task exist")
+}
+
+/// `R` rows from `row` on times panel `panel`, weights unpacked in registers.
+struct FewRows<'a, F, const R: usize> {
+    product: &'a IntegerProduct<'a>,
+    row: usize,
+    panel: usize,
+    format: PhantomData<F>,
+}
 
 impl<F: Format, const R: usize> Kernel for FewRows<'_, F, R> {
     const DOTS_PAIRS: bool = true;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let product = self.0;
-        let (panels, input) = (product.panels, product.input);
-        let row = product.rows.start;
-        for panel in product.columns.clone() {
-            let mut acc = [simd.splat(0.0); R];
-            // SAFETY: the task's rows lie in the quantised input and, like its panels, in the
-            // output, where nobody else touches them.
-            unsafe {
-                for index in 0..panels.num_groups() {
-                    let group = panels.group::<F>(panel, index);
-                    group.prefetch(simd);
-                    let at = (row, index);
-                    for sub in 0..GROUP / F::LAYOUT.sub_len {
-                        let mut dot = Dot {
-                            values: input.values.as_ptr().add(row * input.depth + index * GROUP),
-                            stride: input.depth,
-                            sums: product.first_sums::<S, R>(simd, at, sub, &F::LAYOUT),
-                        };
-                        group.pairs(simd, sub, &mut dot);
-                        product.add_sums(simd, at, dot.sums, group.scale(simd, sub), &mut acc);
-                    }
-                    if F::LAYOUT.mins > 0 {
-                        product.subtract_mins(simd, at, group.min(simd), &mut acc);
-                    }
-                }
-                product.write(simd, (row, panel), true, acc);
+        let Self {
+            product,
+            row,
+            panel,
+            ..
+        } = self;
+        let panels = product.panels;
+        let mut acc = [simd.splat(0.0); R];
+        for index in 0..panels.num_groups() {
+            let (chunk, at) = (index / Chunk::GROUPS, index % Chunk::GROUPS);
+            let input = rows_of::<R>(product.input.chunk(chunk, row));
+            let group = panels.group::<F>(panel, index);
+            group.prefetch(simd);
+            for sub in 0..GROUP / F::LAYOUT.sub_len {
+                let mut dot = Dot {
+                    input,
+                    group: at,
+                    sums: first_sums::<S, R>(simd, input, (at, sub), &F::LAYOUT),
+                };
+                group.pairs(simd, sub, &mut dot);
+                add_sums(simd, input, at, dot.sums, group.scale(simd, sub), &mut acc);
+            }
+            if F::LAYOUT.mins > 0 {
+                subtract_mins(simd, input, at, group.min(simd), &mut acc);
             }
         }
+        // SAFETY: the rows and the panel are this task's.
+        unsafe { product.write(simd, (row, panel), acc) };
     }
 }
 
 /// Multiplies pairs as they are made.
-struct Dot<S: Simd, const R: usize> {
-    /// The group's inputs of the first row.
-    values: *const i16,
-    /// Inputs from one row to the next.
-    stride: usize,
+struct Dot<'a, S: Simd, const R: usize> {
+    input: &'a [RowChunk; R],
+    group: usize,
     sums: [S::Sums; R],
 }
 
-impl<S: Simd, const R: usize> PairSink<S> for Dot<S, R> {
+impl<S: Simd, const R: usize> PairSink<S> for Dot<'_, S, R> {
     #[inline(always)]
     fn take(&mut self, simd: S, pair: usize, weights: S::Pairs) {
         for r in 0..R {
-            // SAFETY: whoever made this has `R` rows of a group of 16 pairs.
-            let x = unsafe {
-                let x = self.values.add(r * self.stride + 2 * pair);
-                x.cast::<i32>().read_unaligned()
-            };
+            let x = pair_of(&self.input[r], self.group * GROUP + 2 * pair);
             self.sums[r] = simd.dot_pairs(self.sums[r], simd.splat_pair(x), weights);
         }
     }
+}
+
+/// Inputs `k` and `k + 1`, as [`Simd::splat_pair`] takes them.
+#[inline(always)]
+fn pair_of(row: &RowChunk, k: usize) -> i32 {
+    debug_assert!(k + 1 < row.values.len());
+    // SAFETY: callers count pairs of the groups of a chunk.
+    unsafe { row.values.as_ptr().add(k).cast::<i32>().read_unaligned() }
 }
 
 /// Makes a chunk in a function of its own.
@@ -295,13 +329,14 @@ impl<F: Format> Kernel for Unpack<'_, F> {
 }
 
 /// Rows from `row` on times chunk `index` of panel `panel`.
-#[derive(Clone, Copy)]
 struct Place<'a> {
     product: &'a IntegerProduct<'a>,
     row: usize,
     panel: usize,
     index: usize,
     chunk: &'a Chunk,
+    /// Outputs of these rows, after the chunks before.
+    unfinished: &'a mut [[f32; LANES]],
 }
 
 impl Place<'_> {
@@ -328,51 +363,51 @@ impl<const R: usize, const MINS: bool> Kernel for Tile<'_, R, MINS> {
             panel,
             index,
             chunk,
+            unfinished,
         } = self.0;
-        let input = product.input;
-        let first = index * Chunk::GROUPS;
+        let layout = product.panels.layout();
         // Not a constant: the compiler would unroll the loop and then compute row by row, with
         // twice as many loads as the processor can do meanwhile.
-        let layout = product.panels.layout();
         let sub_len = layout.sub_len;
-        debug_assert!(row + R <= product.rows.end && panel < product.columns.end);
+        let input = rows_of::<R>(product.input.chunk(index, row));
         let mut acc = [simd.splat(0.0); R];
-        // SAFETY: the task's rows lie in the quantised input and, like its panels, in the output,
-        // where nobody else touches them; the chunk's groups lie in its arrays and in the depth.
+        // SAFETY: an unfinished output is a vector; the chunk's groups lie in its arrays; the rows
+        // and the panel are this task's.
         unsafe {
             if index > 0 {
                 for r in 0..R {
-                    let (ptr, count) = product.out.at(row + r, panel);
-                    acc[r] = Output::load(simd, ptr, count);
+                    acc[r] = simd.load(unfinished[r].as_ptr());
                 }
             }
             for group in 0..chunk.groups {
-                let at = (row, first + group);
-                let values = row * input.depth + (first + group) * GROUP;
-                let values = input.values.as_ptr().add(values);
                 for sub in 0..GROUP / sub_len {
                     let pairs = chunk.pairs.as_ptr();
                     let pairs = pairs.add((group * GROUP + sub * sub_len) * LANES);
-                    let mut sums = product.first_sums::<S, R>(simd, at, sub, layout);
+                    let mut sums = first_sums::<S, R>(simd, input, (group, sub), layout);
                     for pair in 0..sub_len / 2 {
                         let weights = simd.load_pairs(pairs.add(pair * 2 * LANES));
                         for r in 0..R {
-                            let x = values.add(r * input.depth + sub * sub_len + 2 * pair);
-                            let x = simd.splat_pair(x.cast::<i32>().read_unaligned());
+                            let k = group * GROUP + sub * sub_len + 2 * pair;
+                            let x = simd.splat_pair(pair_of(&input[r], k));
                             sums[r] = simd.dot_pairs(sums[r], x, weights);
                         }
                     }
                     let scale = chunk.scales.as_ptr();
                     let scale = simd.load(scale.add((group * (GROUP / sub_len) + sub) * LANES));
-                    product.add_sums(simd, at, sums, scale, &mut acc);
+                    add_sums(simd, input, group, sums, scale, &mut acc);
                 }
                 if MINS {
                     let min = simd.load(chunk.mins.as_ptr().add(group * LANES));
-                    product.subtract_mins(simd, at, min, &mut acc);
+                    subtract_mins(simd, input, group, min, &mut acc);
                 }
             }
-            let finished = index + 1 == product.panels.num_chunks();
-            product.write(simd, (row, panel), finished, acc);
+            if index + 1 == product.panels.num_chunks() {
+                product.write(simd, (row, panel), acc);
+            } else {
+                for r in 0..R {
+                    simd.store(unfinished[r].as_mut_ptr(), acc[r]);
+                }
+            }
         }
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn linear(
         "the input has {rows} rows"
     );
     assert!(
-        !weight.has_integers() || input.integers.values.len() >= rows * depth,
+        !weight.has_integers() || input.integers.rows() == rows,
         "the input is quantised"
     );
     assert!(

@@ -152,6 +152,8 @@ impl IntegerPanels {
 impl Chunk {
     /// Groups that it has room for.
     pub(crate) const GROUPS: usize = 8;
+    /// Inputs that it has room for.
+    pub(crate) const LEN: usize = Self::GROUPS * GROUP;
 
     /// An empty one.
     pub(crate) fn new() -> Self {
