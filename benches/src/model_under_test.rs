@@ -112,6 +112,7 @@ impl ModelUnderTest {
             dtype: settings.dtype,
             limits,
             threads: settings.threads,
+            pin_threads: false,
         };
         let loaded = model.load(&options, &mut |_| {})?;
         Ok(Self {

@@ -102,6 +102,7 @@ impl PredictingEngine {
                 max_model_len,
             },
             threads,
+            pin_threads: false,
         };
         let vocab_size = model.config().vocab_size;
         let loaded = model.load(&options, &mut |_| {})?;

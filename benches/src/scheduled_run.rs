@@ -90,6 +90,7 @@ impl ScheduledModel {
             dtype: Dtype::Auto,
             limits,
             threads: None,
+            pin_threads: false,
         };
         Ok(Self {
             runner: model.load(&options, &mut |_| {})?.runner,

@@ -18,6 +18,9 @@ mod quantized;
 mod reference;
 mod weights;
 
+#[cfg_attr(target_os = "linux", path = "cpu/affinity_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "cpu/affinity_none.rs")]
+mod affinity;
 #[cfg_attr(target_arch = "x86_64", path = "cpu/x86_64/mod.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "cpu/no_extensions.rs")]
 mod extensions;

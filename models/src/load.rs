@@ -48,6 +48,8 @@ pub struct LoadOptions {
     pub limits: Limits,
     /// Threads of a CPU backend; `None` takes what the machine offers.
     pub threads: Option<NonZero<usize>>,
+    /// Whether each thread of the CPU backend stays on a core of its own.
+    pub pin_threads: bool,
 }
 
 /// A model that is ready to run.
@@ -109,6 +111,7 @@ impl Model {
                 let threads = options.threads;
                 let backend = Cpu::new(CpuOptions {
                     threads,
+                    pin_threads: options.pin_threads,
                     instruction_set: None,
                 })?;
                 self.load_on(backend, format, options.limits, progress)

@@ -220,6 +220,7 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
             Some(DtypeName::Float16) => Dtype::Float16,
         },
         threads: at_least_one("threads", settings.threads)?,
+        pin_threads: settings.pin_threads.unwrap_or(false),
         max_model_len: settings.max_model_len.and_then(|count| count.0),
         max_num_batched_tokens: batched,
         max_num_seqs,

@@ -212,6 +212,7 @@ fn start_engine(
         dtype: engine.dtype,
         limits: sizing.limits(engine.max_num_seqs),
         threads: engine.threads.and_then(NonZero::new),
+        pin_threads: engine.pin_threads,
     };
     let bar = ProgressBar::new(100).with_style(
         ProgressStyle::with_template("loading {bar:40} {percent} %")

@@ -125,6 +125,7 @@ mod tests {
             device: Device::Auto,
             dtype: Dtype::Auto,
             threads: None,
+            pin_threads: false,
             max_model_len: None,
             max_num_batched_tokens: None,
             max_num_seqs: 64,

@@ -51,6 +51,9 @@ const TASK_ELEMENTS: usize = 16 * 1024;
 pub struct CpuOptions {
     /// Threads, the caller's included; `None` takes what the machine offers.
     pub threads: Option<NonZero<usize>>,
+    /// Keep each thread of the pool on a core of its own. The caller's thread, which does other
+    /// things too, is left to the scheduler, and a core is left to it.
+    pub pin_threads: bool,
     /// Instructions to use; `None` takes the machine's best.
     pub instruction_set: Option<InstructionSet>,
 }
@@ -79,7 +82,7 @@ impl Cpu {
     ///
     /// # Errors
     /// `Unsupported` when the machine lacks the instruction set, `Device` when the operating system
-    /// refuses a thread.
+    /// refuses a thread, cannot pin threads, or allows fewer cores than there are threads to pin.
     pub fn new(options: CpuOptions) -> Result<Self, KernelError> {
         let isa = match options.instruction_set {
             None => Isa::detect(),
@@ -91,7 +94,7 @@ impl Cpu {
             .threads
             .or_else(|| std::thread::available_parallelism().ok())
             .map_or(1, NonZero::get);
-        let pool = Pool::new(threads).map_err(|e| KernelError::Device {
+        let pool = Pool::new(threads, options.pin_threads).map_err(|e| KernelError::Device {
             op: "start threads",
             source: Box::new(e),
         })?;

@@ -9,10 +9,13 @@
 mod tests;
 
 use std::cell::UnsafeCell;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+
+use crate::affinity;
 
 /// Turns of the wait before a worker parks, some 50 microseconds: longer than the pauses between
 /// the operations of a step, shorter than the pauses between steps of an idle server.
@@ -62,12 +65,23 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Pool {
-    /// A pool of `num_threads`, of which it starts all but the caller.
+    /// A pool of `num_threads`, of which it starts all but the caller. `pinned` ones stay on a core
+    /// each, out of those that the caller may use; the first of them is left to the caller.
     ///
     /// # Errors
-    /// What the operating system says when it refuses a thread.
-    pub(crate) fn new(num_threads: usize) -> std::io::Result<Self> {
+    /// What the operating system says when it refuses a thread; `InvalidInput` when there are fewer
+    /// cores than threads to pin, `Unsupported` where threads cannot be pinned.
+    pub(crate) fn new(num_threads: usize, pinned: bool) -> io::Result<Self> {
         let num_workers = num_threads.saturating_sub(1);
+        let cores = if pinned {
+            affinity::allowed_cores()?
+        } else {
+            Vec::new()
+        };
+        if pinned && cores.len() < num_threads {
+            let reason = format!("{num_threads} threads to pin, but {} cores", cores.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
         let shared = Arc::new(Shared {
             gate: Padded(AtomicU64::new(0)),
             next: Padded(AtomicUsize::new(0)),
@@ -91,6 +105,9 @@ impl Pool {
             let worker = std::thread::Builder::new()
                 .name(format!("cpu-kernel-{}", index + 1))
                 .spawn(move || shared.work(index))?;
+            if pinned {
+                affinity::pin(&worker, cores[index + 1])?;
+            }
             pool.workers.push(worker);
         }
         Ok(pool)

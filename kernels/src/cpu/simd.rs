@@ -6,6 +6,9 @@
 
 #![expect(unsafe_code, reason = "vector loads and stores through pointers")]
 
+#[cfg(test)]
+mod tests;
+
 use half::{bf16, f16};
 
 use crate::cpu::instruction_set::InstructionSet;

@@ -13,6 +13,7 @@ pub(crate) fn cpu(threads: usize, instruction_set: InstructionSet) -> Cpu {
     let options = CpuOptions {
         threads: NonZero::new(threads),
         instruction_set: Some(instruction_set),
+        ..CpuOptions::default()
     };
     Cpu::new(options).unwrap()
 }

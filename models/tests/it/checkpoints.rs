@@ -281,6 +281,7 @@ fn a_conversion_that_nobody_does_is_refused() {
             dtype,
             limits,
             threads: None,
+            pin_threads: false,
         };
         model
             .load(&options, &mut |_| ())
@@ -310,6 +311,7 @@ fn progress_ends_at_one() {
         dtype,
         limits: LIMITS,
         threads: None,
+        pin_threads: false,
     };
     let mut heard = Vec::new();
     model

@@ -93,6 +93,7 @@ impl Driver {
             dtype,
             limits,
             threads: None,
+            pin_threads: false,
         };
         let loaded = model.load(&options, &mut |_| ()).unwrap();
         let mut free: Vec<u32> = (1..num_blocks as u32).collect();

@@ -58,6 +58,8 @@ pub struct EngineConfig {
     pub dtype: models::Dtype,
     /// Threads; `None` is one per core.
     pub threads: Option<usize>,
+    /// Whether each of them stays on a core of its own.
+    pub pin_threads: bool,
     /// Longest sequence in tokens; `None` is the model's own limit, or what memory allows.
     pub max_model_len: Option<usize>,
     /// Tokens per step; `None` is the device's default.

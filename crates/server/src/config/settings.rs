@@ -164,6 +164,10 @@ pub struct ServeSettings {
         value_name = "N"
     )]
     pub threads: Option<usize>,
+    /// Keep each thread that computes on a core of its own, where the system can [default: false]
+    #[arg(long, env = "PURSER_PIN_THREADS", num_args = 0..=1, default_missing_value = "true",
+          help_heading = "Engine")]
+    pub pin_threads: Option<bool>,
     /// Tokens computed in one step, of all requests together [default: 256 on a CPU]
     #[arg(
         long,
@@ -329,6 +333,7 @@ impl ServeSettings {
             log_format,
             device,
             threads,
+            pin_threads,
             max_num_batched_tokens,
             max_num_seqs,
             target_itl_ms,
