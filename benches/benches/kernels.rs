@@ -9,8 +9,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernels::{
-    Attention, Backend, Cpu, CpuBuffer, CpuOptions, Embed, KernelError, KvCacheShape, Linear,
-    PackedLinear, QkvShape, StepBatch, WeightDtype, WeightFormat, WeightView, WriteKv,
+    Attention, Backend, Cpu, CpuBuffer, CpuOptions, Embed, KernelError, KvCacheShape, KvDtype,
+    Linear, PackedLinear, QkvShape, StepBatch, WeightDtype, WeightFormat, WeightView, WriteKv,
 };
 
 /// (name, out_features, in_features)
@@ -151,70 +151,130 @@ fn linear(criterion: &mut Criterion) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// One sequence whose last `query_len` of `context_len` tokens are computed.
-fn batch(query_len: usize, context_len: usize) -> StepBatch {
-    let mut batch = StepBatch::default();
-    batch.clear();
-    batch.token_ids.resize(query_len, 0);
-    batch.query_start.push(query_len as u32);
-    batch.context_lens.push(context_len as u32);
-    batch.block_tables = (0..context_len.div_ceil(BLOCK_SIZE) as u32).collect();
-    batch
-        .block_table_start
-        .push(batch.block_tables.len() as u32);
-    batch
+/// A step of `num_seqs` sequences whose last `query_len` of `context_len` tokens are computed; the
+/// first `shared` tokens are the same blocks in all of them.
+#[derive(Clone, Copy)]
+struct Step {
+    name: &'static str,
+    num_seqs: usize,
+    query_len: usize,
+    context_len: usize,
+    shared: usize,
+}
+
+const STEPS: [Step; 7] = [
+    Step::of("decode", 1, 512, 1, 0),
+    Step::of("decode", 1, 2048, 1, 0),
+    Step::of("prefill 256", 256, 512, 1, 0),
+    Step::of("prefill 256", 256, 2048, 1, 0),
+    Step::of("decode 8", 1, 1100, 8, 0),
+    Step::of("decode 8 with a common 1024", 1, 1100, 8, 1024),
+    Step::of("decode 16 with a common 1024", 1, 1100, 16, 1024),
+];
+
+impl Step {
+    const fn of(
+        name: &'static str,
+        query_len: usize,
+        context_len: usize,
+        num_seqs: usize,
+        shared: usize,
+    ) -> Self {
+        Self {
+            name,
+            num_seqs,
+            query_len,
+            context_len,
+            shared,
+        }
+    }
+
+    fn blocks_per_seq(&self) -> usize {
+        self.context_len.div_ceil(BLOCK_SIZE)
+    }
+
+    fn batch(&self) -> StepBatch {
+        let mut batch = StepBatch::default();
+        batch.clear();
+        for seq in 0..self.num_seqs {
+            batch
+                .token_ids
+                .resize(batch.token_ids.len() + self.query_len, 0);
+            batch.query_start.push(batch.token_ids.len() as u32);
+            batch.context_lens.push(self.context_len as u32);
+            let own = |block: usize| {
+                let shared = block < self.shared / BLOCK_SIZE;
+                let seq = if shared { 0 } else { seq };
+                (seq * self.blocks_per_seq() + block) as u32
+            };
+            batch
+                .block_tables
+                .extend((0..self.blocks_per_seq()).map(own));
+            batch
+                .block_table_start
+                .push(batch.block_tables.len() as u32);
+        }
+        batch
+    }
+
+    /// Pairs of a query and a key that it sees.
+    fn pairs(&self) -> usize {
+        self.num_seqs * self.query_len * (2 * self.context_len - self.query_len + 1) / 2
+    }
 }
 
 fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
     let mut backend = Cpu::new(CpuOptions::default())?;
-    let mut group = criterion.benchmark_group("attention");
-    for (context_len, query_len) in [(512, 1), (2048, 1), (512, 256), (2048, 256)] {
-        let qkv = noise(context_len * QKV.row_size());
-        let qkv = upload(&mut backend, &qkv, QKV.row_size())?;
-        let mut kv = backend.kv_cache(KvCacheShape {
-            num_layers: 1,
-            num_blocks: context_len.div_ceil(BLOCK_SIZE),
-            block_size: BLOCK_SIZE,
-            num_kv_heads: QKV.num_kv_heads,
-            head_dim: QKV.head_dim,
-        })?;
-        let slots: Vec<u32> = (0..context_len as u32).collect();
-        let write = WriteKv {
-            qkv: &qkv,
-            shape: QKV,
-            kv: &mut kv,
-            layer: 0,
-            slot_mapping: &slots,
-        };
-        backend.write_kv(write)?;
-        let batch = batch(query_len, context_len);
-        let mut out = backend.buffer(query_len, QKV.q_size())?;
-        let pairs = query_len * (2 * context_len - query_len + 1) / 2;
-        group.throughput(Throughput::ElementsAndBytes {
-            elements: (4 * pairs * QKV.q_size()) as u64,
-            bytes: (context_len * 2 * QKV.kv_size() * size_of::<f32>()) as u64,
-        });
-        let name = if query_len == 1 {
-            "decode"
-        } else {
-            "prefill 256"
-        };
-        group.bench_function(BenchmarkId::new(name, context_len), |bencher| {
-            bencher.iter(|| {
-                backend.attention(Attention {
-                    qkv: &qkv,
-                    shape: QKV,
-                    kv: &kv,
-                    layer: 0,
-                    batch: &batch,
-                    scale: 0.125,
-                    window: None,
-                    out: &mut out,
-                })
+    for dtype in KvDtype::ALL {
+        let mut group = criterion.benchmark_group(format!("attention {}", dtype.name()));
+        for step in STEPS {
+            let num_blocks = step.num_seqs * step.blocks_per_seq();
+            let tokens = num_blocks * BLOCK_SIZE;
+            let qkv = noise(tokens * QKV.row_size());
+            let qkv = upload(&mut backend, &qkv, QKV.row_size())?;
+            let shape = KvCacheShape {
+                num_layers: 1,
+                num_blocks,
+                block_size: BLOCK_SIZE,
+                num_kv_heads: QKV.num_kv_heads,
+                head_dim: QKV.head_dim,
+                dtype,
+            };
+            let mut kv = backend.kv_cache(shape)?;
+            let slots: Vec<u32> = (0..tokens as u32).collect();
+            let write = WriteKv {
+                qkv: &qkv,
+                shape: QKV,
+                kv: &mut kv,
+                layer: 0,
+                slot_mapping: &slots,
+            };
+            backend.write_kv(write)?;
+            let batch = step.batch();
+            let mut out = backend.buffer(batch.num_tokens(), QKV.q_size())?;
+            let read = step.shared + step.num_seqs * (step.context_len - step.shared);
+            group.throughput(Throughput::ElementsAndBytes {
+                elements: (4 * step.pairs() * QKV.q_size()) as u64,
+                bytes: (read * backend.kv_bytes_per_token(&shape)) as u64,
             });
-        });
+            group.bench_function(BenchmarkId::new(step.name, step.context_len), |bencher| {
+                bencher.iter(|| {
+                    backend.attention(Attention {
+                        qkv: &qkv,
+                        shape: QKV,
+                        kv: &kv,
+                        layer: 0,
+                        batch: &batch,
+                        scale: 0.125,
+                        soft_cap: None,
+                        window: None,
+                        out: &mut out,
+                    })
+                });
+            });
+        }
+        group.finish();
     }
-    group.finish();
     Ok(())
 }
 

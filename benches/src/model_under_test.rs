@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use models::{Device, Dtype, Limits, LoadOptions, ModelRunner, ModelSource};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner, ModelSource};
 use serde::Serialize;
 
 use crate::sequences::Sequences;
@@ -16,6 +16,8 @@ use crate::workload::{Workload, token};
 pub struct Settings<'a> {
     /// Element type of the weights.
     pub dtype: Dtype,
+    /// Element type of the KV cache.
+    pub kv_cache_dtype: KvCacheDtype,
     /// Threads; `None` takes what the machine offers.
     pub threads: Option<NonZero<usize>>,
     /// Most tokens in one step.
@@ -113,6 +115,7 @@ impl ModelUnderTest {
             limits,
             threads: settings.threads,
             pin_threads: false,
+            kv_cache_dtype: settings.kv_cache_dtype,
         };
         let loaded = model.load(&options, &mut |_| {})?;
         Ok(Self {

@@ -8,7 +8,7 @@ use engine::{
     CacheProbe, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, ProbePrompt,
     ProbeRequest, SamplingParams, SchedulerConfig, StepCosts, StopConditions, TokenId,
 };
-use models::{Device, Dtype, Limits, LoadOptions};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions};
 use serde::Serialize;
 
 use crate::model_under_test::source;
@@ -103,6 +103,7 @@ impl PredictingEngine {
             },
             threads,
             pin_threads: false,
+            kv_cache_dtype: KvCacheDtype::Auto,
         };
         let vocab_size = model.config().vocab_size;
         let loaded = model.load(&options, &mut |_| {})?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use kernels::StepBatch;
 use kv_cache::TokenId;
-use models::{Device, Dtype, Limits, LoadOptions, ModelRunner};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner};
 use scheduler::{
     NewSequence, RequestId, Scheduler, SchedulerConfig, StepPlan, StopConditions, Timestamp,
 };
@@ -91,6 +91,7 @@ impl ScheduledModel {
             limits,
             threads: None,
             pin_threads: false,
+            kv_cache_dtype: KvCacheDtype::Auto,
         };
         Ok(Self {
             runner: model.load(&options, &mut |_| {})?.runner,

@@ -1,6 +1,6 @@
 //! The seam between a model and a device.
 
-use crate::{BlockCopy, StepBatch, WeightFormat, WeightView};
+use crate::{BlockCopy, KvDtype, StepBatch, WeightFormat, WeightView};
 
 /// Shape of the paged KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct KvCacheShape {
     pub num_kv_heads: usize,
     /// Elements per head.
     pub head_dim: usize,
+    /// Type of the elements.
+    pub dtype: KvDtype,
 }
 
 /// How a row of the fused projection is divided: `num_q_heads` query heads, then `num_kv_heads` key
@@ -176,7 +178,7 @@ pub struct Rope<'a, B: Backend> {
     pub table: &'a B::RopeTable,
 }
 
-/// Stores the key and value heads of every row in the KV cache.
+/// Stores the key and value heads of every row in the KV cache, in its element type.
 pub struct WriteKv<'a, B: Backend> {
     /// `[rows, shape.row_size()]`
     pub qkv: &'a B::Buffer,
@@ -207,6 +209,9 @@ pub struct Attention<'a, B: Backend> {
     pub batch: &'a StepBatch,
     /// Factor of the scores, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
+    /// Scores `s` become `soft_cap * tanh(s / soft_cap)`, as in Gemma 2 (Gemma Team, 2024,
+    /// section 2); positive.
+    pub soft_cap: Option<f32>,
     /// Positions that a row sees, itself included; `None` sees all.
     pub window: Option<usize>,
     /// `[rows, num_q_heads * head_dim]`

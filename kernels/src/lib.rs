@@ -11,6 +11,7 @@
 mod backend;
 mod batch;
 mod cpu;
+mod kv_dtype;
 #[cfg(feature = "peaks")]
 pub mod peaks;
 mod quantized;
@@ -40,6 +41,7 @@ pub use batch::{BlockCopy, StepBatch};
 pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuOptions, CpuRopeTable, CpuVector, InstructionSet, PackedLinear,
 };
+pub use kv_dtype::KvDtype;
 #[cfg(feature = "reference")]
 pub use reference::{
     Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceRopeTable,

@@ -12,6 +12,7 @@ mod families;
 #[cfg_attr(not(feature = "hub"), path = "hub_absent.rs")]
 pub mod hub;
 mod hub_environment;
+mod kv_cache_dtype;
 mod limits;
 mod load;
 mod log_softmax;
@@ -24,6 +25,8 @@ pub mod testing;
 mod weights;
 
 pub use config::ModelConfig;
+pub use kernels::KvDtype;
+pub use kv_cache_dtype::KvCacheDtype;
 pub use limits::Limits;
 pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};
 pub use log_softmax::LogSoftmax;

@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::ModelRunner;
 use crate::decoder::Decoder;
+use crate::kv_cache_dtype::KvCacheDtype;
 use crate::limits::Limits;
 use crate::model::Model;
 use crate::weights::{Names, expected};
@@ -23,7 +24,7 @@ pub enum Device {
     Reference,
 }
 
-/// Element type of the weights of matrix products; activations and KV are f32.
+/// Element type of the weights of matrix products; activations are f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dtype {
     /// As in the checkpoint.
@@ -50,6 +51,8 @@ pub struct LoadOptions {
     pub threads: Option<NonZero<usize>>,
     /// Whether each thread of the CPU backend stays on a core of its own.
     pub pin_threads: bool,
+    /// Element type of the KV cache.
+    pub kv_cache_dtype: KvCacheDtype,
 }
 
 /// A model that is ready to run.
@@ -114,9 +117,9 @@ impl Model {
                     pin_threads: options.pin_threads,
                     instruction_set: None,
                 })?;
-                self.load_on(backend, format, options.limits, progress)
+                self.load_on(backend, format, options, progress)
             }
-            Device::Reference => self.load_on(Reference::cpu(), format, options.limits, progress),
+            Device::Reference => self.load_on(Reference::cpu(), format, options, progress),
         }
     }
 
@@ -124,14 +127,24 @@ impl Model {
         self,
         backend: B,
         format: WeightFormat,
-        limits: Limits,
+        options: &LoadOptions,
         progress: &mut dyn FnMut(f32),
     ) -> Result<LoadedModel, LoadError> {
         let num_layers = self.config.num_layers() as f32;
         let batch_invariant = backend.batch_invariant();
         let mut progress = |layers: usize| progress(layers as f32 / num_layers);
         let (config, checkpoint) = (&self.config, &self.checkpoint);
-        let decoder = Decoder::new(backend, config, checkpoint, format, limits, &mut progress)?;
+        let kv_dtype = options.kv_cache_dtype.on(options.device);
+        let limits = options.limits;
+        let decoder = Decoder::new(
+            backend,
+            config,
+            checkpoint,
+            format,
+            kv_dtype,
+            limits,
+            &mut progress,
+        )?;
         let description = decoder.description();
         Ok(LoadedModel {
             runner: Box::new(decoder),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kernels::KvDtype;
 use thiserror::Error;
 
 use crate::config::{ConfigError, ModelConfig};
@@ -148,8 +149,8 @@ impl Model {
     }
 
     /// Bytes that one token's keys and values take in all layers.
-    pub fn kv_bytes_per_token(&self) -> usize {
-        self.config.kv_bytes_per_token()
+    pub fn kv_bytes_per_token(&self, dtype: KvDtype) -> usize {
+        self.config.kv_bytes_per_token(dtype)
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use benches::model_under_test::{ModelUnderTest, Settings};
 use clap::Parser;
-use models::Dtype;
+use models::{Dtype, KvCacheDtype};
 
 /// Write a model's logits.
 #[derive(Parser)]
@@ -49,6 +49,8 @@ fn main() -> anyhow::Result<()> {
         } else {
             Dtype::Auto
         },
+        // The weights' rounding alone is compared.
+        kv_cache_dtype: KvCacheDtype::Float32,
         threads: args.threads,
         max_num_batched_tokens: args.max_num_batched_tokens,
         block_size: 16,

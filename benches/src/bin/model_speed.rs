@@ -12,7 +12,7 @@ use benches::machine::Provenance;
 use benches::model_under_test::{ModelUnderTest, Settings, Timing};
 use benches::workload::Workload;
 use clap::{Parser, ValueEnum};
-use models::Dtype;
+use models::{Dtype, KvCacheDtype};
 use serde::Serialize;
 
 /// Measure prefill and decode of a model, without scheduler and server.
@@ -24,6 +24,10 @@ struct Args {
     /// Element type of the weights.
     #[arg(long, value_enum, default_value = "auto")]
     dtype: WeightType,
+
+    /// Element type of the KV cache.
+    #[arg(long, value_enum, default_value = "auto")]
+    kv_cache_dtype: KvType,
 
     /// Threads [default: what the machine offers].
     #[arg(long)]
@@ -68,6 +72,14 @@ enum WeightType {
     Auto,
     Bf16,
     F32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KvType {
+    Auto,
+    Float32,
+    Bfloat16,
+    Int8,
 }
 
 /// One line of output.
@@ -124,8 +136,15 @@ fn settings(args: &Args) -> Settings<'_> {
         WeightType::Bf16 => Dtype::Bfloat16,
         WeightType::F32 => Dtype::Float32,
     };
+    let kv_cache_dtype = match args.kv_cache_dtype {
+        KvType::Auto => KvCacheDtype::Auto,
+        KvType::Float32 => KvCacheDtype::Float32,
+        KvType::Bfloat16 => KvCacheDtype::Bfloat16,
+        KvType::Int8 => KvCacheDtype::Int8,
+    };
     Settings {
         dtype,
+        kv_cache_dtype,
         threads: args.threads,
         max_num_batched_tokens: args.max_num_batched_tokens,
         block_size: args.block_size,

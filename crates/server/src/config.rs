@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use models::{Device, Dtype, HubOptions, ModelSource};
+use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource};
 
 mod context;
 pub mod serve;
@@ -15,7 +15,7 @@ pub mod settings;
 pub mod values;
 
 use serve::{AccessConfig, EngineConfig, ListenConfig, LogFormat, RequestLimits, ServeConfig};
-use settings::{DeviceName, DtypeName, LogFormatName, ServeSettings};
+use settings::{DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, ServeSettings};
 
 /// A setting that cannot work, with the name of its flag.
 #[derive(Debug, thiserror::Error)]
@@ -225,6 +225,12 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
         max_num_batched_tokens: batched,
         max_num_seqs,
         block_size: at_least_one("block-size", settings.block_size)?.unwrap_or(16),
+        kv_cache_dtype: match settings.kv_cache_dtype {
+            None | Some(KvCacheDtypeName::Auto) => KvCacheDtype::Auto,
+            Some(KvCacheDtypeName::Float32) => KvCacheDtype::Float32,
+            Some(KvCacheDtypeName::Bfloat16) => KvCacheDtype::Bfloat16,
+            Some(KvCacheDtypeName::Int8) => KvCacheDtype::Int8,
+        },
         kv_cache_memory_bytes: settings.kv_cache_memory_bytes.map(|size| size.0),
         enable_prefix_caching: prefix_caching(settings)?,
         target_itl: (!target_itl.is_zero()).then_some(target_itl),

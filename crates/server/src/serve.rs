@@ -7,7 +7,7 @@ use anyhow::Context;
 use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory::Store;
-use models::{LoadOptions, Model};
+use models::{KvDtype, LoadOptions, Model};
 use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
 
@@ -77,7 +77,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     let cache = CacheInfo {
         block_size: sizing.block_size,
         num_blocks: sizing.num_blocks - 1,
-        cache_dtype: "float32",
+        cache_dtype: kv_dtype(&config.engine).name(),
         enable_prefix_caching: config.engine.enable_prefix_caching,
     };
     let memory = open_memory(&config.context)?;
@@ -87,6 +87,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         model = served.name(),
         max_model_len = sizing.max_model_len,
         kv_cache_tokens = (sizing.num_blocks - 1) * sizing.block_size,
+        kv_cache_dtype = kv_dtype(&config.engine).name(),
         kv_cache_mib = sizing.kv_cache_bytes >> 20,
         max_num_batched_tokens = sizing.max_num_batched_tokens,
         max_num_seqs = config.engine.max_num_seqs,
@@ -183,12 +184,16 @@ fn served_model(
     })
 }
 
+fn kv_dtype(engine: &EngineConfig) -> KvDtype {
+    engine.kv_cache_dtype.on(engine.device)
+}
+
 fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> SchedulerConfig {
     let num_blocks = u32::try_from(sizing.num_blocks).unwrap_or(u32::MAX);
     let defaults = SchedulerConfig::new(sizing.block_size, num_blocks, sizing.max_model_len);
     SchedulerConfig {
         enable_prefix_caching: engine.enable_prefix_caching,
-        fingerprint: model.fingerprint().to_vec(),
+        fingerprint: [&model.fingerprint()[..], kv_dtype(engine).name().as_bytes()].concat(),
         max_num_seqs: engine.max_num_seqs,
         max_num_batched_tokens: sizing.max_num_batched_tokens,
         target_itl: engine.target_itl,
@@ -213,6 +218,7 @@ fn start_engine(
         limits: sizing.limits(engine.max_num_seqs),
         threads: engine.threads.and_then(NonZero::new),
         pin_threads: engine.pin_threads,
+        kv_cache_dtype: engine.kv_cache_dtype,
     };
     let bar = ProgressBar::new(100).with_style(
         ProgressStyle::with_template("loading {bar:40} {percent} %")

@@ -41,7 +41,7 @@ impl Sizing {
     /// When something asked for does not fit; the message says what to change.
     pub fn new(model: &Model, engine: &EngineConfig, available: usize) -> anyhow::Result<Self> {
         let sizes = ModelSizes {
-            kv_bytes_per_token: model.kv_bytes_per_token(),
+            kv_bytes_per_token: model.kv_bytes_per_token(engine.kv_cache_dtype.on(engine.device)),
             max_position_embeddings: model.config().max_position_embeddings,
         };
         let weights = model.loaded_weight_bytes(engine.dtype);
@@ -111,7 +111,7 @@ pub fn available_memory() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use models::{Device, Dtype};
+    use models::{Device, Dtype, KvCacheDtype};
 
     use super::*;
 
@@ -130,6 +130,7 @@ mod tests {
             max_num_batched_tokens: None,
             max_num_seqs: 64,
             block_size: 16,
+            kv_cache_dtype: KvCacheDtype::Auto,
             kv_cache_memory_bytes: None,
             enable_prefix_caching: true,
             target_itl: None,

@@ -1,4 +1,4 @@
-//! The native CPU backend: packed weights, f32 activations and KV, threads and SIMD of its own.
+//! The native CPU backend: packed weights, f32 activations, threads and SIMD of its own.
 //!
 //! A row's bits depend on its own sequence alone ([`Backend::batch_invariant`]). Products keep SIMD
 //! lanes on output columns and add over the inputs in ascending order, whatever tile computes them;
@@ -32,7 +32,8 @@ pub use rope::CpuRopeTable;
 
 use std::num::NonZero;
 
-use crate::cpu::attention::{Layer, Scratch};
+use crate::cpu::attention::{Layer, Workspace};
+use crate::cpu::kv::{Elements, KvElement, Store};
 use crate::cpu::linear::{Input, QuantizedRows};
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::norm::Norm;
@@ -62,8 +63,7 @@ pub struct CpuOptions {
 pub struct Cpu {
     isa: Isa,
     pool: Pool,
-    /// One per thread, made for the head dimension of the KV cache in use.
-    scratch: Vec<Scratch>,
+    workspace: Workspace,
     /// Of the product that is computed, if its weights are integers.
     quantized: QuantizedRows,
 }
@@ -101,9 +101,41 @@ impl Cpu {
         Ok(Self {
             isa,
             pool,
-            scratch: Vec::new(),
+            workspace: Workspace::new()?,
             quantized: QuantizedRows::new()?,
         })
+    }
+
+    /// Attention over a cache of `T`.
+    fn attend<T: KvElement>(
+        &mut self,
+        kv: &Store<T>,
+        op: Attention<'_, Self>,
+    ) -> Result<(), KernelError> {
+        let Attention {
+            qkv,
+            shape,
+            layer,
+            batch,
+            scale,
+            soft_cap,
+            window,
+            out,
+            ..
+        } = op;
+        let rows = batch.num_tokens();
+        let layer = Layer {
+            qkv: qkv.rows(rows),
+            shape,
+            kv,
+            layer,
+            batch,
+            scale,
+            soft_cap,
+            window,
+        };
+        let out = out.rows_mut(rows);
+        layer.attend(&self.pool, self.isa, &mut self.workspace, out)
     }
 
     /// Rows per task of an operation over rows of `cols` elements.
@@ -172,8 +204,7 @@ impl Backend for Cpu {
     }
 
     fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize {
-        let dims = shape.head_dim + kv::padded_head_dim(shape.head_dim);
-        shape.num_layers * shape.num_kv_heads * dims * size_of::<f32>()
+        CpuKvCache::bytes_per_token(shape)
     }
 
     fn copy_blocks(
@@ -325,24 +356,11 @@ impl Backend for Cpu {
             op.shape.q_size(),
             "attention: columns of the output"
         );
-        // Made by the first attention over a cache: every later step finds it.
-        if self.scratch.first().map(Scratch::head_dim) != Some(op.shape.head_dim) {
-            self.scratch = (0..self.pool.num_threads())
-                .map(|_| Scratch::new(op.shape.head_dim))
-                .collect::<Result<_, _>>()?;
+        match op.kv.elements() {
+            Elements::F32(kv) => self.attend(kv, op),
+            Elements::Bf16(kv) => self.attend(kv, op),
+            Elements::Int8(kv) => self.attend(kv, op),
         }
-        let layer = Layer {
-            qkv: op.qkv.rows(op.batch.num_tokens()),
-            shape: op.shape,
-            kv: op.kv,
-            layer: op.layer,
-            batch: op.batch,
-            scale: op.scale,
-            window: op.window,
-        };
-        let out = op.out.rows_mut(op.batch.num_tokens());
-        layer.attend(&self.pool, self.isa, &mut self.scratch, out);
-        Ok(())
     }
 
     fn silu_mul(&mut self, op: SiluMul<'_, Self>) -> Result<(), KernelError> {

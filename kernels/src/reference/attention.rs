@@ -64,6 +64,10 @@ fn attend_head(
             slots(&op.kv.values[op.layer])?,
         );
         let scores = q.matmul(&k.t()?)?.affine(f64::from(op.scale), 0.0)?;
+        let scores = match op.soft_cap.map(f64::from) {
+            Some(cap) => scores.affine(1.0 / cap, 0.0)?.tanh()?.affine(cap, 0.0)?,
+            None => scores,
+        };
         let scores = (scores + mask(op, seq, rows, start..start + len, device)?)?;
         let new_max = max.maximum(&scores.max_keepdim(D::Minus1)?)?;
         let weights = scores.broadcast_sub(&new_max)?.exp()?;

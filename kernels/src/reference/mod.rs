@@ -7,7 +7,7 @@ use candle_core::{D, DType, Device, Tensor};
 use crate::weights::stacked_shape;
 use crate::{
     AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatherRows, HeadNorm, KernelError,
-    KvCacheShape, Linear, QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WeightFormat,
+    KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WeightFormat,
     WeightView, WriteKv,
 };
 
@@ -39,7 +39,8 @@ pub struct ReferenceRopeTable {
     rotary_dim: usize,
 }
 
-/// Keys and values: per layer `[num_blocks * block_size, num_kv_heads, head_dim]` f32.
+/// Keys and values: per layer `[num_blocks * block_size, num_kv_heads, head_dim]` f32, rounded to
+/// what the cache's element type can hold.
 pub struct ReferenceKvCache {
     shape: KvCacheShape,
     keys: Vec<Tensor>,
@@ -165,7 +166,8 @@ impl Backend for Reference {
     }
 
     fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize {
-        2 * shape.num_layers * shape.num_kv_heads * shape.head_dim * size_of::<f32>()
+        let head = KvDtype::F32.head_bytes(shape.head_dim);
+        2 * shape.num_layers * shape.num_kv_heads * head
     }
 
     fn copy_blocks(
@@ -261,7 +263,8 @@ impl Backend for Reference {
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
         let write = || {
             let (_, k, v) = split_qkv(&op.qkv.rows(op.slot_mapping.len())?, &op.shape)?;
-            let (k, v) = (k.contiguous()?, v.contiguous()?);
+            let dtype = op.kv.shape.dtype;
+            let (k, v) = (round(&k, dtype)?, round(&v, dtype)?);
             for (row, &slot) in op.slot_mapping.iter().enumerate() {
                 let slot = slot as usize;
                 op.kv.keys[op.layer].slice_set(&k.narrow(0, row, 1)?, 0, slot)?;
@@ -357,6 +360,33 @@ fn rotate(
     }
     let rest = heads.narrow(2, rotary_dim, head_dim - rotary_dim)?;
     Tensor::cat(&[first, second, rest], 2)
+}
+
+/// `heads` `[rows, heads, head_dim]` as they are read from a cache of `dtype`.
+fn round(heads: &Tensor, dtype: KvDtype) -> candle_core::Result<Tensor> {
+    let heads = heads.contiguous()?;
+    match dtype {
+        KvDtype::F32 => Ok(heads),
+        KvDtype::Bf16 => heads.to_dtype(DType::BF16)?.to_dtype(DType::F32),
+        KvDtype::Int8 => {
+            let dims = heads.dims3()?;
+            let mut values: Vec<f32> = heads.flatten_all()?.to_vec1()?;
+            for head in values.chunks_exact_mut(dims.2) {
+                let finite = head.iter().all(|x| x.is_finite());
+                let largest = head.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+                let scale = if finite { largest / 127.0 } else { f32::NAN };
+                let inverse = if 1.0 / scale == f32::INFINITY {
+                    0.0
+                } else {
+                    1.0 / scale
+                };
+                for x in head {
+                    *x = (*x * inverse).round_ties_even() * scale;
+                }
+            }
+            Tensor::from_vec(values, dims, heads.device())
+        }
+    }
 }
 
 fn device_error(op: &'static str, source: candle_core::Error) -> KernelError {

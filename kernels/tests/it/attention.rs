@@ -1,12 +1,12 @@
 //! Attention against f64: head counts and sizes, block sizes, contexts, windows, mixed batches.
 
-use kernels::{Backend, QkvShape};
+use kernels::{Backend, KvDtype, QkvShape};
 
 use crate::fixture::{Rng, assert_close};
 use crate::paged::{Cache, Chunk, Sequence, Setup, oracle};
 
-/// (query heads, KV heads, head_dim): MHA, GQA of 2, 3, 4 and 8, MQA; usual and odd sizes.
-const HEADS: [(usize, usize, usize); 9] = [
+/// (query heads, KV heads, head_dim): MHA, GQA of 2 to 8, MQA; usual and odd sizes.
+const HEADS: [(usize, usize, usize); 10] = [
     (2, 2, 64),
     (4, 2, 80),
     (9, 3, 64),
@@ -14,11 +14,12 @@ const HEADS: [(usize, usize, usize); 9] = [
     (8, 1, 96),
     (16, 2, 16),
     (5, 1, 20),
+    (12, 2, 256),
     (7, 1, 7),
     (3, 3, 33),
 ];
-const BLOCK_SIZES: [usize; 5] = [1, 3, 16, 32, 48];
-const CONTEXT_LENS: [usize; 8] = [1, 15, 16, 17, 54, 97, 130, 512];
+const BLOCK_SIZES: [usize; 6] = [1, 3, 16, 32, 48, 64];
+const CONTEXT_LENS: [usize; 9] = [1, 15, 16, 17, 54, 97, 130, 512, 600];
 const TOLERANCE: f64 = 1e-5;
 
 fn heads((num_q_heads, num_kv_heads, head_dim): (usize, usize, usize)) -> QkvShape {
@@ -51,15 +52,15 @@ pub(crate) fn attention_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) 
     let mut rng = Rng::new(31);
     for (index, shape) in HEADS.map(heads).into_iter().enumerate() {
         for (turn, context_len) in CONTEXT_LENS.into_iter().enumerate() {
-            // The long contexts with one block size each, the short ones with all.
+            // The long contexts with one block size each, the short ones with all; element types in
+            // turn.
             for (nth, block_size) in BLOCK_SIZES.into_iter().enumerate() {
                 if context_len > 100 && nth != (index + turn) % BLOCK_SIZES.len() {
                     continue;
                 }
                 let setup = Setup {
-                    shape,
-                    block_size,
-                    window: None,
+                    dtype: KvDtype::ALL[(index + turn + nth) % 3],
+                    ..Setup::new(shape, block_size)
                 };
                 let last = 1 + rng.below(context_len.min(20));
                 check(backend(), &mut rng, setup, context_len, last);
@@ -74,12 +75,25 @@ pub(crate) fn sliding_windows_match_f64<B: Backend>(backend: &mut dyn FnMut() ->
     for window in [1, 2, 16, 63, 64, 65, 200, 1000] {
         for block_size in [1, 3, 16, 32] {
             let setup = Setup {
-                shape,
-                block_size,
                 window: Some(window),
+                dtype: KvDtype::ALL[(window + block_size) % 3],
+                ..Setup::new(shape, block_size)
             };
-            check(backend(), &mut rng, setup, 230, 70);
+            check(backend(), &mut rng, setup, 330, 70);
         }
+    }
+}
+
+pub(crate) fn soft_caps_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut rng = Rng::new(34);
+    // Scores are below 1 in magnitude: the smallest cap bends them, the largest hardly does.
+    for (soft_cap, dtype) in [0.05, 0.5, 50.0].into_iter().zip(KvDtype::ALL) {
+        let setup = Setup {
+            soft_cap: Some(soft_cap),
+            dtype,
+            ..Setup::new(heads((6, 2, 32)), 16)
+        };
+        check(backend(), &mut rng, setup, 300, 40);
     }
 }
 
@@ -88,11 +102,11 @@ pub(crate) fn mixed_batches_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B
     let mut rng = Rng::new(33);
     for (block_size, window) in [(1, None), (3, Some(40)), (16, None), (32, Some(65))] {
         let setup = Setup {
-            shape: heads((6, 2, 48)),
-            block_size,
             window,
+            dtype: KvDtype::ALL[block_size % 3],
+            ..Setup::new(heads((6, 2, 48)), block_size)
         };
-        let lens = [97, 1, 140, 54, 16, 230];
+        let lens = [97, 1, 140, 54, 16, 530];
         let sequences = lens.map(|len| Sequence::random(&mut rng, setup.shape, len));
         let mut cache = Cache::new(backend(), &mut rng, setup, &sequences);
         let mut computed = [0; 6];

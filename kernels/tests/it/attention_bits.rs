@@ -1,6 +1,6 @@
 //! Attention of a row is the same bits however its tokens were computed.
 
-use kernels::{Backend, Cpu, QkvShape};
+use kernels::{Backend, Cpu, KvDtype, QkvShape};
 
 use crate::fixture::{Rng, assert_same_bits};
 use crate::paged::{Cache, Chunk, Sequence, Setup};
@@ -23,6 +23,7 @@ const SHAPES: [QkvShape; 3] = [
     },
 ];
 const WINDOWS: [Option<usize>; 2] = [None, Some(70)];
+/// Two spans of keys.
 const CONTEXT_LEN: usize = 333;
 
 /// All rows of `sequences[0]` in one step, alone.
@@ -36,18 +37,21 @@ fn whole(backend: Cpu, rng: &mut Rng, setup: Setup, sequences: &[Sequence]) -> V
     }])
 }
 
-/// Every shape and window, with a sequence and its answer on one thread with blocks of 16.
+/// Every shape and element type, windows in turn, with a sequence and its answer on one thread with blocks of 16.
 fn for_each_setup(
     make: &dyn Fn(usize) -> Cpu,
     seed: u64,
     mut check: impl FnMut(&mut Rng, Setup, &[Sequence], &[f32]),
 ) {
     let mut rng = Rng::new(seed);
-    for (shape, window) in SHAPES.into_iter().flat_map(|s| WINDOWS.map(|w| (s, w))) {
+    let pairs = SHAPES
+        .into_iter()
+        .flat_map(|s| KvDtype::ALL.map(|d| (s, d)));
+    for (index, (shape, dtype)) in pairs.enumerate() {
         let setup = Setup {
-            shape,
-            block_size: 16,
-            window,
+            window: WINDOWS[index % 2],
+            dtype,
+            ..Setup::new(shape, 16)
         };
         let sequences = [Sequence::random(&mut rng, shape, CONTEXT_LEN)];
         let want = whole(make(1), &mut rng, setup, &sequences);
@@ -132,4 +136,73 @@ pub(crate) fn neighbours_change_nothing(make: &dyn Fn(usize) -> Cpu) {
         }
         assert_same_bits(&format!("{setup:?}"), &got, want);
     });
+}
+
+/// Sequences that share blocks: some a whole number of spans, some less, decoded and extended by a
+/// few rows in one batch, beside one that shares nothing.
+pub(crate) fn shared_prefixes_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+    let mut rng = Rng::new(45);
+    for (turn, shape) in SHAPES.into_iter().enumerate() {
+        for (window, block_size) in [(None, 16), (None, 3), (Some(400), 32), (None, 512)] {
+            let setup = Setup {
+                window,
+                dtype: KvDtype::ALL[(turn + block_size) % 3],
+                ..Setup::new(shape, block_size)
+            };
+            let shared = [0, 512, 640, 400, 640, 0].map(|len| len / block_size);
+            let mut sequences: Vec<Sequence> = Vec::new();
+            for (seq, blocks) in shared.into_iter().enumerate() {
+                let context_len = 650 + 20 * (seq % 4);
+                let mut sequence = Sequence::random(&mut rng, shape, context_len);
+                let prefix = blocks * block_size * shape.row_size();
+                if let Some(owner) = sequences.first() {
+                    sequence.qkv[..prefix].copy_from_slice(&owner.qkv[..prefix]);
+                }
+                sequences.push(sequence);
+            }
+            let want: Vec<Vec<f32>> = (0..sequences.len())
+                .map(|seq| {
+                    let own = &sequences[seq..=seq];
+                    whole(make(1), &mut rng, setup, own)
+                })
+                .collect();
+            let mut cache = Cache::new(make(2), &mut rng, setup, &sequences);
+            let mut computed = shared.map(|blocks| blocks * block_size);
+            for (seq, &blocks) in shared.iter().enumerate().skip(1) {
+                cache.share_blocks(seq, 0, blocks);
+            }
+            // The owner's prefix first.
+            computed[0] = 640;
+            cache.step(&[Chunk {
+                seq: 0,
+                context_len: 640,
+                query_len: 640,
+            }]);
+            let q_size = shape.q_size();
+            while (0..sequences.len()).any(|seq| computed[seq] < sequences[seq].context_len) {
+                let mut chunks = Vec::new();
+                for (seq, sequence) in sequences.iter().enumerate() {
+                    let left = sequence.context_len - computed[seq];
+                    let query_len = [1, 1, 2, 30][rng.below(4)].min(left);
+                    computed[seq] += query_len;
+                    if query_len > 0 {
+                        chunks.push(Chunk {
+                            seq,
+                            context_len: computed[seq],
+                            query_len,
+                        });
+                    }
+                }
+                let got = cache.step(&chunks);
+                let mut row = 0;
+                for chunk in chunks {
+                    let got = &got[row * q_size..][..chunk.query_len * q_size];
+                    row += chunk.query_len;
+                    let first = chunk.context_len - chunk.query_len;
+                    let want = &want[chunk.seq][first * q_size..][..got.len()];
+                    assert_same_bits(&format!("{setup:?} {chunk:?}"), got, want);
+                }
+            }
+        }
+    }
 }

@@ -1,9 +1,13 @@
 //! Block copies.
 
-use kernels::{Backend, QkvShape};
+use kernels::{Backend, Cpu, KvCacheShape, KvDtype, QkvShape};
 
 use crate::fixture::{Rng, assert_same_bits};
 use crate::paged::{Cache, Chunk, Sequence, Setup};
+
+fn with_dtypes(block_size: usize) -> [(usize, KvDtype); 3] {
+    KvDtype::ALL.map(|dtype| (block_size, dtype))
+}
 
 /// Attention over copied blocks, partial ones too, is attention over the originals.
 pub(crate) fn copied_blocks_read_the_same<B: Backend>(backend: &mut dyn FnMut() -> B) {
@@ -13,11 +17,10 @@ pub(crate) fn copied_blocks_read_the_same<B: Backend>(backend: &mut dyn FnMut() 
         num_kv_heads: 2,
         head_dim: 20,
     };
-    for block_size in [1, 3, 16, 32] {
+    for (block_size, dtype) in [1, 3, 16, 32].into_iter().flat_map(with_dtypes) {
         let setup = Setup {
-            shape,
-            block_size,
-            window: None,
+            dtype,
+            ..Setup::new(shape, block_size)
         };
         let sequences = [Sequence::random(&mut rng, shape, 2 * block_size + 1)];
         let mut cache = Cache::new(backend(), &mut rng, setup, &sequences);
@@ -38,4 +41,23 @@ pub(crate) fn copied_blocks_read_the_same<B: Backend>(backend: &mut dyn FnMut() 
         cache.move_blocks(&spare);
         assert_same_bits(&format!("{setup:?}"), &cache.step(&last), &want);
     }
+}
+
+/// A cache is as large as its elements.
+pub(crate) fn bytes_follow_the_element_type(make: &dyn Fn(usize) -> Cpu) {
+    let bytes = |dtype| {
+        make(1).kv_bytes_per_token(&KvCacheShape {
+            num_layers: 3,
+            num_blocks: 9,
+            block_size: 16,
+            num_kv_heads: 2,
+            head_dim: 64,
+            dtype,
+        })
+    };
+    // Keys and values of 6 heads; an 8-bit head has a scale.
+    assert_eq!(
+        KvDtype::ALL.map(bytes),
+        [2 * 6 * 256, 2 * 6 * 128, 2 * 6 * 68]
+    );
 }

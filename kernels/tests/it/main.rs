@@ -74,6 +74,7 @@ for_every_backend! {
     elementwise::gathered_rows_are_copies => gather_rows,
     attention::attention_matches_f64 => attention,
     attention::sliding_windows_match_f64 => attention_window,
+    attention::soft_caps_match_f64 => attention_soft_cap,
     attention::mixed_batches_match_f64 => attention_mixed,
     kv::copied_blocks_read_the_same => copy_blocks,
 }
@@ -99,9 +100,11 @@ for_invariant_backends! {
     linear_bits::a_row_alone_is_the_row_in_a_batch => linear_rows,
     linear_bits::threads_change_nothing => linear_threads,
     linear_bits::row_wise_operations_ignore_other_rows => row_wise,
+    kv::bytes_follow_the_element_type => kv_bytes,
     attention_bits::chunks_equal_the_whole => attention_chunks,
     attention_bits::block_sizes_are_equal => attention_block_sizes,
     attention_bits::neighbours_change_nothing => attention_neighbours,
+    attention_bits::shared_prefixes_change_nothing => attention_shared_prefixes,
     attention_bits::threads_change_nothing => attention_threads,
 }
 

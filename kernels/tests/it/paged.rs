@@ -1,6 +1,7 @@
 //! Sequences in a paged KV cache: building batches, running them, and attention in f64.
 
-use kernels::{Attention, Backend, KvCacheShape, QkvShape, StepBatch, WriteKv};
+use half::bf16;
+use kernels::{Attention, Backend, KvCacheShape, KvDtype, QkvShape, StepBatch, WriteKv};
 
 use crate::fixture::{Rng, download, poisoned, upload};
 
@@ -14,6 +15,21 @@ pub(crate) struct Setup {
     pub(crate) shape: QkvShape,
     pub(crate) block_size: usize,
     pub(crate) window: Option<usize>,
+    pub(crate) soft_cap: Option<f32>,
+    pub(crate) dtype: KvDtype,
+}
+
+impl Setup {
+    /// An f32 cache, every key visible, no cap.
+    pub(crate) fn new(shape: QkvShape, block_size: usize) -> Self {
+        Self {
+            shape,
+            block_size,
+            window: None,
+            soft_cap: None,
+            dtype: KvDtype::F32,
+        }
+    }
 }
 
 /// One sequence: all its rows, already rotated as far as attention is concerned.
@@ -73,6 +89,7 @@ impl<'a, B: Backend> Cache<'a, B> {
             block_size: setup.block_size,
             num_kv_heads: setup.shape.num_kv_heads,
             head_dim: setup.shape.head_dim,
+            dtype: setup.dtype,
         };
         let mut kv = backend.kv_cache(cache_shape).unwrap();
         let slots: Vec<u32> = (0..(num_blocks * setup.block_size) as u32).collect();
@@ -123,11 +140,18 @@ impl<'a, B: Backend> Cache<'a, B> {
                 layer: LAYER,
                 batch: &batch,
                 scale: scale(shape),
+                soft_cap: self.setup.soft_cap,
                 window: self.setup.window,
                 out: &mut out,
             })
             .unwrap();
         download(&mut self.backend, &out, batch.num_tokens())
+    }
+
+    /// Gives sequence `seq` the first `num_blocks` blocks of sequence `of`.
+    pub(crate) fn share_blocks(&mut self, seq: usize, of: usize, num_blocks: usize) {
+        let shared = self.tables[of][..num_blocks].to_vec();
+        self.tables[seq][..num_blocks].copy_from_slice(&shared);
     }
 
     /// Moves every block of the sequences elsewhere with `copy_blocks`, tables too.
@@ -198,17 +222,27 @@ pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk) -> Vec<f64
         let start = position * shape.row_size() + index * shape.head_dim;
         &sequence.qkv[start..start + shape.head_dim]
     };
+    let stored = |index: usize| -> Vec<Vec<f64>> {
+        let heads = (0..chunk.context_len).map(|position| head(position, index));
+        heads.map(|head| as_stored(setup.dtype, head)).collect()
+    };
+    let kv_heads = shape.num_q_heads..shape.num_q_heads + 2 * shape.num_kv_heads;
+    let stored: Vec<Vec<Vec<f64>>> = kv_heads.map(stored).collect();
     let mut out = Vec::new();
     for position in chunk.context_len - chunk.query_len..chunk.context_len {
         for q_head in 0..shape.num_q_heads {
-            let key_head = shape.num_q_heads + q_head / group;
-            let value_head = key_head + shape.num_kv_heads;
+            let keys = &stored[q_head / group];
+            let values = &stored[q_head / group + shape.num_kv_heads];
             let oldest = window.map_or(0, |w| (position + 1).saturating_sub(w));
             let query = head(position, q_head);
             let score = |key: usize| {
-                let pairs = query.iter().zip(head(key, key_head));
-                let dot: f64 = pairs.map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
-                dot * f64::from(scale(shape))
+                let pairs = query.iter().zip(&keys[key]);
+                let dot: f64 = pairs.map(|(q, k)| f64::from(*q) * k).sum();
+                let score = dot * f64::from(scale(shape));
+                match setup.soft_cap.map(f64::from) {
+                    Some(cap) => cap * (score / cap).tanh(),
+                    None => score,
+                }
             };
             let scores: Vec<f64> = (oldest..=position).map(score).collect();
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -216,12 +250,25 @@ pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk) -> Vec<f64
             let mut output = vec![0.0; shape.head_dim];
             for (key, score) in (oldest..=position).zip(&scores) {
                 let weight = (score - max).exp() / sum;
-                for (o, v) in output.iter_mut().zip(head(key, value_head)) {
-                    *o += weight * f64::from(*v);
+                for (o, v) in output.iter_mut().zip(&values[key]) {
+                    *o += weight * v;
                 }
             }
             out.extend(output);
         }
     }
     out
+}
+
+/// What a cache of `dtype` keeps of a head.
+fn as_stored(dtype: KvDtype, head: &[f32]) -> Vec<f64> {
+    let largest = head.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    let scale = largest / 127.0;
+    let stored = |&x: &f32| match dtype {
+        KvDtype::F32 => f64::from(x),
+        KvDtype::Bf16 => bf16::from_f32(x).to_f64(),
+        // In f32 as the cache does it, so that ties go the same way.
+        KvDtype::Int8 => f64::from((x * (1.0 / scale)).round_ties_even()) * f64::from(scale),
+    };
+    head.iter().map(stored).collect()
 }

@@ -4,6 +4,7 @@ mod error;
 mod fields;
 mod rope;
 
+use kernels::KvDtype;
 use serde_json::{Map, Value};
 
 use crate::families;
@@ -93,9 +94,9 @@ impl ModelConfig {
         self.layers.len()
     }
 
-    /// Bytes that one token's keys and values take in all layers, as f32.
-    pub fn kv_bytes_per_token(&self) -> usize {
-        2 * self.num_layers() * self.num_kv_heads * self.head_dim * size_of::<f32>()
+    /// Bytes that one token's keys and values take in all layers.
+    pub fn kv_bytes_per_token(&self, dtype: KvDtype) -> usize {
+        2 * self.num_layers() * self.num_kv_heads * dtype.head_bytes(self.head_dim)
     }
 
     /// Number of weights.

@@ -1,5 +1,6 @@
 //! Configurations of every family, and everything that can be wrong with one.
 
+use kernels::KvDtype;
 use serde_json::{Value, json};
 
 use super::{LayerConfig, ModelConfig, RopeScaling};
@@ -72,7 +73,7 @@ fn a_llama_needs_little() {
         }; 4]
     );
     // Four layers of K and V, four heads of eight.
-    assert_eq!(llama.kv_bytes_per_token(), 4 * 2 * 4 * 8 * 4);
+    assert_eq!(llama.kv_bytes_per_token(KvDtype::F32), 4 * 2 * 4 * 8 * 4);
     let biased = parsed(json!({"attention_bias": true, "mlp_bias": true, "head_dim": 6}));
     assert!(biased.qkv_bias && biased.o_bias && biased.mlp_bias);
     assert_eq!(biased.head_dim, 6);

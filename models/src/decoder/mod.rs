@@ -4,8 +4,8 @@ mod buffers;
 mod weights;
 
 use kernels::{
-    AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,
-    QkvShape, RmsNorm, Rope, SiluMul, StepBatch, WeightFormat, WriteKv,
+    AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape,
+    KvDtype, Linear, QkvShape, RmsNorm, Rope, SiluMul, StepBatch, WeightFormat, WriteKv,
 };
 
 use crate::config::ModelConfig;
@@ -59,6 +59,7 @@ impl<B: Backend> Decoder<B> {
         config: &ModelConfig,
         checkpoint: &Checkpoint,
         format: WeightFormat,
+        kv_dtype: KvDtype,
         limits: Limits,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Self, KernelError> {
@@ -81,6 +82,7 @@ impl<B: Backend> Decoder<B> {
             block_size: limits.block_size,
             num_kv_heads: config.num_kv_heads,
             head_dim: config.head_dim,
+            dtype: kv_dtype,
         })?;
         let shape = Shape {
             qkv,
@@ -197,6 +199,7 @@ impl<B: Backend> Decoder<B> {
             layer: index,
             batch,
             scale: shape.scale,
+            soft_cap: None,
             window: weights.layers[index].sliding_window,
             out: &mut buffers.attended,
         })

@@ -1,13 +1,19 @@
 //! On the CPU backend a sequence's logits are the same bits, whatever else is in the batch, however
-//! its prompt was chunked, whether its prefix was there already, and whatever the block size.
+//! its prompt was chunked, whether its prefix was there already, and whatever the block size; for
+//! every element type of the KV cache.
 
-use models::{Device, Dtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
 use crate::embedded::answers;
 use crate::golden::{self, Golden, VARIANTS};
 
 const DECODED: usize = 12;
+const KV_CACHE_DTYPES: [KvCacheDtype; 3] = [
+    KvCacheDtype::Float32,
+    KvCacheDtype::Bfloat16,
+    KvCacheDtype::Int8,
+];
 
 /// A prompt, the tokens that are fed after it, and other sequences to share a batch with.
 struct Case {
@@ -18,7 +24,7 @@ struct Case {
 }
 
 impl Case {
-    fn driver(&self, block_size: usize, rng: &mut Rng) -> Driver {
+    fn driver(&self, kv_cache_dtype: KvCacheDtype, block_size: usize, rng: &mut Rng) -> Driver {
         let longest = self
             .others
             .iter()
@@ -30,6 +36,7 @@ impl Case {
         let setup = Setup {
             device: Device::Cpu,
             dtype: Dtype::Auto,
+            kv_cache_dtype,
             block_size,
             pool_tokens: (self.others.len() + 3) * (max_len + block_size),
             max_tokens: 2 * longest,
@@ -118,11 +125,31 @@ impl Case {
         rows
     }
 
-    /// All ways to compute the same, for one block size, against `want`.
-    fn check(&self, block_size: usize, seed: u64, want: &mut Option<Vec<Vec<f32>>>) {
+    /// All ways to compute the same, for every element type of the cache and some block sizes.
+    fn check(&self, seed: u64) {
+        for kv_cache_dtype in KV_CACHE_DTYPES {
+            let mut want = None;
+            for block_size in [1, 16, 32] {
+                self.check_one(kv_cache_dtype, block_size, seed, &mut want);
+            }
+        }
+    }
+
+    /// As [`Self::check`], for one block size, against `want`.
+    fn check_one(
+        &self,
+        kv_cache_dtype: KvCacheDtype,
+        block_size: usize,
+        seed: u64,
+        want: &mut Option<Vec<Vec<f32>>>,
+    ) {
+        let seed = seed + block_size as u64;
         let mut rng = Rng(seed);
-        let place = format!("{:?}, block size {block_size}, seed {seed}", self.source);
-        let mut driver = self.driver(block_size, &mut rng);
+        let place = format!(
+            "{:?}, {kv_cache_dtype:?}, block size {block_size}, seed {seed}",
+            self.source
+        );
+        let mut driver = self.driver(kv_cache_dtype, block_size, &mut rng);
         let (owner, cold) = self.cold(&mut driver);
         let want = want.get_or_insert(cold.clone());
         assert_eq!(want.len(), 1 + DECODED);
@@ -182,10 +209,7 @@ fn cold_warm_batched_and_chunked_are_the_same_bits_with_real_weights() {
         fed,
         others,
     };
-    let mut want = None;
-    for block_size in [1, 16, 32] {
-        case.check(block_size, 11 + block_size as u64, &mut want);
-    }
+    case.check(11);
 }
 
 #[test]
@@ -201,9 +225,6 @@ fn cold_warm_batched_and_chunked_are_the_same_bits_in_every_family() {
             fed: golden.tokens[..DECODED].to_vec(),
             others,
         };
-        let mut want = None;
-        for block_size in [1, 16, 32] {
-            case.check(block_size, 5 + block_size as u64, &mut want);
-        }
+        case.check(5);
     }
 }

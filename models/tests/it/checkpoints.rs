@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use models::{Device, Dtype, Limits, LoadOptions, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelSource, open};
 
 use crate::golden;
 
@@ -282,6 +282,7 @@ fn a_conversion_that_nobody_does_is_refused() {
             limits,
             threads: None,
             pin_threads: false,
+            kv_cache_dtype: KvCacheDtype::Auto,
         };
         model
             .load(&options, &mut |_| ())
@@ -312,6 +313,7 @@ fn progress_ends_at_one() {
         limits: LIMITS,
         threads: None,
         pin_threads: false,
+        kv_cache_dtype: KvCacheDtype::Auto,
     };
     let mut heard = Vec::new();
     model

@@ -1,7 +1,7 @@
 //! Runs sequences on a model: the smallest thing that allocates blocks.
 
 use kernels::{BlockCopy, StepBatch};
-use models::{Device, Dtype, Limits, LoadOptions, Model, ModelRunner};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Model, ModelRunner};
 
 /// Reproducible random numbers (SplitMix64).
 pub(crate) struct Rng(pub(crate) u64);
@@ -22,6 +22,7 @@ impl Rng {
 pub(crate) struct Setup {
     pub(crate) device: Device,
     pub(crate) dtype: Dtype,
+    pub(crate) kv_cache_dtype: KvCacheDtype,
     pub(crate) block_size: usize,
     /// Tokens that the pool holds.
     pub(crate) pool_tokens: usize,
@@ -94,6 +95,7 @@ impl Driver {
             limits,
             threads: None,
             pin_threads: false,
+            kv_cache_dtype: setup.kv_cache_dtype,
         };
         let loaded = model.load(&options, &mut |_| ()).unwrap();
         let mut free: Vec<u32> = (1..num_blocks as u32).collect();

@@ -1,6 +1,6 @@
 //! The embedded model answers as transformers does.
 
-use models::{Device, Dtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, KvDtype, ModelSource, open};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
@@ -26,6 +26,7 @@ fn driver(device: Device, seed: u64) -> Driver {
     let setup = Setup {
         device,
         dtype: Dtype::Auto,
+        kv_cache_dtype: KvCacheDtype::Float32,
         block_size: 16,
         pool_tokens: 50 * 192,
         max_tokens: 256,
@@ -138,8 +139,9 @@ fn scores_are_the_log_softmax_of_the_logits() {
 #[test]
 fn sizes_are_known_before_loading() {
     let model = open(&ModelSource::Embedded).unwrap();
-    // 8 layers, K and V of 2 heads of 64 f32.
-    assert_eq!(model.kv_bytes_per_token(), 8 * 2 * 2 * 64 * 4);
+    // 8 layers, K and V of 2 heads of 64; an 8-bit head has a scale of 4 bytes.
+    let bytes = KvDtype::ALL.map(|dtype| model.kv_bytes_per_token(dtype));
+    assert_eq!(bytes, [4 * 64, 2 * 64, 64 + 4].map(|head| 8 * 2 * 2 * head));
     assert_eq!(model.config().num_parameters(), 19_932_672);
     assert_eq!(model.weight_bytes(), 2 * model.config().num_parameters());
     assert_eq!(model.config().eos_token_ids, [0, 2]);

@@ -9,4 +9,5 @@ mod embedded;
 mod fake_runner;
 mod golden;
 mod hub;
+mod kv_cache;
 mod variants;

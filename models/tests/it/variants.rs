@@ -1,6 +1,6 @@
 //! Every family and variant computes what transformers computes.
 
-use models::{Device, Dtype, ModelConfig, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelConfig, ModelSource, open};
 
 use crate::driver::{Driver, Rng, Seq, Setup, argmax};
 use crate::golden::{self, Golden, TOLERANCE, VARIANTS, distance};
@@ -23,6 +23,7 @@ fn check_tokens(
     let setup = Setup {
         device,
         dtype,
+        kv_cache_dtype: KvCacheDtype::Float32,
         block_size,
         pool_tokens: length + block_size,
         max_tokens: golden.prompt.len(),

@@ -68,6 +68,8 @@ pub struct EngineConfig {
     pub max_num_seqs: usize,
     /// Tokens per block.
     pub block_size: usize,
+    /// Type of the KV cache's elements.
+    pub kv_cache_dtype: models::KvCacheDtype,
     /// Bytes of the KV cache; `None` chooses from the memory that is free.
     pub kv_cache_memory_bytes: Option<usize>,
     /// Whether computed prefixes are kept.

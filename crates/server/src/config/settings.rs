@@ -28,6 +28,20 @@ pub enum DtypeName {
     Float16,
 }
 
+/// Type of the KV cache's elements.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum KvCacheDtypeName {
+    /// bfloat16, and float32 on the reference device.
+    Auto,
+    /// 32-bit floats.
+    Float32,
+    /// bfloat16.
+    Bfloat16,
+    /// 8-bit integers with a scale per token and head.
+    Int8,
+}
+
 /// Where to compute.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -222,6 +236,9 @@ pub struct ServeSettings {
         value_name = "BYTES"
     )]
     pub kv_cache_memory_bytes: Option<ByteSize>,
+    /// Type of the KV cache's elements [default: auto, which is bfloat16]
+    #[arg(long, env = "PURSER_KV_CACHE_DTYPE", help_heading = "KV cache")]
+    pub kv_cache_dtype: Option<KvCacheDtypeName>,
     /// Tokens per block [default: 16]
     #[arg(
         long,
@@ -342,6 +359,7 @@ impl ServeSettings {
             seed,
             kv_cache_memory_bytes,
             block_size,
+            kv_cache_dtype,
             enable_prefix_caching,
             no_enable_prefix_caching,
             shared_prefix_cache,

@@ -2,9 +2,15 @@
 //! Gimelshein, "Online normalizer calculation for softmax", 2018; tiled as in Dao et al.,
 //! "FlashAttention", 2022).
 //!
-//! Keys are cut into tiles of 64 at absolute positions, and a row visits its tiles in ascending
-//! order with one running maximum, sum and output. So a row's bits depend on its own keys alone:
-//! not on the rows beside it, the chunk it came in, or the block size.
+//! Keys are cut at absolute positions: into tiles of 64, and into spans of a few tiles. A row visits
+//! a span's tiles in ascending order with one running maximum, sum and output, and its spans are
+//! merged in ascending order. So a row's bits depend on its own keys alone: not on the rows beside
+//! it, the chunk it came in, the block size, or which thread computed which span.
+//!
+//! That leaves two freedoms. The spans of a sequence of few rows are computed by different threads
+//! ("Flash-Decoding", Dao et al., 2023). And where the block tables of such sequences begin with
+//! the same blocks, their rows meet each tile of them together, so that a shared prefix is read once
+//! per step ("Hydragen", Juravsky et al., 2024; "cascade inference", Ye et al., 2024).
 
 #![expect(
     unsafe_code,
@@ -13,17 +19,25 @@
 
 mod item;
 mod keys;
+mod plan;
+mod product;
 mod scratch;
+mod state;
 
 use crate::cpu::attention::item::Item;
-pub(crate) use crate::cpu::attention::scratch::Scratch;
-use crate::cpu::kv::CpuKvCache;
+use crate::cpu::attention::plan::Plan;
+use crate::cpu::attention::scratch::Scratch;
+use crate::cpu::attention::state::Partials;
+use crate::cpu::kv::{KvElement, Store};
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::Isa;
-use crate::{QkvShape, StepBatch};
+use crate::{KernelError, QkvShape, StepBatch};
 
 /// Keys per tile, counted from position 0.
 const TILE_KEYS: usize = 64;
+/// Keys per span, counted from position 0: few enough that one long sequence keeps all threads busy
+/// and that little of a span is left where a shared prefix ends, enough that merging costs little.
+const SPAN_KEYS: usize = 256;
 /// Rows (queries times heads of the group) per item: enough to use a tile of keys well, few enough
 /// that their state stays near.
 const ITEM_ROWS: usize = 48;
@@ -32,64 +46,94 @@ const ITEM_ROWS: usize = 48;
 const SMALL_STEP: usize = 1 << 16;
 
 /// The inputs of one layer's attention; shapes as in [`crate::Attention`].
-#[derive(Clone, Copy)]
-pub(crate) struct Layer<'a> {
+pub(crate) struct Layer<'a, T> {
     pub(crate) qkv: &'a [f32],
     pub(crate) shape: QkvShape,
-    pub(crate) kv: &'a CpuKvCache,
+    pub(crate) kv: &'a Store<T>,
     pub(crate) layer: usize,
     pub(crate) batch: &'a StepBatch,
     pub(crate) scale: f32,
+    pub(crate) soft_cap: Option<f32>,
     pub(crate) window: Option<usize>,
 }
 
-impl Layer<'_> {
-    /// Attention of all rows into `out` `[batch.num_tokens(), num_q_heads * head_dim]`. `scratch`
-    /// has one element per thread of `pool`.
+/// What attention keeps from step to step; it grows to what the largest step needs.
+pub(crate) struct Workspace {
+    plan: Plan,
+    partials: Partials,
+    /// One per thread, for heads of `head_dim`.
+    scratch: Vec<Scratch>,
+    head_dim: usize,
+}
+
+impl Workspace {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn new() -> Result<Self, KernelError> {
+        Ok(Self {
+            plan: Plan::default(),
+            partials: Partials::new()?,
+            scratch: Vec::new(),
+            head_dim: 0,
+        })
+    }
+
+    /// Makes what `threads` threads need for heads of `head_dim`.
+    fn prepare(&mut self, threads: usize, head_dim: usize) -> Result<(), KernelError> {
+        if self.head_dim != head_dim || self.scratch.len() != threads {
+            let scratch = (0..threads).map(|_| Scratch::new(head_dim));
+            self.scratch = scratch.collect::<Result<_, _>>()?;
+            self.head_dim = head_dim;
+        }
+        self.partials.grow(self.plan.num_partials(), head_dim)
+    }
+}
+
+impl<T: KvElement> Layer<'_, T> {
+    /// Attention of all rows into `out` `[batch.num_tokens(), num_q_heads * head_dim]`.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, when the workspace cannot grow.
     ///
     /// # Panics
     /// If the shapes contradict each other, or a sequence's block table is too short.
-    pub(crate) fn attend(self, pool: &Pool, isa: Isa, scratch: &mut [Scratch], out: &mut [f32]) {
+    pub(crate) fn attend(
+        &self,
+        pool: &Pool,
+        isa: Isa,
+        workspace: &mut Workspace,
+        out: &mut [f32],
+    ) -> Result<(), KernelError> {
         self.check(out.len());
-        assert!(
-            scratch.len() >= pool.num_threads(),
-            "one scratch per thread"
-        );
-        let items_of = |seq: usize| {
-            let rows = self.batch.query_range(seq).len() * self.group();
-            rows.div_ceil(ITEM_ROWS) * self.shape.num_kv_heads
-        };
-        let num_items = (0..self.batch.num_seqs()).map(items_of).sum();
-        let scratch = SharedPtr(scratch.as_mut_ptr());
+        workspace.plan.make(self);
+        workspace.prepare(pool.num_threads(), self.shape.head_dim)?;
+        let plan = &workspace.plan;
+        let scratch = SharedPtr(workspace.scratch.as_mut_ptr());
+        let partials = workspace.partials.shared();
         let out = SharedPtr(out.as_mut_ptr());
+        let num_kv_heads = self.shape.num_kv_heads;
         let attend_item = |worker: usize, index: usize| {
-            let mut seq = 0;
-            let mut index = index;
-            while index >= items_of(seq) {
-                index -= items_of(seq);
-                seq += 1;
-            }
-            // Long rows first: a sequence's last rows see the most keys.
-            let from_end = index / self.shape.num_kv_heads;
-            let tile = items_of(seq) / self.shape.num_kv_heads - 1 - from_end;
-            let num_rows = self.batch.query_range(seq).len() * self.group();
-            let first = tile * ITEM_ROWS;
             // SAFETY: a worker runs one task at a time, so its scratch is this task's alone.
             let scratch = unsafe { &mut *scratch.get().add(worker) };
             isa.run(Item {
                 layer: self,
-                seq,
-                kv_head: index % self.shape.num_kv_heads,
-                rows: first..num_rows.min(first + ITEM_ROWS),
+                plan,
+                unit: plan.unit(index / num_kv_heads),
+                kv_head: index % num_kv_heads,
                 scratch,
+                partials,
                 out: out.get(),
             });
         };
+        let num_items = plan.num_units() * num_kv_heads;
         if self.multiply_adds() < SMALL_STEP {
             (0..num_items).for_each(|index| attend_item(0, index));
         } else {
             pool.run(num_items, &attend_item);
         }
+        Ok(())
     }
 
     /// An upper bound of the step's work: every row with its sequence's whole context, scores and
@@ -104,6 +148,28 @@ impl Layer<'_> {
     /// Query heads per KV head.
     fn group(&self) -> usize {
         self.shape.num_q_heads / self.shape.num_kv_heads
+    }
+
+    /// Rows of sequence `seq` for one KV head: row `i` is head `i % group` of the group, of query
+    /// `i / group`.
+    fn num_rows(&self, seq: usize) -> usize {
+        self.batch.query_range(seq).len() * self.group()
+    }
+
+    /// Positions that row `row` of sequence `seq` sees.
+    fn visible(&self, seq: usize, row: usize) -> std::ops::Range<usize> {
+        let query_len = self.batch.query_range(seq).len();
+        let position = self.batch.context_lens[seq] as usize - query_len + row / self.group();
+        let window = self.window.unwrap_or(usize::MAX);
+        (position + 1).saturating_sub(window)..position + 1
+    }
+
+    /// Blocks of sequence `seq` that hold `positions`, as far as it has them.
+    fn blocks(&self, seq: usize, positions: std::ops::Range<usize>) -> &[u32] {
+        let block_size = self.kv.shape().block_size;
+        let table = self.batch.block_table(seq);
+        let end = positions.end.div_ceil(block_size).min(table.len());
+        &table[(positions.start / block_size).min(end)..end]
     }
 
     fn check(&self, out_len: usize) {
@@ -127,6 +193,10 @@ impl Layer<'_> {
         );
         assert!(self.window != Some(0), "a row sees itself");
         assert!(
+            self.soft_cap.is_none_or(|cap| cap > 0.0),
+            "a cap is positive"
+        );
+        assert!(
             self.batch.query_start.is_sorted(),
             "sequences' rows follow each other"
         );
@@ -138,9 +208,9 @@ impl Layer<'_> {
                 self.batch.query_range(seq).len() <= context_len,
                 "queries have positions"
             );
-            let slots = self.batch.block_table(seq).len() * cache.block_size;
+            let table = self.batch.block_table(seq);
             assert!(
-                context_len <= slots,
+                context_len <= table.len() * cache.block_size,
                 "the block table of sequence {seq} covers its context"
             );
         }

@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "loads and stores vectors")]
 
-use super::exp;
+use super::{exp, tanh};
 use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 
 /// `out = e^x`
@@ -53,5 +53,37 @@ fn ends_are_defined() {
         assert_eq!(exp_of(isa, 1000.0), exp_of(isa, 88.0));
         assert!(exp_of(isa, f32::INFINITY).is_finite());
         assert!(exp_of(isa, f32::NAN).is_nan());
+    }
+}
+
+/// `out = tanh(x)`
+struct Tanh<'a> {
+    x: f32,
+    out: &'a mut [f32; LANES],
+}
+
+impl Kernel for Tanh<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: the array has 16 elements.
+        unsafe { simd.store(self.out.as_mut_ptr(), tanh(simd, simd.splat(self.x))) }
+    }
+}
+
+#[test]
+fn tanh_matches_f64() {
+    for isa in Isa::available() {
+        let mut worst = 0.0f64;
+        for step in -50_000..=50_000 {
+            let x = step as f32 * 1e-3;
+            let mut out = [f32::NAN; LANES];
+            isa.run(Tanh { x, out: &mut out });
+            let want = f64::from(x).tanh();
+            let error = (f64::from(out[0]) - want).abs();
+            worst = worst.max(error);
+            // As good as a float can be near zero.
+            assert!(x.abs() > 0.2 || error <= 2e-7 * want.abs(), "{isa:?}: {x}");
+        }
+        assert!(worst < 2e-7, "{isa:?}: {worst:e}");
     }
 }

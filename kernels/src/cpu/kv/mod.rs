@@ -1,0 +1,86 @@
+//! The paged KV cache.
+
+mod element;
+mod store;
+
+pub(crate) use crate::cpu::kv::element::KvElement;
+pub(crate) use crate::cpu::kv::store::{Store, lane_position, padded_head_dim};
+
+use half::bf16;
+
+use crate::cpu::pool::Pool;
+use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype, QkvShape};
+
+/// Keys and values of all layers.
+pub struct CpuKvCache {
+    elements: Elements,
+}
+
+/// The cache in its element type.
+pub(crate) enum Elements {
+    F32(Store<f32>),
+    Bf16(Store<bf16>),
+    Int8(Store<i8>),
+}
+
+/// `$body` with `$store` the cache's store, whatever its elements are.
+macro_rules! with_store {
+    ($elements:expr, $store:ident => $body:expr) => {
+        match $elements {
+            Elements::F32($store) => $body,
+            Elements::Bf16($store) => $body,
+            Elements::Int8($store) => $body,
+        }
+    };
+}
+
+impl CpuKvCache {
+    /// Zeros.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn new(shape: KvCacheShape) -> Result<Self, KernelError> {
+        let elements = match shape.dtype {
+            KvDtype::F32 => Elements::F32(Store::new(shape)?),
+            KvDtype::Bf16 => Elements::Bf16(Store::new(shape)?),
+            KvDtype::Int8 => Elements::Int8(Store::new(shape)?),
+        };
+        Ok(Self { elements })
+    }
+
+    /// Bytes that one token takes in all layers.
+    pub(crate) fn bytes_per_token(shape: &KvCacheShape) -> usize {
+        let padded = padded_head_dim(shape.head_dim);
+        let head = shape.dtype.head_bytes(shape.head_dim) + shape.dtype.head_bytes(padded);
+        shape.num_layers * shape.num_kv_heads * head
+    }
+
+    /// The elements.
+    pub(crate) fn elements(&self) -> &Elements {
+        &self.elements
+    }
+
+    /// Stores the key and value heads of `qkv` `[slots.len(), shape.row_size()]`, row `i` at
+    /// `slots[i]`; of rows that share a slot, the last one stays.
+    ///
+    /// # Panics
+    /// If a slot or the layer does not exist, or the shapes differ.
+    pub(crate) fn write(
+        &mut self,
+        pool: &Pool,
+        layer: usize,
+        qkv: &[f32],
+        shape: QkvShape,
+        slots: &[u32],
+    ) {
+        with_store!(&mut self.elements, store => store.write(pool, layer, qkv, shape, slots));
+    }
+
+    /// Runs `copies` in order, in every layer.
+    ///
+    /// # Panics
+    /// If a block does not exist or has fewer tokens.
+    pub(crate) fn copy_blocks(&mut self, copies: &[BlockCopy]) {
+        with_store!(&mut self.elements, store => store.copy_blocks(copies));
+    }
+}

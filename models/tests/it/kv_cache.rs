@@ -1,0 +1,67 @@
+//! How far narrow KV caches move the embedded model.
+
+use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+
+use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
+use crate::embedded::{Answer, answers};
+
+/// Logits of every token of the answers' texts, each text in one chunk.
+fn logits(answers: &[Answer], kv_cache_dtype: KvCacheDtype) -> Vec<Vec<f32>> {
+    let setup = Setup {
+        device: Device::Cpu,
+        dtype: Dtype::Auto,
+        kv_cache_dtype,
+        block_size: 16,
+        pool_tokens: 50 * 256,
+        max_tokens: 256,
+        max_rows: 256,
+        max_len: 256,
+    };
+    let mut driver = Driver::new(open(&ModelSource::Embedded).unwrap(), setup, &mut Rng(9));
+    let text = |answer: &Answer| [&answer.prompt[..], &answer.answer[..]].concat();
+    let rows = answers.iter().flat_map(|answer| {
+        let mut seq = Seq::new(&text(answer));
+        let count = seq.tokens.len();
+        driver.step(&mut [Part {
+            seq: &mut seq,
+            count,
+            want: Want::All,
+        }])
+    });
+    rows.collect()
+}
+
+fn probabilities(row: &[f32]) -> Vec<f64> {
+    let powers: Vec<f64> = row.iter().map(|&logit| f64::from(logit).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / sum).collect()
+}
+
+/// The Kullback-Leibler divergence of `got` from `want`, in nats.
+fn divergence(want: &[f32], got: &[f32]) -> f64 {
+    let pairs = probabilities(want).into_iter().zip(probabilities(got));
+    pairs.map(|(p, q)| p * (p / q).ln()).sum()
+}
+
+#[test]
+fn narrow_caches_stay_near_float32() {
+    let answers = answers();
+    let want = logits(&answers, KvCacheDtype::Float32);
+    // (type, most mean divergence in nats, least share of equal greedy tokens)
+    let bounds = [
+        (KvCacheDtype::Bfloat16, 1e-3, 0.97),
+        (KvCacheDtype::Int8, 1e-2, 0.95),
+    ];
+    for (dtype, most, least) in bounds {
+        let got = logits(&answers, dtype);
+        assert_eq!(got.len(), want.len());
+        let pairs = || want.iter().zip(&got);
+        let sum: f64 = pairs().map(|(want, got)| divergence(want, got)).sum();
+        let equal = pairs().filter(|(want, got)| argmax(want) == argmax(got));
+        let rows = want.len() as f64;
+        let (mean, equal) = (sum / rows, equal.count() as f64 / rows);
+        println!("{dtype:?}: mean divergence {mean:.2e}, equal tokens {equal:.4}");
+        assert!(mean > 0.0 && mean < most, "{dtype:?}: {mean:e}");
+        assert!(equal >= least, "{dtype:?}: {equal}");
+    }
+}
