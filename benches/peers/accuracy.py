@@ -74,7 +74,8 @@ def purser_logits(
         command += ["--float32"] if files.format == "f32" else []
         finished = subprocess.run(command, input=lines, text=True, capture_output=True, cwd=ROOT)
         if finished.returncode != 0:
-            raise RuntimeError(f"purser, {files.format}: {finished.stderr.strip()}")
+            reason = " ".join(finished.stderr.split("Stack backtrace")[0].split())
+            raise RuntimeError(f"purser, {files.format}: {reason}")
         logits = np.fromfile(out.name, np.dtype("<f4"))
     return logits.reshape(sum(map(len, texts)), -1)
 

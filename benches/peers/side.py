@@ -55,8 +55,8 @@ class Side:
             timer.cancel()
         if not line:
             self.errors.seek(0)
-            last = self.errors.read().strip().splitlines()[-1:] or ["without a word"]
-            raise SideFailed(f"{self.name} ended on {workload}: {last[0]}")
+            reason = " ".join(self.errors.read().split("Stack backtrace")[0].split())
+            raise SideFailed(f"{self.name} ended on {workload}: {reason or 'without a word'}")
         return json.loads(line)
 
 
