@@ -115,7 +115,7 @@ def measure_served(args: argparse.Namespace, results: Results, files: ModelFiles
             served.purser(
                 args.binaries / "purser", files.ours, files.dtype, args.threads, kv_bytes
             ),
-            served.llama_server(program("llama-server"), files.gguf, args.threads),
+            served.llama_server(args.llama_server, files.gguf, args.threads),
         ]
         for server in servers:
             row = {"model": files.name, "format": files.format, "repetition": repetition}
@@ -195,6 +195,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--accuracy-formats", type=formats, default=accuracy.FORMATS)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--max-num-batched-tokens", type=int, default=512)
+    server = program("llama-server")
+    parser.add_argument("--llama-server", type=Path, default=server, help="if built elsewhere")
     parser.add_argument("--target-dir", type=Path, help="cargo's, if it is not target/")
     parser.add_argument("--no-build", action="store_true", help="take the programs as they are")
     args = parser.parse_args()

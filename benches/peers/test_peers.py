@@ -8,6 +8,7 @@ from pathlib import Path
 import report
 from processor_time import busy_ticks, process_ticks
 from roofline import Limits, Shape
+from served import Load
 from workload import Workload, token
 
 
@@ -147,6 +148,17 @@ class RooflineTest(unittest.TestCase):
         self.assertAlmostEqual(alone, 2 / ((1_000 + 16 * 12) / 1_000))
         shared = self.SHAPE.tokens_per_second(limits, Workload.parse("tg1x2@shared5"))
         self.assertAlmostEqual(shared, 2 / ((1_000 + 16 * 7) / 1_000))
+
+
+class LoadTest(unittest.TestCase):
+    def test_only_what_is_meant_to_be_cached_is_the_same(self) -> None:
+        load = Load(4096)
+        whole = load.tokens(1, 0, 100)
+        self.assertEqual(load.tokens(1, 90, 100), whole[90:])
+        others = [load.tokens(sequence, 0, 100) for sequence in range(2, 120)]
+        # A cache block has 16 tokens.
+        self.assertNotIn(whole[:16], [other[:16] for other in others])
+        self.assertTrue(all(0 <= token < 4096 for other in others for token in other))
 
 
 class ProcessorTimeTest(unittest.TestCase):
