@@ -1,10 +1,11 @@
 //! A loaded model that computes workloads.
 
 use std::num::NonZero;
-use std::path::Path;
 
 use anyhow::{Context, ensure};
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner, ModelSource};
+use models::{
+    Device, Dtype, HubOptions, KvCacheDtype, Limits, LoadOptions, ModelRunner, ModelSource,
+};
 use serde::Serialize;
 
 use crate::sequences::Sequences;
@@ -85,11 +86,18 @@ fn layout(workload: &Workload, block_size: usize) -> Sequences {
     Sequences::new(count, max_len, workload.shared_len(), block_size)
 }
 
-/// `embedded` for the model that is part of the program, otherwise a folder.
+/// `embedded` for the model that is part of the program, otherwise what `purser serve` takes a name
+/// for; nothing is fetched.
 pub fn source(model: &str) -> ModelSource {
     match model {
         "embedded" => ModelSource::Embedded,
-        folder => ModelSource::Folder(Path::new(folder).to_owned()),
+        name => ModelSource::named(
+            name,
+            HubOptions {
+                offline: true,
+                ..HubOptions::default()
+            },
+        ),
     }
 }
 
