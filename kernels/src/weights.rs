@@ -37,13 +37,13 @@ pub enum WeightFormat {
     F32,
     /// Converted to bfloat16, rounding to nearest even.
     Bf16,
-    /// Quantised to [`WeightDtype::Q8_0`], unless it is that already.
+    /// Floats quantised to [`WeightDtype::Q8_0`]; blocks stay what they are.
     Q8_0,
-    /// Quantised to [`WeightDtype::Q4K`], unless it is that already.
+    /// Floats quantised to [`WeightDtype::Q4K`]; blocks stay what they are.
     Q4K,
-    /// Quantised to [`WeightDtype::Q5K`], unless it is that already.
+    /// Floats quantised to [`WeightDtype::Q5K`]; blocks stay what they are.
     Q5K,
-    /// Quantised to [`WeightDtype::Q6K`], unless it is that already.
+    /// Floats quantised to [`WeightDtype::Q6K`]; blocks stay what they are.
     Q6K,
 }
 
@@ -96,6 +96,26 @@ impl WeightView<'_> {
             }
             _ => unreachable!("blocks are read as such"),
         }
+    }
+
+    /// The matrix in blocks of `dtype`, row by row, as a GGUF file has them.
+    ///
+    /// # Panics
+    /// If `dtype` is none of `Q8_0`, `Q4K`, `Q5K` and `Q6K`, or the columns are no whole blocks.
+    pub fn quantized(&self, dtype: WeightDtype) -> Vec<u8> {
+        let blocks = self.cols / dtype.block_len();
+        assert_eq!(
+            blocks * dtype.block_len(),
+            self.cols,
+            "rows are whole blocks"
+        );
+        let mut bytes = Vec::with_capacity(self.rows * dtype.row_bytes(self.cols));
+        for row in 0..self.rows {
+            for index in 0..blocks {
+                self.block(row, index, dtype).encode(dtype, &mut bytes);
+            }
+        }
+        bytes
     }
 
     /// As [`Self::read`], what is left of the elements once they are kept as `format` says.
@@ -182,6 +202,7 @@ impl WeightFormat {
             Self::Checkpoint => dtype,
             Self::F32 => WeightDtype::F32,
             Self::Bf16 => WeightDtype::Bf16,
+            _ if dtype.block_len() > 1 => dtype,
             Self::Q8_0 => WeightDtype::Q8_0,
             Self::Q4K => WeightDtype::Q4K,
             Self::Q5K => WeightDtype::Q5K,

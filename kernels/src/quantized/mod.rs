@@ -1,6 +1,7 @@
 //! Weights in blocks of integers with scales, as GGUF files hold them.
 
 mod decode;
+mod encode;
 mod quantize;
 #[cfg(test)]
 mod tests;

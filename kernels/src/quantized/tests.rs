@@ -157,3 +157,16 @@ fn blocks_are_read_as_ggml_writes_them() {
         );
     }
 }
+
+#[test]
+fn encoded_blocks_are_read_again() {
+    for dtype in QUANTISED {
+        for seed in 1..20 {
+            let block = Block::quantize(dtype, &values(dtype.block_len(), seed));
+            let mut bytes = Vec::new();
+            block.encode(dtype, &mut bytes);
+            assert_eq!(bytes.len(), dtype.block_bytes(), "{dtype:?}");
+            assert_eq!(Block::decode(dtype, &bytes), block, "{dtype:?} seed {seed}");
+        }
+    }
+}
