@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Converts a Hugging Face folder to a GGUF file that llama.cpp loads.
 
-    python3 convert.py FOLDER bf16|f32 TARGET.gguf
+    python3 convert.py FOLDER bf16|f16|f32|q8_0 TARGET.gguf
 
 Knows the two architectures that the comparison needs: Llama and Qwen3. The metadata keys are those
 of the GGUF specification (ggml's docs/gguf.md) and of the `gguf` package; norms stay f32, as
-llama.cpp's own conversion keeps them.
+llama.cpp's own conversion keeps them. Tokenizer and chat template are in the file too.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType
+from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType, quants
 from safetensors.torch import load_file
 
 # Hugging Face's name of a tensor within its layer -> GGUF's.
@@ -47,14 +47,25 @@ class Architecture:
     # llama.cpp rotates neighbouring pairs for Llama; the rows of the query and key projections of
     # a Hugging Face checkpoint are ordered for rotating halves.
     interleaved_rope: bool
-    # How text is split before the merges; the nearest one that llama.cpp has. Measurements send
-    # token ids, so it matters for nothing but the tokenizer of the converted file.
-    pre_tokenizer: str
 
 
 ARCHITECTURES = {
-    "LlamaForCausalLM": Architecture("llama", interleaved_rope=True, pre_tokenizer="smollm"),
-    "Qwen3ForCausalLM": Architecture("qwen3", interleaved_rope=False, pre_tokenizer="qwen2"),
+    "LlamaForCausalLM": Architecture("llama", interleaved_rope=True),
+    "Qwen3ForCausalLM": Architecture("qwen3", interleaved_rope=False),
+}
+
+# Beginnings of the expressions that cut text before the merges -> llama.cpp's name for them.
+PRE_TOKENIZERS = {
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|": "stablelm2",
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|": "dbrx",
+}
+
+
+DTYPES = {
+    "bf16": (GGMLQuantizationType.BF16, LlamaFileType.MOSTLY_BF16),
+    "f16": (GGMLQuantizationType.F16, LlamaFileType.MOSTLY_F16),
+    "f32": (GGMLQuantizationType.F32, LlamaFileType.ALL_F32),
+    "q8_0": (GGMLQuantizationType.Q8_0, LlamaFileType.MOSTLY_Q8_0),
 }
 
 
@@ -75,11 +86,12 @@ def interleave_halves(weight: torch.Tensor, num_heads: int) -> torch.Tensor:
 
 
 def add_tensor(writer: GGUFWriter, name: str, tensor: torch.Tensor, dtype: str) -> None:
-    if tensor.ndim == 1 or dtype == "f32":
-        writer.add_tensor(name, tensor.to(torch.float32).numpy())
-    else:
-        bits = tensor.to(torch.bfloat16).contiguous().view(torch.uint8).numpy()
-        writer.add_tensor(name, bits, raw_dtype=GGMLQuantizationType.BF16)
+    values = tensor.to(torch.float32).numpy()
+    kind = DTYPES[dtype][0]
+    # Vectors stay f32, and so do rows that are no whole blocks.
+    if tensor.ndim == 1 or (dtype == "q8_0" and tensor.shape[1] % 32 != 0):
+        kind = GGMLQuantizationType.F32
+    writer.add_tensor(name, quants.quantize(values, kind), raw_dtype=kind)
 
 
 def add_shape(writer: GGUFWriter, config: dict) -> None:
@@ -101,7 +113,23 @@ def add_shape(writer: GGUFWriter, config: dict) -> None:
     writer.add_vocab_size(config["vocab_size"])
 
 
-def add_tokenizer(writer: GGUFWriter, folder: Path, config: dict, pre_tokenizer: str) -> None:
+def pre_tokenizer(tokenizer: dict) -> str:
+    """llama.cpp's name of how the tokenizer cuts text."""
+    steps = tokenizer["pre_tokenizer"].get("pretokenizers", [tokenizer["pre_tokenizer"]])
+    kinds = [step["type"] for step in steps]
+    composes = (tokenizer["normalizer"] or {}).get("type") == "NFC"
+    if kinds == ["Digits", "ByteLevel"]:
+        return "smollm"
+    if kinds == ["ByteLevel"]:
+        return "gpt-2"
+    expression = steps[0]["pattern"]["Regex"]
+    for start, name in PRE_TOKENIZERS.items():
+        if expression.startswith(start):
+            return "qwen2" if composes and name == "stablelm2" else name
+    raise ValueError(f"no name for {expression}")
+
+
+def add_tokenizer(writer: GGUFWriter, folder: Path, config: dict) -> None:
     tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     vocab_size = config["vocab_size"]
     tokens = [f"[PAD{index}]" for index in range(vocab_size)]
@@ -116,7 +144,7 @@ def add_tokenizer(writer: GGUFWriter, folder: Path, config: dict, pre_tokenizer:
     merges = tokenizer["model"]["merges"]
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(pre_tokenizer)
+    writer.add_tokenizer_pre(pre_tokenizer(tokenizer))
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(merges)
@@ -124,7 +152,13 @@ def add_tokenizer(writer: GGUFWriter, folder: Path, config: dict, pre_tokenizer:
     writer.add_eos_token_id(end[0] if isinstance(end, list) else end)
     if config.get("bos_token_id") is not None:
         writer.add_bos_token_id(config["bos_token_id"])
-    writer.add_add_bos_token(False)
+    post_processor = tokenizer["post_processor"] or {}
+    writer.add_add_bos_token(post_processor.get("type") == "TemplateProcessing")
+    tokenizer_config = folder / "tokenizer_config.json"
+    if tokenizer_config.exists():
+        template = json.loads(tokenizer_config.read_text(encoding="utf-8")).get("chat_template")
+        if template:
+            writer.add_chat_template(template)
 
 
 def convert(folder: Path, dtype: str, target: Path) -> None:
@@ -132,10 +166,9 @@ def convert(folder: Path, dtype: str, target: Path) -> None:
     architecture = ARCHITECTURES[config["architectures"][0]]
     writer = GGUFWriter(target, architecture.name)
     writer.add_name(folder.name)
-    file_type = {"bf16": LlamaFileType.MOSTLY_BF16, "f32": LlamaFileType.ALL_F32}[dtype]
-    writer.add_file_type(file_type)
+    writer.add_file_type(DTYPES[dtype][1])
     add_shape(writer, config)
-    add_tokenizer(writer, folder, config, architecture.pre_tokenizer)
+    add_tokenizer(writer, folder, config)
     heads = {
         "q_proj": config["num_attention_heads"],
         "k_proj": config["num_key_value_heads"],
@@ -154,7 +187,7 @@ def convert(folder: Path, dtype: str, target: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("dtype", choices=["bf16", "f32"])
+    parser.add_argument("dtype", choices=sorted(DTYPES))
     parser.add_argument("target", type=Path)
     args = parser.parse_args()
     args.target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ use std::num::NonZero;
 use anyhow::{Context, ensure};
 use models::{
     Device, Dtype, HubOptions, KvCacheDtype, Limits, LoadOptions, ModelRunner, ModelSource,
+    Quantization,
 };
 use serde::Serialize;
 
@@ -120,6 +121,7 @@ impl ModelUnderTest {
         let options = LoadOptions {
             device: Device::Cpu,
             dtype: settings.dtype,
+            quantization: Quantization::None,
             limits,
             threads: settings.threads,
             pin_threads: false,

@@ -8,7 +8,7 @@ use engine::{
     CacheProbe, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, ProbePrompt,
     ProbeRequest, SamplingParams, SchedulerConfig, StepCosts, StopConditions, TokenId,
 };
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Quantization};
 use serde::Serialize;
 
 use crate::model_under_test::source;
@@ -94,6 +94,7 @@ impl PredictingEngine {
         let options = LoadOptions {
             device: Device::Cpu,
             dtype: Dtype::Auto,
+            quantization: Quantization::None,
             limits: Limits {
                 num_blocks,
                 block_size: BLOCK_SIZE,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use kernels::StepBatch;
 use kv_cache::TokenId;
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner, Quantization};
 use scheduler::{
     NewSequence, RequestId, Scheduler, SchedulerConfig, StepPlan, StopConditions, Timestamp,
 };
@@ -88,6 +88,7 @@ impl ScheduledModel {
         let options = LoadOptions {
             device: Device::Cpu,
             dtype: Dtype::Auto,
+            quantization: Quantization::None,
             limits,
             threads: None,
             pin_threads: false,

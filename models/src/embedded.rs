@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::model::{Model, ModelFiles, OpenError};
-use crate::weights::Checkpoint;
+use crate::weights::safetensors;
 
 /// Its name.
 const NAME: &str = "pebble-20m";
@@ -27,6 +27,6 @@ pub(crate) fn open() -> Result<Model, OpenError> {
         special_tokens_map: Some(Cow::Borrowed(file!("special_tokens_map.json"))),
         chat_template: None,
     };
-    let checkpoint = Checkpoint::embedded(file!("model.safetensors"))?;
+    let checkpoint = safetensors::embedded(file!("model.safetensors"))?;
     Model::new(NAME.to_owned(), files, checkpoint)
 }

@@ -10,6 +10,7 @@ use crate::decoder::Decoder;
 use crate::kv_cache_dtype::KvCacheDtype;
 use crate::limits::Limits;
 use crate::model::Model;
+use crate::quantization::{Precision, Quantization};
 use crate::weights::{Names, expected};
 
 /// Where to run.
@@ -45,6 +46,8 @@ pub struct LoadOptions {
     pub device: Device,
     /// Element type of the weights.
     pub dtype: Dtype,
+    /// What becomes of matrices of floats; `dtype` is that of the others then.
+    pub quantization: Quantization,
     /// What to allocate.
     pub limits: Limits,
     /// Threads of a CPU backend; `None` takes what the machine offers.
@@ -89,6 +92,19 @@ pub enum LoadError {
         /// Its element type.
         found: WeightDtype,
     },
+    /// A checkpoint that is quantised already, and to something else.
+    #[error(
+        "quantization {quantization} needs a checkpoint of floats, but tensor {tensor} is \
+         {found:?} already; use none"
+    )]
+    Quantized {
+        /// What was asked for.
+        quantization: &'static str,
+        /// The first such tensor.
+        tensor: String,
+        /// Its element type.
+        found: WeightDtype,
+    },
     /// The device.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -108,7 +124,11 @@ impl Model {
         progress: &mut dyn FnMut(f32),
     ) -> Result<LoadedModel, LoadError> {
         check_limits(&options.limits)?;
-        let format = self.format(options.dtype)?;
+        let precision = Precision {
+            quantization: options.quantization,
+            plain: self.format(options.dtype)?,
+        };
+        self.check_quantization(precision)?;
         match options.device {
             Device::Auto | Device::Cpu => {
                 let threads = options.threads;
@@ -117,16 +137,16 @@ impl Model {
                     pin_threads: options.pin_threads,
                     instruction_set: None,
                 })?;
-                self.load_on(backend, format, options, progress)
+                self.load_on(backend, precision, options, progress)
             }
-            Device::Reference => self.load_on(Reference::cpu(), format, options, progress),
+            Device::Reference => self.load_on(Reference::cpu(), precision, options, progress),
         }
     }
 
     fn load_on<B: Backend>(
         self,
         backend: B,
-        format: WeightFormat,
+        precision: Precision,
         options: &LoadOptions,
         progress: &mut dyn FnMut(f32),
     ) -> Result<LoadedModel, LoadError> {
@@ -140,7 +160,7 @@ impl Model {
             backend,
             config,
             checkpoint,
-            format,
+            precision,
             kv_dtype,
             limits,
             &mut progress,
@@ -173,14 +193,52 @@ impl Model {
         }
     }
 
-    /// Bytes of the weights once they are loaded as `dtype`.
-    pub fn loaded_weight_bytes(&self, dtype: Dtype) -> usize {
-        let elements = self.config.num_parameters();
-        match dtype {
-            Dtype::Auto => self.weight_bytes(),
-            Dtype::Float32 => elements * 4,
-            Dtype::Bfloat16 | Dtype::Float16 => elements * 2,
+    /// What is quantised already is not quantised to something else.
+    fn check_quantization(&self, precision: Precision) -> Result<(), LoadError> {
+        let quantization = precision.quantization;
+        if quantization == Quantization::None {
+            return Ok(());
         }
+        for tensor in expected(&self.config) {
+            let found = self.checkpoint.dtype(&tensor.name);
+            let [_, cols] = tensor.shape[..] else {
+                continue;
+            };
+            let format = precision.format(&tensor.name, cols, &self.config);
+            if found.block_len() > 1 && format.of(WeightDtype::F32) != found {
+                return Err(LoadError::Quantized {
+                    quantization: quantization.name(),
+                    tensor: tensor.name,
+                    found,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the weights once they are loaded as `dtype` and `quantization` say.
+    pub fn loaded_weight_bytes(&self, dtype: Dtype, quantization: Quantization) -> usize {
+        let plain = match dtype {
+            Dtype::Auto | Dtype::Float16 => WeightFormat::Checkpoint,
+            Dtype::Float32 => WeightFormat::F32,
+            Dtype::Bfloat16 => WeightFormat::Bf16,
+        };
+        let precision = Precision {
+            quantization,
+            plain,
+        };
+        let tensors = expected(&self.config);
+        let bytes = tensors.iter().map(|tensor| {
+            let dtype = self.checkpoint.dtype(&tensor.name);
+            precision.loaded_bytes(tensor, dtype, &self.config)
+        });
+        bytes.sum()
+    }
+
+    /// How many matrices `quantization` leaves in another format than it has for them, because their
+    /// rows are no whole blocks of it.
+    pub fn num_quantization_fallbacks(&self, quantization: Quantization) -> usize {
+        quantization.num_fallbacks(&self.config)
     }
 
     /// Element type of the embedding, which is that of the matrix products in most checkpoints.

@@ -8,8 +8,9 @@ use kernels::KvDtype;
 use thiserror::Error;
 
 use crate::config::{ConfigError, ModelConfig};
+use crate::gguf::{self, GgufError};
 use crate::source::ModelSource;
-use crate::weights::{Checkpoint, WeightsError, expected};
+use crate::weights::{Checkpoint, WeightsError, expected, safetensors};
 
 /// A model whose configuration is valid and whose tensors are all there; nothing is loaded.
 ///
@@ -21,6 +22,7 @@ pub struct Model {
     name: String,
     files: ModelFiles,
     unread_tensors: Vec<String>,
+    unread_metadata: Vec<String>,
     fingerprint: [u8; 32],
 }
 
@@ -69,6 +71,9 @@ pub enum OpenError {
     /// The weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// A GGUF file.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// The hub.
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
@@ -82,9 +87,14 @@ pub enum OpenError {
 pub fn open(source: &ModelSource) -> Result<Model, OpenError> {
     match source {
         ModelSource::Folder(folder) => open_folder(folder, folder.display().to_string()),
+        ModelSource::Gguf(file) => gguf::open(file, file.display().to_string()),
         ModelSource::Embedded => crate::embedded::open(),
         ModelSource::Hub(request) => {
-            open_folder(&crate::hub::fetch(request)?, request.repo.clone())
+            let path = crate::hub::fetch(request)?;
+            match gguf::has_extension(&path) {
+                true => gguf::open(&path, request.repo.clone()),
+                false => open_folder(&path, request.repo.clone()),
+            }
         }
     }
 }
@@ -96,6 +106,16 @@ impl Model {
         checkpoint: Checkpoint,
     ) -> Result<Self, OpenError> {
         let config = ModelConfig::parse(&files.config, files.generation_config.as_deref())?;
+        Self::with_config(name, files, config, checkpoint)
+    }
+
+    /// A model whose configuration is more than what its files say.
+    pub(crate) fn with_config(
+        name: String,
+        files: ModelFiles,
+        config: ModelConfig,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, OpenError> {
         let unread_tensors = checkpoint.check(&config)?;
         let mut hasher = blake3::Hasher::new_derive_key("purser model fingerprint 1");
         hasher.update(&(files.config.len() as u64).to_le_bytes());
@@ -108,8 +128,16 @@ impl Model {
             name,
             files,
             unread_tensors,
+            unread_metadata: Vec::new(),
             fingerprint,
         })
+    }
+
+    pub(crate) fn with_unread_metadata(self, unread_metadata: Vec<String>) -> Self {
+        Self {
+            unread_metadata,
+            ..self
+        }
     }
 
     /// The model's shape.
@@ -133,19 +161,24 @@ impl Model {
         &self.unread_tensors
     }
 
+    /// Metadata of a GGUF file's architecture that nothing reads; worth a warning, as above.
+    pub fn unread_metadata(&self) -> &[String] {
+        &self.unread_metadata
+    }
+
     /// Digest of the configuration and of every tensor's name, type, shape and first 4 KiB. Equal
     /// fingerprints mean equal KV for equal tokens.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 
-    /// Bytes of the weights in the checkpoint; loaded as `auto`, they take about as much.
+    /// Bytes of the weights in the checkpoint.
     pub fn weight_bytes(&self) -> usize {
-        let bytes = expected(&self.config);
-        bytes
+        let tensors = expected(&self.config);
+        let bytes = tensors
             .iter()
-            .map(|tensor| self.checkpoint.view(&tensor.name).data.len())
-            .sum()
+            .map(|tensor| self.checkpoint.num_bytes(&tensor.name));
+        bytes.sum()
     }
 
     /// Bytes that one token's keys and values take in all layers.
@@ -154,18 +187,34 @@ impl Model {
     }
 }
 
-fn open_folder(folder: &Path, name: String) -> Result<Model, OpenError> {
-    if !folder.is_dir() {
-        return Err(OpenError::NoFolder(folder.to_owned()));
-    }
-    let optional = |name: &str| match std::fs::read(folder.join(name)) {
+/// One file of a folder, if it is there.
+///
+/// # Errors
+/// `Io`
+pub(crate) fn optional_file(
+    folder: &Path,
+    name: &str,
+) -> Result<Option<Cow<'static, [u8]>>, OpenError> {
+    match std::fs::read(folder.join(name)) {
         Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(OpenError::Io {
             path: folder.join(name),
             source,
         }),
-    };
+    }
+}
+
+fn open_folder(folder: &Path, name: String) -> Result<Model, OpenError> {
+    if !folder.is_dir() {
+        return Err(OpenError::NoFolder(folder.to_owned()));
+    }
+    if !safetensors::is_in(folder)
+        && let Some(file) = gguf::in_folder(folder)?
+    {
+        return gguf::open(&file, name);
+    }
+    let optional = |name: &str| optional_file(folder, name);
     let path = folder.join("config.json");
     let config = std::fs::read(&path).map_err(|source| OpenError::Io { path, source })?;
     let files = ModelFiles {
@@ -178,5 +227,5 @@ fn open_folder(folder: &Path, name: String) -> Result<Model, OpenError> {
     };
     // An unsupported architecture is the more useful news than a missing file of weights.
     ModelConfig::parse(&files.config, files.generation_config.as_deref())?;
-    Model::new(name, files, Checkpoint::open(folder)?)
+    Model::new(name, files, safetensors::open(folder)?)
 }

@@ -25,7 +25,10 @@ impl RopeTable {
             RopeScaling::Yarn {
                 attention_factor, ..
             } => attention_factor as f32,
-            RopeScaling::None | RopeScaling::Linear { .. } | RopeScaling::Llama3 { .. } => 1.0,
+            RopeScaling::None
+            | RopeScaling::Linear { .. }
+            | RopeScaling::Llama3 { .. }
+            | RopeScaling::Divisors(_) => 1.0,
         };
         let mut cos = Vec::with_capacity(max_positions * frequencies.len());
         let mut sin = Vec::with_capacity(max_positions * frequencies.len());
@@ -61,6 +64,10 @@ fn frequencies(config: &RopeConfig, rotary_dim: usize) -> Vec<f32> {
     });
     match config.scaling {
         RopeScaling::None => plain.collect(),
+        RopeScaling::Divisors(ref divisors) => plain
+            .zip(divisors)
+            .map(|(f, divisor)| f / divisor)
+            .collect(),
         RopeScaling::Linear { factor } => plain.map(|f| f / factor as f32).collect(),
         RopeScaling::Llama3 {
             factor,

@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 
+use crate::gguf;
+
 /// A place to open a model from.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
     /// The model that is part of the program (feature `embedded-model`).
     Embedded,
-    /// A folder as `save_pretrained` writes it.
+    /// A folder: as `save_pretrained` writes it, or with one GGUF file.
     Folder(PathBuf),
+    /// A GGUF file; the first one of a model that is split.
+    Gguf(PathBuf),
     /// A repository of a hub (feature `hub`).
     Hub(HubRequest),
 }
@@ -18,6 +22,9 @@ pub enum ModelSource {
 pub struct HubRequest {
     /// `organisation/name`.
     pub repo: String,
+    /// Which of the repository's GGUF files: the quantisation in its name (`Q4_K_M`), or the whole
+    /// name. `None` chooses: safetensors where there are some.
+    pub gguf: Option<String>,
     /// How to reach the hub.
     pub options: HubOptions,
 }
@@ -54,18 +61,26 @@ impl std::fmt::Debug for HubOptions {
 }
 
 impl ModelSource {
-    /// What a command line means by `model`: a folder if there is one of that name or the name is a
-    /// path (it starts with `.`, `/` or `~`), or else a repository.
+    /// What a command line means by `model`: a GGUF file if the name ends so; a folder if there is one
+    /// of that name or the name is a path (it starts with `.`, `/` or `~`); or else a repository, with a colon and a quantisation behind it if it has GGUF files
+    /// (`organisation/name:Q4_K_M`, as llama.cpp and vLLM write it).
     pub fn named(model: &str, options: HubOptions) -> Self {
         let path = PathBuf::from(model);
         let is_path = model.starts_with(['.', '/', '~']) || model.matches('/').count() > 1;
-        if is_path || path.is_dir() {
-            Self::Folder(path)
-        } else {
-            Self::Hub(HubRequest {
-                repo: model.to_owned(),
-                options,
-            })
+        if gguf::has_extension(&path) {
+            return Self::Gguf(path);
         }
+        if is_path || path.is_dir() {
+            return Self::Folder(path);
+        }
+        let (repo, gguf) = match model.split_once(':') {
+            Some((repo, gguf)) => (repo, Some(gguf.to_owned())),
+            None => (model, None),
+        };
+        Self::Hub(HubRequest {
+            repo: repo.to_owned(),
+            gguf,
+            options,
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource};
+use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization};
 
 mod context;
 pub mod serve;
@@ -15,7 +15,9 @@ pub mod settings;
 pub mod values;
 
 use serve::{AccessConfig, EngineConfig, ListenConfig, LogFormat, RequestLimits, ServeConfig};
-use settings::{DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, ServeSettings};
+use settings::{
+    DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName, ServeSettings,
+};
 
 /// A setting that cannot work, with the name of its flag.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +182,10 @@ fn served_names(settings: &ServeSettings, model: &ModelSource) -> Result<Vec<Str
     Ok(vec![match model {
         ModelSource::Embedded => "pebble-20m".to_owned(),
         ModelSource::Hub(request) => request.repo.clone(),
+        ModelSource::Gguf(path) => path.file_stem().map_or_else(
+            || "model".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        ),
         ModelSource::Folder(path) => path
             .canonicalize()
             .ok()
@@ -219,6 +225,7 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
             Some(DtypeName::Bfloat16) => Dtype::Bfloat16,
             Some(DtypeName::Float16) => Dtype::Float16,
         },
+        quantization: quantization(settings)?,
         threads: at_least_one("threads", settings.threads)?,
         pin_threads: settings.pin_threads.unwrap_or(false),
         max_model_len: settings.max_model_len.and_then(|count| count.0),
@@ -240,6 +247,26 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
         watermark,
         seed: settings.seed,
     })
+}
+
+fn quantization(settings: &ServeSettings) -> Result<Quantization, ConfigError> {
+    let (quantization, dtype) = match settings.quantization {
+        None | Some(QuantizationName::None) => return Ok(Quantization::None),
+        Some(QuantizationName::Bf16) => (Quantization::Bf16, DtypeName::Bfloat16),
+        // No --dtype is one of these.
+        Some(QuantizationName::Q8_0) => (Quantization::Q8_0, DtypeName::Auto),
+        Some(QuantizationName::Q4KM) => (Quantization::Q4KM, DtypeName::Auto),
+    };
+    match settings.dtype {
+        Some(given) if given != DtypeName::Auto && given != dtype => {
+            let message = format!(
+                "{} is a type of weights too, and --dtype says another; leave one out",
+                quantization.name()
+            );
+            Err(wrong("quantization", message))
+        }
+        _ => Ok(quantization),
+    }
 }
 
 fn prefix_caching(settings: &ServeSettings) -> Result<bool, ConfigError> {

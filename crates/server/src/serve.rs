@@ -67,6 +67,20 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
             "the checkpoint has a tensor that the model does not use"
         );
     }
+    for key in model.unread_metadata() {
+        tracing::warn!(
+            key,
+            "the GGUF file has metadata that the model does not use"
+        );
+    }
+    let fallbacks = model.num_quantization_fallbacks(config.engine.quantization);
+    if fallbacks > 0 {
+        tracing::info!(
+            matrices = fallbacks,
+            quantization = config.engine.quantization.name(),
+            "these have rows that are no whole blocks, and get the nearest format that fits"
+        );
+    }
     let sizing = Sizing::new(&model, &config.engine, available_memory())?;
     let served = served_model(&model, config.served_model_names, sizing.max_model_len)?;
     config.context.check_window(sizing.max_model_len)?;
@@ -215,6 +229,7 @@ fn start_engine(
     let options = LoadOptions {
         device: engine.device,
         dtype: engine.dtype,
+        quantization: engine.quantization,
         limits: sizing.limits(engine.max_num_seqs),
         threads: engine.threads.and_then(NonZero::new),
         pin_threads: engine.pin_threads,

@@ -44,7 +44,7 @@ impl Sizing {
             kv_bytes_per_token: model.kv_bytes_per_token(engine.kv_cache_dtype.on(engine.device)),
             max_position_embeddings: model.config().max_position_embeddings,
         };
-        let weights = model.loaded_weight_bytes(engine.dtype);
+        let weights = model.loaded_weight_bytes(engine.dtype, engine.quantization);
         if weights > available {
             bail!(
                 "the weights need {} MiB and {} MiB of memory are free",
@@ -111,7 +111,7 @@ pub fn available_memory() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use models::{Device, Dtype, KvCacheDtype};
+    use models::{Device, Dtype, KvCacheDtype, Quantization};
 
     use super::*;
 
@@ -124,6 +124,7 @@ mod tests {
         EngineConfig {
             device: Device::Auto,
             dtype: Dtype::Auto,
+            quantization: Quantization::None,
             threads: None,
             pin_threads: false,
             max_model_len: None,

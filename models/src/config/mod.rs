@@ -89,6 +89,16 @@ impl ModelConfig {
         Ok(parsed)
     }
 
+    /// The same, with each pair's rotary frequency divided by one of `divisors`.
+    ///
+    /// # Errors
+    /// `Contradiction`: not one for each pair, or an unusable one.
+    pub(crate) fn with_rope_divisors(mut self, divisors: Vec<f32>) -> Result<Self, ConfigError> {
+        self.rope.scaling = RopeScaling::Divisors(divisors);
+        self.validate()?;
+        Ok(self)
+    }
+
     /// Number of decoder layers.
     pub fn num_layers(&self) -> usize {
         self.layers.len()

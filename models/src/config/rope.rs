@@ -49,6 +49,9 @@ pub enum RopeScaling {
         /// Round the ramp's ends to whole dimensions.
         truncate: bool,
     },
+    /// Each pair's frequency divided by a number of its own, `[rotary_dim / 2]`; only GGUF files
+    /// have it, in the place of `Llama3`.
+    Divisors(Vec<f32>),
 }
 
 impl RopeConfig {
@@ -104,7 +107,7 @@ impl RopeConfig {
             let reason = format!("{rotary_dim} rotated elements are not a number of pairs");
             return contradiction("head_dim, partial_rotary_factor", reason);
         }
-        self.scaling.validate()
+        self.scaling.validate(rotary_dim)
     }
 }
 
@@ -172,10 +175,23 @@ impl RopeScaling {
         })
     }
 
-    fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self, rotary_dim: usize) -> Result<(), ConfigError> {
         let contradiction = |fields, reason| Err(ConfigError::Contradiction { fields, reason });
         let (factor, original) = match *self {
             Self::None => return Ok(()),
+            Self::Divisors(ref divisors) => {
+                let usable = |divisor: &&f32| divisor.is_finite() && **divisor > 0.0;
+                return match divisors.iter().find(|divisor| !usable(divisor)) {
+                    None if divisors.len() == rotary_dim / 2 => Ok(()),
+                    None => contradiction(
+                        "rope_freqs.weight",
+                        format!("{} divisors of {} pairs", divisors.len(), rotary_dim / 2),
+                    ),
+                    Some(divisor) => {
+                        contradiction("rope_freqs.weight", format!("{divisor} is unusable"))
+                    }
+                };
+            }
             Self::Linear { factor } => (factor, 1),
             Self::Llama3 {
                 factor,

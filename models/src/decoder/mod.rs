@@ -5,12 +5,13 @@ mod weights;
 
 use kernels::{
     AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape,
-    KvDtype, Linear, QkvShape, RmsNorm, Rope, SiluMul, StepBatch, WeightFormat, WriteKv,
+    KvDtype, Linear, QkvShape, RmsNorm, Rope, SiluMul, StepBatch, WriteKv,
 };
 
 use crate::config::ModelConfig;
 use crate::limits::Limits;
 use crate::log_softmax;
+use crate::quantization::Precision;
 use crate::weights::Checkpoint;
 use crate::{Logits, ModelRunner};
 
@@ -58,7 +59,7 @@ impl<B: Backend> Decoder<B> {
         backend: B,
         config: &ModelConfig,
         checkpoint: &Checkpoint,
-        format: WeightFormat,
+        precision: Precision,
         kv_dtype: KvDtype,
         limits: Limits,
         progress: &mut dyn FnMut(usize),
@@ -72,7 +73,7 @@ impl<B: Backend> Decoder<B> {
             backend: &backend,
             config,
             checkpoint,
-            format,
+            precision,
         };
         let weights = packing.pack(limits.max_model_len, progress)?;
         let buffers = Buffers::new(&backend, config, qkv, &limits)?;

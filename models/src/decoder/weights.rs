@@ -1,10 +1,13 @@
 //! Packing a checkpoint's tensors for a backend.
 
+use std::borrow::Cow;
+
 use kernels::{Backend, KernelError, WeightFormat, WeightView};
 
 use crate::config::ModelConfig;
+use crate::quantization::Precision;
 use crate::rope_table::RopeTable;
-use crate::weights::{Checkpoint, Names};
+use crate::weights::{Checkpoint, Matrix, Names};
 
 /// Packed weights of a model.
 pub(super) struct Weights<B: Backend> {
@@ -47,11 +50,14 @@ pub(super) struct Packing<'a, B: Backend> {
     pub(super) backend: &'a B,
     pub(super) config: &'a ModelConfig,
     pub(super) checkpoint: &'a Checkpoint,
-    pub(super) format: WeightFormat,
+    pub(super) precision: Precision,
 }
 
 impl<B: Backend> Packing<'_, B> {
     /// Packs everything; `progress` hears the number of layers that are done.
+    ///
+    /// A tensor's pages are given back once it is packed, and the largest tensors come first: so
+    /// hardly more is in memory than what is packed.
     ///
     /// # Errors
     /// `OutOfMemory`, `Shape`.
@@ -62,15 +68,15 @@ impl<B: Backend> Packing<'_, B> {
     ) -> Result<Weights<B>, KernelError> {
         let config = self.config;
         let embedding = self.matrix(Names::EMBEDDING)?;
+        let lm_head = match config.tie_word_embeddings {
+            true => None,
+            false => Some(self.matrix(Names::LM_HEAD)?),
+        };
         let mut layers = Vec::with_capacity(config.num_layers());
         for layer in 0..config.num_layers() {
             layers.push(self.layer(layer)?);
             progress(layer + 1);
         }
-        let lm_head = match config.tie_word_embeddings {
-            true => None,
-            false => Some(self.matrix(Names::LM_HEAD)?),
-        };
         let table = RopeTable::new(&config.rope, config.head_dim, max_positions);
         Ok(Weights {
             embedding,
@@ -121,21 +127,51 @@ impl<B: Backend> Packing<'_, B> {
             .iter()
             .map(|projection| Names::layer(layer, &format!("{projection}.weight")))
             .collect();
-        let parts: Vec<WeightView<'_>> = names
-            .iter()
-            .map(|name| self.checkpoint.view(name))
-            .collect();
         let biases = projections.iter().flat_map(|projection| {
             self.checkpoint
                 .vector(&Names::layer(layer, &format!("{projection}.bias")))
         });
         let bias: Option<Vec<f32>> = has_bias.then(|| biases.collect());
-        self.backend
-            .pack_linear(&parts, bias.as_deref(), self.format)
+        self.packed(&names, bias.as_deref())
     }
 
     fn matrix(&self, name: &str) -> Result<B::Linear, KernelError> {
-        self.backend
-            .pack_linear(&[self.checkpoint.view(name)], None, self.format)
+        self.packed(&[name.to_owned()], None)
+    }
+
+    /// Matrices stacked on the output axis, each in the format that it is to have.
+    fn packed(&self, names: &[String], bias: Option<&[f32]>) -> Result<B::Linear, KernelError> {
+        let format_of = |matrix: &Matrix<'_>| {
+            let (precision, config) = (self.precision, self.config);
+            precision.format(matrix.name, matrix.cols, config)
+        };
+        let mut matrices: Vec<Matrix<'_>> = names
+            .iter()
+            .map(|name| self.checkpoint.matrix(name))
+            .collect();
+        let format = format_of(&matrices[0]);
+        for matrix in &mut matrices[1..] {
+            // The backend takes one format for all, and leaves alone what has blocks already.
+            let own = format_of(matrix);
+            if own != format {
+                quantize(matrix, own);
+            }
+        }
+        let parts: Vec<WeightView<'_>> = matrices.iter().map(Matrix::view).collect();
+        let packed = self.backend.pack_linear(&parts, bias, format)?;
+        for name in names {
+            self.checkpoint.release(name);
+        }
+        Ok(packed)
+    }
+}
+
+/// Replaces a matrix of floats by blocks of `format`.
+fn quantize(matrix: &mut Matrix<'_>, format: WeightFormat) {
+    let dtype = format.of(matrix.dtype);
+    if dtype != matrix.dtype {
+        let blocks = matrix.view().quantized(dtype);
+        matrix.data = Cow::Owned(blocks);
+        matrix.dtype = dtype;
     }
 }

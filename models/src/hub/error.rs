@@ -97,15 +97,25 @@ pub enum HubError {
     },
     /// The repository has no weights that can be read.
     #[error(
-        "{repo} has no model.safetensors and no model.safetensors.index.json{}; choose a \
-         repository with weights in safetensors",
+        "{repo} has no model.safetensors, no model.safetensors.index.json and no GGUF file{}; \
+         choose a repository with weights in safetensors or GGUF",
         unread(found)
     )]
-    NoSafetensors {
+    NoWeights {
         /// The repository.
         repo: String,
-        /// Formats of weights that it has instead, such as GGUF.
+        /// Formats of weights that it has instead, such as ONNX.
         found: Vec<&'static str>,
+    },
+    /// The repository has other GGUF files than the one that was asked for.
+    #[error("{repo} has no GGUF file {asked}; it has {}", found.join(", "))]
+    NoSuchGguf {
+        /// The repository.
+        repo: String,
+        /// The quantisation or file that was asked for.
+        asked: String,
+        /// The files that there are.
+        found: Vec<String>,
     },
     /// A file that a model must have.
     #[error("{repo} has no {file} at revision {revision}; it is not a complete model")]

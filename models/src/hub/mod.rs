@@ -9,6 +9,7 @@ mod cache;
 mod client;
 mod download;
 mod error;
+mod gguf_choice;
 mod part;
 mod progress;
 mod selection;
@@ -25,14 +26,14 @@ use client::Client;
 use download::Download;
 pub use error::HubError;
 pub use progress::{Bar, Progress};
-use selection::{CONFIG, INDEX, Unreadable, select, shards};
+use selection::{CONFIG, INDEX, Unreadable, Weights, select, shards};
 
 const DEFAULT_REVISION: &str = "main";
 /// Longest id of a repository.
 const MAX_REPO: usize = 96;
 
-/// The folder of a model's files, which are fetched first unless they are in the cache. Draws a
-/// progress bar if the options ask for one.
+/// The folder of a model's files, or its GGUF file; they are fetched first unless they are in the
+/// cache. Draws a progress bar if the options ask for one.
 ///
 /// Offline, the cache is all there is. A hub that cannot be reached is no error either if the cache
 /// has the model as it was last time; a warning says so.
@@ -84,6 +85,7 @@ pub fn fetch_with(
 struct Fetch<'a> {
     repo: &'a str,
     revision: &'a str,
+    gguf: Option<&'a str>,
     cache: Cache,
 }
 
@@ -108,6 +110,7 @@ impl<'a> Fetch<'a> {
         Ok(Self {
             repo,
             revision,
+            gguf: request.gguf.as_deref(),
             cache,
         })
     }
@@ -125,17 +128,18 @@ impl<'a> Fetch<'a> {
         if names.is_empty() {
             return Err(revision());
         }
-        let selection = select(&names).map_err(|reason| match reason {
-            Unreadable::NoSafetensors(_) => missing("model.safetensors".to_owned()),
+        let selection = select(&names, self.gguf).map_err(|reason| match reason {
+            Unreadable::NoWeights(_) => missing("model.safetensors".to_owned()),
+            Unreadable::NoSuchGguf(_) => missing(self.gguf.unwrap_or_default().to_owned()),
             Unreadable::Missing(file) => missing(file.to_owned()),
         })?;
-        if selection.weights.is_none() {
+        if selection.weights == Weights::Shards {
             let mut shards = self.shards(&commit)?.into_iter();
             if let Some(shard) = shards.find(|shard| !self.cache.has(&commit, shard)) {
                 return Err(missing(shard));
             }
         }
-        Ok(self.cache.snapshot(&commit))
+        Ok(self.path(&commit, &selection.weights))
     }
 
     async fn download(
@@ -155,13 +159,24 @@ impl<'a> Fetch<'a> {
             Err(error) => return Err(error),
         };
         let commit = listing.commit.as_str();
-        let selection = select(&listing.names).map_err(|reason| self.unreadable(reason))?;
+        let selection =
+            select(&listing.names, self.gguf).map_err(|reason| self.unreadable(reason))?;
         let download = Download::new(client, &self.cache, self.repo, commit, progress);
         download.fetch(&selection.small).await?;
-        self.check_config(commit)?;
-        let weights = match selection.weights {
-            Some(file) => vec![file],
-            None => self.shards(commit)?,
+        let weights = match &selection.weights {
+            Weights::Safetensors(file) => {
+                self.check_config(commit)?;
+                vec![file.clone()]
+            }
+            Weights::Shards => {
+                self.check_config(commit)?;
+                self.shards(commit)?
+            }
+            // Its configuration is in the file itself.
+            Weights::Gguf(files) => {
+                tracing::info!(repo = self.repo, files = files.join(", "), "GGUF");
+                files.clone()
+            }
         };
         if let Some(file) = weights.iter().find(|file| !listing.names.contains(file)) {
             return Err(self.missing_file(file));
@@ -169,7 +184,18 @@ impl<'a> Fetch<'a> {
         download.fetch(&weights).await?;
         // Last, so that whoever follows the revision finds everything.
         self.cache.set_commit(self.revision, commit)?;
-        Ok(self.cache.snapshot(commit))
+        Ok(self.path(commit, &selection.weights))
+    }
+
+    /// What is to be opened: the folder of all files, or the first of GGUF.
+    fn path(&self, commit: &str, weights: &Weights) -> PathBuf {
+        let folder = self.cache.snapshot(commit);
+        match weights {
+            Weights::Safetensors(_) | Weights::Shards => folder,
+            Weights::Gguf(files) => files
+                .first()
+                .map_or(folder.clone(), |file| folder.join(file)),
+        }
     }
 
     /// A model that cannot run costs no download of its weights.
@@ -199,8 +225,13 @@ impl<'a> Fetch<'a> {
     fn unreadable(&self, reason: Unreadable) -> HubError {
         match reason {
             Unreadable::Missing(file) => self.missing_file(file),
-            Unreadable::NoSafetensors(found) => HubError::NoSafetensors {
+            Unreadable::NoWeights(found) => HubError::NoWeights {
                 repo: self.repo.to_owned(),
+                found,
+            },
+            Unreadable::NoSuchGguf(found) => HubError::NoSuchGguf {
+                repo: self.repo.to_owned(),
+                asked: self.gguf.unwrap_or_default().to_owned(),
                 found,
             },
         }

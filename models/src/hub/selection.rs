@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::gguf_choice::choose;
+
 /// The configuration, which every model has.
 pub(super) const CONFIG: &str = "config.json";
 /// The list of shards, of a model with several files of weights.
@@ -26,15 +28,28 @@ const MORE_TEMPLATES: &str = "additional_chat_templates/";
 pub(super) struct Selection {
     /// In alphabetical order. [`INDEX`] among them means that there are shards.
     pub(super) small: Vec<String>,
-    /// The weights, if they are one file.
-    pub(super) weights: Option<String>,
+    /// The weights.
+    pub(super) weights: Weights,
+}
+
+/// Files of weights.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Weights {
+    /// One file.
+    Safetensors(String),
+    /// Those that the index names.
+    Shards,
+    /// A GGUF file, or the parts of one in their order.
+    Gguf(Vec<String>),
 }
 
 /// Why a repository has no model that can be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// No weights in safetensors, but in these formats.
-    NoSafetensors(Vec<&'static str>),
+    /// Neither safetensors nor GGUF, but these formats.
+    NoWeights(Vec<&'static str>),
+    /// Not the GGUF file that was asked for, but these.
+    NoSuchGguf(Vec<String>),
     /// No such file.
     Missing(&'static str),
 }
@@ -48,23 +63,38 @@ struct Index {
 
 /// The files that a model needs among all `names` of a repository: the index and its shards, or
 /// `model.safetensors`, as the loader reads them; never a second copy of the weights in another
-/// format, nor one in a folder of its own.
+/// format, nor one in a folder of its own. GGUF files are taken where they are asked for, or where
+/// there are no safetensors; `gguf` is that of [`crate::HubRequest`].
 ///
 /// # Errors
 /// No weights that can be read, or no configuration.
-pub(super) fn select(names: &[String]) -> Result<Selection, Unreadable> {
+pub(super) fn select(names: &[String], gguf: Option<&str>) -> Result<Selection, Unreadable> {
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     let sharded = has(INDEX);
-    if !sharded && !has(SINGLE_FILE) {
-        return Err(Unreadable::NoSafetensors(other_formats(names)));
-    }
-    if !has(CONFIG) {
+    let weights = match gguf {
+        None if sharded => Weights::Shards,
+        None if has(SINGLE_FILE) => Weights::Safetensors(SINGLE_FILE.to_owned()),
+        asked => match choose(names, asked) {
+            Ok(files) => Weights::Gguf(files),
+            Err(files) if files.is_empty() => {
+                return Err(Unreadable::NoWeights(other_formats(names)));
+            }
+            Err(files) => return Err(Unreadable::NoSuchGguf(files)),
+        },
+    };
+    let is_gguf = matches!(weights, Weights::Gguf(_));
+    if !is_gguf && !has(CONFIG) {
         return Err(Unreadable::Missing(CONFIG));
     }
-    let small: BTreeSet<&String> = names.iter().filter(|name| is_small(name)).collect();
+    let is_needed = |name: &&String| match is_gguf {
+        // Configuration, and often all the rest, is in the file.
+        true => name.as_str() != CONFIG && name.as_str() != INDEX && is_small(name),
+        false => is_small(name),
+    };
+    let small: BTreeSet<&String> = names.iter().filter(is_needed).collect();
     Ok(Selection {
         small: small.into_iter().cloned().collect(),
-        weights: (!sharded).then(|| SINGLE_FILE.to_owned()),
+        weights,
     })
 }
 
@@ -98,8 +128,7 @@ fn is_small(name: &str) -> bool {
 /// Formats of weights that are there and that are not read.
 fn other_formats(names: &[String]) -> Vec<&'static str> {
     let formats = [
-        ("GGUF", &[".gguf"] as &[&str]),
-        ("PyTorch .bin", &[".bin", ".pt", ".pth", ".ckpt"]),
+        ("PyTorch .bin", &[".bin", ".pt", ".pth", ".ckpt"] as &[&str]),
         ("ONNX", &[".onnx"]),
         ("TensorFlow", &[".h5", ".msgpack"]),
         ("safetensors of another layout", &[".safetensors"]),

@@ -4,10 +4,12 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::Path;
 
 use memmap2::Mmap;
+
+use crate::pages;
 
 /// Read-only bytes.
 pub(crate) enum Bytes {
@@ -30,6 +32,14 @@ impl Bytes {
         // by renaming (the hub's cache does so), and copying them first would double the memory.
         let map = unsafe { Mmap::map(&file)? };
         Ok(Self::Mapped(map))
+    }
+
+    /// Gives the memory of a mapped file's `range` back to the system.
+    pub(crate) fn release(&self, range: &Range<usize>) {
+        match self {
+            Self::Mapped(map) => pages::give_back(map, range),
+            Self::Static(_) => {}
+        }
     }
 }
 

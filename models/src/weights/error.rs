@@ -78,7 +78,10 @@ pub enum WeightsError {
         actual: Vec<usize>,
     },
     /// A tensor of an element type that cannot be read.
-    #[error("{file}: tensor {tensor} is {actual}; supported are F32, F16 and BF16")]
+    #[error(
+        "{file}: tensor {tensor} is {actual}; supported are F32, F16 and BF16, and in GGUF files \
+         Q4_0, Q5_0, Q8_0, Q4_K, Q5_K and Q6_K"
+    )]
     Dtype {
         /// The tensor.
         tensor: String,

@@ -18,6 +18,8 @@ impl Names {
     pub(crate) const EMBEDDING: &'static str = "model.embed_tokens.weight";
     pub(crate) const FINAL_NORM: &'static str = "model.norm.weight";
     pub(crate) const LM_HEAD: &'static str = "lm_head.weight";
+    /// Divisors of the rotary frequencies, `[rotary_dim / 2]`, in GGUF files: Llama 3.1's scaling.
+    pub(crate) const ROPE_DIVISORS: &'static str = "rope_freqs.weight";
 
     /// Tensor `name` of layer `layer`.
     pub(crate) fn layer(layer: usize, name: &str) -> String {
@@ -25,9 +27,11 @@ impl Names {
     }
 
     /// Whether a checkpoint may have the tensor although nothing reads it: frequencies that old
-    /// versions of `transformers` saved, and an output projection equal to the embedding.
+    /// versions of `transformers` saved, what the configuration has already taken over, and an
+    /// output projection equal to the embedding.
     pub(crate) fn is_known_surplus(name: &str, config: &ModelConfig) -> bool {
         name.ends_with(".rotary_emb.inv_freq")
+            || name == Self::ROPE_DIVISORS
             || (config.tie_word_embeddings && name == Self::LM_HEAD)
     }
 }

@@ -5,8 +5,11 @@ mod checkpoint;
 mod error;
 mod expected;
 mod header;
+pub(crate) mod safetensors;
+mod tensor;
 
 pub(crate) use bytes::Bytes;
-pub(crate) use checkpoint::Checkpoint;
+pub(crate) use checkpoint::{Checkpoint, Shard};
 pub use error::WeightsError;
-pub(crate) use expected::{Names, expected};
+pub(crate) use expected::{Expected, Names, expected};
+pub(crate) use tensor::{Matrix, RowOrder, Tensor};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelSource, Quantization, open};
 
 use crate::golden;
 
@@ -279,6 +279,7 @@ fn a_conversion_that_nobody_does_is_refused() {
         let options = LoadOptions {
             device: Device::Auto,
             dtype,
+            quantization: Quantization::None,
             limits,
             threads: None,
             pin_threads: false,
@@ -310,6 +311,7 @@ fn progress_ends_at_one() {
     let options = LoadOptions {
         device,
         dtype,
+        quantization: Quantization::None,
         limits: LIMITS,
         threads: None,
         pin_threads: false,

@@ -1,7 +1,7 @@
 //! Runs sequences on a model: the smallest thing that allocates blocks.
 
 use kernels::{BlockCopy, StepBatch};
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Model, ModelRunner};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Model, ModelRunner, Quantization};
 
 /// Reproducible random numbers (SplitMix64).
 pub(crate) struct Rng(pub(crate) u64);
@@ -80,6 +80,16 @@ pub(crate) struct Driver {
 impl Driver {
     /// Loads `model`.
     pub(crate) fn new(model: Model, setup: Setup, rng: &mut Rng) -> Self {
+        Self::quantized(model, setup, Quantization::None, rng)
+    }
+
+    /// Loads `model`, quantised.
+    pub(crate) fn quantized(
+        model: Model,
+        setup: Setup,
+        quantization: Quantization,
+        rng: &mut Rng,
+    ) -> Self {
         let num_blocks = setup.pool_tokens.div_ceil(setup.block_size) + 1;
         let limits = Limits {
             num_blocks,
@@ -92,6 +102,7 @@ impl Driver {
         let options = LoadOptions {
             device,
             dtype,
+            quantization,
             limits,
             threads: None,
             pin_threads: false,

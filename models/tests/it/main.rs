@@ -7,6 +7,7 @@ mod checkpoints;
 mod driver;
 mod embedded;
 mod fake_runner;
+mod gguf;
 mod golden;
 mod hub;
 mod kv_cache;

@@ -56,6 +56,8 @@ pub struct EngineConfig {
     pub device: models::Device,
     /// Type of the weights in memory.
     pub dtype: models::Dtype,
+    /// What becomes of weights at load.
+    pub quantization: models::Quantization,
     /// Threads; `None` is one per core.
     pub threads: Option<usize>,
     /// Whether each of them stays on a core of its own.

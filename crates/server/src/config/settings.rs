@@ -42,6 +42,24 @@ pub enum KvCacheDtypeName {
     Int8,
 }
 
+/// What becomes of the weights at load.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum QuantizationName {
+    /// Nothing: as in the checkpoint, or as --dtype says.
+    None,
+    /// bfloat16.
+    Bf16,
+    /// 8 bits, blocks of 32.
+    #[value(name = "q8_0")]
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    /// llama.cpp's mixture of 4 and 6 bits.
+    #[value(name = "q4_k_m")]
+    #[serde(rename = "q4_k_m")]
+    Q4KM,
+}
+
 /// Where to compute.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -80,8 +98,9 @@ pub enum ContextModeName {
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ServeSettings {
-    /// Model: a folder (config.json, tokenizer.json, safetensors), or a hub id such as
-    /// Qwen/Qwen3-0.6B. Without it: Pebble-20M, which is inside this program
+    /// Model: a folder (config.json, tokenizer.json, safetensors), a GGUF file, or a hub id such as
+    /// Qwen/Qwen3-0.6B or Qwen/Qwen3-0.6B-GGUF:Q8_0. Without it: Pebble-20M, which is inside this
+    /// program
     #[arg(env = "PURSER_MODEL")]
     pub model: Option<String>,
 
@@ -95,6 +114,9 @@ pub struct ServeSettings {
     /// Type of the weights in memory [default: auto]
     #[arg(long, env = "PURSER_DTYPE", help_heading = "Model")]
     pub dtype: Option<DtypeName>,
+    /// Quantise weights of f32, f16 or bf16 while they are loaded [default: none]
+    #[arg(long, env = "PURSER_QUANTIZATION", help_heading = "Model")]
+    pub quantization: Option<QuantizationName>,
     /// Longest sequence, prompt and output together: 8192, 8k, auto [default: auto, which is the
     /// model's limit or what memory allows]
     #[arg(
@@ -336,6 +358,7 @@ impl ServeSettings {
             revision,
             served_model_name,
             dtype,
+            quantization,
             max_model_len,
             host,
             port,

@@ -134,6 +134,10 @@ fn values_that_cannot_work_name_their_flag() {
         (&["--shutdown-timeout", "1e9"], "--shutdown-timeout"),
         (&["--block-size", "0"], "--block-size"),
         (
+            &["--quantization", "q8_0", "--dtype", "bfloat16"],
+            "--quantization: q8_0",
+        ),
+        (
             &["--enable-prefix-caching", "--no-enable-prefix-caching"],
             "both turned on",
         ),

@@ -2,7 +2,7 @@ use super::*;
 
 fn selection(names: &[&str]) -> Result<Selection, Unreadable> {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    select(&names)
+    select(&names, None)
 }
 
 #[test]
@@ -39,7 +39,8 @@ fn takes_what_a_model_needs_and_no_second_copy_of_the_weights() {
         "tokenizer_config.json",
     ];
     assert_eq!(selection.small, small);
-    assert_eq!(selection.weights.as_deref(), Some("model.safetensors"));
+    let file = "model.safetensors".to_owned();
+    assert_eq!(selection.weights, Weights::Safetensors(file));
 }
 
 #[test]
@@ -53,17 +54,17 @@ fn an_index_stands_for_its_shards() {
     ])
     .unwrap();
     assert_eq!(selection.small, ["config.json", INDEX]);
-    assert_eq!(selection.weights, None);
+    assert_eq!(selection.weights, Weights::Shards);
 }
 
 #[test]
 fn says_which_formats_are_there_instead() {
-    let names = ["config.json", "a.gguf", "pytorch_model.bin"];
-    let expected = Unreadable::NoSafetensors(vec!["GGUF", "PyTorch .bin"]);
+    let names = ["config.json", "a.onnx", "pytorch_model.bin"];
+    let expected = Unreadable::NoWeights(vec!["PyTorch .bin", "ONNX"]);
     assert_eq!(selection(&names), Err(expected));
-    let expected = Unreadable::NoSafetensors(vec!["safetensors of another layout"]);
+    let expected = Unreadable::NoWeights(vec!["safetensors of another layout"]);
     assert_eq!(selection(&["consolidated.safetensors"]), Err(expected));
-    let expected = Unreadable::NoSafetensors(Vec::new());
+    let expected = Unreadable::NoWeights(Vec::new());
     assert_eq!(selection(&["README.md"]), Err(expected));
     let expected = Unreadable::Missing("config.json");
     assert_eq!(selection(&["model.safetensors"]), Err(expected));
@@ -92,4 +93,23 @@ fn shards_are_files_beside_the_index() {
     }
     assert!(shards(br#"{"weight_map": {}}"#).is_err());
     assert!(shards(b"[]").is_err());
+}
+
+#[test]
+fn gguf_files_need_no_configuration() {
+    let names = [
+        "config.json",
+        "m-Q4_K_M.gguf",
+        "m-Q8_0.gguf",
+        "tokenizer.json",
+    ];
+    let names = names.map(str::to_owned);
+    for (asked, file) in [(None, "m-Q4_K_M.gguf"), (Some("Q8_0"), "m-Q8_0.gguf")] {
+        let selection = select(&names, asked).unwrap();
+        assert_eq!(selection.weights, Weights::Gguf(vec![file.to_owned()]));
+        assert_eq!(selection.small, ["tokenizer.json"]);
+    }
+    let files = vec!["m-Q4_K_M.gguf".to_owned(), "m-Q8_0.gguf".to_owned()];
+    let expected = Unreadable::NoSuchGguf(files);
+    assert_eq!(select(&names, Some("Q6_K")), Err(expected));
 }

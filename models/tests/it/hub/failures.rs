@@ -177,7 +177,7 @@ fn weights_of_another_format_are_named() {
     let mut files = model_files();
     files.remove("model.safetensors");
     files.remove("consolidated.safetensors");
-    files.insert("model-q4.gguf".into(), vec![3; 1000]);
+    files.insert("model.onnx".into(), vec![3; 1000]);
     let hub = Hub::start(files);
     let cache = tempfile::tempdir().unwrap();
     let error = fail(&hub.request(cache.path()));
@@ -186,7 +186,7 @@ fn weights_of_another_format_are_named() {
         &[
             REPO,
             "model.safetensors",
-            "GGUF and PyTorch .bin",
+            "PyTorch .bin and ONNX",
             "not read",
         ],
     );

@@ -229,6 +229,31 @@ fn shards_come_with_their_index_and_the_model_opens() {
 }
 
 #[test]
+fn a_gguf_file_is_opened_by_its_quantisation() {
+    let small = crate::gguf::small_file();
+    let files = [("m-Q8_0.gguf", small), ("m-Q4_K_M.gguf", weights(5_000))];
+    let hub = Hub::start(files.map(|(name, bytes)| (name.to_owned(), bytes)).into());
+    let cache = tempfile::tempdir().unwrap();
+    let mut request = hub.request(cache.path());
+    request.gguf = Some("q8_0".to_owned());
+    for offline in [false, true] {
+        request.options.offline = offline;
+        let model = open(&ModelSource::Hub(request.clone())).unwrap();
+        assert_eq!((model.name(), model.config().vocab_size), (REPO, 160));
+    }
+    let file = fetch(&request).unwrap();
+    assert!(file.ends_with("m-Q8_0.gguf"), "{}", file.display());
+    assert!(!file.with_file_name("m-Q4_K_M.gguf").exists());
+    request.gguf = Some("Q6_K".to_owned());
+    request.options.offline = false;
+    let error = fail(&request).to_string();
+    assert!(
+        error.contains("no GGUF file Q6_K; it has m-Q4_K_M.gguf, m-Q8_0.gguf"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_renamed_repository_is_followed() {
     let hub = Hub::start(model_files());
     hub.shelf().old_repo = Some("small/lama".into());

@@ -120,6 +120,7 @@ impl Hub {
         };
         HubRequest {
             repo: REPO.into(),
+            gguf: None,
             options,
         }
     }
