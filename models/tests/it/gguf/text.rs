@@ -1,7 +1,7 @@
 //! A tokenizer from metadata gives the tokens of the `tokenizer.json` that they were written from.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use models::Model;
 use serde_json::Value;
@@ -89,7 +89,7 @@ fn merges(tokenizer: &Value) -> Vec<String> {
     merges.map(line).collect()
 }
 
-fn byte_level(name: &str, files: PathBuf, pre: &str) -> Gguf {
+fn byte_level(name: &str, files: &Path, pre: &str) -> Gguf {
     let tokenizer = json(files.join("tokenizer.json"));
     let config = json(files.join("tokenizer_config.json"));
     let mut gguf = model();
@@ -143,9 +143,9 @@ fn tokens_are_those_of_the_tokenizer_json() {
     for (name, gguf) in [
         (
             "byte_level",
-            byte_level("byte_level", golden("byte_level"), "dbrx"),
+            byte_level("byte_level", &golden("byte_level"), "dbrx"),
         ),
-        ("pebble", byte_level("pebble", pebble, "stablelm2")),
+        ("pebble", byte_level("pebble", &pebble, "stablelm2")),
         ("prepend", sentence_piece("prepend")),
         ("no_prefix", sentence_piece("no_prefix")),
     ] {
@@ -183,7 +183,7 @@ fn tokens_are_those_of_the_tokenizer_json() {
 
 #[test]
 fn chat_templates_are_in_the_metadata() {
-    let mut gguf = byte_level("byte_level", golden("byte_level"), "dbrx");
+    let mut gguf = byte_level("byte_level", &golden("byte_level"), "dbrx");
     gguf.set("tokenizer.chat_template", text("plain"));
     let sources = |gguf: &Gguf| {
         let (_file, model) = written(gguf);
@@ -197,7 +197,7 @@ fn chat_templates_are_in_the_metadata() {
 
 #[test]
 fn what_is_wrong_with_a_tokenizer_is_named() {
-    let whole = || byte_level("byte_level", golden("byte_level"), "dbrx");
+    let whole = || byte_level("byte_level", &golden("byte_level"), "dbrx");
     for (key, entry, want) in [
         (
             "tokenizer.ggml.pre",
