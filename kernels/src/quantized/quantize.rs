@@ -83,7 +83,7 @@ fn q6_k(values: &[f32]) -> Block {
     for (sub, (values, quants)) in groups.enumerate() {
         let scale = match d {
             0.0 => 0.0,
-            d => (scales[sub] / d).round_ties_even().clamp(-128.0, 127.0),
+            d => rounded((scales[sub] / d).clamp(-128.0, 127.0)),
         };
         block.scales[sub] = scale as i8;
         quantize_with(values, d * scale, 0.0, -32..=31, quants);
@@ -126,7 +126,7 @@ impl Fit {
     /// Rounds with `inverse` and `low`, then chooses scale and min for these quants.
     fn least_squares(values: &[f32], inverse: f32, low: f32, levels: f32) -> Self {
         let rms = root_mean_square(values);
-        let quant = |x: f32| ((x - low) * inverse).round_ties_even().clamp(0.0, levels);
+        let quant = |x: f32| rounded(((x - low) * inverse).clamp(0.0, levels));
         let mut sums = Sums::default();
         for &x in values {
             sums.add(importance(x, rms), quant(x), x);
@@ -205,7 +205,7 @@ fn symmetric_scale(values: &[f32]) -> f32 {
         let inverse = (-32.0 + 0.1 * candidate as f32) / largest;
         let (mut qx, mut qq) = (0.0f32, 0.0f32);
         for &x in values {
-            let q = (x * inverse).round_ties_even().clamp(-32.0, 31.0);
+            let q = rounded((x * inverse).clamp(-32.0, 31.0));
             let weight = importance(x, rms);
             qx += weight * q * x;
             qq += weight * q * q;
@@ -223,7 +223,7 @@ fn symmetric_scale(values: &[f32]) -> f32 {
 fn nearest(value: f32, unit: f32, most: f32) -> f32 {
     match unit {
         0.0 => 0.0,
-        unit => (value / unit).round_ties_even().clamp(0.0, most),
+        unit => rounded((value / unit).clamp(0.0, most)),
     }
 }
 
@@ -238,6 +238,14 @@ fn quantize_with(
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let (low, high) = (f32::from(*range.start()), f32::from(*range.end()));
     for (quant, x) in quants.iter_mut().zip(values) {
-        *quant = ((x + min) * inverse).round_ties_even().clamp(low, high) as i8;
+        *quant = rounded(((x + min) * inverse).clamp(low, high)) as i8;
     }
+}
+
+/// The nearest whole number, the even one of two, of values below 2^22: an addition leaves no room for
+/// fractions. The function of the standard library is a call where the baseline lacks the instruction.
+#[inline]
+fn rounded(x: f32) -> f32 {
+    const ROUND: f32 = 12_582_912.0;
+    (x + ROUND) - ROUND
 }
