@@ -12,7 +12,7 @@ mod golden;
 use candle_core::{DType, Device as CandleDevice, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{llama, qwen3};
-use models::{Device, Dtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
 
 use driver::{Driver, Rng, Seq, Setup};
 use golden::{Golden, TOLERANCE, distance};
@@ -24,6 +24,8 @@ fn ours(variant: &str, prompt: &[u32]) -> [Vec<f32>; 2] {
         let setup = Setup {
             device,
             dtype: Dtype::Auto,
+            // As candle keeps them.
+            kv_cache_dtype: KvCacheDtype::Float32,
             block_size: 16,
             pool_tokens: prompt.len() + 16,
             max_tokens: prompt.len(),
