@@ -25,7 +25,8 @@ pub enum Device {
     Reference,
 }
 
-/// Element type of the weights of matrix products; activations are f32.
+/// Element type of the weights of matrix products. Activations are f32; a processor that multiplies
+/// bfloat16 ([`kernels::InstructionSet::Avx512Bf16`]) rounds them where they meet such weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dtype {
     /// As in the checkpoint.

@@ -15,11 +15,20 @@ pub enum InstructionSet {
     Avx512,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
     Avx512Vnni,
+    /// x86-64 with AVX-512 F, BW, VL, VNNI and BF16. Products with weights in bfloat16 round their
+    /// inputs to bfloat16, which the others do not.
+    Avx512Bf16,
 }
 
 impl InstructionSet {
     /// All of them, each better than those before it.
-    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Vnni];
+    pub const ALL: [Self; 5] = [
+        Self::Portable,
+        Self::Avx2,
+        Self::Avx512,
+        Self::Avx512Vnni,
+        Self::Avx512Bf16,
+    ];
 
     /// Whether this machine has it.
     pub fn is_available(self) -> bool {
@@ -34,6 +43,7 @@ impl fmt::Display for InstructionSet {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512-vnni",
+            Self::Avx512Bf16 => "avx512-bf16",
         })
     }
 }

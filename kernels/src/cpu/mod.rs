@@ -3,7 +3,8 @@
 //! A row's bits depend on its own sequence alone ([`Backend::batch_invariant`]). Products keep SIMD
 //! lanes on output columns and add over the inputs in ascending order, whatever tile computes them;
 //! attention cuts keys at absolute positions; norms add in an order fixed by the row's length; and
-//! which thread computes what changes no order. Different instruction sets may differ in bits.
+//! which thread computes what changes no order. Different instruction sets may differ in bits, and one
+//! ([`InstructionSet::Avx512Bf16`]) rounds what it multiplies with weights in bfloat16.
 //!
 //! The processor's denormal modes are left alone: Rust assumes the default floating-point
 //! environment, and every thread, the caller's too, would have to agree. Instead `exp` flushes
@@ -34,9 +35,10 @@ use std::num::NonZero;
 
 use crate::cpu::attention::{Layer, Workspace};
 use crate::cpu::kv::{Elements, KvElement, Store};
-use crate::cpu::linear::{Input, QuantizedRows};
+use crate::cpu::linear::{Input, QuantizedRows, RoundedRows};
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::norm::Norm;
+use crate::cpu::packed::Bf16Product;
 use crate::cpu::pool::Pool;
 use crate::cpu::simd::Isa;
 use crate::{
@@ -66,6 +68,8 @@ pub struct Cpu {
     workspace: Workspace,
     /// Of the product that is computed, if its weights are integers.
     quantized: QuantizedRows,
+    /// The same, if they are pairs of bfloat16.
+    rounded: RoundedRows,
 }
 
 /// Activations, `[max_rows, cols]` f32, row-major.
@@ -103,6 +107,7 @@ impl Cpu {
             pool,
             workspace: Workspace::new()?,
             quantized: QuantizedRows::new()?,
+            rounded: RoundedRows::new()?,
         })
     }
 
@@ -145,6 +150,10 @@ impl Cpu {
 }
 
 impl CpuBuffer {
+    fn max_rows(&self) -> usize {
+        self.data.len() / self.cols
+    }
+
     /// The first `rows` rows, `[rows, cols]`.
     fn rows(&self, rows: usize) -> &[f32] {
         &self.data[..rows * self.cols]
@@ -181,7 +190,7 @@ impl Backend for Cpu {
         bias: Option<&[f32]>,
         format: WeightFormat,
     ) -> Result<PackedLinear, KernelError> {
-        PackedLinear::pack(&self.pool, parts, bias, format)
+        PackedLinear::pack(&self.pool, parts, bias, format, Bf16Product::of(self.isa))
     }
 
     fn vector(&self, values: &[f32]) -> Result<CpuVector, KernelError> {
@@ -283,16 +292,21 @@ impl Backend for Cpu {
         );
         let out = op.out.rows_mut(op.rows);
         let floats = op.input.rows(op.rows);
+        // Room for the largest step, so that later ones find it.
         if op.weight.has_integers() {
-            // Room for the largest step, so that later ones find it.
-            let max_rows = op.input.data.len() / op.input.cols;
-            self.quantized.reserve(max_rows, op.input.cols)?;
+            self.quantized.reserve(op.input.max_rows(), op.input.cols)?;
             self.quantized
                 .quantize(&self.pool, self.isa, floats, op.input.cols);
+        }
+        if op.weight.has_pairs() {
+            self.rounded.reserve(op.input.max_rows(), op.input.cols)?;
+            self.rounded
+                .round(&self.pool, self.isa, floats, op.input.cols);
         }
         let input = Input {
             floats,
             integers: &self.quantized,
+            rounded: &self.rounded,
             rows: op.rows,
         };
         linear::linear(&self.pool, self.isa, op.weight, input, out);

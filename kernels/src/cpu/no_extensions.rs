@@ -18,6 +18,11 @@ impl Extension {
         match self {}
     }
 
+    /// As [`crate::cpu::simd::Isa::dots_bf16`].
+    pub(crate) fn dots_bf16(self) -> bool {
+        match self {}
+    }
+
     /// Runs `kernel` as compiled for it.
     pub(crate) fn run<K: Kernel>(self, _kernel: K) {
         match self {}

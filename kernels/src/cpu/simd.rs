@@ -31,6 +31,8 @@ pub(crate) enum Isa {
 pub(crate) trait Kernel {
     /// Whether it is worth compiling for instructions that add [`Simd::dot_pairs`] and nothing else.
     const DOTS_PAIRS: bool = false;
+    /// The same for [`Simd::dot_bf16`].
+    const DOTS_BF16: bool = false;
 
     /// Does the work. Implementations are `#[inline(always)]`.
     fn run<S: Simd>(self, simd: S);
@@ -53,6 +55,8 @@ pub(crate) trait Simd: Copy {
     const TILE_PANELS: usize;
     /// Rows of the largest tile of [`Simd::Sums`], over one panel; at most 12.
     const INTEGER_ROWS: usize;
+    /// Whether [`Simd::dot_bf16`] is an instruction.
+    const DOTS_BF16: bool = false;
 
     /// Runs `kernel` in a function of its own, so that its loop gets the registers to itself.
     fn outline<K: Kernel>(self, kernel: K);
@@ -135,6 +139,17 @@ pub(crate) trait Simd: Copy {
     fn shift_pairs_sign<const N: i32>(self, value: Self::Pairs) -> Self::Pairs;
     /// `sums + a.0 * b.0 + a.1 * b.1`, wrapping where it does not fit.
     fn dot_pairs(self, sums: Self::Sums, a: Self::Pairs, b: Self::Pairs) -> Self::Sums;
+    /// `a.0 * b.0 + (a.1 * b.1 + sums)`, of pairs of bfloat16, each product fused with its sum and
+    /// rounded once, to nearest even.
+    ///
+    /// As an instruction it takes subnormal operands for zero and makes subnormal sums zero,
+    /// whatever the processor's modes are; that is how Intel defines `VDPBF16PS` (Software
+    /// Developer's Manual, volume 2). Elsewhere it is as slow as it is plain: products take it only
+    /// where it is an instruction.
+    #[inline(always)]
+    fn dot_bf16(self, sums: Self::Vector, a: Self::Pairs, b: Self::Pairs) -> Self::Vector {
+        dot_bf16_in_plain_rust(self, sums, a, b)
+    }
     /// The nearest floats.
     fn to_floats(self, sums: Self::Sums) -> Self::Vector;
     /// The sum of the lanes, in an order of its own.
@@ -172,6 +187,14 @@ impl Isa {
         }
     }
 
+    /// Whether [`Simd::dot_bf16`] is an instruction.
+    pub(crate) fn dots_bf16(self) -> bool {
+        match self {
+            Self::Portable => false,
+            Self::Extended(extension) => extension.dots_bf16(),
+        }
+    }
+
     /// Runs `kernel` as compiled for this instruction set.
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         match self {
@@ -189,6 +212,31 @@ pub(crate) const fn bf16_position(lane: usize) -> usize {
     } else {
         2 * (lane - LANES / 2) + 1
     }
+}
+
+/// [`Simd::dot_bf16`] lane by lane.
+#[inline(always)]
+pub(crate) fn dot_bf16_in_plain_rust<S: Simd>(
+    simd: S,
+    sums: S::Vector,
+    a: S::Pairs,
+    b: S::Pairs,
+) -> S::Vector {
+    let mut lanes = [0.0f32; LANES];
+    let mut pairs = [[0i16; 2 * LANES]; 2];
+    // SAFETY: the arrays hold a vector each.
+    unsafe {
+        simd.store(lanes.as_mut_ptr(), sums);
+        simd.store_pairs(pairs[0].as_mut_ptr(), a);
+        simd.store_pairs(pairs[1].as_mut_ptr(), b);
+    }
+    let [a, b] = pairs.map(|pairs| pairs.map(|x| bf16::from_bits(x as u16).to_f32()));
+    for (i, sum) in lanes.iter_mut().enumerate() {
+        *sum = a[2 * i + 1].mul_add(b[2 * i + 1], *sum);
+        *sum = a[2 * i].mul_add(b[2 * i], *sum);
+    }
+    // SAFETY: as above.
+    unsafe { simd.load(lanes.as_ptr()) }
 }
 
 /// The first `count` floats at `ptr`, zeros in the other lanes.

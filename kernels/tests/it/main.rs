@@ -44,6 +44,7 @@ macro_rules! for_every_backend {
         for_every_backend! { @cpu avx2 Avx2 $($module::$check => $name),* }
         for_every_backend! { @cpu avx512 Avx512 $($module::$check => $name),* }
         for_every_backend! { @cpu avx512_vnni Avx512Vnni $($module::$check => $name),* }
+        for_every_backend! { @cpu avx512_bf16 Avx512Bf16 $($module::$check => $name),* }
     };
     (@cpu $mod:ident $set:ident $($module:ident::$check:ident => $name:ident),*) => {
         mod $mod {
@@ -58,6 +59,7 @@ macro_rules! for_every_backend {
 
 for_every_backend! {
     linear::products_match_f64 => linear,
+    linear::inputs_may_be_rounded_to_bfloat16 => rounded_inputs,
     linear::tied_weights_embed => embed,
     linear::bad_shapes_are_errors => pack_errors,
     linear::no_rows_are_fine => no_rows,
@@ -86,6 +88,7 @@ macro_rules! for_invariant_backends {
         for_invariant_backends! { @cpu avx2_bits Avx2 $($module::$check => $name),* }
         for_invariant_backends! { @cpu avx512_bits Avx512 $($module::$check => $name),* }
         for_invariant_backends! { @cpu avx512_vnni_bits Avx512Vnni $($module::$check => $name),* }
+        for_invariant_backends! { @cpu avx512_bf16_bits Avx512Bf16 $($module::$check => $name),* }
     };
     (@cpu $mod:ident $set:ident $($module:ident::$check:ident => $name:ident),*) => {
         mod $mod {

@@ -6,10 +6,14 @@ use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
 use crate::embedded::{Answer, answers};
 
 /// Logits of every token of the answers' texts, each text in one chunk.
-fn logits(answers: &[Answer], kv_cache_dtype: KvCacheDtype) -> Vec<Vec<f32>> {
+pub(crate) fn logits(
+    answers: &[Answer],
+    dtype: Dtype,
+    kv_cache_dtype: KvCacheDtype,
+) -> Vec<Vec<f32>> {
     let setup = Setup {
         device: Device::Cpu,
-        dtype: Dtype::Auto,
+        dtype,
         kv_cache_dtype,
         block_size: 16,
         pool_tokens: 50 * 256,
@@ -43,23 +47,28 @@ fn divergence(want: &[f32], got: &[f32]) -> f64 {
     pairs.map(|(p, q)| p * (p / q).ln()).sum()
 }
 
+/// Over all rows, the mean divergence in nats and the share of equal greedy tokens.
+pub(crate) fn compare(want: &[Vec<f32>], got: &[Vec<f32>]) -> (f64, f64) {
+    assert_eq!(got.len(), want.len());
+    let pairs = || want.iter().zip(got);
+    let sum: f64 = pairs().map(|(want, got)| divergence(want, got)).sum();
+    let equal = pairs().filter(|(want, got)| argmax(want) == argmax(got));
+    let rows = want.len() as f64;
+    (sum / rows, equal.count() as f64 / rows)
+}
+
 #[test]
 fn narrow_caches_stay_near_float32() {
     let answers = answers();
-    let want = logits(&answers, KvCacheDtype::Float32);
+    let want = logits(&answers, Dtype::Auto, KvCacheDtype::Float32);
     // (type, most mean divergence in nats, least share of equal greedy tokens)
     let bounds = [
         (KvCacheDtype::Bfloat16, 2e-5, 0.99),
         (KvCacheDtype::Int8, 2e-4, 0.98),
     ];
     for (dtype, most, least) in bounds {
-        let got = logits(&answers, dtype);
-        assert_eq!(got.len(), want.len());
-        let pairs = || want.iter().zip(&got);
-        let sum: f64 = pairs().map(|(want, got)| divergence(want, got)).sum();
-        let equal = pairs().filter(|(want, got)| argmax(want) == argmax(got));
-        let rows = want.len() as f64;
-        let (mean, equal) = (sum / rows, equal.count() as f64 / rows);
+        let got = logits(&answers, Dtype::Auto, dtype);
+        let (mean, equal) = compare(&want, &got);
         println!("{dtype:?}: mean divergence {mean:.2e}, equal tokens {equal:.4}");
         assert!(mean > 0.0 && mean < most, "{dtype:?}: {mean:e}");
         assert!(equal >= least, "{dtype:?}: {equal}");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod bfloat16;
 mod bits;
 mod checkpoints;
 mod driver;

@@ -9,6 +9,8 @@ mod activations;
 mod floats;
 mod integers;
 mod output;
+mod pairs;
+mod rounded;
 
 use std::ops::Range;
 
@@ -16,6 +18,8 @@ pub(crate) use crate::cpu::linear::activations::QuantizedRows;
 use crate::cpu::linear::floats::Product;
 use crate::cpu::linear::integers::IntegerProduct;
 use crate::cpu::linear::output::Output;
+use crate::cpu::linear::pairs::PairProduct;
+pub(crate) use crate::cpu::linear::rounded::RoundedRows;
 use crate::cpu::packed::{PackedLinear, Panels, Segment};
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::{Isa, LANES};
@@ -24,6 +28,8 @@ use crate::cpu::simd::{Isa, LANES};
 const ROW_BLOCK: usize = 96;
 /// The same for integers (128 KiB of i16), which have to be unpacked for each task.
 const INTEGER_ROW_BLOCK: usize = 256;
+/// The same for pairs of bfloat16 (96 KiB).
+const PAIR_ROW_BLOCK: usize = 192;
 /// Panels that one row of floats takes at once.
 const STREAM_PANELS: usize = 4;
 /// Multiply-adds that are worth handing to another thread: the weights take one core several
@@ -38,6 +44,8 @@ pub(crate) struct Input<'a> {
     pub(crate) floats: &'a [f32],
     /// The same rows, if weights are integers.
     pub(crate) integers: &'a QuantizedRows,
+    /// The same rows, if weights are pairs of bfloat16.
+    pub(crate) rounded: &'a RoundedRows,
     pub(crate) rows: usize,
 }
 
@@ -60,6 +68,10 @@ pub(crate) fn linear(
     assert!(
         !weight.has_integers() || input.integers.rows() == rows,
         "the input is quantised"
+    );
+    assert!(
+        !weight.has_pairs() || input.rounded.rows() == rows,
+        "the input is rounded"
     );
     assert!(
         out.len() >= rows * weight.out_features(),
@@ -103,6 +115,7 @@ impl Division {
     fn of(segment: &Segment, threads: usize, rows: usize, depth: usize) -> Self {
         let rows_per_task = match segment.panels {
             Panels::Integers(_) => INTEGER_ROW_BLOCK,
+            Panels::Bf16Pairs(_) => PAIR_ROW_BLOCK,
             _ => ROW_BLOCK,
         };
         let panels = segment.out_features.div_ceil(LANES);
@@ -169,6 +182,13 @@ impl Part<'_> {
         match panels {
             Panels::F32(panels) => isa.run(self.floats(panels, out)),
             Panels::Bf16(panels) => isa.run(self.floats(panels, out)),
+            Panels::Bf16Pairs(panels) => isa.run(PairProduct {
+                panels,
+                input: self.input.rounded,
+                rows: self.rows,
+                columns: self.columns,
+                out,
+            }),
             Panels::F16(panels) => isa.run(self.floats(panels, out)),
             Panels::Integers(panels) => isa.run(IntegerProduct {
                 panels,

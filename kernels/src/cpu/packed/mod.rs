@@ -4,11 +4,13 @@ mod floats;
 mod group;
 mod integers;
 mod layout;
+mod pairs;
 
 use half::{bf16, f16};
 
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::pool::Pool;
+use crate::cpu::simd::Isa;
 use crate::weights::stacked_shape;
 use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
 
@@ -16,6 +18,7 @@ pub(crate) use floats::Element;
 pub(crate) use group::PairSink;
 pub(crate) use integers::{Chunk, IntegerPanels};
 pub(crate) use layout::{Format, GROUP, Layout, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0};
+pub(crate) use pairs::PairPanels;
 
 /// A matrix `[out_features, in_features]` as panels of 16 output features.
 pub struct PackedLinear {
@@ -39,8 +42,18 @@ pub(crate) struct Segment {
 pub(crate) enum Panels {
     F32(AlignedSlice<f32>),
     Bf16(AlignedSlice<bf16>),
+    Bf16Pairs(PairPanels),
     F16(AlignedSlice<f16>),
     Integers(IntegerPanels),
+}
+
+/// What weights in bfloat16 are packed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bf16Product {
+    /// Products that widen them and take inputs in f32.
+    Widened,
+    /// Products with inputs in bfloat16, a pair at a time.
+    Pairs,
 }
 
 /// Matrices stacked on the output axis.
@@ -57,6 +70,7 @@ impl PackedLinear {
         parts: &[WeightView<'_>],
         bias: Option<&[f32]>,
         format: WeightFormat,
+        bf16_product: Bf16Product,
     ) -> Result<Self, KernelError> {
         let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, format)?;
         let mut segments = Vec::new();
@@ -66,7 +80,10 @@ impl PackedLinear {
             let stack = Stack(alike);
             let panels = match dtype(&alike[0]) {
                 WeightDtype::F32 => Panels::F32(floats::pack(pool, stack, format)?),
-                WeightDtype::Bf16 => Panels::Bf16(floats::pack(pool, stack, format)?),
+                WeightDtype::Bf16 => match bf16_product {
+                    Bf16Product::Widened => Panels::Bf16(floats::pack(pool, stack, format)?),
+                    Bf16Product::Pairs => Panels::Bf16Pairs(PairPanels::pack(pool, stack, format)?),
+                },
                 WeightDtype::F16 => Panels::F16(floats::pack(pool, stack, format)?),
                 blocks => Panels::Integers(IntegerPanels::pack(pool, stack, blocks)?),
             };
@@ -119,6 +136,12 @@ impl PackedLinear {
         self.segments.iter().any(integers)
     }
 
+    /// Whether products take inputs rounded to bfloat16.
+    pub(crate) fn has_pairs(&self) -> bool {
+        let pairs = |segment: &Segment| matches!(segment.panels, Panels::Bf16Pairs(_));
+        self.segments.iter().any(pairs)
+    }
+
     /// Row `row` of the unpacked matrix into `out` `[in_features]`.
     ///
     /// # Panics
@@ -131,8 +154,19 @@ impl PackedLinear {
         match &segment.panels {
             Panels::F32(panels) => floats::unpack_row(panels, row, out),
             Panels::Bf16(panels) => floats::unpack_row(panels, row, out),
+            Panels::Bf16Pairs(panels) => panels.unpack_row(row, out),
             Panels::F16(panels) => floats::unpack_row(panels, row, out),
             Panels::Integers(panels) => panels.unpack_row(row, out),
+        }
+    }
+}
+
+impl Bf16Product {
+    /// The faster one.
+    pub(crate) fn of(isa: Isa) -> Self {
+        match isa.dots_bf16() {
+            true => Self::Pairs,
+            false => Self::Widened,
         }
     }
 }

@@ -148,6 +148,8 @@ struct OnPairs<'a> {
 }
 
 impl Kernel for OnPairs<'_> {
+    const DOTS_PAIRS: bool = true;
+
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         // SAFETY: both arrays have 32 elements.
@@ -188,6 +190,26 @@ fn expected_of_pairs(a: Pairs, b: Pairs) -> Vec<(&'static str, Pairs)> {
         ("shift_pairs_down", each(&|x| (x as u16 >> 5) as i16)),
         ("shift_pairs_sign", each(&|x| x >> 7)),
     ]
+}
+
+/// What [`Simd::dot_bf16`] makes of pairs of bfloat16 `a` and `b`.
+struct OnBf16<'a> {
+    sums: Floats,
+    a: Pairs,
+    b: Pairs,
+    dot: &'a mut Floats,
+}
+
+impl Kernel for OnBf16<'_> {
+    const DOTS_BF16: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: both arrays have 32 elements.
+        let [a, b] =
+            [self.a, self.b].map(|pairs| unsafe { simd.load_pairs(pairs.as_ptr().cast()) });
+        *self.dot = store(simd, simd.dot_bf16(load(simd, &self.sums), a, b));
+    }
 }
 
 #[inline(always)]
@@ -304,6 +326,54 @@ fn pairs_are_integers() {
                 x.wrapping_add(y).wrapping_sub(77) as f32
             });
             assert_same(isa, &[("dot_pairs", dot)], &[("dot_pairs", want)]);
+        }
+    }
+}
+
+#[test]
+fn pairs_of_bfloat16_are_summed_in_f32() {
+    let pairs = |values: [f32; 2]| values.map(|x| bf16::from_f32(x).to_bits() as i16);
+    let mut state = 4;
+    for isa in Isa::available() {
+        let dot = |sums: Floats, a: Pairs, b: Pairs| {
+            let mut dot = [f32::NAN; LANES];
+            isa.run(OnBf16 {
+                sums,
+                a,
+                b,
+                dot: &mut dot,
+            });
+            dot
+        };
+        // Beyond 2^24 floats are even: products are added one by one, the second one first.
+        let special = [
+            ([1.0, 1.0], [1.0, 1.0], 16_777_216.0, 16_777_216.0),
+            ([-1.0, 3.0], [1.0, 1.0], 16_777_216.0, 16_777_220.0),
+            ([3.0, -1.0], [1.0, 1.0], 16_777_216.0, 16_777_218.0),
+            ([f32::INFINITY, 1.0], [2.0, 1.0], 3.0, f32::INFINITY),
+            ([1.0, f32::INFINITY], [2.0, 0.0], 3.0, f32::NAN),
+            ([1.0, 1.0], [f32::NAN, 1.0], 0.0, f32::NAN),
+            ([3e38, 1.0], [-3e38, 1.0], 1.0, f32::NEG_INFINITY),
+            ([0.0, 0.0], [0.0, 5.0], -7.25, -7.25),
+        ];
+        for (a, b, sum, want) in special {
+            let got = dot([sum; LANES], [pairs(a); LANES], [pairs(b); LANES]);
+            assert_same(isa, &[("dot_bf16", got)], &[("dot_bf16", [want; LANES])]);
+        }
+        for _ in 0..200 {
+            // Exponents between -3 and 0.
+            let mut values = || -> Pairs {
+                from_fn(|_| from_fn(|_| (bits(&mut state) as u16 & 0x81ff | 0x3e00) as i16))
+            };
+            let (a, b) = (values(), values());
+            let sums = from_fn(|i| i as f32 - 7.3);
+            let got = dot(sums, a, b);
+            let value = |x: i16| bf16::from_bits(x as u16).to_f32();
+            let want = from_fn(|i| {
+                let upper = value(a[i][1]).mul_add(value(b[i][1]), sums[i]);
+                value(a[i][0]).mul_add(value(b[i][0]), upper)
+            });
+            assert_same(isa, &[("dot_bf16", got)], &[("dot_bf16", want)]);
         }
     }
 }

@@ -1,16 +1,19 @@
-//! AVX-512 F, BW and VL, and VNNI where it is there: a vector is one register of sixteen lanes.
+//! AVX-512 F, BW and VL, and VNNI or BF16 where they are there: a vector is one register of sixteen
+//! lanes.
 
 #![expect(unsafe_code, reason = "intrinsics, reachable only through `enter`")]
 
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
 use half::{bf16, f16};
 
-use crate::cpu::simd::{Kernel, Simd};
+use crate::cpu::simd::{Kernel, Simd, dot_bf16_in_plain_rust};
 
-/// Proof that the code runs inside [`enter`], or inside [`enter_vnni`] if `VNNI`.
+/// Proof that the code runs inside [`enter`], inside [`enter_vnni`] if `VNNI`, or inside
+/// [`enter_bf16`] if `BF16`. No kernel wants both.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512<const VNNI: bool>(());
+pub(super) struct Avx512<const VNNI: bool, const BF16: bool>(());
 
 /// Lanes 0 to 7 of a mask.
 const LOW_LANES: __mmask16 = 0x00ff;
@@ -22,7 +25,7 @@ const LOW_LANES: __mmask16 = 0x00ff;
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline(never)]
 pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
-    kernel.run(Avx512::<false>(()));
+    kernel.run(Avx512::<false, false>(()));
 }
 
 /// As [`enter`].
@@ -32,11 +35,21 @@ pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline(never)]
 pub(super) unsafe fn enter_vnni<K: Kernel>(kernel: K) {
-    kernel.run(Avx512::<true>(()));
+    kernel.run(Avx512::<true, false>(()));
 }
 
-// The arithmetic below is safe because `Avx512` exists only inside `enter` and `enter_vnni`.
-impl<const VNNI: bool> Simd for Avx512<VNNI> {
+/// As [`enter`].
+///
+/// # Safety
+/// The machine has AVX-512 F, BW, VL and BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[inline(never)]
+pub(super) unsafe fn enter_bf16<K: Kernel>(kernel: K) {
+    kernel.run(Avx512::<false, true>(()));
+}
+
+// The arithmetic below is safe because `Avx512` exists only inside the functions above.
+impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     type Vector = __m512;
     type Sums = __m512i;
     type Pairs = __m512i;
@@ -46,12 +59,15 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     const TILE_PANELS: usize = 2;
     // 12 integer sums, 12 of floats, 1 weight register and 1 broadcast.
     const INTEGER_ROWS: usize = 12;
+    const DOTS_BF16: bool = BF16;
 
     #[inline(always)]
     fn outline<K: Kernel>(self, kernel: K) {
         // SAFETY: `self` proves that the machine has the features.
         unsafe {
-            if VNNI {
+            if BF16 {
+                enter_bf16(kernel);
+            } else if VNNI {
                 enter_vnni(kernel);
             } else {
                 enter(kernel);
@@ -242,6 +258,19 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
             } else {
                 _mm512_add_epi32(sums, _mm512_madd_epi16(a, b))
             }
+        }
+    }
+
+    #[inline(always)]
+    fn dot_bf16(self, sums: __m512, a: __m512i, b: __m512i) -> __m512 {
+        if BF16 {
+            // SAFETY: `self` proves AVX-512 BF16. The types are names for the same register.
+            unsafe {
+                let [a, b] = [a, b].map(|pairs| transmute::<__m512i, __m512bh>(pairs));
+                _mm512_dpbf16_ps(sums, a, b)
+            }
+        } else {
+            dot_bf16_in_plain_rust(self, sums, a, b)
         }
     }
 

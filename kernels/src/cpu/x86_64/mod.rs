@@ -25,6 +25,8 @@ enum Level {
     Avx512,
     /// AVX-512 F, BW, VL and VNNI.
     Avx512Vnni,
+    /// AVX-512 F, BW, VL, VNNI and BF16.
+    Avx512Bf16,
 }
 
 impl Extension {
@@ -43,6 +45,12 @@ impl Extension {
                 let available = has_avx512() && is_x86_feature_detected!("avx512vnni");
                 (Level::Avx512Vnni, available)
             }
+            InstructionSet::Avx512Bf16 => {
+                let available = has_avx512()
+                    && is_x86_feature_detected!("avx512vnni")
+                    && is_x86_feature_detected!("avx512bf16");
+                (Level::Avx512Bf16, available)
+            }
         };
         available.then_some(Self(level))
     }
@@ -53,7 +61,13 @@ impl Extension {
             Level::Avx2 => "avx2+fma+f16c",
             Level::Avx512 => "avx512f+bw+vl",
             Level::Avx512Vnni => "avx512f+bw+vl+vnni",
+            Level::Avx512Bf16 => "avx512f+bw+vl+vnni+bf16",
         }
+    }
+
+    /// As [`crate::cpu::simd::Isa::dots_bf16`].
+    pub(crate) fn dots_bf16(self) -> bool {
+        self.0 == Level::Avx512Bf16
     }
 
     /// Runs `kernel` as compiled for it.
@@ -62,9 +76,15 @@ impl Extension {
             // SAFETY: `new` found the features that `enter` is compiled for.
             Level::Avx2 => unsafe { avx2::enter(kernel) },
             // SAFETY: as above.
-            Level::Avx512Vnni if K::DOTS_PAIRS => unsafe { avx512::enter_vnni(kernel) },
+            Level::Avx512Bf16 if K::DOTS_BF16 => unsafe { avx512::enter_bf16(kernel) },
             // SAFETY: as above.
-            Level::Avx512 | Level::Avx512Vnni => unsafe { avx512::enter(kernel) },
+            Level::Avx512Vnni | Level::Avx512Bf16 if K::DOTS_PAIRS => unsafe {
+                avx512::enter_vnni(kernel)
+            },
+            // SAFETY: as above.
+            Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => unsafe {
+                avx512::enter(kernel)
+            },
         }
     }
 }
