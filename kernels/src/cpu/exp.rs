@@ -1,4 +1,4 @@
-//! The exponential: one implementation for softmax, soft caps and SiLU.
+//! Exponentials: one of base e for soft caps and SiLU, one of base 2 for softmax.
 
 #[cfg(test)]
 mod tests;
@@ -8,6 +8,8 @@ use crate::cpu::simd::Simd;
 /// Results below `e^-80` are zero, so that products of a softmax weight and a value of ordinary
 /// size are never subnormal: the kernels leave the processor's denormal modes alone.
 const FLUSH_BELOW: f32 = -80.0;
+/// The same of powers of 2: below `2^-115`.
+const FLUSH_BELOW_LOG2: f32 = -115.0;
 /// `2^n` must stay finite.
 const LARGEST: f32 = 88.0;
 /// Adding it rounds a float below 2^22 to an integer in its low bits.
@@ -25,6 +27,17 @@ const TAYLOR: [f32; 8] = [
     1.0 / 6.0,
     0.5,
     1.0,
+    1.0,
+];
+/// Coefficients of r^5 down to r^0 in the polynomial that is nearest to `2^r` in relative terms for
+/// |r| <= 1/2, of those that are 1 at 0: it is within 1e-7.
+const EXP2: [f32; 6] = [
+    1.326_472_7e-3,
+    9.671_513e-3,
+    5.550_733_6e-2,
+    2.402_224_2e-1,
+    // The nearest polynomial has no room for the derivative at 0 to be exact.
+    std::f32::consts::LN_2 - 1.8e-7,
     1.0,
 ];
 /// Squares below which the tangent's own series is taken.
@@ -53,6 +66,22 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
     }
     let value = simd.mul(series, simd.exp2_biased(biased));
     simd.zero_below(x, simd.splat(FLUSH_BELOW), value)
+}
+
+/// `2^x` within 2e-7 relative for -115 <= x <= 0, zero below; exactly 1 at 0, NaN for NaN. Larger
+/// arguments are the caller's mistake.
+#[inline(always)]
+pub(crate) fn exp2<S: Simd>(simd: S, x: S::Vector) -> S::Vector {
+    // x = n + r with an integer n, and r is exact. Far below, where n has no room, the result is
+    // replaced.
+    let biased = simd.add(x, simd.splat(ROUND));
+    let r = simd.sub(x, simd.sub(biased, simd.splat(ROUND)));
+    let mut series = simd.splat(EXP2[0]);
+    for coefficient in &EXP2[1..] {
+        series = simd.mul_add(series, r, simd.splat(*coefficient));
+    }
+    let value = simd.mul(series, simd.exp2_biased(biased));
+    simd.zero_below(x, simd.splat(FLUSH_BELOW_LOG2), value)
 }
 
 /// The hyperbolic tangent of x within 2e-7, and within 2e-7 of itself near zero.

@@ -2,19 +2,32 @@
 
 #![expect(
     unsafe_code,
-    reason = "states and outputs of other tasks lie in the same memory"
+    reason = "partial results and outputs of other tasks lie in the same memory"
 )]
 
 use std::ops::Range;
 
-use crate::cpu::attention::keys::{GROUPS, KeyGroup, locate};
+use crate::cpu::attention::located::{KeyPanels, Located, SPAN_VECTORS, ValuePanels};
 use crate::cpu::attention::plan::{Plan, Unit};
-use crate::cpu::attention::scratch::{Place, Scratch};
-use crate::cpu::attention::state::State;
-use crate::cpu::attention::{Layer, SPAN_KEYS, TILE_KEYS};
+use crate::cpu::attention::scores::Scores;
+use crate::cpu::attention::scratch::{Place, RowTile, SCORE_STRIDE, Scratch};
+use crate::cpu::attention::softmax::{Softmax, vectors};
+use crate::cpu::attention::state::Partial;
+use crate::cpu::attention::values::{Outputs, Values};
+use crate::cpu::attention::{Layer, SPAN_KEYS};
 use crate::cpu::kv::KvElement;
 use crate::cpu::pool::SharedPtr;
-use crate::cpu::simd::{Kernel, Simd};
+use crate::cpu::simd::{Kernel, LANES, Simd};
+use crate::cpu::tile::Rows;
+
+/// Most rows of a product.
+const MAX_ROWS: usize = 6;
+/// Most rows that read the cache itself, each product widening what it reads; more rows read panels
+/// that are widened once.
+const DIRECT_ROWS: usize = 4;
+/// Keys of a span for which rows of different sequences look for common blocks, where they do not
+/// share all of it.
+const SHARED_KEYS: usize = 64;
 
 /// The rows of `unit` for KV head `kv_head`.
 pub(super) struct Item<'a, T> {
@@ -23,41 +36,54 @@ pub(super) struct Item<'a, T> {
     pub(super) unit: &'a Unit,
     pub(super) kv_head: usize,
     pub(super) scratch: &'a mut Scratch,
-    /// As many states as the plan says.
+    /// As many as the plan says.
     pub(super) partials: SharedPtr<f32>,
     /// `[num_tokens, num_q_heads * head_dim]`
     pub(super) out: *mut f32,
 }
 
-/// Rows that see the same memory as a tile.
-pub(super) struct Run<T> {
-    /// The tile's first position.
-    pub(super) tile: usize,
-    /// Rows of the item; each of them sees some key.
-    pub(super) rows: Range<usize>,
-    pub(super) groups: [KeyGroup<T>; GROUPS],
+/// Rows that find keys in the same memory.
+struct Run<'a, T> {
+    /// Rows of the item; each of them sees some of the keys.
+    rows: Range<usize>,
+    /// Keys of the span.
+    keys: Range<usize>,
+    located: Located<'a, T>,
+    /// Whether products read the cache itself.
+    direct: bool,
 }
 
 impl<T: KvElement> Kernel for Item<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
+        let members = self.plan.members(self.unit);
+        let split = self.plan.split_of(members[0].seq).is_split();
         self.begin();
         for span in self.unit.spans.clone() {
-            self.span(simd, span);
-            self.close(simd, span);
+            self.span(simd, span, split);
+            if split {
+                self.leave(span);
+            }
         }
-        let plan = self.plan;
-        for member in plan.members(self.unit) {
-            let split = plan.split_of(member.seq);
-            if split.is_split() && plan.complete(member.seq, self.kv_head) {
+        if !split {
+            for row in 0..self.scratch.places.len() {
+                let place = &self.scratch.places[row];
+                let (seq, seq_row) = (place.seq, place.row);
+                self.finish(simd, row, seq, seq_row);
+            }
+            return;
+        }
+        for member in members {
+            if self.plan.complete(member.seq, self.kv_head) {
                 self.merge(simd, member.seq);
             }
         }
     }
 }
 
-impl<T: KvElement> Item<'_, T> {
+impl<'a, T: KvElement> Item<'a, T> {
     /// Lists the rows and gathers their scaled queries.
+    #[inline(always)]
     fn begin(&mut self) {
         self.scratch.places.clear();
         for member in self.plan.members(self.unit) {
@@ -69,6 +95,11 @@ impl<T: KvElement> Item<'_, T> {
                 });
             }
         }
+        // Scores are logarithms to base 2, once they are capped.
+        let scale = match self.layer.soft_cap {
+            Some(_) => self.layer.scale,
+            None => self.layer.scale * std::f32::consts::LOG2_E,
+        };
         let head_dim = self.layer.shape.head_dim;
         let queries = self.scratch.queries.chunks_exact_mut(head_dim);
         for (place, scaled) in self.scratch.places.iter().zip(queries) {
@@ -76,90 +107,263 @@ impl<T: KvElement> Item<'_, T> {
             let start = token * self.layer.shape.row_size() + head * head_dim;
             let query = &self.layer.qkv[start..start + head_dim];
             for (scaled, x) in scaled.iter_mut().zip(query) {
-                *scaled = x * self.layer.scale;
+                *scaled = x * scale;
             }
         }
+        self.scratch.states.clear(self.scratch.places.len());
     }
 
-    /// The softmax of every row over its keys of span `span`.
+    /// The softmax of every row over its keys of span `span`: joined with the spans before it, or
+    /// if `split` left as partial outputs.
     #[inline(always)]
-    fn span<S: Simd>(&mut self, simd: S, span: usize) {
+    fn span<S: Simd>(&mut self, simd: S, span: usize, split: bool) {
+        let keys = span * SPAN_KEYS..(span + 1) * SPAN_KEYS;
         let num_rows = self.scratch.places.len();
-        let positions = span * SPAN_KEYS..(span + 1) * SPAN_KEYS;
-        let (mut start, mut end) = (positions.end, positions.start);
-        for row in 0..num_rows {
-            self.running(row).clear(simd);
-            let visible = &self.scratch.places[row].visible;
-            start = start.min(visible.start.max(positions.start));
-            end = end.max(visible.end.min(positions.end));
+        self.scratch.seen.clear();
+        for place in &self.scratch.places {
+            self.scratch.seen.push(place.clip(&keys));
         }
-        let mut tile = start - start % TILE_KEYS;
-        while tile < end {
+        let first = self.next_run(0, keys.start, 0..SPAN_KEYS);
+        let together = first.is_some_and(|run| run.rows == (0..num_rows));
+        let step = if together || !split {
+            SPAN_KEYS
+        } else {
+            SHARED_KEYS
+        };
+        for start in (0..SPAN_KEYS).step_by(step) {
             let mut row = 0;
-            while let Some(run) = self.next_run(row, tile) {
+            while let Some(run) = self.next_run(row, keys.start, start..start + step) {
                 row = run.rows.end;
                 self.scores(simd, &run);
-                for row in run.rows.clone() {
-                    self.softmax(simd, row, &run);
-                }
-                self.values(simd, &run);
             }
-            tile += TILE_KEYS;
+        }
+        let states = &mut self.scratch.states;
+        simd.outline(Softmax {
+            seen: &self.scratch.seen,
+            scores: &mut self.scratch.scores,
+            soft_cap: self.layer.soft_cap,
+            maxima: &mut states.span_maxima,
+            sums: &mut states.span_sums,
+        });
+        if split {
+            states.partial_outputs[..num_rows * states.value_dim].fill(0.0);
+        } else {
+            states.join(simd, num_rows);
+        }
+        for start in (0..SPAN_KEYS).step_by(step) {
+            let mut row = 0;
+            while let Some(run) = self.next_run(row, keys.start, start..start + step) {
+                row = run.rows.end;
+                self.values(simd, &run, split);
+            }
         }
     }
 
-    /// The next rows, from row `row` on, that see something of the tile at `tile`, in one memory.
-    fn next_run(&mut self, row: usize, tile: usize) -> Option<Run<T>> {
+    /// The next rows, from row `row` on, that see some of the keys `keys` of the span at position
+    /// `start`, and find them in the same memory.
+    #[inline(always)]
+    fn next_run(&self, row: usize, start: usize, keys: Range<usize>) -> Option<Run<'a, T>> {
+        let seen = &self.scratch.seen;
+        let sees = |row: &usize| seen[*row].start.max(keys.start) < seen[*row].end.min(keys.end);
+        let first = (row..seen.len()).find(sees)?;
         let places = &self.scratch.places;
-        let sees = |place: &Place| !place.clip(tile).is_empty();
-        let start = row + places[row..].iter().position(sees)?;
-        let seq = places[start].seq;
-        let positions = tile..tile + TILE_KEYS;
+        let seq = places[first].seq;
+        let positions = start + keys.start..start + keys.end;
         let blocks = self.layer.blocks(seq, positions.clone());
-        let (mut end, mut other, mut last) = (start, seq, tile);
-        while let Some(place) = places.get(end).filter(|place| sees(place)) {
-            if place.seq != other {
-                other = place.seq;
+        let (mut end, mut other) = (first, seq);
+        let (mut first_key, mut last_key) = (keys.end, keys.start);
+        while end < seen.len() && sees(&end) {
+            if places[end].seq != other {
+                other = places[end].seq;
                 if self.layer.blocks(other, positions.clone()) != blocks {
                     break;
                 }
             }
-            last = last.max(tile + place.clip(tile).end);
+            first_key = first_key.min(seen[end].start.max(keys.start));
+            last_key = last_key.max(seen[end].end.min(keys.end));
             end += 1;
         }
-        let scratch = &mut self.scratch.tile;
         Some(Run {
-            tile,
-            rows: start..end,
-            groups: locate(self.layer, seq, self.kv_head, tile..last, scratch),
+            rows: first..end,
+            keys: first_key..last_key,
+            located: Located {
+                layer: self.layer,
+                table: self.layer.batch.block_table(seq),
+                kv_head: self.kv_head,
+                start,
+            },
+            direct: end - first <= DIRECT_ROWS && self.layer.kv.has_panels(),
         })
     }
 
-    /// Ends span `span`: its states join those of the spans before it, or wait to be merged.
+    /// Cuts the run's rows into tiles of about the same height.
     #[inline(always)]
-    fn close<S: Simd>(&mut self, simd: S, span: usize) {
-        for row in 0..self.scratch.places.len() {
-            let place = &self.scratch.places[row];
-            let spans = spans(&place.visible);
-            if !spans.contains(&span) {
-                continue;
+    fn cut<S: Simd>(&mut self, run: &Run<'_, T>) {
+        let Scratch { tiles, seen, .. } = &mut *self.scratch;
+        tiles.clear();
+        let mut left = run.rows.len().div_ceil(S::TILE_ROWS.min(MAX_ROWS));
+        let mut first = run.rows.start;
+        while left > 0 {
+            let count = (run.rows.end - first).div_ceil(left);
+            let mut tile = RowTile {
+                first,
+                count,
+                seen: run.keys.end..run.keys.start,
+                shared: run.keys.clone(),
+            };
+            for seen in &seen[first..first + count] {
+                let (start, end) = (seen.start.max(run.keys.start), seen.end.min(run.keys.end));
+                tile.seen = tile.seen.start.min(start)..tile.seen.end.max(end);
+                tile.shared = tile.shared.start.max(start)..tile.shared.end.min(end);
             }
-            let (seq, seq_row) = (place.seq, place.row);
-            let (running, merged) = (self.running(row), self.merged(row));
-            let split = self.plan.split_of(seq);
-            if split.is_split() {
-                let index = split.partial(self.kv_head, span, seq_row);
-                self.partial(index).copy_from(simd, running);
-                continue;
+            tiles.push(tile);
+            first += count;
+            left -= 1;
+        }
+    }
+
+    /// Scores of the run's rows for the keys that they see.
+    #[inline(always)]
+    fn scores<S: Simd>(&mut self, simd: S, run: &Run<'_, T>) {
+        self.cut::<S>(run);
+        let head_dim = self.layer.shape.head_dim;
+        let Scratch {
+            tiles,
+            queries,
+            scores,
+            wide,
+            ..
+        } = &mut *self.scratch;
+        let queries = Rows {
+            ptr: queries.as_ptr(),
+            stride: head_dim,
+        };
+        if T::SCALED {
+            run.located
+                .copy_scales(&run.keys, |head| head.key_scales, &mut wide.scales);
+        }
+        let scales = T::SCALED.then_some(&*wide.scales);
+        let scores = scores.as_mut_ptr();
+        let vectors = vectors(&run.keys);
+        if run.direct {
+            simd.outline(Scores::<T, DIRECT_ROWS> {
+                tiles,
+                queries,
+                head_dim,
+                vectors,
+                panels: &run.located.keys(&run.keys),
+                scales,
+                scores,
+                streamed: Some(&run.located.values(&run.keys)),
+            });
+            return;
+        }
+        let mut panels = KeyPanels {
+            ptrs: [std::ptr::null(); SPAN_VECTORS],
+            stride: LANES,
+        };
+        for start in vectors.clone().step_by(S::TILE_PANELS) {
+            let vectors = start..vectors.end.min(start + S::TILE_PANELS);
+            let keys = wide.keys.chunks_exact_mut(head_dim * LANES);
+            for (vector, keys) in vectors.clone().zip(keys) {
+                run.located.widen_keys(simd, vector, run.keys.end, keys);
+                panels.ptrs[vector] = keys.as_ptr();
             }
-            let whole = if span == spans.start { running } else { merged };
-            if span > spans.start {
-                merged.merge(simd, running);
+            simd.outline(Scores::<f32, MAX_ROWS> {
+                tiles,
+                queries,
+                head_dim,
+                vectors,
+                panels: &panels,
+                scales,
+                scores,
+                streamed: None,
+            });
+        }
+    }
+
+    /// Weighted values of the run's rows.
+    #[inline(always)]
+    fn values<S: Simd>(&mut self, simd: S, run: &Run<'_, T>, split: bool) {
+        self.cut::<S>(run);
+        let Scratch {
+            tiles,
+            seen,
+            scores,
+            states,
+            wide,
+            ..
+        } = &mut *self.scratch;
+        if T::SCALED {
+            run.located
+                .copy_scales(&run.keys, |head| head.value_scales, &mut wide.scales);
+            for row in run.rows.clone() {
+                let weights = &mut scores[row * SCORE_STRIDE..][..SPAN_KEYS];
+                let seen = seen[row].start.max(run.keys.start)..seen[row].end.min(run.keys.end);
+                let scales = &wide.scales[seen.clone()];
+                for (weight, scale) in weights[seen].iter_mut().zip(scales) {
+                    *weight *= scale;
+                }
             }
-            if span + 1 == spans.end {
-                self.finish(simd, whole, seq, seq_row);
-            } else if span == spans.start {
-                merged.copy_from(simd, running);
+        }
+        let value_dim = states.value_dim;
+        let outputs = if split {
+            Outputs::Continue(states.partial_outputs.as_mut_ptr())
+        } else {
+            Outputs::Join {
+                outputs: states.outputs.as_mut_ptr(),
+                factors: &states.factors,
+                span_factors: &states.span_factors,
+            }
+        };
+        let panels = 0..value_dim / LANES;
+        let weights = scores.as_ptr();
+        if run.direct {
+            simd.outline(Values::<T, DIRECT_ROWS> {
+                tiles,
+                weights,
+                seen,
+                keys: run.keys.clone(),
+                panels,
+                values: &run.located.values(&run.keys),
+                value_dim,
+                outputs,
+            });
+            return;
+        }
+        for start in panels.clone().step_by(S::TILE_PANELS) {
+            let panels = start..panels.end.min(start + S::TILE_PANELS);
+            let values = wide.values.chunks_exact_mut(SPAN_KEYS * LANES);
+            for (panel, values) in panels.clone().zip(values) {
+                run.located.widen_values(simd, panel, &run.keys, values);
+            }
+            simd.outline(Values::<f32, MAX_ROWS> {
+                tiles,
+                weights,
+                seen,
+                keys: run.keys.clone(),
+                panels,
+                values: &ValuePanels {
+                    ptrs: [wide.values.as_ptr(); SPAN_VECTORS],
+                    run: SPAN_KEYS,
+                    stride: LANES,
+                    panel: SPAN_KEYS * LANES,
+                },
+                value_dim,
+                outputs,
+            });
+        }
+    }
+
+    /// Leaves the rows' results over span `span` to be merged.
+    #[inline(always)]
+    fn leave(&mut self, span: usize) {
+        for (row, place) in self.scratch.places.iter().enumerate() {
+            if !self.scratch.seen[row].is_empty() {
+                let split = self.plan.split_of(place.seq);
+                let partial = self.partial(split.partial(self.kv_head, span, place.row));
+                // SAFETY: a span's rows are written by the one task that has the span.
+                unsafe { self.scratch.states.leave(row, partial) };
             }
         }
     }
@@ -168,69 +372,47 @@ impl<T: KvElement> Item<'_, T> {
     #[inline(always)]
     fn merge<S: Simd>(&mut self, simd: S, seq: usize) {
         let split = self.plan.split_of(seq);
-        for row in 0..self.layer.num_rows(seq) {
-            let merged = self.merged(0);
-            let spans = spans(&self.layer.visible(seq, row));
-            for span in spans.clone() {
-                let partial = self.partial(split.partial(self.kv_head, span, row));
-                if span == spans.start {
-                    merged.copy_from(simd, partial);
-                } else {
-                    merged.merge(simd, partial);
-                }
+        let num_rows = self.layer.num_rows(seq);
+        self.scratch.states.clear(num_rows);
+        for span in split.spans.clone() {
+            // Rows that see the span: windows of later rows begin later, and earlier rows end
+            // earlier.
+            let sees = |row: &usize| spans(&self.layer.visible(seq, *row)).contains(&span);
+            let Some(first) = (0..num_rows).find(sees) else {
+                continue;
+            };
+            let count = (first..num_rows).take_while(sees).count();
+            let partial = self.partial(split.partial(self.kv_head, span, first));
+            // SAFETY: `Plan::complete` named this task after all of them were written.
+            unsafe {
+                self.scratch
+                    .states
+                    .merge(simd, partial, first..first + count);
             }
-            self.finish(simd, merged, seq, row);
+        }
+        for row in 0..num_rows {
+            self.finish(simd, row, seq, row);
         }
     }
 
-    /// Writes a row's output.
+    /// Writes the output of row `row`, which is `seq_row` of sequence `seq`.
     #[inline(always)]
-    fn finish<S: Simd>(&mut self, simd: S, state: State, seq: usize, row: usize) {
-        let (token, head) = token_and_head(self.layer, self.kv_head, seq, row);
+    fn finish<S: Simd>(&mut self, simd: S, row: usize, seq: usize, seq_row: usize) {
+        let (token, head) = token_and_head(self.layer, self.kv_head, seq, seq_row);
         let head_dim = self.layer.shape.head_dim;
+        let start = token * self.layer.shape.q_size() + head * head_dim;
         // SAFETY: `Layer::check` made sure of the output's size, and this row's head is written by
         // the one task that finishes it.
-        unsafe {
-            let out = self
-                .out
-                .add(token * self.layer.shape.q_size() + head * head_dim);
-            state.finish(simd, out, head_dim);
-        }
+        let out = unsafe { std::slice::from_raw_parts_mut(self.out.add(start), head_dim) };
+        self.scratch.states.finish(simd, row, out);
     }
 
-    /// State of row `row` in the span at hand.
+    /// Partial result `index` of the plan.
     #[inline(always)]
-    pub(super) fn running(&mut self, row: usize) -> State {
-        debug_assert!(row < self.scratch.places.len().max(1));
-        // SAFETY: the scratch has a state for each row, and is this task's alone.
-        unsafe {
-            State::of(
-                self.scratch.running.as_mut_ptr(),
-                row,
-                self.layer.shape.head_dim,
-            )
-        }
-    }
-
-    /// State of row `row` over the spans before it.
-    #[inline(always)]
-    fn merged(&mut self, row: usize) -> State {
-        // SAFETY: as for `running`.
-        unsafe {
-            State::of(
-                self.scratch.merged.as_mut_ptr(),
-                row,
-                self.layer.shape.head_dim,
-            )
-        }
-    }
-
-    /// Partial state `index` of the plan.
-    #[inline(always)]
-    fn partial(&mut self, index: usize) -> State {
+    fn partial(&self, index: usize) -> Partial {
         // SAFETY: the workspace has as many as the plan counts. A span's rows are written by the
         // one task that has the span, and read by the task that `Plan::complete` names, after them.
-        unsafe { State::of(self.partials.get(), index, self.layer.shape.head_dim) }
+        unsafe { Partial::of(self.partials.get(), index, self.layer.shape.head_dim) }
     }
 }
 

@@ -2,27 +2,58 @@
 //! Gimelshein, "Online normalizer calculation for softmax", 2018; tiled as in Dao et al.,
 //! "FlashAttention", 2022).
 //!
-//! Keys are cut at absolute positions: into tiles of 64, and into spans of a few tiles. A row visits
-//! a span's tiles in ascending order with one running maximum, sum and output, and its spans are
-//! merged in ascending order. So a row's bits depend on its own keys alone: not on the rows beside
-//! it, the chunk it came in, the block size, or which thread computed which span.
+//! Keys are cut at absolute positions into spans. A row has all scores of a span before it weighs
+//! the first of its values, so that nothing is rescaled within a span, and its spans are merged in
+//! ascending order. So a row's bits depend on its own keys alone: not on the rows beside it, the
+//! chunk it came in, the block size, or which thread computed which span.
 //!
 //! That leaves two freedoms. The spans of a sequence of few rows are computed by different threads
 //! ("Flash-Decoding", Dao et al., 2023). And where the block tables of such sequences begin with
-//! the same blocks, their rows meet each tile of them together, so that a shared prefix is read once
-//! per step ("Hydragen", Juravsky et al., 2024; "cascade inference", Ye et al., 2024).
+//! the same blocks, their rows meet each span of them together, so that a shared prefix is read
+//! once per step ("Hydragen", Juravsky et al., 2024; "cascade inference", Ye et al., 2024).
 
 #![expect(
     unsafe_code,
     reason = "tasks use their worker's scratch and write disjoint outputs"
 )]
 
+/// Calls `$self.$tile::<S, rows, panels>(..)` with as many rows as `$count` says, at most `$rows`,
+/// and as many panels as registers allow and `$left` has; returns the panels.
+macro_rules! tile {
+    ($self:ident.$tile:ident::<$simd:ident, $rows:ident>(
+        $count:expr, $left:expr; $($argument:expr),*
+    )) => {
+        match ($count, $left) {
+            (1, 4..) => $self.$tile::<$simd, 1, 4>($($argument),*),
+            (1, _) => $self.$tile::<$simd, 1, 1>($($argument),*),
+            (2, 4..) if $simd::TILE_PANELS == 2 => $self.$tile::<$simd, 2, 4>($($argument),*),
+            (2, 2..) if $simd::TILE_PANELS == 1 => $self.$tile::<$simd, 2, 2>($($argument),*),
+            (2, _) => $self.$tile::<$simd, 2, 1>($($argument),*),
+            (3, 4..) if $simd::TILE_PANELS == 2 => $self.$tile::<$simd, 3, 4>($($argument),*),
+            (3, _) => $self.$tile::<$simd, 3, 1>($($argument),*),
+            (4, 2..) if $simd::TILE_PANELS == 2 => $self.$tile::<$simd, 4, 2>($($argument),*),
+            (4, _) => $self.$tile::<$simd, 4, 1>($($argument),*),
+            (5, 2..) if $rows > 4 && $simd::TILE_PANELS == 2 => {
+                $self.$tile::<$simd, 5, 2>($($argument),*)
+            }
+            (5, _) if $rows > 4 => $self.$tile::<$simd, 5, 1>($($argument),*),
+            (6, 2..) if $rows > 4 && $simd::TILE_PANELS == 2 => {
+                $self.$tile::<$simd, 6, 2>($($argument),*)
+            }
+            (6, _) if $rows > 4 => $self.$tile::<$simd, 6, 1>($($argument),*),
+            (count, _) => unreachable!("tiles have 1 to {} rows, not {count}", $rows),
+        }
+    };
+}
+
 mod item;
-mod keys;
+mod located;
 mod plan;
-mod product;
+mod scores;
 mod scratch;
+mod softmax;
 mod state;
+mod values;
 
 use crate::cpu::attention::item::Item;
 use crate::cpu::attention::plan::Plan;
@@ -33,8 +64,6 @@ use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::Isa;
 use crate::{KernelError, QkvShape, StepBatch};
 
-/// Keys per tile, counted from position 0.
-const TILE_KEYS: usize = 64;
 /// Keys per span, counted from position 0: few enough that one long sequence keeps all threads busy
 /// and that little of a span is left where a shared prefix ends, enough that merging costs little.
 const SPAN_KEYS: usize = 256;

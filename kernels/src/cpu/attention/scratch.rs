@@ -3,25 +3,30 @@
 use std::ops::Range;
 
 use crate::KernelError;
-use crate::cpu::attention::state::State;
-use crate::cpu::attention::{ITEM_ROWS, TILE_KEYS};
-use crate::cpu::kv::padded_head_dim;
+use crate::cpu::attention::state::States;
+use crate::cpu::attention::{ITEM_ROWS, SPAN_KEYS};
 use crate::cpu::memory::AlignedSlice;
+use crate::cpu::simd::LANES;
+
+/// Panels that are widened at a time, at most.
+pub(super) const WIDE_PANELS: usize = 2;
+/// Scores from one row to the next: rows a multiple of 4096 bytes apart would share cache sets.
+pub(super) const SCORE_STRIDE: usize = SPAN_KEYS + LANES;
 
 /// Reused by every item that a worker computes.
 pub(crate) struct Scratch {
     /// The item's rows, at most `ITEM_ROWS`.
     pub(super) places: Vec<Place>,
+    /// What each of them sees of the span at hand, counted from its first key.
+    pub(super) seen: Vec<Range<usize>>,
+    /// The rows of the run at hand, cut into tiles.
+    pub(super) tiles: Vec<RowTile>,
     /// Scaled queries, `[ITEM_ROWS, head_dim]`
     pub(super) queries: AlignedSlice<f32>,
-    /// Scores of a tile, then its softmax weights, `[ITEM_ROWS, TILE_KEYS]`
+    /// Scores of a span, then its softmax weights, `[ITEM_ROWS, SCORE_STRIDE]`
     pub(super) scores: AlignedSlice<f32>,
-    /// States of the span at hand, `[ITEM_ROWS, state]`
-    pub(super) running: AlignedSlice<f32>,
-    /// States of the spans before it, `[ITEM_ROWS, state]`
-    pub(super) merged: AlignedSlice<f32>,
-    /// A tile that is gathered.
-    pub(super) tile: TileScratch,
+    pub(super) states: States,
+    pub(super) wide: Wide,
 }
 
 /// Where a row belongs.
@@ -33,23 +38,32 @@ pub(super) struct Place {
     pub(super) visible: Range<usize>,
 }
 
-/// A tile of keys and values where the cache's layout has no panels. Elements are as wide as f32 or
-/// narrower.
-pub(super) struct TileScratch {
-    /// `[head_dim, TILE_KEYS]`
+/// Rows that a product computes together.
+pub(super) struct RowTile {
+    /// Index of the first row in the item.
+    pub(super) first: usize,
+    pub(super) count: usize,
+    /// Keys of the span that one of them sees.
+    pub(super) seen: Range<usize>,
+    /// Keys of the span that all of them see.
+    pub(super) shared: Range<usize>,
+}
+
+/// Panels of a span, widened to f32 because many rows read them or because the cache's layout has
+/// none; and a span's scales.
+pub(super) struct Wide {
+    /// `[WIDE_PANELS, head_dim, LANES]`
     pub(super) keys: AlignedSlice<f32>,
-    /// `[TILE_KEYS, padded head_dim]`
+    /// `[WIDE_PANELS, SPAN_KEYS, LANES]`
     pub(super) values: AlignedSlice<f32>,
-    /// `[TILE_KEYS]`
-    pub(super) key_scales: AlignedSlice<f32>,
-    /// `[TILE_KEYS]`
-    pub(super) value_scales: AlignedSlice<f32>,
+    /// `[SPAN_KEYS]`
+    pub(super) scales: AlignedSlice<f32>,
 }
 
 impl Place {
-    /// What the row sees of the tile that begins at position `start`, counted from there.
-    pub(super) fn clip(&self, start: usize) -> Range<usize> {
-        let clip = |position: usize| position.saturating_sub(start).min(TILE_KEYS);
+    /// What the row sees of the keys in `keys`, counted from the first of them.
+    pub(super) fn clip(&self, keys: &Range<usize>) -> Range<usize> {
+        let clip = |position: usize| position.clamp(keys.start, keys.end) - keys.start;
         clip(self.visible.start)..clip(self.visible.end)
     }
 }
@@ -61,18 +75,17 @@ impl Scratch {
     /// `OutOfMemory`.
     pub(super) fn new(head_dim: usize) -> Result<Self, KernelError> {
         let zeroed = |len| AlignedSlice::zeroed(len, "attention scratch");
-        let states = ITEM_ROWS * State::stride(head_dim);
         Ok(Self {
             places: Vec::with_capacity(ITEM_ROWS),
+            seen: Vec::with_capacity(ITEM_ROWS),
+            tiles: Vec::with_capacity(ITEM_ROWS),
             queries: zeroed(ITEM_ROWS * head_dim)?,
-            scores: zeroed(ITEM_ROWS * TILE_KEYS)?,
-            running: zeroed(states)?,
-            merged: zeroed(states)?,
-            tile: TileScratch {
-                keys: zeroed(head_dim * TILE_KEYS)?,
-                values: zeroed(TILE_KEYS * padded_head_dim(head_dim))?,
-                key_scales: zeroed(TILE_KEYS)?,
-                value_scales: zeroed(TILE_KEYS)?,
+            scores: zeroed(ITEM_ROWS * SCORE_STRIDE)?,
+            states: States::new(head_dim)?,
+            wide: Wide {
+                keys: zeroed(WIDE_PANELS * head_dim * LANES)?,
+                values: zeroed(WIDE_PANELS * SPAN_KEYS * LANES)?,
+                scales: zeroed(SPAN_KEYS)?,
             },
         })
     }

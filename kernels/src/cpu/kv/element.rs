@@ -1,5 +1,8 @@
 //! Element types of the cache.
 
+#[cfg(test)]
+mod tests;
+
 use half::bf16;
 
 use crate::cpu::widen::Widen;
@@ -15,6 +18,9 @@ pub(crate) trait KvElement: Widen {
 
     /// `value` in a head of scale `1 / inverse`.
     fn encode(value: f32, inverse: f32) -> Self;
+
+    /// The element, not yet scaled.
+    fn widen(self) -> f32;
 }
 
 impl KvElement for f32 {
@@ -29,6 +35,11 @@ impl KvElement for f32 {
     fn encode(value: f32, _inverse: f32) -> Self {
         value
     }
+
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
 }
 
 impl KvElement for bf16 {
@@ -41,7 +52,16 @@ impl KvElement for bf16 {
 
     #[inline(always)]
     fn encode(value: f32, _inverse: f32) -> Self {
-        Self::from_f32(value)
+        // As `bf16::from_f32` rounds, without its branches, so that loops are vectorised.
+        let bits = value.to_bits();
+        let quiet = bits >> 16 | 0x40;
+        let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
+        Self::from_bits(if value.is_nan() { quiet } else { nearest } as u16)
+    }
+
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_f32()
     }
 }
 
@@ -49,13 +69,9 @@ impl KvElement for i8 {
     const SCALED: bool = true;
 
     fn scale(head: &[f32]) -> f32 {
-        // Written so that NaN stays: `f32::max` would drop it.
-        let largest = head.iter().fold(
-            0.0f32,
-            |largest, x| {
-                if x.abs() <= largest { largest } else { x.abs() }
-            },
-        );
+        // Magnitudes are ordered as their bits are, with what is not finite above all others.
+        let magnitudes = head.iter().map(|x| x.to_bits() as i32 & i32::MAX);
+        let largest = f32::from_bits(magnitudes.fold(0, i32::max) as u32);
         if largest.is_finite() {
             largest / 127.0
         } else {
@@ -65,7 +81,13 @@ impl KvElement for i8 {
 
     #[inline(always)]
     fn encode(value: f32, inverse: f32) -> Self {
-        // A cast saturates, and makes NaN zero; then the scale is NaN.
-        (value * inverse).round_ties_even() as Self
+        // The sum is rounded to a whole number, ties to even, which are its low bits. Where the
+        // product does not fit the scale is NaN, and any element will do.
+        (value * inverse + 12_582_912.0).to_bits() as Self
+    }
+
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from(self)
     }
 }

@@ -4,7 +4,7 @@ mod element;
 mod store;
 
 pub(crate) use crate::cpu::kv::element::KvElement;
-pub(crate) use crate::cpu::kv::store::{Store, lane_position, padded_head_dim};
+pub(crate) use crate::cpu::kv::store::{BlockHead, Store, padded_head_dim};
 
 use half::bf16;
 

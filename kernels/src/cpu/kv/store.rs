@@ -228,7 +228,7 @@ fn key_position<T: KvElement>(block_size: usize, offset: usize) -> usize {
 }
 
 /// Where element `index` of a row of whole vectors lies.
-pub(crate) fn lane_position<T: KvElement>(index: usize) -> usize {
+fn lane_position<T: KvElement>(index: usize) -> usize {
     index - index % LANES + T::position(index % LANES)
 }
 
@@ -264,21 +264,42 @@ impl<T: KvElement> HeadWriter<T> {
         unsafe {
             let at = key_position::<T>(block_size, offset);
             let keys = self.keys.get().add(index * head_dim * block_size + at);
-            for (d, &x) in key.iter().enumerate() {
-                *keys.add(d * block_size) = T::encode(x, key_inverse);
+            for (vector, key) in key.chunks(LANES).enumerate() {
+                let encoded = encode::<T>(key, key_inverse);
+                for (lane, &x) in encoded[..key.len()].iter().enumerate() {
+                    *keys.add((vector * LANES + lane) * block_size) = x;
+                }
             }
             let values = self
                 .values
                 .get()
                 .add((index * block_size + offset) * value_dim);
-            for (d, &x) in value.iter().enumerate() {
-                *values.add(lane_position::<T>(d)) = T::encode(x, value_inverse);
+            for (vector, value) in value.chunks(LANES).enumerate() {
+                let encoded = encode::<T>(value, value_inverse);
+                let row = values.add(vector * LANES);
+                for (lane, &x) in encoded.iter().enumerate() {
+                    *row.add(T::position(lane)) = x;
+                }
             }
             if T::SCALED {
                 let at = index * block_size + offset;
                 *self.key_scales.get().add(at) = key_scale;
                 *self.value_scales.get().add(at) = value_scale;
             }
+        }
+    }
+}
+
+/// A vector of `values` in a head of scale `1 / inverse`, zeros behind them.
+#[inline(always)]
+fn encode<T: KvElement>(values: &[f32], inverse: f32) -> [T; LANES] {
+    // Constant lengths are what the compiler vectorises.
+    match <&[f32; LANES]>::try_from(values) {
+        Ok(values) => values.map(|x| T::encode(x, inverse)),
+        Err(_) => {
+            let mut padded = [0.0; LANES];
+            padded[..values.len()].copy_from_slice(values);
+            padded.map(|x| T::encode(x, inverse))
         }
     }
 }

@@ -1,0 +1,156 @@
+//! Where keys and values of a span lie, and how products read them.
+
+#![expect(unsafe_code, reason = "widens panels of the cache through pointers")]
+
+use std::ops::Range;
+
+use crate::cpu::attention::softmax::vectors;
+use crate::cpu::attention::{Layer, SPAN_KEYS};
+use crate::cpu::kv::{BlockHead, KvElement, padded_head_dim};
+use crate::cpu::simd::{LANES, Simd};
+
+/// Vectors of keys in a span.
+pub(super) const SPAN_VECTORS: usize = SPAN_KEYS / LANES;
+
+/// The keys of a span that a sequence's KV head has.
+#[derive(Clone, Copy)]
+pub(super) struct Located<'a, T> {
+    pub(super) layer: &'a Layer<'a, T>,
+    pub(super) table: &'a [u32],
+    pub(super) kv_head: usize,
+    /// Position of the span's first key.
+    pub(super) start: usize,
+}
+
+/// Panels of keys: row `d` of vector `i` of the span begins at `ptrs[i] + d * stride`.
+pub(super) struct KeyPanels<T> {
+    pub(super) ptrs: [*const T; SPAN_VECTORS],
+    pub(super) stride: usize,
+}
+
+/// Panels of values: dimensions `16 p` and on of key `k` of the span begin at
+/// `ptrs[k / run] + k % run * stride + p * panel`.
+pub(super) struct ValuePanels<T> {
+    pub(super) ptrs: [*const T; SPAN_VECTORS],
+    /// Keys that lie one after the other.
+    pub(super) run: usize,
+    pub(super) stride: usize,
+    pub(super) panel: usize,
+}
+
+impl<'a, T: KvElement> Located<'a, T> {
+    /// The block that holds key `key` of the span, and the key's place there.
+    #[inline(always)]
+    fn block(&self, key: usize) -> (BlockHead<'a, T>, usize) {
+        let block_size = self.layer.kv.shape().block_size;
+        let position = self.start + key;
+        let block = self.table[position / block_size] as usize;
+        let head = self
+            .layer
+            .kv
+            .block_head(self.layer.layer, block, self.kv_head);
+        (head, position % block_size)
+    }
+
+    /// The keys in the cache itself, where 16 keys of a block are a panel; `keys` of the span.
+    #[inline(always)]
+    pub(super) fn keys(&self, keys: &Range<usize>) -> KeyPanels<T> {
+        let mut ptrs = [std::ptr::null(); SPAN_VECTORS];
+        for vector in vectors(keys) {
+            let (head, offset) = self.block(vector * LANES);
+            ptrs[vector] = head.keys[offset..].as_ptr();
+        }
+        let stride = self.layer.kv.shape().block_size;
+        KeyPanels { ptrs, stride }
+    }
+
+    /// The values in the cache itself, as [`Self::keys`].
+    #[inline(always)]
+    pub(super) fn values(&self, keys: &Range<usize>) -> ValuePanels<T> {
+        let value_dim = padded_head_dim(self.layer.shape.head_dim);
+        let mut ptrs = [std::ptr::null(); SPAN_VECTORS];
+        for vector in vectors(keys) {
+            let (head, offset) = self.block(vector * LANES);
+            ptrs[vector] = head.values[offset * value_dim..].as_ptr();
+        }
+        ValuePanels {
+            ptrs,
+            run: LANES,
+            stride: value_dim,
+            panel: LANES,
+        }
+    }
+
+    /// Widens the keys of vector `vector` of the span that come before key `end` into `wide`
+    /// `[head_dim, LANES]`.
+    #[inline(always)]
+    pub(super) fn widen_keys<S: Simd>(&self, simd: S, vector: usize, end: usize, wide: &mut [f32]) {
+        let block_size = self.layer.kv.shape().block_size;
+        if self.layer.kv.has_panels() {
+            let (head, offset) = self.block(vector * LANES);
+            for (row, wide) in head
+                .keys
+                .chunks_exact(block_size)
+                .zip(wide.chunks_exact_mut(LANES))
+            {
+                let row = &row[offset..offset + LANES];
+                // SAFETY: both slices have 16 elements.
+                unsafe { simd.store(wide.as_mut_ptr(), T::load(simd, row.as_ptr())) };
+            }
+            return;
+        }
+        for key in vector * LANES..end.min((vector + 1) * LANES) {
+            let (head, offset) = self.block(key);
+            let at = self.layer.kv.key_position(offset);
+            let rows = head.keys.chunks_exact(block_size);
+            for (row, wide) in rows.zip(wide.chunks_exact_mut(LANES)) {
+                wide[key % LANES] = row[at].widen();
+            }
+        }
+    }
+
+    /// Widens dimensions `16 panel` and on of the values of `keys` of the span into `wide`
+    /// `[SPAN_KEYS, LANES]`.
+    #[inline(always)]
+    pub(super) fn widen_values<S: Simd>(
+        &self,
+        simd: S,
+        panel: usize,
+        keys: &Range<usize>,
+        wide: &mut [f32],
+    ) {
+        let value_dim = padded_head_dim(self.layer.shape.head_dim);
+        let block_size = self.layer.kv.shape().block_size;
+        let mut key = keys.start;
+        while key < keys.end {
+            let (head, offset) = self.block(key);
+            let count = (block_size - offset).min(keys.end - key);
+            let rows = head.values[offset * value_dim..].chunks_exact(value_dim);
+            let wide = wide[key * LANES..(key + count) * LANES].chunks_exact_mut(LANES);
+            for (row, wide) in rows.zip(wide) {
+                let row = &row[panel * LANES..(panel + 1) * LANES];
+                // SAFETY: both slices have 16 elements.
+                unsafe { simd.store(wide.as_mut_ptr(), T::load(simd, row.as_ptr())) };
+            }
+            key += count;
+        }
+    }
+
+    /// Copies the scales of `keys` of the span, of keys or of values, into `scales` `[SPAN_KEYS]`.
+    #[inline(always)]
+    pub(super) fn copy_scales(
+        &self,
+        keys: &Range<usize>,
+        of: impl Fn(&BlockHead<'a, T>) -> &'a [f32],
+        scales: &mut [f32],
+    ) {
+        let block_size = self.layer.kv.shape().block_size;
+        let mut key = keys.start;
+        while key < keys.end {
+            let (head, offset) = self.block(key);
+            let count = (block_size - offset).min(keys.end - key);
+            scales[key..key + count].copy_from_slice(&of(&head)[offset..offset + count]);
+            key += count;
+        }
+    }
+}
