@@ -15,7 +15,7 @@ fn products_of_bfloat16_stay_near_float32() {
     if InstructionSet::Avx512Bf16.is_available() {
         let (mean, equal) = compare(&want, &got);
         println!("mean divergence {mean:.2e}, equal tokens {equal:.4}");
-        assert!(mean > 0.0 && mean < 1e-5, "{mean:e}");
+        assert!(mean > 0.0 && mean < 2e-5, "{mean:e}");
         assert!(equal >= 0.99, "{equal}");
     } else {
         assert!(got == want, "nothing is rounded");

@@ -68,7 +68,15 @@ fn check_tokens(
             worst <= tolerance,
             "{place}: {worst} at decoded token {step}"
         );
-        assert_eq!(argmax(&row), token, "{place}: decoded token {step}");
+        let likeliest = argmax(&row);
+        if tolerance > TOLERANCE {
+            // Where the best two are that near, rounding may swap them.
+            let largest = want.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            let behind = row[likeliest as usize] - row[token as usize];
+            assert!(behind <= 2.0 * tolerance * largest, "{place}: token {step}");
+        } else {
+            assert_eq!(likeliest, token, "{place}: decoded token {step}");
+        }
         row = driver.decode(&mut seq, token);
     }
     worst
