@@ -38,7 +38,9 @@ def unpack() -> None:
     """Puts the sources into `SOURCE`."""
     with tempfile.TemporaryDirectory() as folder:
         requirement = f"llama-cpp-python=={VERSION}"
-        download = [sys.executable, "-m", "pip", "download", "--no-binary", ":all:", "--no-deps"]
+        download = [sys.executable, "-m", "pip", "download", "--no-deps"]
+        # Only its own sources: what builds them may come ready-made.
+        download += ["--no-binary", "llama-cpp-python"]
         subprocess.run([*download, "--dest", folder, requirement], check=True)
         (archive,) = Path(folder).glob("*.tar.gz")
         with tarfile.open(archive) as sdist:
