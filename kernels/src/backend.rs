@@ -218,14 +218,19 @@ pub struct Attention<'a, B: Backend> {
     pub out: &'a mut B::Buffer,
 }
 
-/// `out = silu(gate) * up`.
-pub struct SiluMul<'a, B: Backend> {
-    /// `[rows, 2 * intermediate_size]`, gate first.
-    pub gate_up: &'a B::Buffer,
-    /// Elements of the gate.
-    pub intermediate_size: usize,
+/// `out = silu(gate) * up`, where `[gate, up] = input * weight^T + bias`: the first half of a gated
+/// feed-forward network (Shazeer, "GLU Variants Improve Transformer", 2020).
+pub struct GatedLinear<'a, B: Backend> {
+    /// `[rows, in_features]`
+    pub input: &'a B::Buffer,
+    /// `[2 * intermediate_size, in_features]` with its bias: the gate's matrix, then the other,
+    /// packed as parts of their own.
+    pub weight: &'a B::Linear,
     /// Rows to compute.
     pub rows: usize,
+    /// Room for `[gate, up]`, whose values are undefined afterwards.
+    /// `[rows, 2 * intermediate_size]`
+    pub gate_up: &'a mut B::Buffer,
     /// `[rows, intermediate_size]`
     pub out: &'a mut B::Buffer,
 }
@@ -360,11 +365,11 @@ pub trait Backend: Send + Sized + 'static {
     /// `Device`.
     fn attention(&mut self, op: Attention<'_, Self>) -> Result<(), KernelError>;
 
-    /// See [`SiluMul`].
+    /// See [`GatedLinear`].
     ///
     /// # Errors
     /// `Device`.
-    fn silu_mul(&mut self, op: SiluMul<'_, Self>) -> Result<(), KernelError>;
+    fn gated_linear(&mut self, op: GatedLinear<'_, Self>) -> Result<(), KernelError>;
 
     /// See [`GatherRows`].
     ///

@@ -34,8 +34,8 @@ mod huge_pages;
 mod peak_loops;
 
 pub use backend::{
-    AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape, Linear,
-    QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WriteKv,
+    AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, HeadNorm, KernelError,
+    KvCacheShape, Linear, QkvShape, RmsNorm, Rope, RopeTableView, WriteKv,
 };
 pub use batch::{BlockCopy, StepBatch};
 pub use cpu::{

@@ -10,6 +10,11 @@
 //! environment, and every thread, the caller's too, would have to agree. Instead `exp` flushes
 //! results that could make products subnormal.
 
+#![expect(
+    unsafe_code,
+    reason = "tasks write disjoint rows of what products take"
+)]
+
 mod attention;
 mod exp;
 pub(crate) mod instruction_set;
@@ -20,6 +25,7 @@ mod norm;
 mod packed;
 mod pool;
 mod portable;
+mod prefetch;
 mod rope;
 mod silu;
 pub(crate) mod simd;
@@ -35,15 +41,16 @@ use std::num::NonZero;
 
 use crate::cpu::attention::{Layer, Workspace};
 use crate::cpu::kv::{Elements, KvElement, Store};
-use crate::cpu::linear::{Input, QuantizedRows, RoundedRows};
+use crate::cpu::linear::{Forms, FormsInUse, Input, Operand, OperandWriter};
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::norm::Norm;
 use crate::cpu::packed::Bf16Product;
 use crate::cpu::pool::Pool;
 use crate::cpu::simd::Isa;
 use crate::{
-    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatherRows, HeadNorm, KernelError,
-    KvCacheShape, Linear, RmsNorm, Rope, RopeTableView, SiluMul, WeightFormat, WeightView, WriteKv,
+    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
+    KernelError, KvCacheShape, Linear, RmsNorm, Rope, RopeTableView, WeightFormat, WeightView,
+    WriteKv,
 };
 
 /// Elements of a row-wise operation per task: below, another thread is not worth waking.
@@ -66,16 +73,18 @@ pub struct Cpu {
     isa: Isa,
     pool: Pool,
     workspace: Workspace,
-    /// Of the product that is computed, if its weights are integers.
-    quantized: QuantizedRows,
-    /// The same, if they are pairs of bfloat16.
-    rounded: RoundedRows,
+    /// What the inputs of products are made into by the operations before them.
+    forms: FormsInUse,
+    /// The input of the product that is computed, where that has not happened.
+    operand: Operand,
 }
 
 /// Activations, `[max_rows, cols]` f32, row-major.
 pub struct CpuBuffer {
     data: AlignedSlice<f32>,
     cols: usize,
+    /// The same rows as products take them.
+    operand: Operand,
 }
 
 /// Weights of a norm.
@@ -106,8 +115,8 @@ impl Cpu {
             isa,
             pool,
             workspace: Workspace::new()?,
-            quantized: QuantizedRows::new()?,
-            rounded: RoundedRows::new()?,
+            forms: FormsInUse::default(),
+            operand: Operand::new()?,
         })
     }
 
@@ -143,6 +152,33 @@ impl Cpu {
         layer.attend(&self.pool, self.isa, &mut self.workspace, out)
     }
 
+    /// Sees to it that [`Self::input`] finds the rows of `input` as products with `weight` take them.
+    fn prepare(
+        &mut self,
+        weight: &PackedLinear,
+        input: &CpuBuffer,
+        rows: usize,
+    ) -> Result<(), KernelError> {
+        let forms = Forms::of(weight, rows);
+        if input.operand.has(forms, rows) {
+            return Ok(());
+        }
+        let by = (&self.pool, self.isa);
+        let (floats, depth) = (input.rows(rows), input.cols);
+        self.operand
+            .fill(by, forms, floats, input.max_rows(), depth)
+    }
+
+    /// The rows of `input`, as products with `weight` take them.
+    fn input<'a>(&'a self, weight: &PackedLinear, input: &'a CpuBuffer, rows: usize) -> Input<'a> {
+        let there = input.operand.has(Forms::of(weight, rows), rows);
+        Input {
+            floats: input.rows(rows),
+            operand: if there { &input.operand } else { &self.operand },
+            rows,
+        }
+    }
+
     /// Rows per task of an operation over rows of `cols` elements.
     fn rows_per_task(cols: usize) -> usize {
         (TASK_ELEMENTS / cols.max(1)).max(1)
@@ -150,18 +186,31 @@ impl Cpu {
 }
 
 impl CpuBuffer {
-    fn max_rows(&self) -> usize {
-        self.data.len() / self.cols
-    }
-
     /// The first `rows` rows, `[rows, cols]`.
     fn rows(&self, rows: usize) -> &[f32] {
         &self.data[..rows * self.cols]
     }
 
-    /// As [`Self::rows`].
+    /// As [`Self::rows`], to be changed.
     fn rows_mut(&mut self, rows: usize) -> &mut [f32] {
+        self.operand.clear();
         &mut self.data[..rows * self.cols]
+    }
+
+    /// As [`Self::rows_mut`]; whoever writes a row also gives it to the writer.
+    fn rows_for_products(
+        &mut self,
+        rows: usize,
+        forms: &FormsInUse,
+    ) -> Result<(&mut [f32], OperandWriter), KernelError> {
+        let (max_rows, depth) = (self.max_rows(), self.cols);
+        let forms = forms.of(rows, depth);
+        let writer = self.operand.writer(forms, (rows, max_rows), depth)?;
+        Ok((&mut self.data[..rows * depth], writer))
+    }
+
+    fn max_rows(&self) -> usize {
+        self.data.len() / self.cols.max(1)
     }
 }
 
@@ -190,7 +239,10 @@ impl Backend for Cpu {
         bias: Option<&[f32]>,
         format: WeightFormat,
     ) -> Result<PackedLinear, KernelError> {
-        PackedLinear::pack(&self.pool, parts, bias, format, Bf16Product::of(self.isa))
+        let product = Bf16Product::of(self.isa);
+        let packed = PackedLinear::pack(&self.pool, parts, bias, format, product)?;
+        self.forms.add(&packed);
+        Ok(packed)
     }
 
     fn vector(&self, values: &[f32]) -> Result<CpuVector, KernelError> {
@@ -205,7 +257,12 @@ impl Backend for Cpu {
 
     fn buffer(&self, max_rows: usize, cols: usize) -> Result<CpuBuffer, KernelError> {
         let data = AlignedSlice::zeroed(max_rows.saturating_mul(cols), "activations")?;
-        Ok(CpuBuffer { data, cols })
+        let operand = Operand::new()?;
+        Ok(CpuBuffer {
+            data,
+            cols,
+            operand,
+        })
     }
 
     fn kv_cache(&self, shape: KvCacheShape) -> Result<CpuKvCache, KernelError> {
@@ -248,11 +305,14 @@ impl Backend for Cpu {
             eps: op.eps,
         };
         let input = op.input.rows(op.rows);
-        let chunk = Self::rows_per_task(cols) * cols;
-        self.pool
-            .for_chunks(op.out.rows_mut(op.rows), chunk, |index, out| {
-                norm.rows(self.isa, &input[index * chunk..][..out.len()], out);
-            });
+        let rows_per_task = Self::rows_per_task(cols);
+        let chunk = rows_per_task * cols;
+        let (out, writer) = op.out.rows_for_products(op.rows, &self.forms)?;
+        self.pool.for_chunks(out, chunk, |index, out| {
+            norm.rows(self.isa, &input[index * chunk..][..out.len()], out);
+            // SAFETY: `op.out` is borrowed, and these rows are this task's.
+            unsafe { writer.write(self.isa, index * rows_per_task, out) };
+        });
         Ok(())
     }
 
@@ -265,8 +325,10 @@ impl Backend for Cpu {
             eps: op.eps,
         };
         let delta = op.delta.rows(op.rows);
-        let chunk = Self::rows_per_task(cols) * cols;
-        let (residual, out) = (op.residual.rows_mut(op.rows), op.out.rows_mut(op.rows));
+        let rows_per_task = Self::rows_per_task(cols);
+        let chunk = rows_per_task * cols;
+        let residual = op.residual.rows_mut(op.rows);
+        let (out, writer) = op.out.rows_for_products(op.rows, &self.forms)?;
         self.pool
             .for_chunk_pairs(residual, out, chunk, |index, residual, out| {
                 norm.add_rows(
@@ -275,40 +337,19 @@ impl Backend for Cpu {
                     &delta[index * chunk..][..out.len()],
                     out,
                 );
+                // SAFETY: `op.out` is borrowed, and these rows are this task's.
+                unsafe { writer.write(self.isa, index * rows_per_task, out) };
             });
         Ok(())
     }
 
     fn linear(&mut self, op: Linear<'_, Self>) -> Result<(), KernelError> {
-        assert_eq!(
-            op.input.cols,
-            op.weight.in_features(),
-            "linear: columns of the input"
-        );
-        assert_eq!(
-            op.out.cols,
-            op.weight.out_features(),
-            "linear: columns of the output"
-        );
+        let widths = [op.input.cols, op.out.cols];
+        let features = [op.weight.in_features(), op.weight.out_features()];
+        assert_eq!(widths, features, "linear: columns");
+        self.prepare(op.weight, op.input, op.rows)?;
         let out = op.out.rows_mut(op.rows);
-        let floats = op.input.rows(op.rows);
-        // Room for the largest step, so that later ones find it.
-        if op.weight.has_integers() {
-            self.quantized.reserve(op.input.max_rows(), op.input.cols)?;
-            self.quantized
-                .quantize(&self.pool, self.isa, floats, op.input.cols);
-        }
-        if op.weight.has_pairs() {
-            self.rounded.reserve(op.input.max_rows(), op.input.cols)?;
-            self.rounded
-                .round(&self.pool, self.isa, floats, op.input.cols);
-        }
-        let input = Input {
-            floats,
-            integers: &self.quantized,
-            rounded: &self.rounded,
-            rows: op.rows,
-        };
+        let input = self.input(op.weight, op.input, op.rows);
         linear::linear(&self.pool, self.isa, op.weight, input, out);
         Ok(())
     }
@@ -377,17 +418,19 @@ impl Backend for Cpu {
         }
     }
 
-    fn silu_mul(&mut self, op: SiluMul<'_, Self>) -> Result<(), KernelError> {
-        let cols = op.intermediate_size;
-        assert_eq!(op.gate_up.cols, 2 * cols, "silu_mul: columns of the input");
-        assert_eq!(op.out.cols, cols, "silu_mul: columns of the output");
-        let gate_up = op.gate_up.rows(op.rows);
-        let chunk = Self::rows_per_task(cols) * cols;
-        self.pool
-            .for_chunks(op.out.rows_mut(op.rows), chunk, |index, out| {
-                let gate_up = &gate_up[2 * index * chunk..][..2 * out.len()];
-                silu::silu_mul(self.isa, gate_up, cols, out);
-            });
+    fn gated_linear(&mut self, op: GatedLinear<'_, Self>) -> Result<(), KernelError> {
+        let widths = [op.input.cols, op.gate_up.cols, 2 * op.out.cols];
+        let features = [op.weight.in_features(), op.weight.out_features()];
+        assert_eq!(
+            widths,
+            [features[0], features[1], features[1]],
+            "gated_linear: columns"
+        );
+        self.prepare(op.weight, op.input, op.rows)?;
+        let gate_up = op.gate_up.rows_mut(op.rows);
+        let out = op.out.rows_mut(op.rows);
+        let input = self.input(op.weight, op.input, op.rows);
+        linear::gated_linear(&self.pool, self.isa, op.weight, input, gate_up, out);
         Ok(())
     }
 

@@ -2,44 +2,44 @@
 
 #![expect(unsafe_code, reason = "vector loads and stores through pointers")]
 
+use std::ops::Range;
+
 use crate::cpu::exp::exp;
-use crate::cpu::simd::{Isa, Kernel, LANES, Simd, load_partial, store_partial};
+use crate::cpu::simd::{Kernel, LANES, Simd, load_partial, store_partial};
 
-/// `out = silu(gate) * up` row by row: `gate_up` is `[rows, 2 * cols]`, gate first, `out` is
-/// `[rows, cols]`.
-pub(crate) fn silu_mul(isa: Isa, gate_up: &[f32], cols: usize, out: &mut [f32]) {
-    isa.run(SiluMulRows { gate_up, cols, out });
+/// `out = silu(gate) * up` for some rows and columns, which nobody else touches meanwhile.
+pub(crate) struct SiluMul {
+    /// `[_, 2 * cols]`, gate first.
+    pub(crate) gate_up: *const f32,
+    pub(crate) cols: usize,
+    pub(crate) rows: Range<usize>,
+    /// Of the gate.
+    pub(crate) columns: Range<usize>,
+    /// `[_, cols]`
+    pub(crate) out: *mut f32,
 }
 
-struct SiluMulRows<'a> {
-    gate_up: &'a [f32],
-    cols: usize,
-    out: &'a mut [f32],
-}
-
-impl Kernel for SiluMulRows<'_> {
+impl Kernel for SiluMul {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let rows = self.gate_up.chunks_exact(2 * self.cols);
-        for (row, out) in rows.zip(self.out.chunks_exact_mut(self.cols)) {
-            let (gate, up) = row.split_at(self.cols);
-            let mut col = 0;
-            while col < self.cols {
-                let count = LANES.min(self.cols - col);
-                let (gate, up, out) = (&gate[col..], &up[col..], &mut out[col..]);
-                // SAFETY: `count` elements are left in all three; a whole vector only if 16 are.
+        for row in self.rows {
+            for col in self.columns.clone().step_by(LANES) {
+                let count = LANES.min(self.columns.end - col);
+                // SAFETY: who made this vouches for the rows and columns, of which `count` are left;
+                // a whole vector only if 16 are.
                 unsafe {
+                    let gate = self.gate_up.add(row * 2 * self.cols + col);
+                    let up = gate.add(self.cols);
+                    let out = self.out.add(row * self.cols + col);
                     if count == LANES {
-                        let (gate, up) = (simd.load(gate.as_ptr()), simd.load(up.as_ptr()));
-                        simd.store(out.as_mut_ptr(), activate(simd, gate, up));
+                        let value = activate(simd, simd.load(gate), simd.load(up));
+                        simd.store(out, value);
                     } else {
-                        let gate = load_partial(simd, gate.as_ptr(), count);
-                        let up = load_partial(simd, up.as_ptr(), count);
-                        let value = activate(simd, gate, up);
-                        store_partial(simd, out.as_mut_ptr(), value, count);
+                        let gate = load_partial(simd, gate, count);
+                        let up = load_partial(simd, up, count);
+                        store_partial(simd, out, activate(simd, gate, up), count);
                     }
                 }
-                col += count;
             }
         }
     }

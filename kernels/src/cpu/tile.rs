@@ -9,6 +9,7 @@
     reason = "indices count rows and panels of a tile"
 )]
 
+use crate::cpu::prefetch::Prefetch;
 use crate::cpu::simd::{LANES, Simd};
 use crate::cpu::widen::Widen;
 
@@ -57,19 +58,14 @@ impl<T> Copy for Panel<T> {}
 /// How a product reads its panels.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// They are in the cache, or about to be read again.
+    /// They are in the cache, and so is what is read next.
     Cached,
-    /// They come from memory, row after row: ask for what follows ahead of time, which the
-    /// processor by itself does only within a page.
-    Streamed,
+    /// Row after row, asking for more meanwhile.
+    Asking(Prefetch),
 }
 
-/// Bytes that [`Reading::Streamed`] asks ahead: some 150 nanoseconds of streaming.
-const AHEAD: usize = 4096;
-/// Rows of a panel that it asks for at a time.
+/// Rows of a panel that are a piece of a [`Prefetch`].
 const STRIP: usize = 16;
-/// Bytes that arrive at once.
-const CACHE_LINE: usize = 64;
 
 /// `acc[r][p] += sum over k of rows[r][k] * panels[p][k]`, adding in ascending order of `k`.
 ///
@@ -90,14 +86,16 @@ pub(crate) unsafe fn accumulate<S: Simd, T: Widen, const R: usize, const P: usiz
     let mut sums = *acc;
     let strip = match reading {
         Reading::Cached => depth,
-        Reading::Streamed => STRIP,
+        Reading::Asking(prefetch) => STRIP * prefetch.step,
     };
     let mut start = 0;
     while start < depth {
         let end = depth.min(start + strip);
-        if reading == Reading::Streamed {
+        if let Reading::Asking(prefetch) = reading {
             for panel in panels {
-                prefetch_strip(simd, panel.ptr.wrapping_add(start * panel.stride));
+                let row = start + prefetch.first * STRIP;
+                let ptr = panel.ptr.wrapping_add(row * panel.stride).cast();
+                prefetch.ask(simd, ptr, STRIP * LANES * size_of::<T>());
             }
         }
         for k in start..end {
@@ -117,13 +115,4 @@ pub(crate) unsafe fn accumulate<S: Simd, T: Widen, const R: usize, const P: usiz
         start = end;
     }
     *acc = sums;
-}
-
-/// Asks for what a strip that begins [`AHEAD`] bytes after `ptr` will read of a packed panel.
-#[inline(always)]
-fn prefetch_strip<S: Simd, T>(simd: S, ptr: *const T) {
-    let bytes = STRIP * LANES * size_of::<T>();
-    for line in (0..bytes).step_by(CACHE_LINE) {
-        simd.prefetch(ptr.wrapping_byte_add(AHEAD + line).cast());
-    }
 }

@@ -6,9 +6,9 @@ use candle_core::{D, DType, Device, Tensor};
 
 use crate::weights::stacked_shape;
 use crate::{
-    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatherRows, HeadNorm, KernelError,
-    KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, RopeTableView, SiluMul, WeightFormat,
-    WeightView, WriteKv,
+    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
+    KernelError, KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, RopeTableView,
+    WeightFormat, WeightView, WriteKv,
 };
 
 /// The backend on candle tensors, all f32, on any device that candle has.
@@ -281,15 +281,26 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn silu_mul(&mut self, op: SiluMul<'_, Self>) -> Result<(), KernelError> {
+    fn gated_linear(&mut self, op: GatedLinear<'_, Self>) -> Result<(), KernelError> {
+        let GatedLinear {
+            input,
+            weight,
+            rows,
+            gate_up,
+            out,
+        } = op;
+        self.linear(Linear {
+            input,
+            weight,
+            rows,
+            out: gate_up,
+        })?;
         let compute = || {
-            let gate_up = op.gate_up.rows(op.rows)?;
-            let gate = gate_up.narrow(1, 0, op.intermediate_size)?;
-            let up = gate_up.narrow(1, op.intermediate_size, op.intermediate_size)?;
-            gate.silu()?.mul(&up)
+            let gate_up = gate_up.rows(rows)?;
+            let halves = gate_up.chunk(2, 1)?;
+            halves[0].silu()?.mul(&halves[1])
         };
-        op.out
-            .set(compute().map_err(|e| device_error("silu_mul", e))?);
+        out.set(compute().map_err(|e| device_error("gated_linear", e))?);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Operations row by row.
 
 use kernels::{
-    AddRmsNorm, Backend, GatherRows, HeadNorm, QkvShape, RmsNorm, Rope, RopeTableView, SiluMul,
+    AddRmsNorm, Backend, GatedLinear, GatherRows, HeadNorm, QkvShape, RmsNorm, Rope, RopeTableView,
+    WeightDtype, WeightFormat, WeightView,
 };
 
 use crate::fixture::{Rng, assert_close, assert_same_bits, download, poisoned, upload, wide};
@@ -189,35 +190,62 @@ fn rotated(
     out
 }
 
-pub(crate) fn silu_mul_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+/// With the unit matrix as weights, products are exact, and what is seen is the activation.
+pub(crate) fn gated_units_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     let mut backend = backend();
     let mut rng = Rng::new(25);
-    for (rows, cols) in ROWS.into_iter().flat_map(|r| COLS.map(|c| (r, c))) {
-        let mut input = rng.floats(rows * 2 * cols);
-        // From the flat part of the sigmoid to its other flat part.
-        input.iter_mut().step_by(3).for_each(|x| *x *= 120.0);
-        let mut want = Vec::new();
-        for row in input.chunks_exact(2 * cols) {
-            for (gate, up) in row[..cols].iter().zip(&row[cols..]) {
-                let (gate, up) = (f64::from(*gate), f64::from(*up));
-                want.push(gate / (1.0 + (-gate).exp()) * up);
+    for cols in COLS {
+        let weight = gated_units(&mut backend, cols);
+        for rows in ROWS {
+            let mut input = rng.floats(rows * 2 * cols);
+            // From the flat part of the sigmoid to its other flat part.
+            input.iter_mut().step_by(3).for_each(|x| *x *= 120.0);
+            let mut want = Vec::new();
+            for row in input.chunks_exact(2 * cols) {
+                for (gate, up) in row[..cols].iter().zip(&row[cols..]) {
+                    let (gate, up) = (f64::from(*gate), f64::from(*up));
+                    want.push(gate / (1.0 + (-gate).exp()) * up);
+                }
+            }
+            let input = upload(&mut backend, &input, 2 * cols);
+            let mut gate_up = poisoned(&mut backend, rows, 2 * cols);
+            let mut out = poisoned(&mut backend, rows, cols);
+            let op = GatedLinear {
+                input: &input,
+                weight: &weight,
+                rows,
+                gate_up: &mut gate_up,
+                out: &mut out,
+            };
+            backend.gated_linear(op).unwrap();
+            let got = download(&mut backend, &out, rows);
+            for (got, want) in got.iter().zip(&want) {
+                let close = (f64::from(*got) - want).abs() <= 1e-6 * want.abs() + 1e-30;
+                assert!(close, "{rows} x {cols}: {got}, expected {want}");
             }
         }
-        let gate_up = upload(&mut backend, &input, 2 * cols);
-        let mut out = poisoned(&mut backend, rows, cols);
-        let op = SiluMul {
-            gate_up: &gate_up,
-            intermediate_size: cols,
-            rows,
-            out: &mut out,
-        };
-        backend.silu_mul(op).unwrap();
-        let got = download(&mut backend, &out, rows);
-        for (got, want) in got.iter().zip(&want) {
-            let close = (f64::from(*got) - want).abs() <= 1e-6 * want.abs() + 1e-30;
-            assert!(close, "{rows} x {cols}: {got}, expected {want}");
-        }
     }
+}
+
+/// The unit matrix of `2 * cols` rows, as gate and up.
+pub(crate) fn gated_units<B: Backend>(backend: &mut B, cols: usize) -> B::Linear {
+    let mut units = vec![0.0f32; 4 * cols * cols];
+    units
+        .iter_mut()
+        .step_by(2 * cols + 1)
+        .for_each(|x| *x = 1.0);
+    let data: Vec<u8> = units.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let halves = data.chunks(data.len() / 2).map(|data| WeightView {
+        name: "units",
+        data,
+        dtype: WeightDtype::F32,
+        rows: cols,
+        cols: 2 * cols,
+    });
+    let halves: Vec<_> = halves.collect();
+    backend
+        .pack_linear(&halves, None, WeightFormat::F32)
+        .unwrap()
 }
 
 pub(crate) fn gathered_rows_are_copies<B: Backend>(backend: &mut dyn FnMut() -> B) {

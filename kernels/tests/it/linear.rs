@@ -7,7 +7,7 @@ use kernels::{
 use crate::fixture::{Rng, assert_close, download, encode, poisoned, upload};
 
 /// (rows, out_features, in_features)
-const SHAPES: [(usize, usize, usize); 14] = [
+const SHAPES: [(usize, usize, usize); 15] = [
     (1, 16, 8),
     (1, 130, 577),
     (2, 33, 65),
@@ -21,6 +21,7 @@ const SHAPES: [(usize, usize, usize); 14] = [
     (17, 160, 300),
     (17, 47, 8),
     (97, 40, 520),
+    (19, 33, 1024),
     (128, 90, 64),
 ];
 

@@ -1,12 +1,14 @@
 //! Row-wise operations give a row the same bits alone and in any batch.
 
-use kernels::{Backend, Cpu, Linear, RmsNorm, SiluMul, WeightDtype, WeightFormat, WeightView};
+use kernels::{Backend, Cpu, GatedLinear, Linear, RmsNorm, WeightDtype, WeightFormat, WeightView};
 
+use crate::elementwise::gated_units;
 use crate::fixture::{Rng, assert_same_bits, blocks, download, encode, poisoned, upload};
 use crate::quantized::BLOCK_DTYPES;
 
-/// (out_features, in_features): more than one pass over the depth, partial panels, many panels.
-const SHAPES: [(usize, usize); 4] = [(50, 700), (33, 256), (1600, 65), (16, 1537)];
+/// (out_features, in_features): more than one pass over the depth, partial panels, many panels, rows
+/// that lie whole pages apart.
+const SHAPES: [(usize, usize); 5] = [(50, 700), (33, 256), (1600, 65), (16, 1537), (40, 2048)];
 const DTYPES: [WeightDtype; 3] = [WeightDtype::F32, WeightDtype::Bf16, WeightDtype::F16];
 /// The same for weights in blocks.
 const BLOCK_SHAPES: [(usize, usize); 3] = [(50, 768), (33, 256), (900, 512)];
@@ -93,6 +95,7 @@ pub(crate) fn row_wise_operations_ignore_other_rows(make: &dyn Fn(usize) -> Cpu)
         let (rows, eps) = (100, 1e-6);
         let input = rng.floats(rows * 2 * cols);
         let weight = backend.vector(&rng.floats(2 * cols)).unwrap();
+        let units = gated_units(&mut backend, cols);
         let mut run = |input: &[f32]| {
             let rows = input.len() / (2 * cols);
             let buffer = upload(&mut backend, input, 2 * cols);
@@ -106,13 +109,15 @@ pub(crate) fn row_wise_operations_ignore_other_rows(make: &dyn Fn(usize) -> Cpu)
             };
             backend.rms_norm(op).unwrap();
             let mut out = poisoned(&mut backend, rows, cols);
-            let op = SiluMul {
-                gate_up: &normed,
-                intermediate_size: cols,
+            let mut gate_up = poisoned(&mut backend, rows, 2 * cols);
+            let op = GatedLinear {
+                input: &normed,
+                weight: &units,
                 rows,
+                gate_up: &mut gate_up,
                 out: &mut out,
             };
-            backend.silu_mul(op).unwrap();
+            backend.gated_linear(op).unwrap();
             download(&mut backend, &out, rows)
         };
         let all = run(&input);

@@ -72,7 +72,7 @@ for_every_backend! {
     elementwise::add_rms_norm_matches_f64 => add_rms_norm,
     elementwise::head_norm_matches_f64 => head_norm,
     elementwise::rope_matches_f64 => rope,
-    elementwise::silu_mul_matches_f64 => silu_mul,
+    elementwise::gated_units_match_f64 => gated_units,
     elementwise::gathered_rows_are_copies => gather_rows,
     attention::attention_matches_f64 => attention,
     attention::sliding_windows_match_f64 => attention_window,

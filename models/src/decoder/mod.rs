@@ -4,8 +4,8 @@ mod buffers;
 mod weights;
 
 use kernels::{
-    AddRmsNorm, Attention, Backend, Embed, GatherRows, HeadNorm, KernelError, KvCacheShape,
-    KvDtype, Linear, QkvShape, RmsNorm, Rope, SiluMul, StepBatch, WriteKv,
+    AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, HeadNorm, KernelError,
+    KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, StepBatch, WriteKv,
 };
 
 use crate::config::ModelConfig;
@@ -34,7 +34,6 @@ pub(crate) struct Decoder<B: Backend> {
 /// Numbers that every layer needs.
 struct Shape {
     qkv: QkvShape,
-    intermediate_size: usize,
     vocab_size: usize,
     eps: f32,
     scale: f32,
@@ -87,7 +86,6 @@ impl<B: Backend> Decoder<B> {
         })?;
         let shape = Shape {
             qkv,
-            intermediate_size: config.intermediate_size,
             vocab_size: config.vocab_size,
             eps: config.rms_norm_eps,
             scale: 1.0 / (config.head_dim as f32).sqrt(),
@@ -235,16 +233,11 @@ impl<B: Backend> Decoder<B> {
             rows,
             out: &mut buffers.normed,
         })?;
-        backend.linear(Linear {
+        backend.gated_linear(GatedLinear {
             input: &buffers.normed,
             weight: &layer.gate_up,
             rows,
-            out: &mut buffers.gate_up,
-        })?;
-        backend.silu_mul(SiluMul {
-            gate_up: &buffers.gate_up,
-            intermediate_size: shape.intermediate_size,
-            rows,
+            gate_up: &mut buffers.gate_up,
             out: &mut buffers.activated,
         })?;
         backend.linear(Linear {

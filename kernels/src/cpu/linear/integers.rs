@@ -12,11 +12,13 @@ use std::ops::Range;
 
 use crate::WeightDtype;
 use crate::cpu::linear::INTEGER_ROW_BLOCK;
-use crate::cpu::linear::activations::{QuantizedRows, RowChunk};
+use crate::cpu::linear::chunked_rows::ChunkedRows;
+use crate::cpu::linear::integer_chunk::IntegerChunk;
 use crate::cpu::linear::output::Output;
 use crate::cpu::packed::{
     Chunk, Format, GROUP, IntegerPanels, Layout, PairSink, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0,
 };
+use crate::cpu::prefetch::Prefetch;
 use crate::cpu::simd::{Kernel, LANES, Simd};
 
 /// Rows up to which weights are unpacked in registers, anew for each tile: memory is the limit.
@@ -28,7 +30,7 @@ const FEW_ROWS_TILE: usize = 4;
 #[derive(Clone)]
 pub(super) struct IntegerProduct<'a> {
     pub(super) panels: &'a IntegerPanels,
-    pub(super) input: &'a QuantizedRows,
+    pub(super) input: &'a ChunkedRows<IntegerChunk>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
     /// Only this task touches its rows and columns.
@@ -185,7 +187,7 @@ impl IntegerProduct<'_> {
 #[inline(always)]
 fn add_sums<S: Simd, const R: usize>(
     simd: S,
-    input: &[RowChunk; R],
+    input: &[IntegerChunk; R],
     group: usize,
     sums: [S::Sums; R],
     scale: S::Vector,
@@ -201,7 +203,7 @@ fn add_sums<S: Simd, const R: usize>(
 #[inline(always)]
 fn subtract_mins<S: Simd, const R: usize>(
     simd: S,
-    input: &[RowChunk; R],
+    input: &[IntegerChunk; R],
     group: usize,
     min: S::Vector,
     acc: &mut [S::Vector; R],
@@ -215,7 +217,7 @@ fn subtract_mins<S: Simd, const R: usize>(
 #[inline(always)]
 fn first_sums<S: Simd, const R: usize>(
     simd: S,
-    input: &[RowChunk; R],
+    input: &[IntegerChunk; R],
     (group, sub): (usize, usize),
     layout: &Layout,
 ) -> [S::Sums; R] {
@@ -232,12 +234,6 @@ fn first_sums<S: Simd, const R: usize>(
         }
     }
     sums
-}
-
-/// The chunk of the first `R` of some rows.
-#[inline(always)]
-fn rows_of<const R: usize>(rows: &[RowChunk]) -> &[RowChunk; R] {
-    rows.first_chunk().expect("the rows of a task exist")
 }
 
 /// `R` rows from `row` on times panel `panel`, weights unpacked in registers.
@@ -263,9 +259,9 @@ impl<F: Format, const R: usize> Kernel for FewRows<'_, F, R> {
         let mut acc = [simd.splat(0.0); R];
         for index in 0..panels.num_groups() {
             let (chunk, at) = (index / Chunk::GROUPS, index % Chunk::GROUPS);
-            let input = rows_of::<R>(product.input.chunk(chunk, row));
+            let input = product.input.chunk::<R>(chunk, row);
             let group = panels.group::<F>(panel, index);
-            group.prefetch(simd);
+            group.prefetch(simd, Prefetch::STREAM);
             for sub in 0..GROUP / F::LAYOUT.sub_len {
                 let mut dot = Dot {
                     input,
@@ -286,7 +282,7 @@ impl<F: Format, const R: usize> Kernel for FewRows<'_, F, R> {
 
 /// Multiplies pairs as they are made.
 struct Dot<'a, S: Simd, const R: usize> {
-    input: &'a [RowChunk; R],
+    input: &'a [IntegerChunk; R],
     group: usize,
     sums: [S::Sums; R],
 }
@@ -303,7 +299,7 @@ impl<S: Simd, const R: usize> PairSink<S> for Dot<'_, S, R> {
 
 /// Inputs `k` and `k + 1`, as [`Simd::splat_pair`] takes them.
 #[inline(always)]
-fn pair_of(row: &RowChunk, k: usize) -> i32 {
+fn pair_of(row: &IntegerChunk, k: usize) -> i32 {
     debug_assert!(k + 1 < row.values.len());
     // SAFETY: callers count pairs of the groups of a chunk.
     unsafe { row.values.as_ptr().add(k).cast::<i32>().read_unaligned() }
@@ -369,7 +365,7 @@ impl<const R: usize, const MINS: bool> Kernel for Tile<'_, R, MINS> {
         // Not a constant: the compiler would unroll the loop and then compute row by row, with
         // twice as many loads as the processor can do meanwhile.
         let sub_len = layout.sub_len;
-        let input = rows_of::<R>(product.input.chunk(index, row));
+        let input = product.input.chunk::<R>(index, row);
         let mut acc = [simd.splat(0.0); R];
         // SAFETY: an unfinished output is a vector; the chunk's groups lie in its arrays; the rows
         // and the panel are this task's.

@@ -5,21 +5,26 @@
     reason = "tasks write disjoint parts of the output through pointers"
 )]
 
-mod activations;
+mod bf16_chunk;
+mod chunked_rows;
+mod float_rows;
 mod floats;
+mod gated;
+mod integer_chunk;
 mod integers;
+mod operand;
 mod output;
 mod pairs;
-mod rounded;
 
 use std::ops::Range;
 
-pub(crate) use crate::cpu::linear::activations::QuantizedRows;
+use crate::cpu::linear::float_rows::FloatRows;
 use crate::cpu::linear::floats::Product;
+pub(crate) use crate::cpu::linear::gated::gated_linear;
 use crate::cpu::linear::integers::IntegerProduct;
+pub(crate) use crate::cpu::linear::operand::{Forms, FormsInUse, Operand, OperandWriter};
 use crate::cpu::linear::output::Output;
 use crate::cpu::linear::pairs::PairProduct;
-pub(crate) use crate::cpu::linear::rounded::RoundedRows;
 use crate::cpu::packed::{PackedLinear, Panels, Segment};
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::{Isa, LANES};
@@ -42,11 +47,23 @@ const TASKS_PER_THREAD: usize = 8;
 #[derive(Clone, Copy)]
 pub(crate) struct Input<'a> {
     pub(crate) floats: &'a [f32],
-    /// The same rows, if weights are integers.
-    pub(crate) integers: &'a QuantizedRows,
-    /// The same rows, if weights are pairs of bfloat16.
-    pub(crate) rounded: &'a RoundedRows,
+    /// The same rows, in the forms that the weights want.
+    pub(crate) operand: &'a Operand,
     pub(crate) rows: usize,
+}
+
+impl Input<'_> {
+    /// # Panics
+    /// If there are fewer rows, or they are not in the form that `weight` wants.
+    fn check(&self, weight: &PackedLinear) {
+        let (rows, depth) = (self.rows, weight.in_features());
+        assert!(
+            self.floats.len() >= rows * depth,
+            "the input has {rows} rows"
+        );
+        let forms = Forms::of(weight, rows);
+        assert!(self.operand.has(forms, rows), "the input has {forms:?}");
+    }
 }
 
 /// `out[row] = weight * input[row] + bias` for every row.
@@ -60,24 +77,22 @@ pub(crate) fn linear(
     input: Input<'_>,
     out: &mut [f32],
 ) {
-    let (rows, depth) = (input.rows, weight.in_features());
-    assert!(
-        input.floats.len() >= rows * depth,
-        "the input has {rows} rows"
-    );
-    assert!(
-        !weight.has_integers() || input.integers.rows() == rows,
-        "the input is quantised"
-    );
-    assert!(
-        !weight.has_pairs() || input.rounded.rows() == rows,
-        "the input is rounded"
-    );
+    input.check(weight);
+    let rows = input.rows;
     assert!(
         out.len() >= rows * weight.out_features(),
         "the output has {rows} rows"
     );
-    let division = |segment: &Segment| Division::of(segment, pool.num_threads(), rows, depth);
+    let depth = weight.in_features();
+    let division = |segment: &Segment| {
+        let panels = segment.out_features.div_ceil(LANES);
+        Division::new(
+            pool.num_threads(),
+            (rows, rows_per_task(segment)),
+            panels,
+            depth,
+        )
+    };
     let tasks_of = |segment: &Segment| division(segment).num_tasks();
     let out = SharedPtr(out.as_mut_ptr());
     let num_tasks = weight.segments().iter().map(tasks_of).sum();
@@ -101,7 +116,16 @@ pub(crate) fn linear(
     });
 }
 
-/// How a product with a segment is divided into tasks.
+/// Rows per task of a product with `segment`, at most.
+fn rows_per_task(segment: &Segment) -> usize {
+    match segment.panels {
+        Panels::Integers(_) => INTEGER_ROW_BLOCK,
+        Panels::Bf16Pairs(_) => PAIR_ROW_BLOCK,
+        Panels::F32(_) | Panels::Bf16(_) | Panels::F16(_) => ROW_BLOCK,
+    }
+}
+
+/// How a product with some panels is divided into tasks.
 struct Division {
     rows: usize,
     rows_per_task: usize,
@@ -110,15 +134,14 @@ struct Division {
 }
 
 impl Division {
-    /// As many tasks as are worthwhile, at most some per thread, the same number for every thread,
-    /// and whole tiles of one row.
-    fn of(segment: &Segment, threads: usize, rows: usize, depth: usize) -> Self {
-        let rows_per_task = match segment.panels {
-            Panels::Integers(_) => INTEGER_ROW_BLOCK,
-            Panels::Bf16Pairs(_) => PAIR_ROW_BLOCK,
-            _ => ROW_BLOCK,
-        };
-        let panels = segment.out_features.div_ceil(LANES);
+    /// Of rows, so many per task, times panels of `depth` inputs: as many tasks as are worthwhile,
+    /// at most some per thread, the same number for every thread, and whole tiles of one row.
+    fn new(
+        threads: usize,
+        (rows, rows_per_task): (usize, usize),
+        panels: usize,
+        depth: usize,
+    ) -> Self {
         let worthwhile = (rows * depth * panels * LANES).div_ceil(TASK_WORK);
         let tasks = worthwhile
             .clamp(1, threads * TASKS_PER_THREAD)
@@ -184,7 +207,7 @@ impl Part<'_> {
             Panels::Bf16(panels) => isa.run(self.floats(panels, out)),
             Panels::Bf16Pairs(panels) => isa.run(PairProduct {
                 panels,
-                input: self.input.rounded,
+                input: &self.input.operand.bf16,
                 rows: self.rows,
                 columns: self.columns,
                 out,
@@ -192,7 +215,7 @@ impl Part<'_> {
             Panels::F16(panels) => isa.run(self.floats(panels, out)),
             Panels::Integers(panels) => isa.run(IntegerProduct {
                 panels,
-                input: self.input.integers,
+                input: &self.input.operand.integers,
                 rows: self.rows,
                 columns: self.columns,
                 out,
@@ -204,10 +227,14 @@ impl Part<'_> {
     where
         Self: 'p,
     {
+        let depth = self.weight.in_features();
+        let input = match FloatRows::wants_chunks(self.input.rows, depth) {
+            true => FloatRows::chunked(&self.input.operand.floats, depth),
+            false => FloatRows::new(self.input.floats, depth),
+        };
         Product {
             panels,
-            depth: self.weight.in_features(),
-            input: self.input.floats,
+            input,
             rows: self.rows,
             columns: self.columns,
             out,

@@ -17,8 +17,9 @@ mod tests;
 use std::ops::Range;
 
 use crate::cpu::linear::PAIR_ROW_BLOCK;
+use crate::cpu::linear::bf16_chunk::Bf16Chunk;
+use crate::cpu::linear::chunked_rows::ChunkedRows;
 use crate::cpu::linear::output::Output;
-use crate::cpu::linear::rounded::{RoundedRows, RowChunk};
 use crate::cpu::packed::PairPanels;
 use crate::cpu::simd::{Kernel, LANES, Simd};
 
@@ -38,7 +39,7 @@ const AHEAD: usize = 2048;
 /// One task: `rows` of the input times the panels `columns`.
 pub(super) struct PairProduct<'a> {
     pub(super) panels: &'a PairPanels,
-    pub(super) input: &'a RoundedRows,
+    pub(super) input: &'a ChunkedRows<Bf16Chunk>,
     /// At most [`PAIR_ROW_BLOCK`].
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
@@ -65,7 +66,7 @@ impl PairProduct<'_> {
     fn compute<S: Simd>(&self, simd: S) {
         let tiles = self.rows.len().div_ceil(TILE_ROWS);
         if tiles <= FEW_TILES {
-            let num_chunks = self.panels.num_pairs().div_ceil(RowChunk::PAIRS);
+            let num_chunks = self.panels.num_pairs().div_ceil(Bf16Chunk::PAIRS);
             self.passes(simd, tiles, num_chunks, &mut []);
         } else {
             // Two panels of a chunk (16 KiB) stay in the L1 cache.
@@ -77,7 +78,7 @@ impl PairProduct<'_> {
     /// All rows in `tiles` tiles of nearly the same size, over `pass` chunks at a time.
     #[inline(always)]
     fn passes<S: Simd>(&self, simd: S, tiles: usize, pass: usize, unfinished: &mut [[f32; LANES]]) {
-        let num_chunks = self.panels.num_pairs().div_ceil(RowChunk::PAIRS);
+        let num_chunks = self.panels.num_pairs().div_ceil(Bf16Chunk::PAIRS);
         let mut panel = self.columns.start;
         while panel < self.columns.end {
             let panels = match self.columns.end - panel {
@@ -194,7 +195,7 @@ impl<const R: usize, const P: usize> Kernel for Tile<'_, R, P> {
             unfinished,
         } = self.0;
         let num_pairs = product.panels.num_pairs();
-        let done = chunks.end * RowChunk::PAIRS >= num_pairs;
+        let done = chunks.end * Bf16Chunk::PAIRS >= num_pairs;
         let mut acc = [[simd.splat(0.0); P]; R];
         if chunks.start > 0 {
             for r in 0..R {
@@ -205,12 +206,12 @@ impl<const R: usize, const P: usize> Kernel for Tile<'_, R, P> {
             }
         }
         for chunk in chunks {
-            let first = chunk * RowChunk::PAIRS;
+            let first = chunk * Bf16Chunk::PAIRS;
             let mut weights = [std::ptr::null::<i16>(); P];
             for p in 0..P {
                 weights[p] = product.panels.from(panel + p, first).as_ptr().cast();
             }
-            let pairs = RowChunk::PAIRS.min(num_pairs - first);
+            let pairs = Bf16Chunk::PAIRS.min(num_pairs - first);
             let input = product.input.chunk::<R>(chunk, row);
             // SAFETY: the panels have these pairs.
             unsafe { accumulate(simd, input, weights, pairs, &mut acc) };
@@ -237,7 +238,7 @@ impl<const R: usize, const P: usize> Kernel for Tile<'_, R, P> {
 #[inline(always)]
 unsafe fn accumulate<S: Simd, const R: usize, const P: usize>(
     simd: S,
-    input: &[RowChunk; R],
+    input: &[Bf16Chunk; R],
     weights: [*const i16; P],
     pairs: usize,
     acc: &mut [[S::Vector; P]; R],

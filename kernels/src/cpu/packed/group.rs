@@ -5,13 +5,11 @@
 use std::marker::PhantomData;
 
 use crate::cpu::packed::layout::{Format, GROUP, GROUP_LEN, VECTOR};
+use crate::cpu::prefetch::Prefetch;
 use crate::cpu::simd::{LANES, Simd};
 
 /// Pairs of a group.
 const PAIRS: usize = GROUP / 2;
-/// How far ahead of what is read the next bytes are asked for: some 150 nanoseconds of reading.
-const AHEAD: usize = 4096;
-const CACHE_LINE: usize = 64;
 
 /// 32 inputs of a panel.
 pub(crate) struct Group<'a, F> {
@@ -38,12 +36,10 @@ impl<'a, F: Format> Group<'a, F> {
         }
     }
 
-    /// Asks for what lies ahead.
+    /// Asks for what corresponds to it.
     #[inline(always)]
-    pub(crate) fn prefetch<S: Simd>(&self, simd: S) {
-        for line in (0..F::LAYOUT.group_bytes()).step_by(CACHE_LINE) {
-            simd.prefetch(self.bytes.as_ptr().wrapping_add(AHEAD + line));
-        }
+    pub(crate) fn prefetch<S: Simd>(&self, simd: S, prefetch: Prefetch) {
+        prefetch.ask(simd, self.bytes.as_ptr(), F::LAYOUT.group_bytes());
     }
 
     /// Scales of sub-block `sub`.

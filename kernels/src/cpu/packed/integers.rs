@@ -11,6 +11,7 @@ use crate::cpu::packed::Stack;
 use crate::cpu::packed::group::{Group, PairSink};
 use crate::cpu::packed::layout::{Format, GROUP, GROUP_LEN, Layout, WORDS};
 use crate::cpu::pool::Pool;
+use crate::cpu::prefetch::Prefetch;
 use crate::cpu::simd::{LANES, Simd};
 use crate::{KernelError, WeightDtype};
 
@@ -118,7 +119,7 @@ impl IntegerPanels {
         let subs = GROUP / F::LAYOUT.sub_len;
         for g in 0..chunk.groups {
             let group = self.group::<F>(panel, first + g);
-            group.prefetch(simd);
+            group.prefetch(simd, Prefetch::STREAM);
             let scales = &mut chunk.scales[g * subs * LANES..][..subs * LANES];
             for (sub, out) in scales.chunks_exact_mut(LANES).enumerate() {
                 let mut sink = Store {

@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::pool::Pool;
-use crate::cpu::simd::Isa;
+use crate::cpu::simd::{Isa, LANES};
 use crate::weights::stacked_shape;
 use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
 
@@ -76,7 +76,11 @@ impl PackedLinear {
         let mut segments = Vec::new();
         let mut first = 0;
         let dtype = |part: &WeightView<'_>| format.of(part.dtype);
-        for alike in parts.chunk_by(|a, b| dtype(a) == dtype(b)) {
+        // A part begins with a panel, so that products can go part by part.
+        let joins = |a: &WeightView<'_>, b: &WeightView<'_>| {
+            dtype(a) == dtype(b) && a.rows.is_multiple_of(LANES)
+        };
+        for alike in parts.chunk_by(joins) {
             let stack = Stack(alike);
             let panels = match dtype(&alike[0]) {
                 WeightDtype::F32 => Panels::F32(floats::pack(pool, stack, format)?),
@@ -125,6 +129,18 @@ impl PackedLinear {
         self.bias.as_deref()
     }
 
+    /// Where output feature `feature` begins a panel: its segment, and the panel in that.
+    pub(crate) fn panel_of(&self, feature: usize) -> Option<(&Segment, usize)> {
+        let holds = |segment: &&Segment| {
+            (segment.first..segment.first + segment.out_features).contains(&feature)
+        };
+        let segment = self.segments.iter().find(holds)?;
+        let offset = feature - segment.first;
+        offset
+            .is_multiple_of(LANES)
+            .then_some((segment, offset / LANES))
+    }
+
     /// In the order of their output features.
     pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
@@ -134,6 +150,17 @@ impl PackedLinear {
     pub(crate) fn has_integers(&self) -> bool {
         let integers = |segment: &Segment| matches!(segment.panels, Panels::Integers(_));
         self.segments.iter().any(integers)
+    }
+
+    /// Whether products take inputs as they are.
+    pub(crate) fn has_floats(&self) -> bool {
+        let floats = |segment: &Segment| {
+            matches!(
+                segment.panels,
+                Panels::F32(_) | Panels::Bf16(_) | Panels::F16(_)
+            )
+        };
+        self.segments.iter().any(floats)
     }
 
     /// Whether products take inputs rounded to bfloat16.

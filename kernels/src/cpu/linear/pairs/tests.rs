@@ -4,8 +4,9 @@
 use half::bf16;
 
 use super::PairProduct;
+use crate::cpu::linear::bf16_chunk::Bf16Chunk;
+use crate::cpu::linear::chunked_rows::ChunkedRows;
 use crate::cpu::linear::output::Output;
-use crate::cpu::linear::rounded::RoundedRows;
 use crate::cpu::packed::{Bf16Product, PackedLinear, Panels};
 use crate::cpu::pool::Pool;
 use crate::cpu::portable::Portable;
@@ -22,7 +23,8 @@ fn noise(state: &mut u32) -> f32 {
 fn packed(pool: &Pool, values: &[f32], cols: usize, bias: Option<&[f32]>) -> PackedLinear {
     let data: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
     let row_bytes = 4 * cols;
-    let (head, tail) = data.split_at(data.len() / row_bytes / 3 * row_bytes);
+    let rows = data.len() / row_bytes;
+    let (head, tail) = data.split_at(rows / 3 / LANES * LANES * row_bytes);
     let part = |data| WeightView {
         name: "w",
         data,
@@ -30,14 +32,16 @@ fn packed(pool: &Pool, values: &[f32], cols: usize, bias: Option<&[f32]>) -> Pac
         rows: data.len() / row_bytes,
         cols,
     };
+    // A part without rows would be refused.
     let parts = [part(head), part(tail)];
-    PackedLinear::pack(pool, &parts, bias, WeightFormat::Bf16, Bf16Product::Pairs).unwrap()
+    let parts = &parts[usize::from(head.is_empty())..];
+    PackedLinear::pack(pool, parts, bias, WeightFormat::Bf16, Bf16Product::Pairs).unwrap()
 }
 
 /// The product of rows `rows` and panels `columns`, the other outputs NaN.
 fn multiply(
     weight: &PackedLinear,
-    input: &RoundedRows,
+    input: &ChunkedRows<Bf16Chunk>,
     rows: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
 ) -> Vec<f32> {
@@ -97,11 +101,11 @@ fn products_follow_the_definition() {
                 .all(|(x, w)| *x == bf16::from_f32(*w).to_f32())
         );
 
-        let mut rounded = RoundedRows::new().unwrap();
+        let mut rounded = ChunkedRows::<Bf16Chunk>::new().unwrap();
         // Longer rows were here before: nothing of them is read.
         rounded.reserve(50, in_features + 100).unwrap();
-        rounded.round(&pool, Isa::Portable, &[f32::NAN; 900], 18);
-        rounded.round(&pool, Isa::Portable, &input, in_features);
+        rounded.fill(&pool, Isa::Portable, &[f32::NAN; 900], 18);
+        rounded.fill(&pool, Isa::Portable, &input, in_features);
         let panels = out_features.div_ceil(LANES);
         // Few rows, one tile, several tiles of one pass, and of a pass for each chunk.
         for rows in [0..1, 3..6, 20..24, 1..14, 2..38, 0..50] {
@@ -131,10 +135,10 @@ fn products_follow_the_definition() {
 fn inputs_are_rounded_to_nearest_even() {
     let pool = Pool::new(1, false).unwrap();
     let weight = packed(&pool, &[1.0, 0.0, 0.0], 3, None);
-    let mut rounded = RoundedRows::new().unwrap();
+    let mut rounded = ChunkedRows::<Bf16Chunk>::new().unwrap();
     rounded.reserve(1, 3).unwrap();
     let mut through = |x: f32| {
-        rounded.round(&pool, Isa::Portable, &[x, 0.0, 0.0], 3);
+        rounded.fill(&pool, Isa::Portable, &[x, 0.0, 0.0], 3);
         multiply(&weight, &rounded, 0..1, 0..1)[0]
     };
     // Steps of 2^-7 above 1: halfway to the even neighbour, below and above.

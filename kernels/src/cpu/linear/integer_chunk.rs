@@ -1,11 +1,13 @@
 //! Inputs of integer products.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows through pointers")]
+#![expect(
+    unsafe_code,
+    reason = "vector loads and stores through pointers, and zero bytes"
+)]
 
-use crate::KernelError;
-use crate::cpu::memory::{AlignedSlice, Zeroable};
+use crate::cpu::linear::chunked_rows::RowChunk;
+use crate::cpu::memory::Zeroable;
 use crate::cpu::packed::{Chunk, GROUP};
-use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 
 /// The largest magnitude of a quantised input: 15 bits, so that rounding inputs adds next to nothing
@@ -14,20 +16,11 @@ use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 const LARGEST: f32 = 32_767.0;
 /// Adding it to a float below 2^22 leaves the nearest integer in its low bits.
 const ROUND: f32 = 12_582_912.0;
-/// Elements per task: below, another thread is not worth waking.
-const TASK_ELEMENTS: usize = 16 * 1024;
 
-/// Rows of activations as integers, with a scale for each 32: first the first 256 of every row, then
-/// the next of every row, as products want them.
-pub(crate) struct QuantizedRows {
-    /// `[depth / 256 rounded up][rows]`
-    chunks: AlignedSlice<RowChunk>,
-    rows: usize,
-}
-
-/// Up to 256 inputs of a row.
+/// Up to 256 inputs of a row as integers, with a scale for each 32: whole groups. One with a value
+/// that is not finite gets a scale that is not a number, so that its products are none either.
 #[derive(Clone, Copy)]
-pub(super) struct RowChunk {
+pub(crate) struct IntegerChunk {
     pub(super) values: [i16; Chunk::LEN],
     /// One for each group.
     pub(super) scales: [f32; Chunk::GROUPS],
@@ -38,70 +31,18 @@ pub(super) struct RowChunk {
 }
 
 // SAFETY: zero bytes are zeros in all of its arrays, and they need no destructor.
-unsafe impl Zeroable for RowChunk {}
+unsafe impl Zeroable for IntegerChunk {}
 
-impl QuantizedRows {
-    /// No rows, and no room for any.
-    ///
-    /// # Errors
-    /// `OutOfMemory`.
-    pub(crate) fn new() -> Result<Self, KernelError> {
-        let chunks = AlignedSlice::zeroed(0, "quantised activations")?;
-        Ok(Self { chunks, rows: 0 })
-    }
-
-    /// Makes room for `rows` of `depth`; nothing is kept.
-    ///
-    /// # Errors
-    /// `OutOfMemory`.
-    pub(crate) fn reserve(&mut self, rows: usize, depth: usize) -> Result<(), KernelError> {
-        let len = rows * depth.div_ceil(Chunk::LEN);
-        if self.chunks.len() < len {
-            self.chunks = AlignedSlice::zeroed(len, "quantised activations")?;
-        }
-        Ok(())
-    }
-
-    /// Takes the rows of `input` `[_, depth]`. A group with a value that is not finite gets a scale
-    /// that is not a number, so that its products are none either.
-    ///
-    /// # Panics
-    /// If there is no room, or `depth` is no whole number of groups.
-    pub(crate) fn quantize(&mut self, pool: &Pool, isa: Isa, input: &[f32], depth: usize) {
-        assert!(depth.is_multiple_of(GROUP), "whole groups");
-        self.rows = input.len() / depth;
-        let num_chunks = depth.div_ceil(Chunk::LEN);
-        assert!(self.chunks.len() >= self.rows * num_chunks, "room was made");
-        let rows_per_task = (TASK_ELEMENTS / depth).max(1);
-        let (rows, chunks) = (self.rows, SharedPtr(self.chunks.as_mut_ptr()));
-        pool.run(rows.div_ceil(rows_per_task), &|_, task| {
-            for row in task * rows_per_task..rows.min((task + 1) * rows_per_task) {
-                let input = input[row * depth..][..depth].chunks(Chunk::LEN);
-                for (index, input) in input.enumerate() {
-                    // SAFETY: the chunk exists, and only this task touches this row.
-                    let chunk = unsafe { &mut *chunks.get().add(index * rows + row) };
-                    isa.run(QuantizeChunk { input, chunk });
-                }
-            }
-        });
-    }
-
-    /// Rows.
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Chunk `index` of all rows from row `row` on.
-    #[inline(always)]
-    pub(super) fn chunk(&self, index: usize, row: usize) -> &[RowChunk] {
-        &self.chunks[index * self.rows + row..]
+impl RowChunk for IntegerChunk {
+    fn fill(&mut self, isa: Isa, input: &[f32]) {
+        isa.run(QuantizeChunk { input, chunk: self });
     }
 }
 
 /// `input` as integers.
 struct QuantizeChunk<'a> {
     input: &'a [f32],
-    chunk: &'a mut RowChunk,
+    chunk: &'a mut IntegerChunk,
 }
 
 impl Kernel for QuantizeChunk<'_> {
