@@ -87,15 +87,20 @@ impl<'a, T: KvElement> Located<'a, T> {
     pub(super) fn widen_keys<S: Simd>(&self, simd: S, vector: usize, end: usize, wide: &mut [f32]) {
         let block_size = self.layer.kv.shape().block_size;
         if self.layer.kv.has_panels() {
-            let (head, offset) = self.block(vector * LANES);
-            for (row, wide) in head
-                .keys
-                .chunks_exact(block_size)
-                .zip(wide.chunks_exact_mut(LANES))
-            {
-                let row = &row[offset..offset + LANES];
-                // SAFETY: both slices have 16 elements.
-                unsafe { simd.store(wide.as_mut_ptr(), T::load(simd, row.as_ptr())) };
+            let panel = |key: usize| {
+                let (head, offset) = self.block(key);
+                head.keys[offset..].as_ptr()
+            };
+            let ptr = panel(vector * LANES);
+            // What is widened after the products that read this.
+            let next = (vector + S::TILE_PANELS) * LANES;
+            let next = if next < end { panel(next) } else { ptr };
+            for (d, wide) in wide.chunks_exact_mut(LANES).enumerate() {
+                let row = d * block_size;
+                simd.prefetch(next.wrapping_add(row).cast());
+                // SAFETY: the block has `head_dim` rows of `block_size` keys, a multiple of 16, and
+                // the chunk has 16 elements.
+                unsafe { simd.store(wide.as_mut_ptr(), T::load(simd, ptr.add(row))) };
             }
             return;
         }
@@ -129,6 +134,8 @@ impl<'a, T: KvElement> Located<'a, T> {
             let wide = wide[key * LANES..(key + count) * LANES].chunks_exact_mut(LANES);
             for (row, wide) in rows.zip(wide) {
                 let row = &row[panel * LANES..(panel + 1) * LANES];
+                // What is widened after the products that read this.
+                simd.prefetch(row.as_ptr().wrapping_add(LANES * S::TILE_PANELS).cast());
                 // SAFETY: both slices have 16 elements.
                 unsafe { simd.store(wide.as_mut_ptr(), T::load(simd, row.as_ptr())) };
             }

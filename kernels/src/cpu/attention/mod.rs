@@ -69,7 +69,7 @@ use crate::{KernelError, QkvShape, StepBatch};
 const SPAN_KEYS: usize = 256;
 /// Rows (queries times heads of the group) per item: enough to use a tile of keys well, few enough
 /// that their state stays near.
-const ITEM_ROWS: usize = 48;
+const ITEM_ROWS: usize = 96;
 /// Multiply-adds of a step below which the caller computes alone: a few microseconds, about what it
 /// takes to hear from another thread.
 const SMALL_STEP: usize = 1 << 16;
@@ -142,21 +142,22 @@ impl<T: KvElement> Layer<'_, T> {
         let scratch = SharedPtr(workspace.scratch.as_mut_ptr());
         let partials = workspace.partials.shared();
         let out = SharedPtr(out.as_mut_ptr());
-        let num_kv_heads = self.shape.num_kv_heads;
+        // A head's units follow each other: they read the same keys and values.
+        let num_units = plan.num_units();
         let attend_item = |worker: usize, index: usize| {
             // SAFETY: a worker runs one task at a time, so its scratch is this task's alone.
             let scratch = unsafe { &mut *scratch.get().add(worker) };
             isa.run(Item {
                 layer: self,
                 plan,
-                unit: plan.unit(index / num_kv_heads),
-                kv_head: index % num_kv_heads,
+                unit: plan.unit(index % num_units),
+                kv_head: index / num_units,
                 scratch,
                 partials,
                 out: out.get(),
             });
         };
-        let num_items = plan.num_units() * num_kv_heads;
+        let num_items = num_units * self.shape.num_kv_heads;
         if self.multiply_adds() < SMALL_STEP {
             (0..num_items).for_each(|index| attend_item(0, index));
         } else {
