@@ -56,7 +56,7 @@ fn pack(
         rows: values.len() / cols,
         cols,
     };
-    backend.pack_linear(&[view], None, format)
+    backend.pack_linear(&[view], None, &[format])
 }
 
 /// A buffer with the given values: the rows of an embedding.

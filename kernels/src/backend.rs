@@ -1,6 +1,6 @@
 //! The seam between a model and a device.
 
-use crate::{BlockCopy, KvDtype, StepBatch, WeightFormat, WeightView};
+use crate::{BlockCopy, KvDtype, PackedBlocks, StepBatch, StoredLinear, WeightFormat, WeightView};
 
 /// Shape of the paged KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -269,16 +269,38 @@ pub trait Backend: Send + Sized + 'static {
     fn batch_invariant(&self) -> bool;
 
     /// Packs the matrices `parts`, stacked on the output axis (qkv, gate and up), for
-    /// [`Backend::linear`]. `bias` covers all stacked rows.
+    /// [`Backend::linear`]. `bias` covers all stacked rows, `formats` has one for each part.
     ///
     /// # Errors
     /// `Shape` when the parts' input features differ; `OutOfMemory`.
+    ///
+    /// # Panics
+    /// If there are not as many formats as parts.
     fn pack_linear(
         &self,
         parts: &[WeightView<'_>],
         bias: Option<&[f32]>,
-        format: WeightFormat,
+        formats: &[WeightFormat],
     ) -> Result<Self::Linear, KernelError>;
+
+    /// What a matrix is packed as, in the order of its output features; `None` if its weights are no
+    /// blocks, or the backend gives none away. Only a backend that packs the same matrix into the
+    /// same bytes can take them back.
+    fn packed_blocks<'a>(&self, _linear: &'a Self::Linear) -> Option<Vec<PackedBlocks<'a>>> {
+        None
+    }
+
+    /// The matrix that [`Backend::packed_blocks`] gave the bytes of; `None` if they cannot be read, or
+    /// the backend gives none away.
+    ///
+    /// # Errors
+    /// `Shape` of what cannot have been packed; `OutOfMemory`.
+    fn restore_linear(
+        &self,
+        _stored: &StoredLinear<'_>,
+    ) -> Result<Option<Self::Linear>, KernelError> {
+        Ok(None)
+    }
 
     /// Uploads a vector of f32.
     ///

@@ -17,6 +17,7 @@ pub mod peaks;
 mod quantized;
 #[cfg(feature = "reference")]
 mod reference;
+mod stored;
 mod weights;
 
 #[cfg_attr(target_os = "linux", path = "cpu/affinity_linux.rs")]
@@ -46,6 +47,7 @@ pub use kv_dtype::KvDtype;
 pub use reference::{
     Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceRopeTable,
 };
+pub use stored::{PackedBlocks, STORED_CHUNK, StoredLinear};
 pub use weights::{WeightDtype, WeightFormat, WeightView};
 
 /// Whether the target always has a fused multiply-add instruction; without one, `f32::mul_add` is

@@ -118,9 +118,8 @@ impl WeightView<'_> {
         bytes
     }
 
-    /// As [`Self::read`], what is left of the elements once they are kept as `format` says.
-    pub(crate) fn read_as(&self, row: usize, start: usize, format: WeightFormat, out: &mut [f32]) {
-        let dtype = format.of(self.dtype);
+    /// As [`Self::read`], what is left of the elements once they are kept as `dtype`.
+    pub(crate) fn read_as(&self, row: usize, start: usize, dtype: WeightDtype, out: &mut [f32]) {
         if dtype.block_len() > 1 {
             return self.read_blocks(row, start, dtype, out);
         }
@@ -220,8 +219,9 @@ pub(crate) fn stacked_shape(
     op: &'static str,
     parts: &[WeightView<'_>],
     bias: Option<&[f32]>,
-    format: WeightFormat,
+    formats: &[WeightFormat],
 ) -> Result<(usize, usize), KernelError> {
+    assert_eq!(parts.len(), formats.len(), "each part has a format");
     let error = |tensor: &str, reason: String| KernelError::Shape {
         op,
         tensor: tensor.to_owned(),
@@ -231,7 +231,7 @@ pub(crate) fn stacked_shape(
         return Err(error("(none)", "at least one matrix is needed".to_owned()));
     };
     let cols = first.cols;
-    for part in parts {
+    for (part, format) in parts.iter().zip(formats) {
         if part.cols != cols {
             let reason = format!("{} input features, expected {cols}", part.cols);
             return Err(error(part.name, reason));

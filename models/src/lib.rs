@@ -9,6 +9,8 @@ mod decoder;
 #[cfg_attr(not(feature = "embedded-model"), path = "embedded_absent.rs")]
 mod embedded;
 mod families;
+#[cfg_attr(not(unix), path = "files_none.rs")]
+mod files;
 mod gguf;
 #[cfg_attr(not(feature = "hub"), path = "hub_absent.rs")]
 pub mod hub;
@@ -16,6 +18,7 @@ mod hub_environment;
 mod kv_cache_dtype;
 mod limits;
 mod load;
+mod loading;
 mod log_softmax;
 mod model;
 #[cfg_attr(not(unix), path = "pages_none.rs")]
@@ -27,6 +30,7 @@ mod source;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod weights;
+mod weights_cache;
 
 pub use config::ModelConfig;
 pub use gguf::GgufError;
@@ -34,9 +38,11 @@ pub use kernels::KvDtype;
 pub use kv_cache_dtype::KvCacheDtype;
 pub use limits::Limits;
 pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};
+pub use loading::{LoadPhase, LoadProgress};
 pub use log_softmax::LogSoftmax;
 pub use model::{Model, ModelFiles, OpenError, open};
 pub use quantization::Quantization;
 pub use runner::{Logits, ModelRunner};
 pub use source::{HubOptions, HubRequest, ModelSource};
 pub use weights::WeightsError;
+pub use weights_cache::{CacheNotice, WeightsCache};

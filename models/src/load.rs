@@ -9,9 +9,16 @@ use crate::ModelRunner;
 use crate::decoder::Decoder;
 use crate::kv_cache_dtype::KvCacheDtype;
 use crate::limits::Limits;
+use crate::loading::{LoadPhase, LoadProgress, Loading};
 use crate::model::Model;
 use crate::quantization::{Precision, Quantization};
 use crate::weights::{Names, expected};
+use crate::weights_cache::{CacheNotice, Entry, Key};
+
+/// Blocks for which a scale is searched.
+const SLOW_BLOCK: usize = 256;
+/// So many weights in such blocks take longer to quantise than their file is worth.
+const SLOW_TO_QUANTIZE: usize = 100_000_000;
 
 /// Where to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +74,8 @@ pub struct LoadedModel {
     pub description: String,
     /// Whether a sequence's bits are independent of what else is in the batch.
     pub batch_invariant: bool,
+    /// What became of the cache of quantised weights.
+    pub cache_notices: Vec<CacheNotice>,
 }
 
 /// Why a model cannot be loaded.
@@ -112,8 +121,8 @@ pub enum LoadError {
 }
 
 impl Model {
-    /// Packs the weights and allocates the KV cache and every buffer; `progress` hears the share of
-    /// the layers that is done, from 0 to 1.
+    /// Packs the weights and allocates the KV cache and every buffer; `progress` hears how far that
+    /// has come.
     ///
     /// The checkpoint's mapping is given back before this returns.
     ///
@@ -122,7 +131,7 @@ impl Model {
     pub fn load(
         self,
         options: &LoadOptions,
-        progress: &mut dyn FnMut(f32),
+        progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<LoadedModel, LoadError> {
         check_limits(&options.limits)?;
         let precision = Precision {
@@ -149,14 +158,19 @@ impl Model {
         backend: B,
         precision: Precision,
         options: &LoadOptions,
-        progress: &mut dyn FnMut(f32),
+        progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<LoadedModel, LoadError> {
-        let num_layers = self.config.num_layers() as f32;
         let batch_invariant = backend.batch_invariant();
-        let mut progress = |layers: usize| progress(layers as f32 / num_layers);
         let (config, checkpoint) = (&self.config, &self.checkpoint);
         let kv_dtype = options.kv_cache_dtype.on(options.device);
         let limits = options.limits;
+        let phase = match self.num_quantized(precision, 2) {
+            0 => LoadPhase::Packing,
+            _ => LoadPhase::Quantizing,
+        };
+        let total_bytes = self.matrix_bytes(precision);
+        let cache = self.cache_entry(&backend, precision)?;
+        let mut loading = Loading::new(progress, total_bytes, phase, cache);
         let decoder = Decoder::new(
             backend,
             config,
@@ -164,14 +178,62 @@ impl Model {
             precision,
             kv_dtype,
             limits,
-            &mut progress,
+            &mut loading,
         )?;
+        let cache_notices = decoder.finish(config, loading);
         let description = decoder.description();
         Ok(LoadedModel {
             runner: Box::new(decoder),
             description,
             batch_invariant,
+            cache_notices,
         })
+    }
+
+    /// The file of the weights in the cache, if they are worth one.
+    fn cache_entry<B: Backend>(
+        &self,
+        backend: &B,
+        precision: Precision,
+    ) -> Result<Option<Entry>, LoadError> {
+        let Some(cache) = &self.weights_cache else {
+            return Ok(None);
+        };
+        let worth = match cache.only_slow {
+            true => self.num_quantized(precision, SLOW_BLOCK) >= SLOW_TO_QUANTIZE,
+            false => self.num_quantized(precision, 2) > 0,
+        };
+        if !worth {
+            return Ok(None);
+        }
+        let key = Key::of(backend, &self.fingerprint(), &self.checkpoint, precision)?;
+        let quantization = precision.quantization.name();
+        Ok(key.map(|key| Entry::open(cache.clone(), key, self.name(), quantization)))
+    }
+
+    /// How many weights are floats and become blocks of at least `block_len`.
+    fn num_quantized(&self, precision: Precision, block_len: usize) -> usize {
+        let tensors = expected(&self.config);
+        let counts = tensors.iter().filter_map(|tensor| {
+            let [rows, cols] = tensor.shape[..] else {
+                return None;
+            };
+            let found = self.checkpoint.dtype(&tensor.name);
+            let kept = precision.format(&tensor.name, cols, &self.config).of(found);
+            (found.block_len() == 1 && kept.block_len() >= block_len).then_some(rows * cols)
+        });
+        counts.sum()
+    }
+
+    /// Bytes of all matrices once they are loaded.
+    fn matrix_bytes(&self, precision: Precision) -> usize {
+        let tensors = expected(&self.config);
+        let matrices = tensors.iter().filter(|tensor| tensor.shape.len() == 2);
+        let bytes = matrices.map(|tensor| {
+            let dtype = self.checkpoint.dtype(&tensor.name);
+            precision.loaded_bytes(tensor, dtype, &self.config)
+        });
+        bytes.sum()
     }
 
     fn format(&self, dtype: Dtype) -> Result<WeightFormat, LoadError> {

@@ -11,6 +11,7 @@ use crate::config::{ConfigError, ModelConfig};
 use crate::gguf::{self, GgufError};
 use crate::source::ModelSource;
 use crate::weights::{Checkpoint, WeightsError, expected, safetensors};
+use crate::weights_cache::WeightsCache;
 
 /// A model whose configuration is valid and whose tensors are all there; nothing is loaded.
 ///
@@ -24,6 +25,7 @@ pub struct Model {
     unread_tensors: Vec<String>,
     unread_metadata: Vec<String>,
     fingerprint: [u8; 32],
+    pub(crate) weights_cache: Option<WeightsCache>,
 }
 
 /// The files of a model that are not its weights, as they are.
@@ -130,12 +132,21 @@ impl Model {
             unread_tensors,
             unread_metadata: Vec::new(),
             fingerprint,
+            weights_cache: None,
         })
     }
 
     pub(crate) fn with_unread_metadata(self, unread_metadata: Vec<String>) -> Self {
         Self {
             unread_metadata,
+            ..self
+        }
+    }
+
+    /// Keeps weights that are quantised at load in `cache`, and takes them from there.
+    pub fn with_weights_cache(self, cache: WeightsCache) -> Self {
+        Self {
+            weights_cache: Some(cache),
             ..self
         }
     }

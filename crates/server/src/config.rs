@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization};
+use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization, WeightsCache};
 
 mod context;
 pub mod serve;
@@ -18,6 +18,9 @@ use serve::{AccessConfig, EngineConfig, ListenConfig, LogFormat, RequestLimits, 
 use settings::{
     DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName, ServeSettings,
 };
+
+/// The folder of quantised weights beside the hub's cache.
+const WEIGHTS_CACHE: &str = "purser-weights";
 
 /// A setting that cannot work, with the name of its flag.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +81,7 @@ pub fn resolve(
     Ok(ServeConfig {
         served_model_names: served_names(&settings, &model)?,
         model,
+        weights_cache: weights_cache(&settings, environment),
         engine: engine(&settings)?,
         limits: limits(&settings)?,
         context: context::context(&settings)?,
@@ -167,6 +171,24 @@ fn model(settings: &ServeSettings, environment: Environment<'_>) -> ModelSource 
     options.revision = settings.revision.clone();
     options.progress_bar = true;
     ModelSource::named(model, options)
+}
+
+/// Beside the hub's cache, or where the setting says.
+fn weights_cache(settings: &ServeSettings, environment: Environment<'_>) -> Option<WeightsCache> {
+    let (folder, only_slow) = match settings.weights_cache.as_deref() {
+        Some("off") => return None,
+        Some("auto") | None => {
+            let hub = HubOptions::from_lookup(environment).cache_dir?;
+            (hub.with_file_name(WEIGHTS_CACHE), true)
+        }
+        Some(folder) => (PathBuf::from(folder), false),
+    };
+    let max_bytes = settings.weights_cache_bytes.map_or(20 << 30, |size| size.0);
+    Some(WeightsCache {
+        folder,
+        max_bytes: max_bytes as u64,
+        only_slow,
+    })
 }
 
 fn served_names(settings: &ServeSettings, model: &ModelSource) -> Result<Vec<String>, ConfigError> {

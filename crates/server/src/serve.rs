@@ -7,7 +7,7 @@ use anyhow::Context;
 use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory::Store;
-use models::{KvDtype, LoadOptions, Model};
+use models::{CacheNotice, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model};
 use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
 
@@ -61,6 +61,10 @@ async fn bind(listen: &ListenConfig) -> anyhow::Result<TcpListener> {
 pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     let start = clock::now();
     let model = models::open(&config.model)?;
+    let model = match config.weights_cache {
+        Some(cache) => model.with_weights_cache(cache),
+        None => model,
+    };
     for tensor in model.unread_tensors() {
         tracing::warn!(
             tensor,
@@ -235,14 +239,53 @@ fn start_engine(
         pin_threads: engine.pin_threads,
         kv_cache_dtype: engine.kv_cache_dtype,
     };
-    let bar = ProgressBar::new(100).with_style(
-        ProgressStyle::with_template("loading {bar:40} {percent} %")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    let loaded = model.load(&options, &mut |share| {
-        bar.set_position((share * 100.0) as u64)
-    })?;
+    let bar = loading_bar();
+    let loaded = model.load(&options, &mut |progress| show(&bar, progress))?;
     bar.finish_and_clear();
+    loaded.cache_notices.iter().for_each(log_cache_notice);
     tracing::info!(device = loaded.description, "device");
     Ok(engine::start(scheduler, loaded.runner)?)
+}
+
+/// A bar on standard error; nothing where that is no terminal.
+fn loading_bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let style = "{msg} {bar:40} {binary_bytes} of {binary_total_bytes}";
+    match ProgressStyle::with_template(style) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn show(bar: &ProgressBar, progress: LoadProgress) {
+    bar.set_message(match progress.phase {
+        LoadPhase::Packing => "packing weights",
+        LoadPhase::Quantizing => "quantising weights",
+        LoadPhase::ReadingCache => "reading quantised weights",
+    });
+    bar.set_length(progress.total_bytes as u64);
+    bar.set_position(progress.bytes as u64);
+}
+
+fn log_cache_notice(notice: &CacheNotice) {
+    match notice {
+        CacheNotice::Read { path } => {
+            tracing::info!(file = %path.display(), "quantised weights read from the cache");
+        }
+        CacheNotice::Written { path, bytes } => {
+            let mib = bytes >> 20;
+            tracing::info!(file = %path.display(), mib, "quantised weights kept for the next start");
+        }
+        CacheNotice::Removed { path } => {
+            tracing::info!(file = %path.display(), "old weights removed to make room");
+        }
+        CacheNotice::Refused { path, reason } => {
+            let file = path.display();
+            tracing::warn!(%file, reason, "cached weights cannot be used; they are made anew");
+        }
+        CacheNotice::NotWritten { path, reason } => {
+            let file = path.display();
+            tracing::warn!(%file, reason, "quantised weights are not kept for the next start");
+        }
+    }
 }

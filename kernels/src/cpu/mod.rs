@@ -49,8 +49,8 @@ use crate::cpu::pool::Pool;
 use crate::cpu::simd::Isa;
 use crate::{
     AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
-    KernelError, KvCacheShape, Linear, RmsNorm, Rope, RopeTableView, WeightFormat, WeightView,
-    WriteKv,
+    KernelError, KvCacheShape, Linear, PackedBlocks, RmsNorm, Rope, RopeTableView, StoredLinear,
+    WeightFormat, WeightView, WriteKv,
 };
 
 /// Elements of a row-wise operation per task: below, another thread is not worth waking.
@@ -237,12 +237,27 @@ impl Backend for Cpu {
         &self,
         parts: &[WeightView<'_>],
         bias: Option<&[f32]>,
-        format: WeightFormat,
+        formats: &[WeightFormat],
     ) -> Result<PackedLinear, KernelError> {
         let product = Bf16Product::of(self.isa);
-        let packed = PackedLinear::pack(&self.pool, parts, bias, format, product)?;
+        let packed = PackedLinear::pack(&self.pool, self.isa, parts, bias, formats, product)?;
         self.forms.add(&packed);
         Ok(packed)
+    }
+
+    fn packed_blocks<'a>(&self, linear: &'a PackedLinear) -> Option<Vec<PackedBlocks<'a>>> {
+        linear.blocks()
+    }
+
+    fn restore_linear(
+        &self,
+        stored: &StoredLinear<'_>,
+    ) -> Result<Option<PackedLinear>, KernelError> {
+        let restored = PackedLinear::restore(&self.pool, stored)?;
+        if let Some(packed) = &restored {
+            self.forms.add(packed);
+        }
+        Ok(restored)
     }
 
     fn vector(&self, values: &[f32]) -> Result<CpuVector, KernelError> {

@@ -9,6 +9,7 @@ mod tests;
 use half::f16;
 
 use crate::WeightDtype;
+pub(crate) use quantize::{CANDIDATES, ROUND};
 
 /// Elements of the longest block.
 pub(crate) const MAX_BLOCK: usize = 256;

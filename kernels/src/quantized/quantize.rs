@@ -6,7 +6,9 @@ use crate::WeightDtype;
 use crate::quantized::Block;
 
 /// Candidate scales on either side of the plain one.
-const CANDIDATES: i32 = 10;
+pub(crate) const CANDIDATES: i32 = 10;
+/// Added and taken away again, it leaves no room for fractions of floats below 2^22.
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 impl Block {
     /// The block of `dtype` nearest to `values`, [`WeightDtype::block_len`] of them. An error weighs
@@ -246,6 +248,5 @@ fn quantize_with(
 /// fractions. The function of the standard library is a call where the baseline lacks the instruction.
 #[inline]
 fn rounded(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0;
     (x + ROUND) - ROUND
 }

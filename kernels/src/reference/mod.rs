@@ -100,14 +100,15 @@ impl Backend for Reference {
         &self,
         parts: &[WeightView<'_>],
         bias: Option<&[f32]>,
-        format: WeightFormat,
+        formats: &[WeightFormat],
     ) -> Result<ReferenceLinear, KernelError> {
-        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, format)?;
+        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, formats)?;
         let mut values = vec![0.0; out_features * in_features];
         let mut rows = values.chunks_exact_mut(in_features);
-        for part in parts {
+        for (part, format) in parts.iter().zip(formats) {
+            let dtype = format.of(part.dtype);
             for (row, out) in (0..part.rows).zip(&mut rows) {
-                part.read_as(row, 0, format, out);
+                part.read_as(row, 0, dtype, out);
             }
         }
         let pack = || {

@@ -244,7 +244,7 @@ pub(crate) fn gated_units<B: Backend>(backend: &mut B, cols: usize) -> B::Linear
     });
     let halves: Vec<_> = halves.collect();
     backend
-        .pack_linear(&halves, None, WeightFormat::F32)
+        .pack_linear(&halves, None, &[WeightFormat::F32; 2])
         .unwrap()
 }
 

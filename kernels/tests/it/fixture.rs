@@ -128,7 +128,7 @@ pub(crate) fn upload<B: Backend>(backend: &mut B, values: &[f32], cols: usize) -
         cols,
     };
     let table = backend
-        .pack_linear(&[view], None, WeightFormat::F32)
+        .pack_linear(&[view], None, &[WeightFormat::F32])
         .unwrap();
     let mut out = backend.buffer(rows, cols).unwrap();
     let token_ids: Vec<u32> = (0..rows as u32).collect();

@@ -144,7 +144,7 @@ fn products<B: Backend>(
         cols: in_features,
     };
     let parts = [view(head, first), view(tail, out_features - first)];
-    let packed = backend.pack_linear(&parts, bias, format).unwrap();
+    let packed = backend.pack_linear(&parts, bias, &[format; 2]).unwrap();
     let input_buffer = upload(backend, input, in_features);
     let mut out = poisoned(backend, rows, out_features);
     let op = Linear {
@@ -188,7 +188,7 @@ pub(crate) fn tied_weights_embed<B: Backend>(backend: &mut dyn FnMut() -> B) {
             cols: 300,
         };
         let packed = backend
-            .pack_linear(&[view], None, WeightFormat::Checkpoint)
+            .pack_linear(&[view], None, &[WeightFormat::Checkpoint])
             .unwrap();
         let token_ids: Vec<u32> = (0..150).map(|_| rng.below(vocab_size) as u32).collect();
         let mut out = poisoned(&mut backend, token_ids.len(), hidden_size);
@@ -221,7 +221,7 @@ pub(crate) fn bad_shapes_are_errors<B: Backend>(backend: &mut dyn FnMut() -> B) 
         cols,
     };
     let pack = |parts: &[WeightView<'_>], bias: Option<&[f32]>| match backend
-        .pack_linear(parts, bias, WeightFormat::F32)
+        .pack_linear(parts, bias, &vec![WeightFormat::F32; parts.len()])
         .err()
     {
         Some(KernelError::Shape { tensor, reason, .. }) => format!("{tensor}: {reason}"),
@@ -254,7 +254,7 @@ pub(crate) fn no_rows_are_fine<B: Backend>(backend: &mut dyn FnMut() -> B) {
         cols: 8,
     };
     let packed = backend
-        .pack_linear(&[view], None, WeightFormat::Checkpoint)
+        .pack_linear(&[view], None, &[WeightFormat::Checkpoint])
         .unwrap();
     let hidden = upload(&mut backend, &rng.floats(3 * 8), 8);
     let mut gathered = backend.buffer(2, 8).unwrap();

@@ -43,7 +43,7 @@ fn product(
         cols: in_features,
     };
     let packed = backend
-        .pack_linear(&[view], Some(&bias), WeightFormat::Checkpoint)
+        .pack_linear(&[view], Some(&bias), &[WeightFormat::Checkpoint])
         .unwrap();
     let rows = input.len() / in_features;
     let input = upload(backend, input, in_features);

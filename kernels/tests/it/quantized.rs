@@ -48,7 +48,7 @@ fn multiply<B: Backend>(
     bias: Option<&[f32]>,
 ) -> (Vec<f32>, Vec<f64>) {
     let packed = backend
-        .pack_linear(parts, bias, WeightFormat::Checkpoint)
+        .pack_linear(parts, bias, &vec![WeightFormat::Checkpoint; parts.len()])
         .unwrap();
     let cols = parts[0].cols;
     let rows = input.len() / cols;
@@ -133,7 +133,7 @@ pub(crate) fn stacked_matrices_keep_their_dtypes<B: Backend>(backend: &mut dyn F
         assert_close(&format!("{rows} rows"), &got, &want, 2.0 * TOLERANCE);
     }
     let packed = backend
-        .pack_linear(&views, None, WeightFormat::Checkpoint)
+        .pack_linear(&views, None, &vec![WeightFormat::Checkpoint; views.len()])
         .unwrap();
     assert_eq!(
         embedded(&mut backend, &packed, 84, cols),
@@ -176,7 +176,7 @@ pub(crate) fn floats_are_quantised_when_packed<B: Backend>(backend: &mut dyn FnM
                 rows,
                 cols,
             };
-            let packed = backend.pack_linear(&[view], None, format).unwrap();
+            let packed = backend.pack_linear(&[view], None, &[format]).unwrap();
             let kept = embedded(&mut backend, &packed, rows, cols);
             let square = |x: f32| f64::from(x) * f64::from(x);
             let error: f64 = exact.iter().zip(&kept).map(|(x, y)| square(x - y)).sum();
@@ -241,7 +241,7 @@ pub(crate) fn rows_are_whole_blocks<B: Backend>(backend: &mut dyn FnMut() -> B) 
         rows: 1,
         cols: 288,
     };
-    let error = |format| match backend.pack_linear(&[view], None, format).err() {
+    let error = |format| match backend.pack_linear(&[view], None, &[format]).err() {
         Some(KernelError::Shape { tensor, reason, .. }) => format!("{tensor}: {reason}"),
         Some(other) => format!("{other:?}"),
         None => "no error".to_owned(),

@@ -10,9 +10,11 @@ use kernels::{
 
 use crate::config::ModelConfig;
 use crate::limits::Limits;
+use crate::loading::Loading;
 use crate::log_softmax;
 use crate::quantization::Precision;
 use crate::weights::Checkpoint;
+use crate::weights_cache::CacheNotice;
 use crate::{Logits, ModelRunner};
 
 use buffers::Buffers;
@@ -49,8 +51,8 @@ enum Rows {
 }
 
 impl<B: Backend> Decoder<B> {
-    /// Packs the weights of a checked checkpoint and allocates everything; `progress` hears the
-    /// number of layers that are packed.
+    /// Packs the weights of a checked checkpoint and allocates everything; `loading` hears how far
+    /// that has come.
     ///
     /// # Errors
     /// `OutOfMemory`, `Shape`.
@@ -61,7 +63,7 @@ impl<B: Backend> Decoder<B> {
         precision: Precision,
         kv_dtype: KvDtype,
         limits: Limits,
-        progress: &mut dyn FnMut(usize),
+        loading: &mut Loading<'_>,
     ) -> Result<Self, KernelError> {
         let qkv = QkvShape {
             num_q_heads: config.num_q_heads,
@@ -74,7 +76,7 @@ impl<B: Backend> Decoder<B> {
             checkpoint,
             precision,
         };
-        let weights = packing.pack(limits.max_model_len, progress)?;
+        let weights = packing.pack(limits.max_model_len, loading)?;
         let buffers = Buffers::new(&backend, config, qkv, &limits)?;
         let kv = backend.kv_cache(KvCacheShape {
             num_layers: config.num_layers(),
@@ -98,6 +100,11 @@ impl<B: Backend> Decoder<B> {
             buffers,
             kv,
         })
+    }
+
+    /// Ends a load, as [`Loading::finish`] does.
+    pub(crate) fn finish(&self, config: &ModelConfig, loading: Loading<'_>) -> Vec<CacheNotice> {
+        loading.finish(&self.backend, self.weights.matrices(config))
     }
 
     /// One line for logs.

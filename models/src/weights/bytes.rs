@@ -9,12 +9,12 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use crate::pages;
+use crate::{files, pages};
 
 /// Read-only bytes.
 pub(crate) enum Bytes {
-    /// A mapped file.
-    Mapped(Mmap),
+    /// A mapped file, and what tells it from others.
+    Mapped(Mmap, Option<String>),
     /// Part of the program.
     Static(&'static [u8]),
 }
@@ -31,13 +31,21 @@ impl Bytes {
         // the weights; neither can be excluded from here. Checkpoints are written once and replaced
         // by renaming (the hub's cache does so), and copying them first would double the memory.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Self::Mapped(map))
+        Ok(Self::Mapped(map, identity(path, &file)))
+    }
+
+    /// What tells a mapped file from every other one, and from itself once it is changed.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        match self {
+            Self::Mapped(_, identity) => identity.as_deref(),
+            Self::Static(_) => None,
+        }
     }
 
     /// Gives the memory of a mapped file's `range` back to the system.
     pub(crate) fn release(&self, range: &Range<usize>) {
         match self {
-            Self::Mapped(map) => pages::give_back(map, range),
+            Self::Mapped(map, _) => pages::give_back(map, range),
             Self::Static(_) => {}
         }
     }
@@ -48,8 +56,25 @@ impl Deref for Bytes {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Mapped(map) => map,
+            Self::Mapped(map, _) => map,
             Self::Static(bytes) => bytes,
         }
     }
+}
+
+/// A file of the hub's cache is named by the digest of what was downloaded, wherever it lies, and is
+/// never written again; its size and time are taken too, in case somebody did. Any other file is its
+/// path and what the system knows of it.
+fn identity(path: &Path, file: &File) -> Option<String> {
+    let metadata = file.metadata().ok()?;
+    let path = path.canonicalize().ok()?;
+    let stamp = files::stamp(&metadata)?;
+    let name = path.file_name()?.to_str()?;
+    let in_blobs = path.parent()?.file_name() == Some("blobs".as_ref());
+    let is_digest = name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    if in_blobs && is_digest {
+        let written = metadata.modified().ok()?;
+        return Some(format!("blob {name} {} {written:?}", metadata.len()));
+    }
+    Some(format!("file {} {stamp}", path.display()))
 }

@@ -112,6 +112,21 @@ impl Checkpoint {
         }
     }
 
+    /// Rows and columns of a matrix.
+    ///
+    /// # Panics
+    /// As [`Self::matrix`], or if it is none.
+    pub(crate) fn matrix_shape(&self, name: &str) -> [usize; 2] {
+        let shape = self.tensor(name).shape.as_slice();
+        shape.try_into().expect("a matrix has two dimensions")
+    }
+
+    /// What tells each file from every other one, and from itself once it is changed; `None` of one
+    /// that is part of the program, or of which the system says too little.
+    pub(crate) fn file_identities(&self) -> impl Iterator<Item = Option<&str>> {
+        self.shards.iter().map(|shard| shard.bytes.identity())
+    }
+
     /// A vector as f32.
     ///
     /// # Panics

@@ -1,7 +1,9 @@
 //! Runs sequences on a model: the smallest thing that allocates blocks.
 
 use kernels::{BlockCopy, StepBatch};
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Model, ModelRunner, Quantization};
+use models::{
+    CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, Model, ModelRunner, Quantization,
+};
 
 /// Reproducible random numbers (SplitMix64).
 pub(crate) struct Rng(pub(crate) u64);
@@ -75,6 +77,8 @@ pub(crate) struct Driver {
     batch: StepBatch,
     /// Copies that the next step runs.
     copies: Vec<BlockCopy>,
+    /// What loading said of the cache of quantised weights.
+    pub(crate) cache_notices: Vec<CacheNotice>,
 }
 
 impl Driver {
@@ -120,6 +124,7 @@ impl Driver {
             free,
             batch: StepBatch::default(),
             copies: Vec::new(),
+            cache_notices: loaded.cache_notices,
         }
     }
 

@@ -13,3 +13,4 @@ mod golden;
 mod hub;
 mod kv_cache;
 mod variants;
+mod weights_cache;

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use context::{Mode, Settings};
-use models::ModelSource;
+use models::{ModelSource, WeightsCache};
 
 /// Everything that serving needs to know, checked once.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
     /// The model.
     pub model: ModelSource,
+    /// Where weights are kept that are quantised at load; `None` keeps none.
+    pub weights_cache: Option<WeightsCache>,
     /// Names under which clients may ask for it; the first is the one in answers. Not empty.
     pub served_model_names: Vec<String>,
     /// Where to listen.

@@ -117,6 +117,23 @@ pub struct ServeSettings {
     /// Quantise weights of f32, f16 or bf16 while they are loaded [default: none]
     #[arg(long, env = "PURSER_QUANTIZATION", help_heading = "Model")]
     pub quantization: Option<QuantizationName>,
+    /// Where quantised weights are kept for the next start: auto (beside the hub's cache, if
+    /// quantising takes seconds), off, or a folder, which gets all of them [default: auto]
+    #[arg(
+        long,
+        env = "PURSER_WEIGHTS_CACHE",
+        help_heading = "Model",
+        value_name = "auto|off|FOLDER"
+    )]
+    pub weights_cache: Option<String>,
+    /// Bytes of --weights-cache; the oldest files make room: 512m, 20g [default: 20g]
+    #[arg(
+        long,
+        env = "PURSER_WEIGHTS_CACHE_BYTES",
+        help_heading = "Model",
+        value_name = "BYTES"
+    )]
+    pub weights_cache_bytes: Option<ByteSize>,
     /// Longest sequence, prompt and output together: 8192, 8k, auto [default: auto, which is the
     /// model's limit or what memory allows]
     #[arg(
@@ -359,6 +376,8 @@ impl ServeSettings {
             served_model_name,
             dtype,
             quantization,
+            weights_cache,
+            weights_cache_bytes,
             max_model_len,
             host,
             port,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use models::ModelSource;
+use models::{ModelSource, WeightsCache};
 
 use super::serve::ServeConfig;
 use super::settings::ServeSettings;
@@ -253,4 +253,24 @@ fn a_wrong_field_of_a_profile_is_named() {
         refused.contains("profiles.small.zones.history.keep"),
         "{refused}"
     );
+}
+
+#[test]
+fn quantised_weights_are_kept_beside_the_hub_or_where_one_says() {
+    let cache = |arguments: &[&str]| {
+        let home = |name: &str| (name == "HF_HOME").then(|| "/data/hf".to_owned());
+        resolve(settings(arguments), &home).unwrap().weights_cache
+    };
+    let folder = |cache: Option<WeightsCache>| cache.map(|cache| cache.folder);
+    let auto = cache(&[]).unwrap();
+    assert_eq!(auto.folder, Path::new("/data/hf/purser-weights"));
+    assert!(auto.only_slow);
+    assert_eq!(auto.max_bytes, 20 << 30);
+    assert_eq!(cache(&["--weights-cache", "off"]), None);
+    let own = cache(&["--weights-cache", "here", "--weights-cache-bytes", "1g"]).unwrap();
+    assert_eq!(own.folder, Path::new("here"));
+    assert!(!own.only_slow);
+    assert_eq!(own.max_bytes, 1 << 30);
+    // Without a user's folder there is no place.
+    assert_eq!(folder(config(&[]).unwrap().weights_cache), None);
 }

@@ -3,12 +3,12 @@
 
 use half::{bf16, f16};
 
+use crate::KernelError;
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::packed::Stack;
 use crate::cpu::pool::Pool;
 use crate::cpu::simd::LANES;
 use crate::cpu::widen::Widen;
-use crate::{KernelError, WeightFormat};
 
 /// Columns of K decoded at a time while packing.
 const PACK_COLS: usize = 256;
@@ -28,7 +28,6 @@ pub(crate) trait Element: Widen {
 pub(super) fn pack<T: Element>(
     pool: &Pool,
     stack: Stack<'_, '_>,
-    format: WeightFormat,
 ) -> Result<AlignedSlice<T>, KernelError> {
     let out_features = stack.num_rows();
     let num_panels = out_features.div_ceil(LANES);
@@ -36,25 +35,19 @@ pub(super) fn pack<T: Element>(
     let mut panels = AlignedSlice::<T>::zeroed(num_panels * panel_len, "packed weights")?;
     pool.for_chunks(&mut panels, panel_len, |index, panel| {
         for lane in 0..LANES.min(out_features - index * LANES) {
-            pack_lane(stack, format, index * LANES + lane, lane, panel);
+            pack_lane(stack, index * LANES + lane, lane, panel);
         }
     });
     Ok(panels)
 }
 
 /// Writes row `row` of the stack as lane `lane` of `panel` `[in_features][16]`.
-fn pack_lane<T: Element>(
-    stack: Stack<'_, '_>,
-    format: WeightFormat,
-    row: usize,
-    lane: usize,
-    panel: &mut [T],
-) {
+fn pack_lane<T: Element>(stack: Stack<'_, '_>, row: usize, lane: usize, panel: &mut [T]) {
     let (part, row) = stack.find(row);
     let mut decoded = [0.0; PACK_COLS];
     for (chunk, out) in panel.chunks_mut(PACK_COLS * LANES).enumerate() {
         let decoded = &mut decoded[..out.len() / LANES];
-        part.read_as(row, chunk * PACK_COLS, format, decoded);
+        part.read_as(row, chunk * PACK_COLS, stack.dtype, decoded);
         for (lanes, &value) in out.chunks_exact_mut(LANES).zip(decoded.iter()) {
             lanes[T::position(lane)] = T::from_f32(value);
         }

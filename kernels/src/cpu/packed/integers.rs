@@ -10,9 +10,10 @@ use crate::cpu::memory::AlignedSlice;
 use crate::cpu::packed::Stack;
 use crate::cpu::packed::group::{Group, PairSink};
 use crate::cpu::packed::layout::{Format, GROUP, GROUP_LEN, Layout, WORDS};
+use crate::cpu::packed::panel::PackPanel;
 use crate::cpu::pool::Pool;
 use crate::cpu::prefetch::Prefetch;
-use crate::cpu::simd::{LANES, Simd};
+use crate::cpu::simd::{Isa, LANES, Simd};
 use crate::{KernelError, WeightDtype};
 
 /// A matrix in blocks.
@@ -36,39 +37,58 @@ pub(crate) struct Chunk {
 }
 
 impl IntegerPanels {
-    /// Packs the rows of `stack` as blocks of `dtype`, quantising those that are none.
+    /// Packs the rows of `stack`, quantising those that are no blocks.
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub(super) fn pack(
-        pool: &Pool,
-        stack: Stack<'_, '_>,
+    pub(super) fn pack(pool: &Pool, isa: Isa, stack: Stack<'_, '_>) -> Result<Self, KernelError> {
+        let (out_features, in_features) = (stack.num_rows(), stack.in_features());
+        let mut panels = Self::zeroed(stack.dtype, out_features, in_features)?;
+        let layout = panels.layout;
+        let panel_bytes = layout.panel_bytes(in_features);
+        pool.for_chunks(&mut panels.bytes, panel_bytes, |index, panel| {
+            isa.run(PackPanel {
+                stack,
+                layout: &layout,
+                first: index * LANES,
+                panel,
+            });
+        });
+        Ok(panels)
+    }
+
+    /// Panels of nothing but zero bits.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(super) fn zeroed(
         dtype: WeightDtype,
+        out_features: usize,
+        in_features: usize,
     ) -> Result<Self, KernelError> {
         let layout = Layout::of(dtype);
-        let (out_features, in_features) = (stack.num_rows(), stack.in_features());
         let panel_bytes = layout.panel_bytes(in_features);
-        let num_panels = out_features.div_ceil(LANES);
-        let mut bytes = AlignedSlice::<u8>::zeroed(num_panels * panel_bytes, "packed weights")?;
-        pool.for_chunks(&mut bytes, panel_bytes, |index, panel| {
-            for lane in 0..LANES.min(out_features - index * LANES) {
-                let (part, row) = stack.find(index * LANES + lane);
-                let blocks = panel.chunks_exact_mut(layout.block_bytes());
-                for (index, bytes) in blocks.enumerate() {
-                    layout.write(&part.block(row, index, dtype), lane, bytes);
-                }
-            }
-        });
+        let num_bytes = out_features.div_ceil(LANES).saturating_mul(panel_bytes);
         Ok(Self {
             layout,
             in_features,
-            bytes,
+            bytes: AlignedSlice::zeroed(num_bytes, "packed weights")?,
         })
     }
 
     /// Where the parts of a block lie.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// All panels.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// As [`Self::bytes`], to be filled.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 
     /// The format.

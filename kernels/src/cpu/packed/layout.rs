@@ -18,6 +18,7 @@
 use half::f16;
 
 use crate::WeightDtype;
+use crate::cpu::packed::blocks::Blocks;
 use crate::cpu::simd::LANES;
 use crate::quantized::Block;
 
@@ -134,36 +135,58 @@ impl Layout {
 }
 
 impl Layout {
-    /// Writes a block of output `lane` into the zeroed block of the panel at `bytes`.
-    pub(super) fn write(&self, block: &Block, lane: usize, bytes: &mut [u8]) {
-        bytes[2 * lane..][..2].copy_from_slice(&block.d.to_le_bytes());
+    /// Writes the blocks of the first `count` outputs into the zeroed block of the panel at `bytes`.
+    #[inline(always)]
+    pub(super) fn write(&self, blocks: &Blocks, count: usize, bytes: &mut [u8]) {
+        let halves = |out: &mut [u8], values: &[f16; LANES]| {
+            for (out, value) in out.chunks_exact_mut(2).zip(&values[..count]) {
+                out.copy_from_slice(&value.to_le_bytes());
+            }
+        };
+        halves(&mut bytes[..2 * LANES], &blocks.d);
         if self.mins > 0 {
-            bytes[2 * (LANES + lane)..][..2].copy_from_slice(&block.dmin.to_le_bytes());
+            halves(&mut bytes[2 * LANES..4 * LANES], &blocks.dmin);
         }
         let groups = bytes[self.header..].chunks_exact_mut(self.group_bytes());
         for (g, group) in groups.enumerate() {
             let subs = self.scales / LANES;
             for sub in 0..subs {
-                group[sub * LANES + lane] = block.scales[g * subs + sub] as u8;
+                let scales = blocks.scales[g * subs + sub].map(|scale| scale as u8);
+                group[sub * LANES..][..count].copy_from_slice(&scales[..count]);
             }
             if self.mins > 0 {
-                group[self.scales + lane] = block.mins[g];
+                group[self.scales..][..count].copy_from_slice(&blocks.mins[g][..count]);
             }
+            let bits = self.bits(&blocks.quants[g * GROUP..][..GROUP], count);
             let (low, high) = group[self.scales + self.mins..].split_at_mut(self.low);
-            let quants = &block.quants[g * GROUP..][..GROUP];
-            for (k, &quant) in quants.iter().enumerate() {
-                let (pair, word) = (k / 2, 2 * lane + k % 2);
-                let bits = i16::from(quant) + self.offset;
-                let low_width = self.low_width();
-                put_bits(low, low_width, pair, word, bits as u8);
-                if self.high > 0 {
-                    put_bits(high, self.high_width(), pair, word, (bits >> 4) as u8);
-                }
+            match self.low_width() {
+                8 => put_bits::<8>(&bits, 0, low),
+                _ => put_bits::<4>(&bits, 0, low),
+            }
+            match self.high_width() {
+                0 => {}
+                1 => put_bits::<1>(&bits, 4, high),
+                _ => put_bits::<2>(&bits, 4, high),
             }
         }
     }
 
-    /// What [`Self::write`] was given for output `lane`.
+    /// What is kept of a group's weights, unsigned where it is less than eight bits; zeros of
+    /// outputs that are not there.
+    #[inline(always)]
+    fn bits(&self, quants: &[[i16; LANES]], count: usize) -> [[u16; LANES]; GROUP] {
+        let mut mask = [0u16; LANES];
+        mask[..count].fill(u16::MAX);
+        let mut bits = [[0; LANES]; GROUP];
+        for (bits, quants) in bits.iter_mut().zip(quants) {
+            for lane in 0..LANES {
+                bits[lane] = (quants[lane] + self.offset) as u16 & mask[lane];
+            }
+        }
+        bits
+    }
+
+    /// What [`Self::write`] was given for output `lane`, as a block.
     pub(super) fn read(&self, lane: usize, bytes: &[u8]) -> Block {
         let half = |index: usize| f16::from_le_bytes([bytes[2 * index], bytes[2 * index + 1]]);
         let mut block = Block::ZERO;
@@ -206,10 +229,26 @@ impl Layout {
     }
 }
 
-/// Writes `bits`, of which the low `width` count, into zeroed vectors of words.
-fn put_bits(vectors: &mut [u8], width: usize, pair: usize, word: usize, bits: u8) {
-    let (byte, shift) = bits_at(width, pair, word);
-    vectors[byte] |= (bits & ((1u16 << width) - 1) as u8) << shift;
+/// Writes `WIDTH` bits of each weight, from bit `first` on, into vectors of words.
+#[inline(always)]
+fn put_bits<const WIDTH: usize>(bits: &[[u16; LANES]; GROUP], first: u32, vectors: &mut [u8]) {
+    let pairs = 16 / WIDTH;
+    for (index, vector) in vectors.chunks_exact_mut(VECTOR).enumerate() {
+        let mut halves = [[0u16; LANES]; 2];
+        for pair in 0..pairs {
+            for (half, words) in halves.iter_mut().enumerate() {
+                let bits = &bits[2 * (index * pairs + pair) + half];
+                for lane in 0..LANES {
+                    let kept = bits[lane] >> first & ((1u32 << WIDTH) - 1) as u16;
+                    words[lane] |= kept << (WIDTH * pair);
+                }
+            }
+        }
+        for (lane, word) in vector.chunks_exact_mut(4).enumerate() {
+            word[..2].copy_from_slice(&halves[0][lane].to_le_bytes());
+            word[2..].copy_from_slice(&halves[1][lane].to_le_bytes());
+        }
+    }
 }
 
 /// What [`put_bits`] wrote.

@@ -1,10 +1,16 @@
 //! Weights of a matrix product, packed at load.
 
+mod blocks;
 mod floats;
 mod group;
 mod integers;
 mod layout;
 mod pairs;
+mod panel;
+mod quantize;
+mod stored;
+#[cfg(test)]
+mod tests;
 
 use half::{bf16, f16};
 
@@ -58,38 +64,45 @@ pub(crate) enum Bf16Product {
 
 /// Matrices stacked on the output axis.
 #[derive(Clone, Copy)]
-struct Stack<'s, 'a>(&'s [WeightView<'a>]);
+struct Stack<'s, 'a> {
+    parts: &'s [WeightView<'a>],
+    /// What they are kept as.
+    dtype: WeightDtype,
+}
 
 impl PackedLinear {
-    /// Stacks `parts` on the output axis and packs them in parallel.
+    /// Stacks `parts` on the output axis and packs them in parallel, each as its format says.
     ///
     /// # Errors
     /// `Shape` when they do not fit together, `OutOfMemory`.
     pub(crate) fn pack(
         pool: &Pool,
+        isa: Isa,
         parts: &[WeightView<'_>],
         bias: Option<&[f32]>,
-        format: WeightFormat,
+        formats: &[WeightFormat],
         bf16_product: Bf16Product,
     ) -> Result<Self, KernelError> {
-        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, format)?;
+        let (out_features, in_features) = stacked_shape("pack_linear", parts, bias, formats)?;
+        let kept = parts.iter().zip(formats);
+        let dtypes: Vec<WeightDtype> = kept.map(|(part, format)| format.of(part.dtype)).collect();
         let mut segments = Vec::new();
-        let mut first = 0;
-        let dtype = |part: &WeightView<'_>| format.of(part.dtype);
-        // A part begins with a panel, so that products can go part by part.
-        let joins = |a: &WeightView<'_>, b: &WeightView<'_>| {
-            dtype(a) == dtype(b) && a.rows.is_multiple_of(LANES)
-        };
-        for alike in parts.chunk_by(joins) {
-            let stack = Stack(alike);
-            let panels = match dtype(&alike[0]) {
-                WeightDtype::F32 => Panels::F32(floats::pack(pool, stack, format)?),
+        let (mut first, mut rest) = (0, 0..parts.len());
+        while let Some(start) = rest.next() {
+            let dtype = dtypes[start];
+            // A part begins with a panel, so that products can go part by part.
+            let joins = |&i: &usize| dtypes[i] == dtype && parts[i - 1].rows.is_multiple_of(LANES);
+            rest.start += rest.clone().take_while(joins).count();
+            let parts = &parts[start..rest.start];
+            let stack = Stack { parts, dtype };
+            let panels = match dtype {
+                WeightDtype::F32 => Panels::F32(floats::pack(pool, stack)?),
                 WeightDtype::Bf16 => match bf16_product {
-                    Bf16Product::Widened => Panels::Bf16(floats::pack(pool, stack, format)?),
-                    Bf16Product::Pairs => Panels::Bf16Pairs(PairPanels::pack(pool, stack, format)?),
+                    Bf16Product::Widened => Panels::Bf16(floats::pack(pool, stack)?),
+                    Bf16Product::Pairs => Panels::Bf16Pairs(PairPanels::pack(pool, stack)?),
                 },
-                WeightDtype::F16 => Panels::F16(floats::pack(pool, stack, format)?),
-                blocks => Panels::Integers(IntegerPanels::pack(pool, stack, blocks)?),
+                WeightDtype::F16 => Panels::F16(floats::pack(pool, stack)?),
+                _ => Panels::Integers(IntegerPanels::pack(pool, isa, stack)?),
             };
             segments.push(Segment {
                 first,
@@ -98,17 +111,9 @@ impl PackedLinear {
             });
             first += stack.num_rows();
         }
-        let bias = match bias {
-            Some(values) => {
-                let mut bias = AlignedSlice::zeroed(out_features, "bias")?;
-                bias.copy_from_slice(values);
-                Some(bias)
-            }
-            None => None,
-        };
         Ok(Self {
             segments,
-            bias,
+            bias: packed_bias(bias)?,
             out_features,
             in_features,
         })
@@ -200,11 +205,11 @@ impl Bf16Product {
 
 impl<'s, 'a> Stack<'s, 'a> {
     fn num_rows(self) -> usize {
-        self.0.iter().map(|part| part.rows).sum()
+        self.parts.iter().map(|part| part.rows).sum()
     }
 
     fn in_features(self) -> usize {
-        self.0[0].cols
+        self.parts[0].cols
     }
 
     /// The matrix that row `row` lies in, and which of its rows that is.
@@ -213,7 +218,7 @@ impl<'s, 'a> Stack<'s, 'a> {
     /// If there is no such row.
     fn find(self, row: usize) -> (&'s WeightView<'a>, usize) {
         let mut row = row;
-        for part in self.0 {
+        for part in self.parts {
             if row < part.rows {
                 return (part, row);
             }
@@ -221,4 +226,17 @@ impl<'s, 'a> Stack<'s, 'a> {
         }
         panic!("the row lies in the parts");
     }
+}
+
+/// A copy of a bias.
+///
+/// # Errors
+/// `OutOfMemory`.
+fn packed_bias(bias: Option<&[f32]>) -> Result<Option<AlignedSlice<f32>>, KernelError> {
+    let Some(values) = bias else {
+        return Ok(None);
+    };
+    let mut bias = AlignedSlice::zeroed(values.len(), "bias")?;
+    bias.copy_from_slice(values);
+    Ok(Some(bias))
 }

@@ -3,11 +3,11 @@
 
 use half::bf16;
 
+use crate::KernelError;
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::packed::Stack;
 use crate::cpu::pool::Pool;
 use crate::cpu::simd::LANES;
-use crate::{KernelError, WeightFormat};
 
 /// Elements of a vector.
 const VECTOR: usize = 2 * LANES;
@@ -25,18 +25,14 @@ impl PairPanels {
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub(super) fn pack(
-        pool: &Pool,
-        stack: Stack<'_, '_>,
-        format: WeightFormat,
-    ) -> Result<Self, KernelError> {
+    pub(super) fn pack(pool: &Pool, stack: Stack<'_, '_>) -> Result<Self, KernelError> {
         let (out_features, in_features) = (stack.num_rows(), stack.in_features());
         let panel_len = panel_len(in_features);
         let len = out_features.div_ceil(LANES).saturating_mul(panel_len);
         let mut data = AlignedSlice::<bf16>::zeroed(len, "packed weights")?;
         pool.for_chunks(&mut data, panel_len, |index, panel| {
             for lane in 0..LANES.min(out_features - index * LANES) {
-                pack_lane(stack, format, index * LANES + lane, lane, panel);
+                pack_lane(stack, index * LANES + lane, lane, panel);
             }
         });
         Ok(Self { data, in_features })
@@ -75,19 +71,13 @@ const fn panel_len(in_features: usize) -> usize {
 }
 
 /// Writes row `row` of the stack as lane `lane` of `panel` `[in_features / 2][16][2]`.
-fn pack_lane(
-    stack: Stack<'_, '_>,
-    format: WeightFormat,
-    row: usize,
-    lane: usize,
-    panel: &mut [bf16],
-) {
+fn pack_lane(stack: Stack<'_, '_>, row: usize, lane: usize, panel: &mut [bf16]) {
     let (part, row) = stack.find(row);
     let mut decoded = [0.0; PACK_COLS];
     for (chunk, out) in panel.chunks_mut(PACK_COLS / 2 * VECTOR).enumerate() {
         let first = chunk * PACK_COLS;
         let decoded = &mut decoded[..PACK_COLS.min(stack.in_features() - first)];
-        part.read_as(row, first, format, decoded);
+        part.read_as(row, first, stack.dtype, decoded);
         for (vector, values) in out.chunks_exact_mut(VECTOR).zip(decoded.chunks(2)) {
             for (weight, &value) in vector[2 * lane..].iter_mut().zip(values) {
                 *weight = bf16::from_f32(value);

@@ -35,7 +35,9 @@ fn packed(pool: &Pool, values: &[f32], cols: usize, bias: Option<&[f32]>) -> Pac
     // A part without rows would be refused.
     let parts = [part(head), part(tail)];
     let parts = &parts[usize::from(head.is_empty())..];
-    PackedLinear::pack(pool, parts, bias, WeightFormat::Bf16, Bf16Product::Pairs).unwrap()
+    let formats = vec![WeightFormat::Bf16; parts.len()];
+    let (isa, product) = (Isa::Portable, Bf16Product::Pairs);
+    PackedLinear::pack(pool, isa, parts, bias, &formats, product).unwrap()
 }
 
 /// The product of rows `rows` and panels `columns`, the other outputs NaN.
