@@ -43,3 +43,37 @@ pub enum Command {
     /// Evaluate what a context budget costs and which facts survive it
     Eval(EvalArgs),
 }
+
+/// An error and its causes in one line. Many errors tell their cause themselves; it is not told twice.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("config.json: {source}; see there")]
+    struct Told {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let told = Told {
+            source: std::io::Error::other("not there"),
+        };
+        let error = anyhow::Error::new(told).context("opening the model");
+        let want = "opening the model: config.json: not there; see there";
+        assert_eq!(one_line(&error), want);
+    }
+}

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use server::cli::{Cli, Command};
+use server::cli::{Cli, Command, one_line};
 use server::config::serve::LogFormat;
 use server::config::settings::ServeSettings;
 use server::{bench, config, eval, serve};
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line with its causes; a closed standard error hears nothing.
-            let _ = writeln!(std::io::stderr(), "purser: {error:#}");
+            let _ = writeln!(std::io::stderr(), "purser: {}", one_line(&error));
             ExitCode::FAILURE
         }
     }
