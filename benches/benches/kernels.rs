@@ -231,7 +231,7 @@ fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
             let num_blocks = step.num_seqs * step.blocks_per_seq();
             let tokens = num_blocks * BLOCK_SIZE;
             let qkv = noise(tokens * QKV.row_size());
-            let qkv = upload(&mut backend, &qkv, QKV.row_size())?;
+            let mut qkv = upload(&mut backend, &qkv, QKV.row_size())?;
             let shape = KvCacheShape {
                 num_layers: 1,
                 num_blocks,
@@ -243,8 +243,9 @@ fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
             let mut kv = backend.kv_cache(shape)?;
             let slots: Vec<u32> = (0..tokens as u32).collect();
             let write = WriteKv {
-                qkv: &qkv,
+                qkv: &mut qkv,
                 shape: QKV,
+                rope: None,
                 kv: &mut kv,
                 layer: 0,
                 slot_mapping: &slots,

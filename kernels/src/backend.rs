@@ -165,31 +165,30 @@ pub struct HeadNorm<'a, B: Backend> {
     pub rows: usize,
 }
 
-/// Rotary embedding of query and key heads, in place; halves are rotated against each other
-/// (`rotate_half` of the Hugging Face models).
-pub struct Rope<'a, B: Backend> {
+/// Stores the key and value heads of every row in the KV cache, in its element type; before that,
+/// query and key heads are rotated in place, in layers that do so.
+pub struct WriteKv<'a, B: Backend> {
     /// `[rows, shape.row_size()]`
     pub qkv: &'a mut B::Buffer,
     /// Division of a row.
     pub shape: QkvShape,
-    /// Rows of the table. `[rows]`
-    pub positions: &'a [u32],
-    /// Cosines and sines.
-    pub table: &'a B::RopeTable,
-}
-
-/// Stores the key and value heads of every row in the KV cache, in its element type.
-pub struct WriteKv<'a, B: Backend> {
-    /// `[rows, shape.row_size()]`
-    pub qkv: &'a B::Buffer,
-    /// Division of a row.
-    pub shape: QkvShape,
+    /// The rotation.
+    pub rope: Option<Rope<'a, B>>,
     /// The KV cache.
     pub kv: &'a mut B::KvCache,
     /// Layer to write.
     pub layer: usize,
     /// `[rows]`
     pub slot_mapping: &'a [u32],
+}
+
+/// Rotary embedding (Su et al., "RoFormer", 2021); halves are rotated against each other
+/// (`rotate_half` of the Hugging Face models).
+pub struct Rope<'a, B: Backend> {
+    /// Rows of the table. `[rows]`
+    pub positions: &'a [u32],
+    /// Cosines and sines.
+    pub table: &'a B::RopeTable,
 }
 
 /// Causal attention of every row over its own sequence, K and V read through the block table.
@@ -368,12 +367,6 @@ pub trait Backend: Send + Sized + 'static {
     /// # Errors
     /// `Device`.
     fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError>;
-
-    /// See [`Rope`].
-    ///
-    /// # Errors
-    /// `Device`.
-    fn rope(&mut self, op: Rope<'_, Self>) -> Result<(), KernelError>;
 
     /// See [`WriteKv`].
     ///

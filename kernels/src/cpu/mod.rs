@@ -40,16 +40,17 @@ pub use rope::CpuRopeTable;
 use std::num::NonZero;
 
 use crate::cpu::attention::{Layer, Workspace};
-use crate::cpu::kv::{Elements, KvElement, Store};
+use crate::cpu::kv::{Elements, KvElement, KvRows, Store};
 use crate::cpu::linear::{Forms, FormsInUse, Input, Operand, OperandWriter};
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::norm::Norm;
 use crate::cpu::packed::Bf16Product;
 use crate::cpu::pool::Pool;
+use crate::cpu::rope::Rotation;
 use crate::cpu::simd::Isa;
 use crate::{
     AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
-    KernelError, KvCacheShape, Linear, PackedBlocks, RmsNorm, Rope, RopeTableView, StoredLinear,
+    KernelError, KvCacheShape, Linear, PackedBlocks, RmsNorm, RopeTableView, StoredLinear,
     WeightFormat, WeightView, WriteKv,
 };
 
@@ -394,24 +395,18 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn rope(&mut self, op: Rope<'_, Self>) -> Result<(), KernelError> {
-        let cols = op.shape.row_size();
-        assert_eq!(op.qkv.cols, cols, "rope: columns");
-        let rows_per_task = Self::rows_per_task(cols);
-        let qkv = op.qkv.rows_mut(op.positions.len());
-        self.pool
-            .for_chunks(qkv, rows_per_task * cols, |index, rows| {
-                let positions = &op.positions[index * rows_per_task..];
-                op.table.rotate(self.isa, rows, op.shape, positions);
-            });
-        Ok(())
-    }
-
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
         assert_eq!(op.qkv.cols, op.shape.row_size(), "write_kv: columns");
-        let qkv = op.qkv.rows(op.slot_mapping.len());
-        op.kv
-            .write(&self.pool, op.layer, qkv, op.shape, op.slot_mapping);
+        let rows = KvRows {
+            qkv: op.qkv.rows_mut(op.slot_mapping.len()),
+            shape: op.shape,
+            rotation: op.rope.map(|rope| Rotation {
+                table: rope.table,
+                positions: rope.positions,
+            }),
+            slots: op.slot_mapping,
+        };
+        op.kv.write(&self.pool, self.isa, op.layer, rows);
         Ok(())
     }
 

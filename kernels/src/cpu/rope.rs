@@ -1,9 +1,9 @@
 //! Rotary embedding (Su et al., "RoFormer", 2021), halves rotated against each other.
 
+use crate::KernelError;
 use crate::RopeTableView;
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::simd::{Isa, Kernel, Simd};
-use crate::{KernelError, QkvShape};
 
 /// Cosines and sines, `[max_positions, rotary_dim / 2]` each.
 pub struct CpuRopeTable {
@@ -28,48 +28,52 @@ impl CpuRopeTable {
             rotary_dim: table.rotary_dim,
         })
     }
+}
 
-    /// Rotates the query and key heads of `qkv` `[positions.len(), shape.row_size()]`.
+/// The rotation of some rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Rotation<'a> {
+    pub(crate) table: &'a CpuRopeTable,
+    /// Rows of the table, one for each row.
+    pub(crate) positions: &'a [u32],
+}
+
+impl Rotation<'_> {
+    /// Rotates `heads` `[_, head_dim]` of row `row`.
     ///
     /// # Panics
-    /// If a position is outside the table, or heads are shorter than what is rotated.
-    pub(crate) fn rotate(&self, isa: Isa, qkv: &mut [f32], shape: QkvShape, positions: &[u32]) {
-        assert!(
-            self.rotary_dim <= shape.head_dim,
-            "the rotation fits a head"
-        );
+    /// If there is no such row, its position is outside the table, or heads are shorter than what
+    /// is rotated.
+    pub(crate) fn rotate(&self, isa: Isa, row: usize, heads: &mut [f32], head_dim: usize) {
+        let table = self.table;
+        assert!(table.rotary_dim <= head_dim, "the rotation fits a head");
+        let half = table.rotary_dim / 2;
+        let start = self.positions[row] as usize * half;
         isa.run(Rotate {
-            table: self,
-            qkv,
-            shape,
-            positions,
+            cos: &table.cos[start..start + half],
+            sin: &table.sin[start..start + half],
+            heads,
+            head_dim,
         });
     }
 }
 
 struct Rotate<'a> {
-    table: &'a CpuRopeTable,
-    qkv: &'a mut [f32],
-    shape: QkvShape,
-    positions: &'a [u32],
+    cos: &'a [f32],
+    sin: &'a [f32],
+    heads: &'a mut [f32],
+    head_dim: usize,
 }
 
 impl Kernel for Rotate<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
-        let half = self.table.rotary_dim / 2;
-        let rotated = self.shape.q_size() + self.shape.kv_size();
-        let rows = self.qkv.chunks_exact_mut(self.shape.row_size());
-        for (row, &position) in rows.zip(self.positions) {
-            let start = position as usize * half;
-            let cos = &self.table.cos[start..start + half];
-            let sin = &self.table.sin[start..start + half];
-            for head in row[..rotated].chunks_exact_mut(self.shape.head_dim) {
-                let (first, second) = head[..2 * half].split_at_mut(half);
-                let pairs = first.iter_mut().zip(second);
-                for ((a, b), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
-                    (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
-                }
+        let half = self.cos.len();
+        for head in self.heads.chunks_exact_mut(self.head_dim) {
+            let (first, second) = head[..2 * half].split_at_mut(half);
+            let pairs = first.iter_mut().zip(second);
+            for ((a, b), (cos, sin)) in pairs.zip(self.cos.iter().zip(self.sin)) {
+                (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
             }
         }
     }

@@ -7,8 +7,8 @@ use candle_core::{D, DType, Device, Tensor};
 use crate::weights::stacked_shape;
 use crate::{
     AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
-    KernelError, KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, RopeTableView,
-    WeightFormat, WeightView, WriteKv,
+    KernelError, KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, RopeTableView, WeightFormat,
+    WeightView, WriteKv,
 };
 
 /// The backend on candle tensors, all f32, on any device that candle has.
@@ -246,22 +246,20 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn rope(&mut self, op: Rope<'_, Self>) -> Result<(), KernelError> {
-        let positions = self.ids(op.positions)?;
-        let compute = || {
-            let cos = op.table.cos.index_select(&positions, 0)?.unsqueeze(1)?;
-            let sin = op.table.sin.index_select(&positions, 0)?.unsqueeze(1)?;
-            let (q, k, v) = split_qkv(&op.qkv.rows(op.positions.len())?, &op.shape)?;
-            let q = rotate(&q, &cos, &sin, op.table.rotary_dim)?;
-            let k = rotate(&k, &cos, &sin, op.table.rotary_dim)?;
-            join_qkv(&q, &k, &v)
-        };
-        let out = compute().map_err(|e| device_error("rope", e))?;
-        op.qkv.set(out);
-        Ok(())
-    }
-
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
+        if let Some(rope) = &op.rope {
+            let positions = self.ids(rope.positions)?;
+            let compute = || {
+                let cos = rope.table.cos.index_select(&positions, 0)?.unsqueeze(1)?;
+                let sin = rope.table.sin.index_select(&positions, 0)?.unsqueeze(1)?;
+                let (q, k, v) = split_qkv(&op.qkv.rows(rope.positions.len())?, &op.shape)?;
+                let q = rotate(&q, &cos, &sin, rope.table.rotary_dim)?;
+                let k = rotate(&k, &cos, &sin, rope.table.rotary_dim)?;
+                join_qkv(&q, &k, &v)
+            };
+            let out = compute().map_err(|e| device_error("rope", e))?;
+            op.qkv.set(out);
+        }
         let write = || {
             let (_, k, v) = split_qkv(&op.qkv.rows(op.slot_mapping.len())?, &op.shape)?;
             let dtype = op.kv.shape.dtype;

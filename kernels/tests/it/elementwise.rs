@@ -1,8 +1,8 @@
 //! Operations row by row.
 
 use kernels::{
-    AddRmsNorm, Backend, GatedLinear, GatherRows, HeadNorm, QkvShape, RmsNorm, Rope, RopeTableView,
-    WeightDtype, WeightFormat, WeightView,
+    AddRmsNorm, Backend, GatedLinear, GatherRows, HeadNorm, KvCacheShape, KvDtype, QkvShape,
+    RmsNorm, Rope, RopeTableView, WeightDtype, WeightFormat, WeightView, WriteKv,
 };
 
 use crate::fixture::{Rng, assert_close, assert_same_bits, download, poisoned, upload, wide};
@@ -155,13 +155,29 @@ pub(crate) fn rope_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
             let want = rotated(&input, shape, &positions, table);
             let mut qkv = upload(&mut backend, &input, shape.row_size());
             let table = backend.rope_table(table).unwrap();
-            let op = Rope {
+            let slots: Vec<u32> = (0..rows as u32).collect();
+            let mut kv = backend
+                .kv_cache(KvCacheShape {
+                    num_layers: 1,
+                    num_blocks: rows,
+                    block_size: 1,
+                    num_kv_heads: shape.num_kv_heads,
+                    head_dim: shape.head_dim,
+                    dtype: KvDtype::F32,
+                })
+                .unwrap();
+            let op = WriteKv {
                 qkv: &mut qkv,
                 shape,
-                positions: &positions,
-                table: &table,
+                rope: Some(Rope {
+                    positions: &positions,
+                    table: &table,
+                }),
+                kv: &mut kv,
+                layer: 0,
+                slot_mapping: &slots,
             };
-            backend.rope(op).unwrap();
+            backend.write_kv(op).unwrap();
             let got = download(&mut backend, &qkv, rows);
             assert_close(&format!("{rows} rows, {shape:?}"), &got, &want, 1e-6);
         }

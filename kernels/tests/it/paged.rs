@@ -93,11 +93,12 @@ impl<'a, B: Backend> Cache<'a, B> {
         };
         let mut kv = backend.kv_cache(cache_shape).unwrap();
         let slots: Vec<u32> = (0..(num_blocks * setup.block_size) as u32).collect();
-        let nan = poisoned(&mut backend, slots.len(), setup.shape.row_size());
+        let mut nan = poisoned(&mut backend, slots.len(), setup.shape.row_size());
         for layer in 0..NUM_LAYERS {
             let op = WriteKv {
-                qkv: &nan,
+                qkv: &mut nan,
                 shape: setup.shape,
+                rope: None,
                 kv: &mut kv,
                 layer,
                 slot_mapping: &slots,
@@ -121,11 +122,12 @@ impl<'a, B: Backend> Cache<'a, B> {
         for &chunk in chunks {
             rows.extend_from_slice(self.sequences[chunk.seq].rows(shape, chunk));
         }
-        let qkv = upload(&mut self.backend, &rows, shape.row_size());
+        let mut qkv = upload(&mut self.backend, &rows, shape.row_size());
         self.backend
             .write_kv(WriteKv {
-                qkv: &qkv,
+                qkv: &mut qkv,
                 shape,
+                rope: None,
                 kv: &mut self.kv,
                 layer: LAYER,
                 slot_mapping: &batch.slot_mapping,

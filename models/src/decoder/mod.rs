@@ -171,17 +171,14 @@ impl<B: Backend> Decoder<B> {
                 rows,
             })?;
         }
-        if layer.rope {
-            backend.rope(Rope {
-                qkv: &mut buffers.qkv,
-                shape: qkv_shape,
-                positions: &batch.positions,
-                table: &weights.rope,
-            })?;
-        }
+        let rope = Rope {
+            positions: &batch.positions,
+            table: &weights.rope,
+        };
         backend.write_kv(WriteKv {
-            qkv: &buffers.qkv,
+            qkv: &mut buffers.qkv,
             shape: qkv_shape,
+            rope: layer.rope.then_some(rope),
             kv,
             layer: index,
             slot_mapping: &batch.slot_mapping,

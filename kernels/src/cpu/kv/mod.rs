@@ -9,11 +9,24 @@ pub(crate) use crate::cpu::kv::store::{BlockHead, Store, padded_head_dim};
 use half::bf16;
 
 use crate::cpu::pool::Pool;
+use crate::cpu::rope::Rotation;
+use crate::cpu::simd::Isa;
 use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype, QkvShape};
 
 /// Keys and values of all layers.
 pub struct CpuKvCache {
     elements: Elements,
+}
+
+/// Rows whose keys and values are stored.
+pub(crate) struct KvRows<'a> {
+    /// `[slots.len(), shape.row_size()]`
+    pub(crate) qkv: &'a mut [f32],
+    pub(crate) shape: QkvShape,
+    /// Of queries and keys, before they are stored.
+    pub(crate) rotation: Option<Rotation<'a>>,
+    /// Of rows that share a slot, the last one stays.
+    pub(crate) slots: &'a [u32],
 }
 
 /// The cache in its element type.
@@ -60,20 +73,12 @@ impl CpuKvCache {
         &self.elements
     }
 
-    /// Stores the key and value heads of `qkv` `[slots.len(), shape.row_size()]`, row `i` at
-    /// `slots[i]`; of rows that share a slot, the last one stays.
+    /// Stores the key and value heads of `rows`.
     ///
     /// # Panics
-    /// If a slot or the layer does not exist, or the shapes differ.
-    pub(crate) fn write(
-        &mut self,
-        pool: &Pool,
-        layer: usize,
-        qkv: &[f32],
-        shape: QkvShape,
-        slots: &[u32],
-    ) {
-        with_store!(&mut self.elements, store => store.write(pool, layer, qkv, shape, slots));
+    /// If a slot, a position or the layer does not exist, or the shapes differ.
+    pub(crate) fn write(&mut self, pool: &Pool, isa: Isa, layer: usize, rows: KvRows<'_>) {
+        with_store!(&mut self.elements, store => store.write(pool, isa, layer, rows));
     }
 
     /// Runs `copies` in order, in every layer.

@@ -2,13 +2,15 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint heads through pointers")]
 
-use crate::cpu::kv::KvElement;
+use std::slice;
+
+use crate::cpu::kv::{KvElement, KvRows};
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::pool::{Pool, SharedPtr};
-use crate::cpu::simd::LANES;
-use crate::{BlockCopy, KernelError, KvCacheShape, QkvShape};
+use crate::cpu::simd::{Isa, LANES};
+use crate::{BlockCopy, KernelError, KvCacheShape};
 
-/// Elements that one task writes: a decode step has fewer, and is not worth another thread.
+/// Elements that one task rotates and writes: fewer are not worth another thread.
 const TASK_ELEMENTS: usize = 16 * 1024;
 
 /// Keys `[layer][block][kv_head][head_dim][block_size]` and values
@@ -106,24 +108,26 @@ impl<T: KvElement> Store<T> {
         }
     }
 
-    /// See [`crate::CpuKvCache::write`].
-    pub(super) fn write(
-        &mut self,
-        pool: &Pool,
-        layer: usize,
-        qkv: &[f32],
-        shape: QkvShape,
-        slots: &[u32],
-    ) {
+    /// See [`crate::CpuKvCache::write`]. A task takes a KV head and the query heads that share it: it
+    /// rotates each row's, while it stores them.
+    pub(super) fn write(&mut self, pool: &Pool, isa: Isa, layer: usize, rows: KvRows<'_>) {
         let num_slots = self.shape.num_blocks * self.shape.block_size;
+        let KvRows {
+            qkv,
+            shape,
+            rotation,
+            slots,
+        } = rows;
         assert!(layer < self.shape.num_layers, "layer {layer}");
         assert!(
             slots.iter().all(|&slot| (slot as usize) < num_slots),
             "slots exist"
         );
+        assert_eq!(qkv.len(), slots.len() * shape.row_size(), "rows");
         assert_eq!(shape.num_kv_heads, self.shape.num_kv_heads, "KV heads");
         assert_eq!(shape.head_dim, self.shape.head_dim, "head_dim");
         let (block_size, head_dim) = (self.shape.block_size, self.shape.head_dim);
+        let group = shape.q_size() / shape.num_kv_heads;
         let writer = HeadWriter {
             keys: SharedPtr(self.keys.as_mut_ptr()),
             values: SharedPtr(self.values.as_mut_ptr()),
@@ -131,19 +135,29 @@ impl<T: KvElement> Store<T> {
             value_scales: SharedPtr(self.value_scales.as_mut_ptr()),
             shape: self.shape,
         };
+        let qkv = SharedPtr(qkv.as_mut_ptr());
         let write_head = |kv_head: usize| {
-            let key_start = shape.q_size() + kv_head * head_dim;
-            let value_start = key_start + shape.kv_size();
-            for (row, &slot) in qkv.chunks_exact(shape.row_size()).zip(slots) {
+            for (row, &slot) in slots.iter().enumerate() {
                 let (block, offset) = (slot as usize / block_size, slot as usize % block_size);
                 let index = head_index(&writer.shape, layer, block, kv_head);
-                let key = &row[key_start..key_start + head_dim];
-                let value = &row[value_start..value_start + head_dim];
-                // SAFETY: the slot and layer exist; only this task writes this head.
-                unsafe { writer.write(index, offset, key, value) };
+                // SAFETY: the row has these heads, and the cache the slot and the layer; only this
+                // task touches this head in either.
+                unsafe {
+                    let row_start = qkv.get().add(row * shape.row_size());
+                    let heads = |start, len| slice::from_raw_parts_mut(row_start.add(start), len);
+                    let queries = heads(kv_head * group, group);
+                    let key = heads(shape.q_size() + kv_head * head_dim, head_dim);
+                    let value_start = shape.q_size() + shape.kv_size() + kv_head * head_dim;
+                    let value = heads(value_start, head_dim);
+                    if let Some(rotation) = &rotation {
+                        rotation.rotate(isa, row, queries, head_dim);
+                        rotation.rotate(isa, row, key, head_dim);
+                    }
+                    writer.write(index, offset, key, value);
+                }
             }
         };
-        if slots.len() * shape.kv_size() < TASK_ELEMENTS {
+        if slots.len() * shape.row_size() < TASK_ELEMENTS {
             (0..shape.num_kv_heads).for_each(write_head);
         } else {
             pool.run(shape.num_kv_heads, &|_, kv_head| write_head(kv_head));
