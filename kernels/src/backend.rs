@@ -1,6 +1,9 @@
 //! The seam between a model and a device.
 
-use crate::{BlockCopy, KvDtype, PackedBlocks, StepBatch, StoredLinear, WeightFormat, WeightView};
+use crate::{
+    BlockCopy, Caller, KvDtype, PackedBlocks, StepBatch, StoredLinear, WeightFormat, WeightView,
+    Workers,
+};
 
 /// Shape of the paged KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,19 @@ impl QkvShape {
     pub fn row_size(&self) -> usize {
         self.q_size() + 2 * self.kv_size()
     }
+}
+
+/// What no step of a model exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepSizes {
+    /// Of every layer.
+    pub qkv: QkvShape,
+    /// Tokens computed.
+    pub max_tokens: usize,
+    /// Sequences.
+    pub max_seqs: usize,
+    /// Tokens that a row attends to.
+    pub max_context: usize,
 }
 
 /// Cosines and sines of the rotary embedding, computed once by the model.
@@ -266,6 +282,20 @@ pub trait Backend: Send + Sized + 'static {
 
     /// Whether a row's bits are independent of the batch.
     fn batch_invariant(&self) -> bool;
+
+    /// Threads of the backend that have nothing to do between two operations.
+    fn workers(&self) -> &dyn Workers {
+        &Caller
+    }
+
+    /// Makes what steps need beside their buffers, so that steps allocate nothing: none that
+    /// decodes, and none like an earlier one.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    fn reserve(&mut self, _sizes: &StepSizes) -> Result<(), KernelError> {
+        Ok(())
+    }
 
     /// Packs the matrices `parts`, stacked on the output axis (qkv, gate and up), for
     /// [`Backend::linear`]. `bias` covers all stacked rows, `formats` has one for each part.

@@ -19,6 +19,7 @@ mod quantized;
 mod reference;
 mod stored;
 mod weights;
+mod workers;
 
 #[cfg_attr(target_os = "linux", path = "cpu/affinity_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "cpu/affinity_none.rs")]
@@ -36,11 +37,12 @@ mod peak_loops;
 
 pub use backend::{
     AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, HeadNorm, KernelError,
-    KvCacheShape, Linear, QkvShape, RmsNorm, Rope, RopeTableView, WriteKv,
+    KvCacheShape, Linear, QkvShape, RmsNorm, Rope, RopeTableView, StepSizes, WriteKv,
 };
 pub use batch::{BlockCopy, StepBatch};
 pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuOptions, CpuRopeTable, CpuVector, InstructionSet, PackedLinear,
+    softmax,
 };
 pub use kv_dtype::KvDtype;
 #[cfg(feature = "reference")]
@@ -49,6 +51,7 @@ pub use reference::{
 };
 pub use stored::{PackedBlocks, STORED_CHUNK, StoredLinear};
 pub use weights::{WeightDtype, WeightFormat, WeightView};
+pub use workers::{Caller, Workers};
 
 /// Whether the target always has a fused multiply-add instruction; without one, `f32::mul_add` is
 /// a slow library call.

@@ -1,16 +1,19 @@
 //! What the engine asks of a model.
 
-use kernels::{KernelError, StepBatch};
+use std::fmt;
+
+use kernels::{Caller, KernelError, StepBatch, Workers};
 
 /// Logits of the rows that a step asked for. Shape: `[batch.logits_rows.len(), vocab_size]`, f32.
 ///
 /// Beside them, the log probabilities of the tokens that it wanted scored: a step may score far more
 /// rows than it samples, so their logits are not kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Logits<'a> {
     data: &'a [f32],
     vocab_size: usize,
     scores: &'a [f32],
+    workers: &'a dyn Workers,
 }
 
 impl<'a> Logits<'a> {
@@ -27,6 +30,7 @@ impl<'a> Logits<'a> {
             data,
             vocab_size,
             scores: &[],
+            workers: &Caller,
         }
     }
 
@@ -34,6 +38,11 @@ impl<'a> Logits<'a> {
     /// row; NaN where no distribution can be made of a row. `[batch.scored_rows.len()]`
     pub fn with_scores(self, scores: &'a [f32]) -> Self {
         Self { scores, ..self }
+    }
+
+    /// With the threads that have computed them, for what is made of the rows.
+    pub fn with_workers(self, workers: &'a dyn Workers) -> Self {
+        Self { workers, ..self }
     }
 
     /// Number of rows.
@@ -49,6 +58,21 @@ impl<'a> Logits<'a> {
     /// What [`Logits::with_scores`] was given.
     pub fn scores(&self) -> &'a [f32] {
         self.scores
+    }
+
+    /// What [`Logits::with_workers`] was given; otherwise the caller alone.
+    pub fn workers(&self) -> &'a dyn Workers {
+        self.workers
+    }
+}
+
+impl fmt::Debug for Logits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logits")
+            .field("data", &self.data)
+            .field("vocab_size", &self.vocab_size)
+            .field("scores", &self.scores)
+            .finish_non_exhaustive()
     }
 }
 

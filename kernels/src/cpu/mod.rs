@@ -29,6 +29,7 @@ mod prefetch;
 mod rope;
 mod silu;
 pub(crate) mod simd;
+pub mod softmax;
 mod tile;
 mod widen;
 
@@ -50,8 +51,8 @@ use crate::cpu::rope::Rotation;
 use crate::cpu::simd::Isa;
 use crate::{
     AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
-    KernelError, KvCacheShape, Linear, PackedBlocks, RmsNorm, RopeTableView, StoredLinear,
-    WeightFormat, WeightView, WriteKv,
+    KernelError, KvCacheShape, Linear, PackedBlocks, RmsNorm, RopeTableView, StepSizes,
+    StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
 /// Elements of a row-wise operation per task: below, another thread is not worth waking.
@@ -232,6 +233,14 @@ impl Backend for Cpu {
 
     fn batch_invariant(&self) -> bool {
         true
+    }
+
+    fn workers(&self) -> &dyn Workers {
+        &self.pool
+    }
+
+    fn reserve(&mut self, sizes: &StepSizes) -> Result<(), KernelError> {
+        self.workspace.reserve(self.pool.num_threads(), sizes)
     }
 
     fn pack_linear(

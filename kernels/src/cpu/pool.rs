@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use crate::affinity;
+use crate::{Workers, affinity};
 
 /// Turns of the wait before a worker parks, some 50 microseconds: longer than the pauses between
 /// the operations of a step, shorter than the pauses between steps of an idle server.
@@ -198,6 +198,16 @@ impl Pool {
                 unsafe { std::slice::from_raw_parts_mut(base.get().add(start), first.len()) };
             run(index, first, second);
         });
+    }
+}
+
+impl Workers for Pool {
+    fn num_workers(&self) -> usize {
+        self.num_threads()
+    }
+
+    fn run(&self, num_tasks: usize, run: &(dyn Fn(usize, usize) + Sync)) {
+        Self::run(self, num_tasks, run);
     }
 }
 

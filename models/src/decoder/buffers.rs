@@ -61,7 +61,7 @@ impl<B: Backend> Buffers<B> {
             sampled_attended: backend.buffer(seqs, qkv.q_size())?,
             logits: backend.buffer(seqs, config.vocab_size)?,
             host: Vec::new(),
-            scores: Vec::new(),
+            scores: Vec::with_capacity(tokens),
         })
     }
 }

@@ -3,9 +3,11 @@
 mod buffers;
 mod weights;
 
+use std::sync::{Mutex, PoisonError};
+
 use kernels::{
     AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, HeadNorm, KernelError,
-    KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, StepBatch, WriteKv,
+    KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, StepBatch, StepSizes, WriteKv,
 };
 
 use crate::config::ModelConfig;
@@ -57,7 +59,7 @@ impl<B: Backend> Decoder<B> {
     /// # Errors
     /// `OutOfMemory`, `Shape`.
     pub(crate) fn new(
-        backend: B,
+        mut backend: B,
         config: &ModelConfig,
         checkpoint: &Checkpoint,
         precision: Precision,
@@ -78,6 +80,12 @@ impl<B: Backend> Decoder<B> {
         };
         let weights = packing.pack(limits.max_model_len, loading)?;
         let buffers = Buffers::new(&backend, config, qkv, &limits)?;
+        backend.reserve(&StepSizes {
+            qkv,
+            max_tokens: limits.max_num_batched_tokens,
+            max_seqs: limits.max_num_seqs,
+            max_context: limits.max_model_len,
+        })?;
         let kv = backend.kv_cache(KvCacheShape {
             num_layers: config.num_layers(),
             num_blocks: limits.num_blocks,
@@ -267,8 +275,13 @@ impl<B: Backend> Decoder<B> {
             } = &mut self.buffers;
             let data = self.backend.read(logits, rows.len(), host)?;
             let read = Logits::new(data, self.shape.vocab_size);
-            let tokens = tokens.iter().enumerate();
-            scores.extend(tokens.map(|(row, &token)| log_softmax::score(read.row(row), token)));
+            let start = scores.len();
+            scores.resize(start + rows.len(), f32::NAN);
+            let found = Mutex::new(&mut scores[start..]);
+            self.backend.workers().run(rows.len(), &|_, row| {
+                let score = log_softmax::score(read.row(row), tokens[row]);
+                found.lock().unwrap_or_else(PoisonError::into_inner)[row] = score;
+            });
         }
         Ok(())
     }
@@ -380,13 +393,11 @@ impl<B: Backend> ModelRunner for Decoder<B> {
             return Ok(Logits::new(&[], vocab_size).with_scores(&self.buffers.scores));
         }
         self.logits(last, &batch.logits_rows)?;
-        let Buffers {
-            logits,
-            host,
-            scores,
-            ..
-        } = &mut self.buffers;
-        let data = self.backend.read(logits, rows, host)?;
-        Ok(Logits::new(data, vocab_size).with_scores(scores))
+        let buffers = &mut self.buffers;
+        let data = self
+            .backend
+            .read(&buffers.logits, rows, &mut buffers.host)?;
+        let logits = Logits::new(data, vocab_size).with_scores(&buffers.scores);
+        Ok(logits.with_workers(self.backend.workers()))
     }
 }

@@ -62,7 +62,7 @@ use crate::cpu::attention::state::Partials;
 use crate::cpu::kv::{KvElement, Store};
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::Isa;
-use crate::{KernelError, QkvShape, StepBatch};
+use crate::{KernelError, QkvShape, StepBatch, StepSizes};
 
 /// Keys per span, counted from position 0: few enough that one long sequence keeps all threads busy
 /// and that little of a span is left where a shared prefix ends, enough that merging costs little.
@@ -86,7 +86,8 @@ pub(crate) struct Layer<'a, T> {
     pub(crate) window: Option<usize>,
 }
 
-/// What attention keeps from step to step; it grows to what the largest step needs.
+/// What attention keeps from step to step. Steps that decode find it large enough; it grows where
+/// sequences of some more rows are split.
 pub(crate) struct Workspace {
     plan: Plan,
     partials: Partials,
@@ -107,6 +108,20 @@ impl Workspace {
             scratch: Vec::new(),
             head_dim: 0,
         })
+    }
+
+    /// Makes room for any step that decodes, and for any long chunk. What is not used costs address
+    /// space alone.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn reserve(&mut self, threads: usize, sizes: &StepSizes) -> Result<(), KernelError> {
+        let head_dim = sizes.qkv.head_dim;
+        self.prepare(threads, head_dim)?;
+        let spans = sizes.max_context.div_ceil(SPAN_KEYS);
+        self.plan.reserve(sizes, spans);
+        let rows = sizes.max_seqs * sizes.qkv.num_q_heads;
+        self.partials.grow(rows * spans, head_dim)
     }
 
     /// Makes what `threads` threads need for heads of `head_dim`.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::StepSizes;
 use crate::cpu::attention::{ITEM_ROWS, Layer, SPAN_KEYS};
 use crate::cpu::kv::KvElement;
 
@@ -62,6 +63,18 @@ impl Split {
 }
 
 impl Plan {
+    /// Makes room for steps of these sizes, each of whose sequences has at most `spans` spans.
+    pub(super) fn reserve(&mut self, sizes: &StepSizes, spans: usize) {
+        let StepSizes { qkv, max_seqs, .. } = *sizes;
+        let rows = sizes.max_tokens * (qkv.num_q_heads / qkv.num_kv_heads);
+        let units = max_seqs * spans.max(1) + rows / ITEM_ROWS;
+        self.units.reserve(units);
+        self.members.reserve(units);
+        self.splits.reserve(max_seqs);
+        self.pending.reserve(max_seqs * qkv.num_kv_heads);
+        self.short.reserve(max_seqs);
+    }
+
     /// Plans a layer, largest units first.
     pub(super) fn make<T: KvElement>(&mut self, layer: &Layer<'_, T>) {
         self.units.clear();

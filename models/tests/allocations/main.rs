@@ -1,0 +1,154 @@
+//! Steps allocate nothing. A test binary of its own: the allocator is the whole process's.
+
+#![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+#![expect(unsafe_code, reason = "an allocator that counts")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use kernels::StepBatch;
+use models::{
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner, ModelSource, Quantization, open,
+};
+
+/// Calls that allocated, on any thread.
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, counted.
+struct Counting;
+
+// SAFETY: the system's allocator does the work.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above; the system gets zeroed pages without touching them.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const BLOCK_SIZE: usize = 16;
+/// Blocks of a sequence, the longest being as long as the model's limit.
+const BLOCKS: usize = 48;
+/// Attention splits decoding sequences as long as this.
+const LONG: usize = 700;
+
+/// These positions of sequences 0, 1, ..; the logits of the last one of each.
+fn step(parts: &[Range<usize>]) -> StepBatch {
+    let mut batch = StepBatch::default();
+    batch.clear();
+    for (seq, positions) in parts.iter().enumerate() {
+        let first_block = 1 + seq * BLOCKS;
+        for position in positions.clone() {
+            batch.token_ids.push((position * 31 + seq) as u32 % 97);
+            batch.positions.push(position as u32);
+            let slot = first_block * BLOCK_SIZE + position;
+            batch.slot_mapping.push(slot as u32);
+        }
+        let blocks = first_block..first_block + positions.end.div_ceil(BLOCK_SIZE);
+        batch.block_tables.extend(blocks.map(|block| block as u32));
+        batch
+            .block_table_start
+            .push(batch.block_tables.len() as u32);
+        batch.query_start.push(batch.token_ids.len() as u32);
+        batch.context_lens.push(positions.end as u32);
+        batch.logits_rows.push(batch.token_ids.len() as u32 - 1);
+    }
+    batch
+}
+
+/// Scores the first rows of the batch as well, more of them than can be sampled.
+fn scored(mut batch: StepBatch) -> StepBatch {
+    batch.scored_rows.extend(0..9);
+    batch.scored_tokens.extend(0..9);
+    batch
+}
+
+fn runner(weights: (Dtype, Quantization), kv_cache_dtype: KvCacheDtype) -> Box<dyn ModelRunner> {
+    let options = LoadOptions {
+        device: Device::Cpu,
+        dtype: weights.0,
+        quantization: weights.1,
+        limits: Limits {
+            num_blocks: 1 + 3 * BLOCKS,
+            block_size: BLOCK_SIZE,
+            max_num_batched_tokens: 160,
+            max_num_seqs: 3,
+            max_model_len: BLOCKS * BLOCK_SIZE,
+        },
+        threads: NonZero::new(2),
+        pin_threads: false,
+        kv_cache_dtype,
+    };
+    let model = open(&ModelSource::Embedded).unwrap();
+    model.load(&options, &mut |_| ()).unwrap().runner
+}
+
+/// Allocations of one forward pass.
+fn allocations(runner: &mut dyn ModelRunner, batch: &StepBatch) -> usize {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let logits = runner.forward(batch).unwrap();
+    assert_eq!(logits.num_rows(), batch.logits_rows.len());
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+#[test]
+fn steps_allocate_nothing() {
+    // Nothing is computed before these positions: what is read there are zeros.
+    let long = LONG..LONG + 1;
+    let steps = [
+        ("the first prompt", step(&[0..100])),
+        ("one sequence", step(&[100..101])),
+        ("a larger chunk", step(&[101..261])),
+        (
+            "two prompts and a token",
+            scored(step(&[0..60, 0..70, 30..31])),
+        ),
+        ("long sequences", step(&[long.clone(), long.clone(), long])),
+        ("a mixture", step(&[LONG..LONG + 1, 5..105, 0..1])),
+    ];
+    let weights = [
+        (Dtype::Auto, Quantization::None),
+        (Dtype::Float32, Quantization::None),
+        (Dtype::Auto, Quantization::Q8_0),
+    ];
+    let caches = [
+        KvCacheDtype::Auto,
+        KvCacheDtype::Float32,
+        KvCacheDtype::Int8,
+    ];
+    for (weights, cache) in weights.into_iter().zip(caches) {
+        let mut runner = runner(weights, cache);
+        for (index, (name, batch)) in steps.iter().enumerate() {
+            let count = allocations(&mut *runner, batch);
+            // Quantised activations get their memory with the first product.
+            let is_first = index == 0 && weights.1 != Quantization::None;
+            assert!(is_first || count == 0, "{weights:?}: {name}: {count}");
+        }
+        // A few rows behind several spans may need more once.
+        let short = step(&[LONG..LONG + 4, LONG..LONG + 3]);
+        allocations(&mut *runner, &short);
+        assert_eq!(allocations(&mut *runner, &short), 0, "{weights:?}: again");
+    }
+}
