@@ -8,7 +8,9 @@ use scheduler::FinishReason;
 use crate::SubmitError;
 
 /// The receiving end of a request, called on the engine's thread: it must never block.
-pub trait EventSink: Send {
+///
+/// `Sync`, because the threads that sample look at the requests that sinks belong to.
+pub trait EventSink: Send + Sync {
     /// Hands over an event. The engine sends at most `max_tokens + 3` of them to a request.
     fn send(&mut self, event: Event);
 

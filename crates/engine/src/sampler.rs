@@ -5,9 +5,10 @@
 //! `min_p`, then one draw keyed by (seed, position). A draw depends on nothing else, so neither the
 //! batch nor a preemption changes an answer.
 
-use kv_cache::TokenId;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use models::LogSoftmax;
+use kv_cache::TokenId;
+use models::{LogSoftmax, Logits};
 
 use crate::{SamplingParams, TokenLogprobs};
 
@@ -43,16 +44,60 @@ pub(crate) struct Sample {
 #[error("the logits have no finite maximum")]
 pub(crate) struct NonFiniteLogits;
 
-/// Scratch memory that is kept from row to row.
+/// Chooses the tokens of a step's rows, each on one of the threads that computed the logits.
+///
+/// Everything that it needs for that is kept from step to step.
 #[derive(Debug, Default)]
 pub(crate) struct Sampler {
+    /// One for each worker.
+    row_samplers: Vec<Mutex<RowSampler>>,
+    /// What came of each row.
+    samples: Vec<Mutex<Option<Result<Sample, NonFiniteLogits>>>>,
+}
+
+impl Sampler {
+    /// Chooses a token for every row of `logits`; `row(index)` tells its circumstances. The samples
+    /// are in the order of the rows, and none depends on which thread chose it.
+    ///
+    /// # Errors
+    /// For a row, `NonFiniteLogits` when every logit is NaN or an infinity decides.
+    pub(crate) fn sample<'a>(
+        &mut self,
+        logits: &Logits<'_>,
+        row: impl Fn(usize) -> Row<'a> + Sync,
+    ) -> impl Iterator<Item = Result<Sample, NonFiniteLogits>> {
+        let (workers, num_rows) = (logits.workers(), logits.num_rows());
+        let num_samplers = workers.num_workers().max(self.row_samplers.len());
+        self.row_samplers.resize_with(num_samplers, Mutex::default);
+        let num_samples = num_rows.max(self.samples.len());
+        self.samples.resize_with(num_samples, Mutex::default);
+        workers.run(num_rows, &|worker, index| {
+            let mut sampler = lock(&self.row_samplers[worker]);
+            let sample = sampler.sample(logits.row(index), row(index));
+            *lock(&self.samples[index]) = Some(sample);
+        });
+        self.samples[..num_rows].iter().map(|sample| {
+            let sample = lock(sample).take();
+            sample.expect("every row has been sampled")
+        })
+    }
+}
+
+/// Nobody else waits for it: a worker has its own, and a row is one task's.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Chooses the tokens of single rows; a worker's, with memory that is kept from row to row.
+#[derive(Debug, Default)]
+pub(crate) struct RowSampler {
     logits: Vec<f32>,
     /// Occurrences per token: in the prompt or output (`.0`), in the output (`.1`). `[vocab_size]`
     counts: Vec<(u32, u32)>,
     candidates: Candidates,
 }
 
-impl Sampler {
+impl RowSampler {
     /// Chooses a token from `logits` `[vocab_size]`.
     ///
     /// # Errors
@@ -152,26 +197,9 @@ impl Sampler {
 
     fn choose(&mut self, logits: &[f32], row: Row<'_>) -> Result<TokenId, NonFiniteLogits> {
         if row.params.temperature == 0.0 {
-            return argmax(logits);
+            return self.candidates.likeliest_one(logits);
         }
         let draw = random::uniform(row.params.seed, row.history.len() as u64);
         self.candidates.draw(logits, row.params, draw)
-    }
-}
-
-/// The likeliest token; of equal ones the lowest.
-fn argmax(logits: &[f32]) -> Result<TokenId, NonFiniteLogits> {
-    let mut best = f32::NEG_INFINITY;
-    let mut token = 0;
-    for (index, &logit) in logits.iter().enumerate() {
-        if logit > best {
-            best = logit;
-            token = index;
-        }
-    }
-    if best.is_finite() {
-        Ok(TokenId(token as u32))
-    } else {
-        Err(NonFiniteLogits)
     }
 }

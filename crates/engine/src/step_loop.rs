@@ -35,18 +35,33 @@ pub(crate) struct StepLoop {
     probes: WaitingProbes,
     batch: StepBatch,
     sampler: Sampler,
+    sampled: Sampled,
     stats: EngineStats,
 }
 
-/// What a forward pass gave.
+/// What a forward pass gave; its memory is kept from step to step.
+#[derive(Default)]
 struct Sampled {
-    /// A token for each chunk that asked for logits, in the plan's order, unless its logits were
-    /// unusable.
-    samples: Vec<(RequestId, Sample)>,
+    /// The request of each row of logits, in the plan's order.
+    rows: Vec<RequestId>,
+    /// Their tokens, without those whose logits were unusable.
+    tokens: Vec<(RequestId, TokenId)>,
+    /// The same tokens, with what else was asked for.
+    samples: Vec<Sample>,
     /// Requests whose logits no token can be chosen from.
     unusable: Vec<(RequestId, String)>,
     /// Log probabilities of the tokens that the batch wanted scored, in its order.
     scores: Vec<f32>,
+}
+
+impl Sampled {
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.tokens.clear();
+        self.samples.clear();
+        self.unusable.clear();
+        self.scores.clear();
+    }
 }
 
 impl StepLoop {
@@ -67,6 +82,7 @@ impl StepLoop {
             probes: WaitingProbes::default(),
             batch: StepBatch::default(),
             sampler: Sampler::default(),
+            sampled: Sampled::default(),
             stats: EngineStats::new(),
         }
     }
@@ -238,7 +254,7 @@ impl StepLoop {
         self.want_scores(&plan);
         let launched = self.clock.now();
         match self.launch(&plan) {
-            Ok(sampled) => self.commit(&plan, sampled, launched),
+            Ok(()) => self.commit(&plan, launched),
             Err(error) => self.fail_step(&plan, &error),
         }
     }
@@ -297,54 +313,56 @@ impl StepLoop {
         }
     }
 
-    fn launch(&mut self, plan: &StepPlan) -> Result<Sampled, String> {
+    /// Computes the batch and chooses the tokens, into `self.sampled`.
+    fn launch(&mut self, plan: &StepPlan) -> Result<(), String> {
         let logits = self
             .runner
             .forward(&self.batch)
             .map_err(|error| error.to_string())?;
-        let rows = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
-        let mut sampled = Sampled {
-            samples: Vec::new(),
-            unusable: Vec::new(),
-            scores: logits.scores().to_vec(),
-        };
+        let sampled = &mut self.sampled;
+        sampled.clear();
+        sampled.scores.extend_from_slice(logits.scores());
         assert_eq!(
             sampled.scores.len(),
             self.batch.scored_rows.len(),
             "the model scores what it is asked to"
         );
-        for (index, chunk) in rows.enumerate() {
-            let id = chunk.request;
-            let request = &self.requests[&id];
-            let history = self.scheduler.tokens(id);
-            let row = Row {
+        let rows = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
+        sampled.rows.extend(rows.map(|chunk| chunk.request));
+        assert_eq!(logits.num_rows(), sampled.rows.len(), "a row for each");
+        let (scheduler, requests, ids) = (&self.scheduler, &self.requests, &sampled.rows);
+        let row = |index: usize| {
+            let request = &requests[&ids[index]];
+            let history = scheduler.tokens(ids[index]);
+            Row {
                 params: &request.sampling,
                 history,
                 prompt_len: request.prompt_len,
                 forbidden: request.forbidden(history.len()),
-            };
-            match self.sampler.sample(logits.row(index), row) {
-                Ok(sample) => sampled.samples.push((id, sample)),
+            }
+        };
+        for (&id, sample) in ids.iter().zip(self.sampler.sample(&logits, row)) {
+            match sample {
+                Ok(sample) => {
+                    sampled.tokens.push((id, sample.token));
+                    sampled.samples.push(sample);
+                }
                 Err(error) => sampled.unusable.push((id, error.to_string())),
             }
         }
-        Ok(sampled)
+        Ok(())
     }
 
-    fn commit(&mut self, plan: &StepPlan, sampled: Sampled, launched: Timestamp) {
+    fn commit(&mut self, plan: &StepPlan, launched: Timestamp) {
         let now = self.clock.now();
+        let mut sampled = std::mem::take(&mut self.sampled);
         self.take_scores(plan, &sampled.scores);
-        for (id, error) in sampled.unusable {
+        for (id, error) in sampled.unusable.drain(..) {
             // Before the commit, so that the KV it computed is not published to others.
             self.fail(id, RequestError::Model(error));
         }
-        let tokens: Vec<(RequestId, TokenId)> = sampled
-            .samples
-            .iter()
-            .map(|(id, sample)| (*id, sample.token))
-            .collect();
         let elapsed = now.since(launched);
-        let outcome = self.scheduler.commit_step(plan, &tokens, elapsed);
+        let outcome = self.scheduler.commit_step(plan, &sampled.tokens, elapsed);
         self.stats.record_step(self.batch.num_tokens(), elapsed);
         self.count_prefill_time(plan, elapsed);
         self.stats.generation_tokens += outcome.updates.len() as u64;
@@ -353,9 +371,10 @@ impl StepLoop {
             sampled.samples.len(),
             "one update per sample"
         );
-        for (update, (_, sample)) in outcome.updates.into_iter().zip(sampled.samples) {
+        for (update, sample) in outcome.updates.into_iter().zip(sampled.samples.drain(..)) {
             self.deliver(&update, sample, now);
         }
+        self.sampled = sampled;
     }
 
     /// Adds a step to the time of the requests that have no token yet and were computed in it.

@@ -1,8 +1,10 @@
 //! The sampler against a plain, sorted, f64 statement of the same rules.
 
+use kernels::Workers;
 use kv_cache::TokenId;
+use models::Logits;
 
-use super::{NonFiniteLogits, Row, Sample, Sampler, random};
+use super::{NonFiniteLogits, Row, RowSampler, Sample, Sampler, random};
 use crate::SamplingParams;
 
 fn sample(logits: &[f32], params: &SamplingParams, history: &[u32], prompt_len: usize) -> Sample {
@@ -13,7 +15,7 @@ fn sample(logits: &[f32], params: &SamplingParams, history: &[u32], prompt_len: 
         prompt_len,
         forbidden: &[],
     };
-    Sampler::default().sample(logits, row).unwrap()
+    RowSampler::default().sample(logits, row).unwrap()
 }
 
 fn chosen(logits: &[f32], params: &SamplingParams, history: &[u32], prompt_len: usize) -> u32 {
@@ -85,6 +87,13 @@ fn truncation_agrees_with_the_sorted_oracle() {
         (2.0, None, 0.999, 0.0),
         (1.0, Some(1), 1.0, 0.0),
         (1.0, Some(10_000), 0.5, 0.02),
+        // Next to nothing, so that the likeliest token is the only one.
+        (1e-42, None, 1.0, 0.0),
+        // Peaks, whose nucleus the largest spans show.
+        (0.1, None, 0.9, 0.0),
+        (0.1, None, 0.9, 0.2),
+        (0.2, None, 1.0, 0.0),
+        (3.0, Some(700), 0.97, 0.0),
     ];
     for (case, &(temperature, top_k, top_p, min_p)) in settings.iter().enumerate() {
         for seed in 0..200 {
@@ -105,6 +114,94 @@ fn truncation_agrees_with_the_sorted_oracle() {
             );
         }
     }
+}
+
+#[test]
+fn equal_tokens_are_truncated_in_their_order() {
+    let logits = [1.0; 400];
+    let settings = [(Some(100), 1.0), (None, 0.25), (Some(200), 0.5)];
+    for (top_k, top_p) in settings {
+        for seed in 0..200 {
+            let params = SamplingParams {
+                temperature: 1.0,
+                top_k,
+                top_p,
+                seed,
+                ..SamplingParams::greedy()
+            };
+            let draw = random::uniform(seed, 3);
+            let expected = (draw * 100.0) as u32;
+            assert_eq!(chosen(&logits, &params, &[1, 2, 3], 3), expected);
+        }
+    }
+}
+
+/// Deals tasks to workers in a fixed order that is not theirs.
+struct Dealer;
+
+impl Workers for Dealer {
+    fn num_workers(&self) -> usize {
+        3
+    }
+
+    fn run(&self, num_tasks: usize, run: &(dyn Fn(usize, usize) + Sync)) {
+        (0..num_tasks).rev().for_each(|task| run(task % 3, task));
+    }
+}
+
+#[test]
+fn a_rows_sample_depends_on_no_other_row_and_no_worker() {
+    let greedy = SamplingParams::greedy();
+    let ways = [
+        greedy.clone(),
+        SamplingParams {
+            temperature: 0.8,
+            top_p: 0.9,
+            seed: 1,
+            ..greedy.clone()
+        },
+        SamplingParams {
+            temperature: 1.2,
+            top_k: Some(7),
+            seed: 2,
+            ..greedy.clone()
+        },
+        SamplingParams {
+            frequency_penalty: 0.5,
+            logprobs: Some(3),
+            ..greedy.clone()
+        },
+        SamplingParams {
+            temperature: 1.0,
+            min_p: 0.3,
+            logprobs: Some(0),
+            seed: 3,
+            ..greedy
+        },
+    ];
+    let history = [TokenId(4), TokenId(2), TokenId(2)];
+    let (num_rows, vocab_size) = (11, 700);
+    let mut data = logits(77, num_rows * vocab_size);
+    data[6 * vocab_size..7 * vocab_size].fill(f32::NAN);
+    let row = |index: usize| Row {
+        params: &ways[index % ways.len()],
+        history: &history[..index % 3 + 1],
+        prompt_len: 1,
+        forbidden: &[],
+    };
+    let all = Logits::new(&data, vocab_size);
+    let alone: Vec<_> = (0..num_rows)
+        .map(|index| RowSampler::default().sample(all.row(index), row(index)))
+        .collect();
+    assert_eq!(alone[6], Err(NonFiniteLogits));
+    let mut sampler = Sampler::default();
+    for logits in [all, all.with_workers(&Dealer), all] {
+        let together: Vec<_> = sampler.sample(&logits, row).collect();
+        assert_eq!(together, alone);
+    }
+    let fewer = Logits::new(&data[..2 * vocab_size], vocab_size);
+    let together: Vec<_> = sampler.sample(&fewer, row).collect();
+    assert_eq!(together, alone[..2]);
 }
 
 #[test]
@@ -195,7 +292,7 @@ fn counts_do_not_leak_between_rows() {
         frequency_penalty: 1.0,
         ..SamplingParams::greedy()
     };
-    let mut sampler = Sampler::default();
+    let mut sampler = RowSampler::default();
     for _ in 0..3 {
         let history = [TokenId(1), TokenId(0)];
         let row = Row {
@@ -226,7 +323,9 @@ fn bias_and_forbidden_tokens_are_applied_and_unknown_ones_harmless() {
         prompt_len: 1,
         forbidden: &forbidden,
     };
-    let sample = Sampler::default().sample(&[1.0, 0.0, -3.0], row).unwrap();
+    let sample = RowSampler::default()
+        .sample(&[1.0, 0.0, -3.0], row)
+        .unwrap();
     assert_eq!(sample.token, TokenId(1));
 }
 
@@ -262,7 +361,7 @@ fn logits_without_a_finite_maximum_are_an_error() {
         [0.0, f32::INFINITY, 0.0],
     ] {
         assert_eq!(
-            Sampler::default().sample(&logits, row),
+            RowSampler::default().sample(&logits, row),
             Err(NonFiniteLogits)
         );
     }

@@ -8,7 +8,7 @@ use models::testing::FakeRunner;
 
 use super::occurrences::Occurrences;
 use super::scenario::{Submission, VOCAB_SIZE};
-use crate::sampler::{Row, Sampler};
+use crate::sampler::{Row, RowSampler};
 use crate::{Event, EventSink, FinishReason, PromptLogprob, RequestError};
 
 /// What a client has heard so far; shared between the world and the sink in the engine.
@@ -179,7 +179,7 @@ impl Client {
             stop,
             ..
         } = &self.submission;
-        let mut sampler = Sampler::default();
+        let mut sampler = RowSampler::default();
         let mut history = prompt.clone();
         let mut tokens = Vec::new();
         loop {

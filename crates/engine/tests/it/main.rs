@@ -7,4 +7,6 @@ mod counts;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod overlap;
+#[cfg(test)]
 mod probe;
