@@ -5,6 +5,7 @@
 //! criterion benches measure single functions. `README.md` beside this crate says which command
 //! answers which question.
 
+pub mod decoding_engine;
 pub mod machine;
 pub mod model_under_test;
 pub mod prediction;
