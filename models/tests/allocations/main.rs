@@ -5,7 +5,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::NonZero;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernels::StepBatch;
@@ -55,24 +54,24 @@ const BLOCKS: usize = 48;
 const LONG: usize = 700;
 
 /// These positions of sequences 0, 1, ..; the logits of the last one of each.
-fn step(parts: &[Range<usize>]) -> StepBatch {
+fn step(parts: &[(usize, usize)]) -> StepBatch {
     let mut batch = StepBatch::default();
     batch.clear();
-    for (seq, positions) in parts.iter().enumerate() {
+    for (seq, &(start, end)) in parts.iter().enumerate() {
         let first_block = 1 + seq * BLOCKS;
-        for position in positions.clone() {
+        for position in start..end {
             batch.token_ids.push((position * 31 + seq) as u32 % 97);
             batch.positions.push(position as u32);
             let slot = first_block * BLOCK_SIZE + position;
             batch.slot_mapping.push(slot as u32);
         }
-        let blocks = first_block..first_block + positions.end.div_ceil(BLOCK_SIZE);
+        let blocks = first_block..first_block + end.div_ceil(BLOCK_SIZE);
         batch.block_tables.extend(blocks.map(|block| block as u32));
         batch
             .block_table_start
             .push(batch.block_tables.len() as u32);
         batch.query_start.push(batch.token_ids.len() as u32);
-        batch.context_lens.push(positions.end as u32);
+        batch.context_lens.push(end as u32);
         batch.logits_rows.push(batch.token_ids.len() as u32 - 1);
     }
     batch
@@ -116,17 +115,17 @@ fn allocations(runner: &mut dyn ModelRunner, batch: &StepBatch) -> usize {
 #[test]
 fn steps_allocate_nothing() {
     // Nothing is computed before these positions: what is read there are zeros.
-    let long = LONG..LONG + 1;
+    let long = (LONG, LONG + 1);
     let steps = [
-        ("the first prompt", step(&[0..100])),
-        ("one sequence", step(&[100..101])),
-        ("a larger chunk", step(&[101..261])),
+        ("the first prompt", step(&[(0, 100)])),
+        ("one sequence", step(&[(100, 101)])),
+        ("a larger chunk", step(&[(101, 261)])),
         (
             "two prompts and a token",
-            scored(step(&[0..60, 0..70, 30..31])),
+            scored(step(&[(0, 60), (0, 70), (30, 31)])),
         ),
-        ("long sequences", step(&[long.clone(), long.clone(), long])),
-        ("a mixture", step(&[LONG..LONG + 1, 5..105, 0..1])),
+        ("long sequences", step(&[long, long, long])),
+        ("a mixture", step(&[(LONG, LONG + 1), (5, 105), (0, 1)])),
     ];
     let weights = [
         (Dtype::Auto, Quantization::None),
@@ -147,7 +146,7 @@ fn steps_allocate_nothing() {
             assert!(is_first || count == 0, "{weights:?}: {name}: {count}");
         }
         // A few rows behind several spans may need more once.
-        let short = step(&[LONG..LONG + 4, LONG..LONG + 3]);
+        let short = step(&[(LONG, LONG + 4), (LONG, LONG + 3)]);
         allocations(&mut *runner, &short);
         assert_eq!(allocations(&mut *runner, &short), 0, "{weights:?}: again");
     }
