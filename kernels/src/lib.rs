@@ -34,6 +34,10 @@ mod huge_pages;
 #[cfg_attr(target_arch = "x86_64", path = "peaks/x86_64.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "peaks/none.rs")]
 mod peak_loops;
+#[cfg(target_arch = "x86_64")]
+#[cfg_attr(target_os = "linux", path = "cpu/tile_permission_linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "cpu/tile_permission_none.rs")]
+mod tile_permission;
 
 pub use backend::{
     AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, HeadNorm, KernelError,

@@ -18,16 +18,20 @@ pub enum InstructionSet {
     /// x86-64 with AVX-512 F, BW, VL, VNNI and BF16. Products with weights in bfloat16 round their
     /// inputs to bfloat16, which the others do not.
     Avx512Bf16,
+    /// The same, and AMX with products of bfloat16 and of bytes, where the system gives them.
+    /// Products with weights in bfloat16 add in an order of their own.
+    Amx,
 }
 
 impl InstructionSet {
     /// All of them, each better than those before it.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Portable,
         Self::Avx2,
         Self::Avx512,
         Self::Avx512Vnni,
         Self::Avx512Bf16,
+        Self::Amx,
     ];
 
     /// Whether this machine has it.
@@ -44,6 +48,7 @@ impl fmt::Display for InstructionSet {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Avx512Bf16 => "avx512-bf16",
+            Self::Amx => "amx",
         })
     }
 }

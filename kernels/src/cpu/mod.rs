@@ -31,6 +31,7 @@ mod silu;
 pub(crate) mod simd;
 pub mod softmax;
 mod tile;
+pub(crate) mod tiles;
 mod widen;
 
 pub use instruction_set::InstructionSet;
@@ -161,7 +162,7 @@ impl Cpu {
         input: &CpuBuffer,
         rows: usize,
     ) -> Result<(), KernelError> {
-        let forms = Forms::of(weight, rows);
+        let forms = Forms::of(self.isa, weight, rows);
         if input.operand.has(forms, rows) {
             return Ok(());
         }
@@ -173,7 +174,7 @@ impl Cpu {
 
     /// The rows of `input`, as products with `weight` take them.
     fn input<'a>(&'a self, weight: &PackedLinear, input: &'a CpuBuffer, rows: usize) -> Input<'a> {
-        let there = input.operand.has(Forms::of(weight, rows), rows);
+        let there = input.operand.has(Forms::of(self.isa, weight, rows), rows);
         Input {
             floats: input.rows(rows),
             operand: if there { &input.operand } else { &self.operand },
@@ -203,10 +204,10 @@ impl CpuBuffer {
     fn rows_for_products(
         &mut self,
         rows: usize,
-        forms: &FormsInUse,
+        (isa, forms): (Isa, &FormsInUse),
     ) -> Result<(&mut [f32], OperandWriter), KernelError> {
         let (max_rows, depth) = (self.max_rows(), self.cols);
-        let forms = forms.of(rows, depth);
+        let forms = forms.of(isa, rows, depth);
         let writer = self.operand.writer(forms, (rows, max_rows), depth)?;
         Ok((&mut self.data[..rows * depth], writer))
     }
@@ -332,7 +333,7 @@ impl Backend for Cpu {
         let input = op.input.rows(op.rows);
         let rows_per_task = Self::rows_per_task(cols);
         let chunk = rows_per_task * cols;
-        let (out, writer) = op.out.rows_for_products(op.rows, &self.forms)?;
+        let (out, writer) = op.out.rows_for_products(op.rows, (self.isa, &self.forms))?;
         self.pool.for_chunks(out, chunk, |index, out| {
             norm.rows(self.isa, &input[index * chunk..][..out.len()], out);
             // SAFETY: `op.out` is borrowed, and these rows are this task's.
@@ -353,7 +354,7 @@ impl Backend for Cpu {
         let rows_per_task = Self::rows_per_task(cols);
         let chunk = rows_per_task * cols;
         let residual = op.residual.rows_mut(op.rows);
-        let (out, writer) = op.out.rows_for_products(op.rows, &self.forms)?;
+        let (out, writer) = op.out.rows_for_products(op.rows, (self.isa, &self.forms))?;
         self.pool
             .for_chunk_pairs(residual, out, chunk, |index, residual, out| {
                 norm.add_rows(

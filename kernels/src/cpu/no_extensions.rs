@@ -2,6 +2,7 @@
 
 use crate::cpu::instruction_set::InstructionSet;
 use crate::cpu::simd::Kernel;
+use crate::cpu::tiles::TileKernel;
 
 /// An instruction set beyond the baseline: there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +24,18 @@ impl Extension {
         match self {}
     }
 
+    /// As [`crate::cpu::simd::Isa::has_tiles`].
+    pub(crate) fn has_tiles(self) -> bool {
+        match self {}
+    }
+
     /// Runs `kernel` as compiled for it.
     pub(crate) fn run<K: Kernel>(self, _kernel: K) {
+        match self {}
+    }
+
+    /// Runs `kernel` on its tiles.
+    pub(crate) fn run_tiles<K: TileKernel>(self, _kernel: K) {
         match self {}
     }
 }

@@ -13,6 +13,7 @@ use half::{bf16, f16};
 
 use crate::cpu::instruction_set::InstructionSet;
 use crate::cpu::portable::Portable;
+use crate::cpu::tiles::TileKernel;
 use crate::extensions::Extension;
 
 /// Lanes of a vector: the columns of a weight panel, the keys of a score panel.
@@ -131,6 +132,19 @@ pub(crate) trait Simd: Copy {
     fn mask_pairs(self, value: Self::Pairs, mask: i16) -> Self::Pairs;
     /// Every element of one or the other.
     fn join_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self::Pairs;
+    /// `n` subtracted from every byte, wrapping.
+    #[inline(always)]
+    fn sub_bytes(self, value: Self::Pairs, n: i8) -> Self::Pairs {
+        let mut pairs = [0i16; 2 * LANES];
+        // SAFETY: the array holds a vector.
+        unsafe { self.store_pairs(pairs.as_mut_ptr(), value) };
+        for pair in &mut pairs {
+            let bytes = pair.to_le_bytes();
+            *pair = i16::from_le_bytes(bytes.map(|byte| byte.wrapping_sub(n as u8)));
+        }
+        // SAFETY: as above.
+        unsafe { self.load_pairs(pairs.as_ptr()) }
+    }
     /// Every element shifted to higher bits.
     fn shift_pairs_up<const N: i32>(self, value: Self::Pairs) -> Self::Pairs;
     /// Every element shifted to lower bits, zeros from above.
@@ -149,6 +163,21 @@ pub(crate) trait Simd: Copy {
     #[inline(always)]
     fn dot_bf16(self, sums: Self::Vector, a: Self::Pairs, b: Self::Pairs) -> Self::Vector {
         dot_bf16_in_plain_rust(self, sums, a, b)
+    }
+    /// The floats nearest to `256 * high + low`, of 16 sums each.
+    ///
+    /// # Safety
+    /// Both are valid for reading 16 elements.
+    #[inline(always)]
+    unsafe fn joined_sums(self, high: *const i32, low: *const i32) -> Self::Vector {
+        let mut lanes = [0.0f32; LANES];
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            let sum = unsafe { (*high.add(i) << 8).wrapping_add(*low.add(i)) };
+            *lane = sum as f32;
+        }
+        // SAFETY: the array holds a vector.
+        unsafe { self.load(lanes.as_ptr()) }
     }
     /// The nearest floats.
     fn to_floats(self, sums: Self::Sums) -> Self::Vector;
@@ -192,6 +221,25 @@ impl Isa {
         match self {
             Self::Portable => false,
             Self::Extended(extension) => extension.dots_bf16(),
+        }
+    }
+
+    /// Whether [`Self::run_tiles`] can run anything.
+    pub(crate) fn has_tiles(self) -> bool {
+        match self {
+            Self::Portable => false,
+            Self::Extended(extension) => extension.has_tiles(),
+        }
+    }
+
+    /// Runs `kernel` on registers that are tiles.
+    ///
+    /// # Panics
+    /// Unless [`Self::has_tiles`].
+    pub(crate) fn run_tiles<K: TileKernel>(self, kernel: K) {
+        match self {
+            Self::Portable => panic!("plain Rust has no tiles"),
+            Self::Extended(extension) => extension.run_tiles(kernel),
         }
     }
 

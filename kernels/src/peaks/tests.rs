@@ -15,6 +15,8 @@ fn operations_are_counted_as_by_hand() {
         ("bf16: vdpbf16ps, 512 bits", 12 * 32 * 2),
         ("i16 x i16: vpdpwssd, 512 bits", 12 * 32 * 2),
         ("u8 x i8: vpdpbusd, 512 bits", 12 * 64 * 2),
+        ("bf16: tdpbf16ps", 4 * 16 * 16 * 32 * 2),
+        ("i8 x i8: tdpbssd", 4 * 16 * 16 * 64 * 2),
     ];
     let peaks = Peak::of_this_machine();
     for peak in &peaks {

@@ -11,6 +11,9 @@
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
+use crate::InstructionSet;
+use crate::cpu::simd::{Isa, Simd};
+use crate::cpu::tiles::{TILE_ROW_BYTES, TILE_ROWS, TILE_SUMS, TileKernel, TileShape, Tiles};
 use crate::peaks::{Operands, Peak, SUMS};
 
 /// Declares a function that enters `$inner`, so that it can stand in a [`Peak`].
@@ -50,7 +53,19 @@ pub(crate) fn of_this_machine() -> Vec<Peak> {
             peaks.push(Peak::new(name, Integer, operations(64), bytes_512));
         }
     }
+    if Isa::new(InstructionSet::Amx).is_some() {
+        let name = "bf16: tdpbf16ps";
+        peaks.push(Peak::new(name, Bfloat16, tile_operations(2), bfloat_tiles));
+        let name = "i8 x i8: tdpbssd";
+        peaks.push(Peak::new(name, Integer, tile_operations(1), byte_tiles));
+    }
     peaks
+}
+
+/// Of four tiles whose operands take `bytes` each.
+fn tile_operations(bytes: usize) -> u64 {
+    let depth = TILE_ROW_BYTES / bytes;
+    2 * 4 * (TILE_SUMS * depth) as u64
 }
 
 entered!(float_256, float_256_loop);
@@ -148,4 +163,42 @@ fn bytes_512_loop(iterations: u64) {
         }
     }
     black_box(sums);
+}
+
+fn bfloat_tiles(iterations: u64) {
+    run_tiles::<true>(iterations);
+}
+
+fn byte_tiles(iterations: u64) {
+    run_tiles::<false>(iterations);
+}
+
+fn run_tiles<const BFLOAT: bool>(iterations: u64) {
+    let isa = Isa::new(InstructionSet::Amx).expect("found before");
+    isa.run_tiles(TileLoop::<BFLOAT> { iterations });
+}
+
+/// Four products of tiles that hold zeros.
+struct TileLoop<const BFLOAT: bool> {
+    iterations: u64,
+}
+
+impl<const BFLOAT: bool> TileKernel for TileLoop<BFLOAT> {
+    #[inline(always)]
+    fn run<S: Simd, T: Tiles>(self, _simd: S, tiles: &mut T) {
+        tiles.configure([TileShape::whole(TILE_ROWS); 8]);
+        for _ in 0..self.iterations {
+            if BFLOAT {
+                tiles.dot_bf16::<0, 4, 6>();
+                tiles.dot_bf16::<1, 4, 7>();
+                tiles.dot_bf16::<2, 5, 6>();
+                tiles.dot_bf16::<3, 5, 7>();
+            } else {
+                tiles.dot_i8::<0, 4, 6>();
+                tiles.dot_i8::<1, 4, 7>();
+                tiles.dot_i8::<2, 5, 6>();
+                tiles.dot_i8::<3, 5, 7>();
+            }
+        }
+    }
 }

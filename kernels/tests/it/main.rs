@@ -45,6 +45,7 @@ macro_rules! for_every_backend {
         for_every_backend! { @cpu avx512 Avx512 $($module::$check => $name),* }
         for_every_backend! { @cpu avx512_vnni Avx512Vnni $($module::$check => $name),* }
         for_every_backend! { @cpu avx512_bf16 Avx512Bf16 $($module::$check => $name),* }
+        for_every_backend! { @cpu amx Amx $($module::$check => $name),* }
     };
     (@cpu $mod:ident $set:ident $($module:ident::$check:ident => $name:ident),*) => {
         mod $mod {
@@ -89,6 +90,7 @@ macro_rules! for_invariant_backends {
         for_invariant_backends! { @cpu avx512_bits Avx512 $($module::$check => $name),* }
         for_invariant_backends! { @cpu avx512_vnni_bits Avx512Vnni $($module::$check => $name),* }
         for_invariant_backends! { @cpu avx512_bf16_bits Avx512Bf16 $($module::$check => $name),* }
+        for_invariant_backends! { @cpu amx_bits Amx $($module::$check => $name),* }
     };
     (@cpu $mod:ident $set:ident $($module:ident::$check:ident => $name:ident),*) => {
         mod $mod {

@@ -11,10 +11,13 @@ use crate::cpu::linear::chunked_rows::{CHUNK_LEN, RowChunk};
 use crate::cpu::memory::Zeroable;
 use crate::cpu::simd::{Isa, Kernel, Simd};
 
-/// Up to 256 inputs of a row, rounded to the nearest even bfloat16; after an odd number of them, a
-/// zero. What is not finite stays so, and what is beyond the largest bfloat16, 3.39e38, becomes
+/// Inputs that a tile takes.
+const STEP: usize = 32;
+
+/// Up to 256 inputs of a row, rounded to the nearest even bfloat16; zeros up to a multiple of 32. What is not finite stays so, and what is beyond the largest bfloat16, 3.39e38, becomes
 /// infinite.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 pub(crate) struct Bf16Chunk([bf16; CHUNK_LEN]);
 
 // SAFETY: zero bytes are zeros, and they need no destructor.
@@ -28,6 +31,9 @@ impl RowChunk for Bf16Chunk {
 
 impl Bf16Chunk {
     pub(super) const PAIRS: usize = CHUNK_LEN / 2;
+    pub(super) const BYTES: usize = size_of::<Self>();
+    /// Tiles.
+    pub(super) const STEPS: usize = CHUNK_LEN / STEP;
 
     /// Inputs `2 * pair` and `2 * pair + 1`, as [`Simd::splat_pair`] takes them.
     #[inline(always)]
@@ -51,9 +57,8 @@ impl Kernel for RoundChunk<'_> {
         for (rounded, &value) in rounded.iter_mut().zip(self.input) {
             *rounded = to_bf16(value);
         }
-        if let Some(after) = rest.first_mut() {
-            *after = bf16::ZERO;
-        }
+        let len = self.input.len();
+        rest[..len.next_multiple_of(STEP) - len].fill(bf16::ZERO);
     }
 }
 

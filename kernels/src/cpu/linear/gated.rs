@@ -20,7 +20,7 @@ pub(crate) fn gated_linear(
     gate_up: &mut [f32],
     out: &mut [f32],
 ) {
-    input.check(weight);
+    input.check(isa, weight);
     let (rows, cols) = (input.rows, weight.out_features() / 2);
     assert!(
         gate_up.len() >= rows * 2 * cols && out.len() >= rows * cols,
@@ -31,7 +31,7 @@ pub(crate) fn gated_linear(
             .panel_of(first)
             .expect("gate and up were packed as parts of their own")
     });
-    let [gate_rows, up_rows] = halves.map(|(segment, _)| rows_per_task(segment));
+    let [gate_rows, up_rows] = halves.map(|(segment, _)| rows_per_task(isa, segment));
     let division = Division::new(
         pool.num_threads(),
         (rows, gate_rows.min(up_rows)),

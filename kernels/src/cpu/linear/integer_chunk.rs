@@ -14,6 +14,8 @@ use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 /// to the error of the weights (8 bits would add as much again). 32 products with weights of 8 bits
 /// still fit 32 bits.
 const LARGEST: f32 = 32_767.0;
+/// Groups of nothing larger become zeros: the inverse of their scale would be no finite number.
+const SMALLEST: f32 = 1e-33;
 /// Adding it to a float below 2^22 leaves the nearest integer in its low bits.
 const ROUND: f32 = 12_582_912.0;
 
@@ -48,35 +50,77 @@ struct QuantizeChunk<'a> {
 impl Kernel for QuantizeChunk<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let chunk = self.chunk;
-        for (group, input) in self.input.chunks_exact(GROUP).enumerate() {
-            let values = &mut chunk.values[group * GROUP..][..GROUP];
-            // SAFETY: a group is two vectors.
-            unsafe {
-                let low = simd.load(input.as_ptr());
-                let high = simd.load(input.as_ptr().add(LANES));
-                let sizes = simd.max(magnitude(simd, low), magnitude(simd, high));
-                let largest = simd.max_lane(sizes);
-                // Zero, or NaN if one is not finite.
-                let zero = simd.splat(0.0);
-                let finite = simd.sum(simd.add(simd.mul(low, zero), simd.mul(high, zero)));
-                let inverse = match largest > 0.0 {
-                    true => LARGEST / largest,
-                    false => 0.0,
-                };
-                let low = rounded(simd, simd.mul(low, simd.splat(inverse)));
-                let high = rounded(simd, simd.mul(high, simd.splat(inverse)));
-                simd.store_i16(values.as_mut_ptr(), low);
-                simd.store_i16(values.as_mut_ptr().add(LANES), high);
-                let scale = largest / LARGEST + finite;
-                // Whole numbers below 2^24: exact in any order.
-                let sums = [simd.sum(low) as i32, simd.sum(high) as i32];
-                chunk.scales[group] = scale;
-                chunk.sums[2 * group] = sums[0];
-                chunk.sums[2 * group + 1] = sums[1];
-                chunk.minus_sums[group] = -scale * (sums[0] + sums[1]) as f32;
-            }
+        self.chunk.quantize(simd, self.input);
+    }
+}
+
+impl IntegerChunk {
+    /// Takes `input`.
+    #[inline(always)]
+    fn quantize<S: Simd>(&mut self, simd: S, input: &[f32]) {
+        for (group, input) in input.as_chunks::<GROUP>().0.iter().enumerate() {
+            let quantized = QuantizedGroup::of(simd, input);
+            quantized.store(simd, &mut self.values.as_chunks_mut().0[group]);
+            let (low, high) = (simd.sum(quantized.low), simd.sum(quantized.high));
+            // Whole numbers below 2^24: exact in any order.
+            self.sums[2 * group] = low as i32;
+            self.sums[2 * group + 1] = high as i32;
+            (self.scales[group], self.minus_sums[group]) = quantized.scales(low + high);
         }
+    }
+}
+
+/// 32 inputs as whole numbers.
+pub(super) struct QuantizedGroup<S: Simd> {
+    low: S::Vector,
+    high: S::Vector,
+    scale: f32,
+}
+
+impl<S: Simd> QuantizedGroup<S> {
+    /// Quantises `input`.
+    #[inline(always)]
+    pub(super) fn of(simd: S, input: &[f32; GROUP]) -> Self {
+        // SAFETY: a group is two vectors.
+        let (low, high) = unsafe {
+            let ptr = input.as_ptr();
+            (simd.load(ptr), simd.load(ptr.add(LANES)))
+        };
+        let sizes = simd.max(magnitude(simd, low), magnitude(simd, high));
+        let largest = simd.max_lane(sizes);
+        let inverse = match largest > SMALLEST {
+            true => simd.splat(LARGEST / largest),
+            false => simd.splat(0.0),
+        };
+        Self {
+            low: rounded(simd, simd.mul(low, inverse)),
+            high: rounded(simd, simd.mul(high, inverse)),
+            scale: largest / LARGEST,
+        }
+    }
+
+    /// Writes the whole numbers.
+    #[inline(always)]
+    pub(super) fn store(&self, simd: S, values: &mut [i16; GROUP]) {
+        // SAFETY: a group is two vectors.
+        unsafe {
+            simd.store_i16(values.as_mut_ptr(), self.low);
+            simd.store_i16(values.as_mut_ptr().add(LANES), self.high);
+        }
+    }
+
+    /// Their sum: whole, and exact in any order; NaN where an input is not finite.
+    #[inline(always)]
+    pub(super) fn sum(&self, simd: S) -> f32 {
+        simd.sum(simd.add(self.low, self.high))
+    }
+
+    /// The scale, and the scaled `sum`, negated; both NaN if that is.
+    #[inline(always)]
+    pub(super) fn scales(&self, sum: f32) -> (f32, f32) {
+        // Zero, or NaN.
+        let scale = self.scale + sum * 0.0;
+        (scale, -scale * sum)
     }
 }
 

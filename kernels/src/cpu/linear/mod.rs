@@ -11,16 +11,20 @@ mod float_rows;
 mod floats;
 mod gated;
 mod integer_chunk;
+mod integer_tiles;
 mod integers;
 mod operand;
 mod output;
+mod pair_tiles;
 mod pairs;
+mod plane_chunk;
 
 use std::ops::Range;
 
 use crate::cpu::linear::float_rows::FloatRows;
 use crate::cpu::linear::floats::Product;
 pub(crate) use crate::cpu::linear::gated::gated_linear;
+use crate::cpu::linear::integer_tiles::{TiledIntegerProduct, wants_tiles};
 use crate::cpu::linear::integers::IntegerProduct;
 pub(crate) use crate::cpu::linear::operand::{Forms, FormsInUse, Operand, OperandWriter};
 use crate::cpu::linear::output::Output;
@@ -35,6 +39,8 @@ const ROW_BLOCK: usize = 96;
 const INTEGER_ROW_BLOCK: usize = 256;
 /// The same for pairs of bfloat16 (96 KiB).
 const PAIR_ROW_BLOCK: usize = 192;
+/// The same for tiles of them (128 KiB).
+const PAIR_TILE_ROW_BLOCK: usize = 256;
 /// Panels that one row of floats takes at once.
 const STREAM_PANELS: usize = 4;
 /// Multiply-adds that are worth handing to another thread: the weights take one core several
@@ -55,13 +61,13 @@ pub(crate) struct Input<'a> {
 impl Input<'_> {
     /// # Panics
     /// If there are fewer rows, or they are not in the form that `weight` wants.
-    fn check(&self, weight: &PackedLinear) {
+    fn check(&self, isa: Isa, weight: &PackedLinear) {
         let (rows, depth) = (self.rows, weight.in_features());
         assert!(
             self.floats.len() >= rows * depth,
             "the input has {rows} rows"
         );
-        let forms = Forms::of(weight, rows);
+        let forms = Forms::of(isa, weight, rows);
         assert!(self.operand.has(forms, rows), "the input has {forms:?}");
     }
 }
@@ -77,7 +83,7 @@ pub(crate) fn linear(
     input: Input<'_>,
     out: &mut [f32],
 ) {
-    input.check(weight);
+    input.check(isa, weight);
     let rows = input.rows;
     assert!(
         out.len() >= rows * weight.out_features(),
@@ -88,7 +94,7 @@ pub(crate) fn linear(
         let panels = segment.out_features.div_ceil(LANES);
         Division::new(
             pool.num_threads(),
-            (rows, rows_per_task(segment)),
+            (rows, rows_per_task(isa, segment)),
             panels,
             depth,
         )
@@ -117,9 +123,10 @@ pub(crate) fn linear(
 }
 
 /// Rows per task of a product with `segment`, at most.
-fn rows_per_task(segment: &Segment) -> usize {
+fn rows_per_task(isa: Isa, segment: &Segment) -> usize {
     match segment.panels {
         Panels::Integers(_) => INTEGER_ROW_BLOCK,
+        Panels::Bf16Pairs(_) if isa.has_tiles() => PAIR_TILE_ROW_BLOCK,
         Panels::Bf16Pairs(_) => PAIR_ROW_BLOCK,
         Panels::F32(_) | Panels::Bf16(_) | Panels::F16(_) => ROW_BLOCK,
     }
@@ -135,21 +142,23 @@ struct Division {
 
 impl Division {
     /// Of rows, so many per task, times panels of `depth` inputs: as many tasks as are worthwhile,
-    /// at most some per thread, the same number for every thread, and whole tiles of one row.
+    /// at most some per thread, the same number for every thread, and whole tiles of one row. All
+    /// have about as many rows.
     fn new(
         threads: usize,
         (rows, rows_per_task): (usize, usize),
         panels: usize,
         depth: usize,
     ) -> Self {
+        let row_tasks = rows.div_ceil(rows_per_task).max(1);
         let worthwhile = (rows * depth * panels * LANES).div_ceil(TASK_WORK);
         let tasks = worthwhile
             .clamp(1, threads * TASKS_PER_THREAD)
             .next_multiple_of(threads);
-        let panel_tasks = tasks.div_ceil(rows.div_ceil(rows_per_task).max(1));
+        let panel_tasks = tasks.div_ceil(row_tasks);
         Self {
             rows,
-            rows_per_task,
+            rows_per_task: rows.div_ceil(row_tasks).max(1),
             panels,
             panels_per_task: panels.div_ceil(panel_tasks).next_multiple_of(STREAM_PANELS),
         }
@@ -205,14 +214,29 @@ impl Part<'_> {
         match panels {
             Panels::F32(panels) => isa.run(self.floats(panels, out)),
             Panels::Bf16(panels) => isa.run(self.floats(panels, out)),
-            Panels::Bf16Pairs(panels) => isa.run(PairProduct {
-                panels,
-                input: &self.input.operand.bf16,
-                rows: self.rows,
-                columns: self.columns,
-                out,
-            }),
+            Panels::Bf16Pairs(panels) => {
+                let product = PairProduct {
+                    panels,
+                    input: &self.input.operand.bf16,
+                    rows: self.rows,
+                    columns: self.columns,
+                    out,
+                };
+                match isa.has_tiles() {
+                    true => isa.run_tiles(product),
+                    false => isa.run(product),
+                }
+            }
             Panels::F16(panels) => isa.run(self.floats(panels, out)),
+            Panels::Integers(panels) if wants_tiles(isa, self.input.rows) => {
+                isa.run_tiles(TiledIntegerProduct {
+                    panels,
+                    input: &self.input.operand.planes,
+                    rows: self.rows,
+                    columns: self.columns,
+                    out,
+                });
+            }
             Panels::Integers(panels) => isa.run(IntegerProduct {
                 panels,
                 input: &self.input.operand.integers,

@@ -9,6 +9,8 @@ use crate::cpu::linear::bf16_chunk::Bf16Chunk;
 use crate::cpu::linear::chunked_rows::{ChunkedRows, RowWriter};
 use crate::cpu::linear::float_rows::{FloatChunk, FloatRows};
 use crate::cpu::linear::integer_chunk::IntegerChunk;
+use crate::cpu::linear::integer_tiles::wants_tiles;
+use crate::cpu::linear::plane_chunk::PlaneChunk;
 use crate::cpu::packed::{GROUP, PackedLinear};
 use crate::cpu::pool::Pool;
 use crate::cpu::simd::Isa;
@@ -18,6 +20,7 @@ use crate::cpu::simd::Isa;
 pub(crate) struct Forms {
     floats: bool,
     integers: bool,
+    planes: bool,
     bf16: bool,
 }
 
@@ -33,6 +36,7 @@ pub(crate) struct FormsInUse {
 pub(crate) struct Operand {
     pub(super) floats: ChunkedRows<FloatChunk>,
     pub(super) integers: ChunkedRows<IntegerChunk>,
+    pub(super) planes: ChunkedRows<PlaneChunk>,
     pub(super) bf16: ChunkedRows<Bf16Chunk>,
     /// Forms and number of the rows that are there.
     made: (Forms, usize),
@@ -43,15 +47,18 @@ pub(crate) struct Operand {
 pub(crate) struct OperandWriter {
     floats: Option<RowWriter<FloatChunk>>,
     integers: Option<RowWriter<IntegerChunk>>,
+    planes: Option<RowWriter<PlaneChunk>>,
     bf16: Option<RowWriter<Bf16Chunk>>,
 }
 
 impl Forms {
     /// Those that products of `rows` rows with `weight` take.
-    pub(crate) fn of(weight: &PackedLinear, rows: usize) -> Self {
+    pub(crate) fn of(isa: Isa, weight: &PackedLinear, rows: usize) -> Self {
+        let tiles = wants_tiles(isa, rows);
         Self {
             floats: weight.has_floats() && FloatRows::wants_chunks(rows, weight.in_features()),
-            integers: weight.has_integers(),
+            integers: weight.has_integers() && !tiles,
+            planes: weight.has_integers() && tiles,
             bf16: weight.has_pairs(),
         }
     }
@@ -60,6 +67,7 @@ impl Forms {
     fn include(self, wanted: Self) -> bool {
         (self.floats || !wanted.floats)
             && (self.integers || !wanted.integers)
+            && (self.planes || !wanted.planes)
             && (self.bf16 || !wanted.bf16)
     }
 }
@@ -74,11 +82,14 @@ impl FormsInUse {
     }
 
     /// Those that products of `rows` rows of `depth` may take.
-    pub(crate) fn of(&self, rows: usize, depth: usize) -> Forms {
+    pub(crate) fn of(&self, isa: Isa, rows: usize, depth: usize) -> Forms {
         let chunks = FloatRows::wants_chunks(rows, depth);
+        let integers = depth.is_multiple_of(GROUP) && self.integers.load(Ordering::Relaxed);
+        let tiles = wants_tiles(isa, rows);
         Forms {
             floats: chunks && self.floats.load(Ordering::Relaxed),
-            integers: depth.is_multiple_of(GROUP) && self.integers.load(Ordering::Relaxed),
+            integers: integers && !tiles,
+            planes: integers && tiles,
             bf16: self.bf16.load(Ordering::Relaxed),
         }
     }
@@ -93,6 +104,7 @@ impl Operand {
         Ok(Self {
             floats: ChunkedRows::new()?,
             integers: ChunkedRows::new()?,
+            planes: ChunkedRows::new()?,
             bf16: ChunkedRows::new()?,
             made: (Forms::default(), 0),
         })
@@ -124,6 +136,7 @@ impl Operand {
         Ok(OperandWriter {
             floats: forms.floats.then(|| self.floats.writer(rows, depth)),
             integers: forms.integers.then(|| self.integers.writer(rows, depth)),
+            planes: forms.planes.then(|| self.planes.writer(rows, depth)),
             bf16: forms.bf16.then(|| self.bf16.writer(rows, depth)),
         })
     }
@@ -147,6 +160,9 @@ impl Operand {
         if forms.integers {
             self.integers.fill(pool, isa, input, depth);
         }
+        if forms.planes {
+            self.planes.fill(pool, isa, input, depth);
+        }
         if forms.bf16 {
             self.bf16.fill(pool, isa, input, depth);
         }
@@ -160,6 +176,9 @@ impl Operand {
         }
         if forms.integers {
             self.integers.reserve(rows, depth)?;
+        }
+        if forms.planes {
+            self.planes.reserve(rows, depth)?;
         }
         if forms.bf16 {
             self.bf16.reserve(rows, depth)?;
@@ -184,6 +203,9 @@ impl OperandWriter {
             }
             if let Some(integers) = &self.integers {
                 integers.write(isa, first, input);
+            }
+            if let Some(planes) = &self.planes {
+                planes.write(isa, first, input);
             }
             if let Some(bf16) = &self.bf16 {
                 bf16.write(isa, first, input);

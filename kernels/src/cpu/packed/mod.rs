@@ -7,6 +7,7 @@ mod integers;
 mod layout;
 mod pairs;
 mod panel;
+mod quads;
 mod quantize;
 mod stored;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub(crate) use group::PairSink;
 pub(crate) use integers::{Chunk, IntegerPanels};
 pub(crate) use layout::{Format, GROUP, Layout, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0};
 pub(crate) use pairs::PairPanels;
+pub(crate) use quads::Quads;
 
 /// A matrix `[out_features, in_features]` as panels of 16 output features.
 pub struct PackedLinear {

@@ -1,5 +1,6 @@
-//! Panels of pairs of bfloat16: `[out_features / 16][in_features / 2][16][2]`, filled up with zeros.
-//! One vector holds the weights of 16 outputs for two inputs.
+//! Panels of pairs of bfloat16: `[out_features / 16][in_features / 2][16][2]`, filled up with zeros,
+//! inputs to a multiple of 32. One vector holds the weights of 16 outputs for two inputs, and 16
+//! vectors are a tile.
 
 use half::bf16;
 
@@ -21,6 +22,9 @@ pub(crate) struct PairPanels {
 }
 
 impl PairPanels {
+    /// Pairs of a tile.
+    pub(crate) const STEP_PAIRS: usize = 16;
+
     /// Packs the rows of `stack`.
     ///
     /// # Errors
@@ -56,6 +60,12 @@ impl PairPanels {
         self.in_features.div_ceil(2)
     }
 
+    /// Tiles of a panel.
+    #[inline(always)]
+    pub(crate) fn num_steps(&self) -> usize {
+        self.num_pairs().div_ceil(Self::STEP_PAIRS)
+    }
+
     /// Panel `panel` from pair `pair` on.
     ///
     /// # Panics
@@ -67,7 +77,7 @@ impl PairPanels {
 }
 
 const fn panel_len(in_features: usize) -> usize {
-    in_features.div_ceil(2) * VECTOR
+    in_features.div_ceil(2 * PairPanels::STEP_PAIRS) * PairPanels::STEP_PAIRS * VECTOR
 }
 
 /// Writes row `row` of the stack as lane `lane` of `panel` `[in_features / 2][16][2]`.

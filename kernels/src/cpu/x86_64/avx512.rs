@@ -9,6 +9,7 @@ use std::mem::transmute;
 use half::{bf16, f16};
 
 use crate::cpu::simd::{Kernel, Simd, dot_bf16_in_plain_rust};
+use crate::cpu::tiles::{TileKernel, Tiles};
 
 /// Proof that the code runs inside [`enter`], inside [`enter_vnni`] if `VNNI`, or inside
 /// [`enter_bf16`] if `BF16`. No kernel wants both.
@@ -46,6 +47,16 @@ pub(super) unsafe fn enter_vnni<K: Kernel>(kernel: K) {
 #[inline(never)]
 pub(super) unsafe fn enter_bf16<K: Kernel>(kernel: K) {
     kernel.run(Avx512::<false, true>(()));
+}
+
+/// As [`enter`].
+///
+/// # Safety
+/// The machine has AVX-512 F, BW and VL, and `tiles`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[inline(never)]
+pub(super) unsafe fn enter_tiles<K: TileKernel, T: Tiles>(kernel: K, mut tiles: T) {
+    kernel.run(Avx512::<false, false>(()), &mut tiles);
 }
 
 // The arithmetic below is safe because `Avx512` exists only inside the functions above.
@@ -230,6 +241,12 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { _mm512_or_si512(a, b) }
     }
 
+    #[inline(always)]
+    fn sub_bytes(self, value: __m512i, n: i8) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_sub_epi8(value, _mm512_set1_epi8(n)) }
+    }
+
     // The shifts by an immediate want it as another type; a constant count becomes one.
     #[inline(always)]
     fn shift_pairs_up<const N: i32>(self, value: __m512i) -> __m512i {
@@ -271,6 +288,16 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
             }
         } else {
             dot_bf16_in_plain_rust(self, sums, a, b)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn joined_sums(self, high: *const i32, low: *const i32) -> __m512 {
+        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements each.
+        unsafe {
+            let high = _mm512_slli_epi32::<8>(_mm512_loadu_si512(high.cast()));
+            let low = _mm512_loadu_si512(low.cast());
+            _mm512_cvtepi32_ps(_mm512_add_epi32(high, low))
         }
     }
 

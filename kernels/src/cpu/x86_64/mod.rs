@@ -5,11 +5,14 @@
     reason = "enters code compiled for instructions that were detected"
 )]
 
+mod amx;
 mod avx2;
 mod avx512;
 
 use crate::cpu::instruction_set::InstructionSet;
 use crate::cpu::simd::Kernel;
+use crate::cpu::tiles::TileKernel;
+use crate::extensions::amx::Amx;
 
 /// An instruction set beyond the baseline. Only [`Extension::new`] makes one, so holding it proves
 /// that the machine has the instructions.
@@ -27,6 +30,8 @@ enum Level {
     Avx512Vnni,
     /// AVX-512 F, BW, VL, VNNI and BF16.
     Avx512Bf16,
+    /// The same, and AMX.
+    Amx,
 }
 
 impl Extension {
@@ -45,12 +50,8 @@ impl Extension {
                 let available = has_avx512() && is_x86_feature_detected!("avx512vnni");
                 (Level::Avx512Vnni, available)
             }
-            InstructionSet::Avx512Bf16 => {
-                let available = has_avx512()
-                    && is_x86_feature_detected!("avx512vnni")
-                    && is_x86_feature_detected!("avx512bf16");
-                (Level::Avx512Bf16, available)
-            }
+            InstructionSet::Avx512Bf16 => (Level::Avx512Bf16, has_avx512_bf16()),
+            InstructionSet::Amx => (Level::Amx, has_avx512_bf16() && amx::is_available()),
         };
         available.then_some(Self(level))
     }
@@ -62,12 +63,18 @@ impl Extension {
             Level::Avx512 => "avx512f+bw+vl",
             Level::Avx512Vnni => "avx512f+bw+vl+vnni",
             Level::Avx512Bf16 => "avx512f+bw+vl+vnni+bf16",
+            Level::Amx => "avx512f+bw+vl+vnni+bf16+amx",
         }
     }
 
     /// As [`crate::cpu::simd::Isa::dots_bf16`].
     pub(crate) fn dots_bf16(self) -> bool {
-        self.0 == Level::Avx512Bf16
+        matches!(self.0, Level::Avx512Bf16 | Level::Amx)
+    }
+
+    /// As [`crate::cpu::simd::Isa::has_tiles`].
+    pub(crate) fn has_tiles(self) -> bool {
+        self.0 == Level::Amx
     }
 
     /// Runs `kernel` as compiled for it.
@@ -76,16 +83,26 @@ impl Extension {
             // SAFETY: `new` found the features that `enter` is compiled for.
             Level::Avx2 => unsafe { avx2::enter(kernel) },
             // SAFETY: as above.
-            Level::Avx512Bf16 if K::DOTS_BF16 => unsafe { avx512::enter_bf16(kernel) },
+            Level::Avx512Bf16 | Level::Amx if K::DOTS_BF16 => unsafe { avx512::enter_bf16(kernel) },
             // SAFETY: as above.
-            Level::Avx512Vnni | Level::Avx512Bf16 if K::DOTS_PAIRS => unsafe {
+            Level::Avx512Vnni | Level::Avx512Bf16 | Level::Amx if K::DOTS_PAIRS => unsafe {
                 avx512::enter_vnni(kernel)
             },
             // SAFETY: as above.
-            Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => unsafe {
+            Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 | Level::Amx => unsafe {
                 avx512::enter(kernel)
             },
         }
+    }
+
+    /// Runs `kernel` on its tiles.
+    ///
+    /// # Panics
+    /// If it has none.
+    pub(crate) fn run_tiles<K: TileKernel>(self, kernel: K) {
+        assert!(self.has_tiles(), "{} has no tiles", self.name());
+        // SAFETY: `new` found the features that `enter_tiles` is compiled for, and AMX.
+        unsafe { avx512::enter_tiles(kernel, Amx::new()) }
     }
 }
 
@@ -93,4 +110,8 @@ fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512vl")
+}
+
+fn has_avx512_bf16() -> bool {
+    has_avx512() && is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512bf16")
 }

@@ -11,6 +11,8 @@ use crate::cpu::packed::{Bf16Product, PackedLinear, Panels};
 use crate::cpu::pool::Pool;
 use crate::cpu::portable::Portable;
 use crate::cpu::simd::{Isa, LANES};
+use crate::cpu::tiles::TileKernel;
+use crate::cpu::tiles::plain::PlainTiles;
 use crate::{WeightDtype, WeightFormat, WeightView};
 
 /// Numbers in [-1, 1) that f32 holds and bfloat16 does not.
@@ -40,8 +42,16 @@ fn packed(pool: &Pool, values: &[f32], cols: usize, bias: Option<&[f32]>) -> Pac
     PackedLinear::pack(pool, isa, parts, bias, &formats, product).unwrap()
 }
 
+/// How products are computed.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Pairs,
+    Tiles,
+}
+
 /// The product of rows `rows` and panels `columns`, the other outputs NaN.
 fn multiply(
+    way: Way,
     weight: &PackedLinear,
     input: &ChunkedRows<Bf16Chunk>,
     rows: std::ops::Range<usize>,
@@ -66,17 +76,34 @@ fn multiply(
             bias: weight.bias(),
         },
     };
-    product.compute(Portable);
+    match way {
+        Way::Pairs => product.compute(Portable),
+        Way::Tiles => TileKernel::run(product, Portable, &mut PlainTiles::new()),
+    }
     out
 }
 
-/// By the definition: pair by pair, the second product first.
-fn expected(input: &[f32], weight: &[f32], bias: Option<f32>) -> f32 {
+/// By the definition. Pairs: one after the other, the second product first. Tiles: 32 inputs at a
+/// time, even and odd ones apart.
+fn expected(way: Way, input: &[f32], weight: &[f32], bias: Option<f32>) -> f32 {
     let rounded = |x: f32| bf16::from_f32(x).to_f32();
     let mut sum = 0.0f32;
-    for (x, w) in input.chunks(2).zip(weight.chunks(2)) {
-        for (x, w) in x.iter().zip(w).rev() {
-            sum = rounded(*x).mul_add(rounded(*w), sum);
+    match way {
+        Way::Pairs => {
+            for (x, w) in input.chunks(2).zip(weight.chunks(2)) {
+                for (x, w) in x.iter().zip(w).rev() {
+                    sum = rounded(*x).mul_add(rounded(*w), sum);
+                }
+            }
+        }
+        Way::Tiles => {
+            for (x, w) in input.chunks(32).zip(weight.chunks(32)) {
+                let half = |first: usize| {
+                    let pairs = x.iter().zip(w).skip(first).step_by(2);
+                    pairs.fold(0.0f32, |sum, (x, w)| rounded(*x).mul_add(rounded(*w), sum))
+                };
+                sum += half(0) + half(1);
+            }
         }
     }
     sum + bias.unwrap_or(0.0)
@@ -110,9 +137,13 @@ fn products_follow_the_definition() {
         rounded.fill(&pool, Isa::Portable, &input, in_features);
         let panels = out_features.div_ceil(LANES);
         // Few rows, one tile, several tiles of one pass, and of a pass for each chunk.
-        for rows in [0..1, 3..6, 20..24, 1..14, 2..38, 0..50] {
+        let ways = [Way::Pairs, Way::Tiles];
+        for (way, rows) in ways.into_iter().flat_map(|way| {
+            let rows = [0..1, 3..6, 20..24, 1..14, 1..18, 2..38, 0..50];
+            rows.map(|rows| (way, rows))
+        }) {
             for columns in [0..panels, panels / 2..panels] {
-                let got = multiply(&packed, &rounded, rows.clone(), columns.clone());
+                let got = multiply(way, &packed, &rounded, rows.clone(), columns.clone());
                 for (index, got) in got.iter().enumerate() {
                     let (r, n) = (index / out_features, index % out_features);
                     if !rows.contains(&r) || !columns.contains(&(n / LANES)) {
@@ -121,11 +152,11 @@ fn products_follow_the_definition() {
                     }
                     let x = &input[r * in_features..][..in_features];
                     let w = &weight[n * in_features..][..in_features];
-                    let want = expected(x, w, bias.map(|bias| bias[n]));
+                    let want = expected(way, x, w, bias.map(|bias| bias[n]));
                     assert_eq!(
                         got.to_bits(),
                         want.to_bits(),
-                        "{out_features} x {in_features}, rows {rows:?}, row {r} output {n}"
+                        "{way:?} {out_features} x {in_features}, rows {rows:?}, row {r} output {n}"
                     );
                 }
             }
@@ -141,7 +172,7 @@ fn inputs_are_rounded_to_nearest_even() {
     rounded.reserve(1, 3).unwrap();
     let mut through = |x: f32| {
         rounded.fill(&pool, Isa::Portable, &[x, 0.0, 0.0], 3);
-        multiply(&weight, &rounded, 0..1, 0..1)[0]
+        multiply(Way::Pairs, &weight, &rounded, 0..1, 0..1)[0]
     };
     // Steps of 2^-7 above 1: halfway to the even neighbour, below and above.
     assert_eq!(through(1.0 + 1.0 / 256.0), 1.0);

@@ -1,0 +1,290 @@
+//! Products of many quantised inputs with panels of integers, tile by tile.
+//!
+//! An input of 15 bits is two bytes, so there are two products of bytes, both exact. What becomes of
+//! the sums is what [`integers`](super::integers) does, in the same order: the bits are the same.
+
+#![expect(unsafe_code, reason = "tiles are read and written through pointers")]
+#![expect(clippy::needless_range_loop, reason = "indices count rows of a tile")]
+
+use crate::WeightDtype;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use crate::cpu::linear::INTEGER_ROW_BLOCK;
+use crate::cpu::linear::chunked_rows::ChunkedRows;
+use crate::cpu::linear::output::Output;
+use crate::cpu::linear::plane_chunk::PlaneChunk;
+use crate::cpu::packed::{
+    Chunk, Format, GROUP, IntegerPanels, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0, Quads,
+};
+use crate::cpu::simd::{Isa, LANES, Simd};
+use crate::cpu::tiles::{TILE_ROW_BYTES, TILE_ROWS, TILE_SUMS, TileKernel, TileShape, Tiles};
+
+/// Panels that a tile of rows meets before the next tile does: a chunk of them stays in the L1 cache.
+const GROUP_PANELS: usize = 4;
+/// Inputs that lie together for each output.
+const QUAD: usize = 4;
+
+/// Rows from which on tiles are worth their sums.
+const MIN_ROWS: usize = 9;
+
+/// Whether products of `rows` rows take tiles. The bits are the same either way.
+pub(super) fn wants_tiles(isa: Isa, rows: usize) -> bool {
+    isa.has_tiles() && rows >= MIN_ROWS
+}
+
+/// One task: `rows` of the input times the panels `columns`.
+pub(super) struct TiledIntegerProduct<'a> {
+    pub(super) panels: &'a IntegerPanels,
+    pub(super) input: &'a ChunkedRows<PlaneChunk>,
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+    /// Only this task touches its rows and columns.
+    pub(super) out: Output<'a>,
+}
+
+/// Sums of a tile of rows over a sub-block, times 256 and times 1.
+#[repr(align(64))]
+struct Sums([[i32; TILE_SUMS]; 2]);
+
+/// Unfinished outputs of a tile of rows.
+type Unfinished = [[f32; LANES]; TILE_ROWS];
+
+const NOTHING: Unfinished = [[0.0; LANES]; TILE_ROWS];
+
+impl TileKernel for TiledIntegerProduct<'_> {
+    #[inline(always)]
+    fn run<S: Simd, T: Tiles>(self, simd: S, tiles: &mut T) {
+        match self.panels.dtype() {
+            WeightDtype::Q4_0 => self.run_as::<S, T, Q4_0>(simd, tiles),
+            WeightDtype::Q5_0 => self.run_as::<S, T, Q5_0>(simd, tiles),
+            WeightDtype::Q8_0 => self.run_as::<S, T, Q8_0>(simd, tiles),
+            WeightDtype::Q4K => self.run_as::<S, T, Q4K>(simd, tiles),
+            WeightDtype::Q5K => self.run_as::<S, T, Q5K>(simd, tiles),
+            WeightDtype::Q6K => self.run_as::<S, T, Q6K>(simd, tiles),
+            WeightDtype::F32 | WeightDtype::F16 | WeightDtype::Bf16 => {
+                unreachable!("panels of integers")
+            }
+        }
+    }
+}
+
+impl TiledIntegerProduct<'_> {
+    /// Chunk by chunk of a panel, all rows in tiles; the last tile may begin in the one before: what
+    /// both compute is the same.
+    #[inline(always)]
+    fn run_as<S: Simd, T: Tiles, F: Format>(&self, simd: S, tiles: &mut T) {
+        let height = self.rows.len().min(TILE_ROWS);
+        let num_tiles = self.rows.len().div_ceil(TILE_ROWS);
+        let sums = TileShape::whole(height);
+        let inputs = TileShape::of(height, F::LAYOUT.sub_len);
+        let weights = TileShape::whole(F::LAYOUT.sub_len / QUAD);
+        tiles.configure([sums, sums, sums, sums, inputs, inputs, weights, weights]);
+        let mut between = [const { Sums([[0; TILE_SUMS]; 2]) }; 2];
+        let mut quads = [const { Quads::new() }; GROUP_PANELS];
+        let mut unfinished = [[NOTHING; GROUP_PANELS]; INTEGER_ROW_BLOCK / TILE_ROWS];
+        for first in self.columns.clone().step_by(GROUP_PANELS) {
+            let count = GROUP_PANELS.min(self.columns.end - first);
+            for index in 0..self.panels.num_chunks() {
+                for (p, quads) in quads[..count].iter_mut().enumerate() {
+                    quads.fill::<S, F>(simd, self.panels, first + p, index);
+                }
+                for tile in 0..num_tiles {
+                    let row = (self.rows.start + tile * TILE_ROWS).min(self.rows.end - height);
+                    let input = Chunks {
+                        first: self.input.chunk::<1>(index, row),
+                        height,
+                    };
+                    for (p, quads) in quads[..count].iter().enumerate() {
+                        let unfinished = &mut unfinished[tile][p];
+                        if index == 0 {
+                            *unfinished = NOTHING;
+                        }
+                        let product = Product {
+                            input,
+                            quads,
+                            unfinished,
+                            sums: &mut between,
+                        };
+                        match height {
+                            TILE_ROWS => product.add::<S, T, F, true>(simd, tiles),
+                            _ => product.add::<S, T, F, false>(simd, tiles),
+                        }
+                        if index + 1 == self.panels.num_chunks() {
+                            // SAFETY: the rows and the panel are this task's.
+                            unsafe { self.write(simd, row..row + height, first + p, unfinished) };
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the outputs of `rows`.
+    ///
+    /// # Safety
+    /// The rows and the panel are this task's.
+    #[inline(always)]
+    unsafe fn write<S: Simd>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        panel: usize,
+        values: &Unfinished,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bias = self.out.bias(simd, panel);
+            for (row, value) in rows.zip(values) {
+                let value = simd.load(value.as_ptr());
+                let value = match bias {
+                    Some(bias) => simd.add(value, bias),
+                    None => value,
+                };
+                let (ptr, count) = self.out.at(row, panel);
+                Output::store(simd, ptr, value, count);
+            }
+        }
+    }
+}
+
+/// A chunk of `height` rows.
+#[derive(Clone, Copy)]
+struct Chunks<'a> {
+    /// Those of the other rows follow it.
+    first: &'a [PlaneChunk; 1],
+    height: usize,
+}
+
+impl Chunks<'_> {
+    #[inline(always)]
+    fn row(&self, row: usize) -> &PlaneChunk {
+        debug_assert!(row < self.height);
+        // SAFETY: callers count rows.
+        unsafe { &*self.first.as_ptr().add(row) }
+    }
+}
+
+/// A chunk of some rows times a chunk of a panel.
+struct Product<'a> {
+    input: Chunks<'a>,
+    quads: &'a Quads,
+    unfinished: &'a mut Unfinished,
+    /// Room for what tiles leave.
+    sums: &'a mut [Sums; 2],
+}
+
+impl Product<'_> {
+    /// Adds it to what is unfinished; `WHOLE` if there are 16 rows. Three sub-blocks are under way:
+    /// one is multiplied, the one before is stored, and what was stored before is added.
+    #[inline(always)]
+    fn add<S: Simd, T: Tiles, F: Format, const WHOLE: bool>(self, simd: S, tiles: &mut T) {
+        let Self {
+            input,
+            quads,
+            unfinished,
+            sums: [even, odd],
+        } = self;
+        let count = quads.groups * (GROUP / F::LAYOUT.sub_len);
+        let mut acc = [simd.splat(0.0); TILE_ROWS];
+        for r in 0..TILE_ROWS {
+            // SAFETY: an unfinished output is a vector.
+            acc[r] = unsafe { simd.load(unfinished[r].as_ptr()) };
+        }
+        multiply::<T, F, 0, 1, 6>(tiles, input, quads, 0);
+        for sub in (0..count).step_by(2) {
+            if sub + 1 < count {
+                multiply::<T, F, 2, 3, 7>(tiles, input, quads, sub + 1);
+            }
+            store::<T, 0, 1>(tiles, even);
+            if sub > 0 {
+                scale::<S, F, WHOLE>(simd, input, quads, sub - 1, odd, &mut acc);
+            }
+            if sub + 2 < count {
+                multiply::<T, F, 0, 1, 6>(tiles, input, quads, sub + 2);
+            }
+            if sub + 1 < count {
+                store::<T, 2, 3>(tiles, odd);
+            }
+            scale::<S, F, WHOLE>(simd, input, quads, sub, even, &mut acc);
+        }
+        if count.is_multiple_of(2) {
+            scale::<S, F, WHOLE>(simd, input, quads, count - 1, odd, &mut acc);
+        }
+        for r in 0..TILE_ROWS {
+            // SAFETY: as above.
+            unsafe { simd.store(unfinished[r].as_mut_ptr(), acc[r]) };
+        }
+    }
+}
+
+/// Multiplies sub-block `sub` into registers `HIGH` and `LOW`.
+#[inline(always)]
+fn multiply<T: Tiles, F: Format, const HIGH: u8, const LOW: u8, const WEIGHTS: u8>(
+    tiles: &mut T,
+    input: Chunks<'_>,
+    quads: &Quads,
+    sub: usize,
+) {
+    let first = sub * F::LAYOUT.sub_len;
+    debug_assert!(first < Chunk::LEN);
+    let row = input.row(0);
+    // SAFETY: the rows have these inputs, and the quads these weights.
+    unsafe {
+        let bytes = |plane: &[u16; Chunk::LEN / 2]| plane.as_ptr().cast::<u8>().add(first);
+        let (high, low) = (bytes(&row.high), bytes(&row.low));
+        let weights = quads.bytes.as_ptr().add(first / QUAD * TILE_ROW_BYTES);
+        tiles.zero::<HIGH>();
+        tiles.zero::<LOW>();
+        tiles.load::<WEIGHTS>(weights, TILE_ROW_BYTES);
+        tiles.load::<4>(high, size_of::<PlaneChunk>());
+        tiles.dot_i8::<HIGH, 4, WEIGHTS>();
+        tiles.load::<5>(low, size_of::<PlaneChunk>());
+        tiles.dot_u8::<LOW, 5, WEIGHTS>();
+    }
+}
+
+#[inline(always)]
+fn store<T: Tiles, const HIGH: u8, const LOW: u8>(tiles: &mut T, sums: &mut Sums) {
+    let [high, low] = &mut sums.0;
+    // SAFETY: tiles of sums.
+    unsafe {
+        tiles.store::<HIGH>(high.as_mut_ptr().cast(), TILE_ROW_BYTES);
+        tiles.store::<LOW>(low.as_mut_ptr().cast(), TILE_ROW_BYTES);
+    }
+}
+
+/// Adds the sums of sub-block `sub`, scaled.
+#[inline(always)]
+fn scale<S: Simd, F: Format, const WHOLE: bool>(
+    simd: S,
+    input: Chunks<'_>,
+    quads: &Quads,
+    sub: usize,
+    sums: &Sums,
+    acc: &mut [S::Vector; TILE_ROWS],
+) {
+    let subs = GROUP / F::LAYOUT.sub_len;
+    let group = sub / subs;
+    let height = if WHOLE { TILE_ROWS } else { input.height };
+    let Sums([high, low]) = sums;
+    // SAFETY: vectors of scales, mins and sums.
+    unsafe {
+        let scale = simd.load(quads.scales.as_ptr().add(sub * LANES));
+        for r in 0..height {
+            let at = r * LANES;
+            let sum = simd.joined_sums(high.as_ptr().add(at), low.as_ptr().add(at));
+            let scale = simd.mul(scale, simd.splat(input.row(r).scales[group]));
+            acc[r] = simd.mul_add(sum, scale, acc[r]);
+        }
+        if F::LAYOUT.mins > 0 && sub % subs + 1 == subs {
+            let min = simd.load(quads.mins.as_ptr().add(group * LANES));
+            for r in 0..height {
+                let minus_sum = simd.splat(input.row(r).minus_sums[group]);
+                acc[r] = simd.mul_add(minus_sum, min, acc[r]);
+            }
+        }
+    }
+}

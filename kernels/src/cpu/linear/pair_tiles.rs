@@ -1,0 +1,262 @@
+//! Products of inputs in bfloat16 with panels of pairs of bfloat16, tile by tile.
+//!
+//! A panel's pairs lie as tiles take them: 16 pairs of 16 outputs are one, so that a tile takes 32
+//! inputs. All products go this way where there are tiles, so a row's bits depend on nothing but the
+//! row: 32 inputs at a time, in ascending order, as [`Tiles::dot_bf16`] says.
+
+#![expect(unsafe_code, reason = "tiles are read and written through pointers")]
+#![expect(
+    clippy::needless_range_loop,
+    reason = "indices count panels of a block"
+)]
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use crate::cpu::linear::bf16_chunk::Bf16Chunk;
+use crate::cpu::linear::output::Output;
+use crate::cpu::linear::pairs::PairProduct;
+use crate::cpu::packed::PairPanels;
+use crate::cpu::prefetch::Prefetch;
+use crate::cpu::simd::{LANES, Simd};
+use crate::cpu::tiles::{TILE_ROW_BYTES, TILE_ROWS, TILE_SUMS, TileKernel, TileShape, Tiles};
+
+/// Rows of a block: two tiles, which meet the tiles of two panels.
+const BLOCK_ROWS: usize = 2 * TILE_ROWS;
+/// Panels that meet a block.
+const BLOCK_PANELS: usize = 2;
+/// Panels that a block meets before the next block does.
+const GROUP_PANELS: usize = 4;
+/// Panels that meet a single tile of rows.
+const STREAMS: usize = 4;
+/// Bytes of a tile of weights.
+const TILE_BYTES: usize = 16 * TILE_ROW_BYTES;
+
+/// `[row tiles][panels][16][16]`, to be written before they are read.
+#[repr(align(64))]
+struct Sums<const TILES: usize>(MaybeUninit<[[f32; TILE_SUMS]; TILES]>);
+
+impl TileKernel for PairProduct<'_> {
+    #[inline(always)]
+    fn run<S: Simd, T: Tiles>(self, simd: S, tiles: &mut T) {
+        if self.rows.len() <= TILE_ROWS {
+            self.one_tile(simd, tiles);
+        } else {
+            self.blocks(simd, tiles);
+        }
+    }
+}
+
+impl<const TILES: usize> Sums<TILES> {
+    fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// Tile `tile`.
+    #[inline(always)]
+    fn tile(&mut self, tile: usize) -> *mut f32 {
+        debug_assert!(tile < TILES);
+        // SAFETY: callers count tiles.
+        unsafe { self.0.as_mut_ptr().cast::<f32>().add(tile * TILE_SUMS) }
+    }
+}
+
+impl PairProduct<'_> {
+    /// At most 16 rows: the weights are the cost, and are streamed from several panels.
+    #[inline(always)]
+    fn one_tile<S: Simd, T: Tiles>(&self, simd: S, tiles: &mut T) {
+        let rows = TileShape::whole(self.rows.len());
+        let weights = TileShape::whole(TILE_ROWS);
+        tiles.configure([rows, rows, rows, rows, rows, weights, weights, weights]);
+        let mut panel = self.columns.start;
+        while panel < self.columns.end {
+            if self.columns.end - panel >= STREAMS {
+                self.one_by::<S, T, STREAMS>(simd, tiles, panel);
+                panel += STREAMS;
+            } else {
+                self.one_by::<S, T, 1>(simd, tiles, panel);
+                panel += 1;
+            }
+        }
+    }
+
+    /// One tile of rows times `P` panels: 1 or [`STREAMS`].
+    #[inline(always)]
+    fn one_by<S: Simd, T: Tiles, const P: usize>(&self, simd: S, tiles: &mut T, panel: usize) {
+        let mut weights = [std::ptr::null::<u8>(); P];
+        for p in 0..P {
+            weights[p] = self.weights(panel + p, 0);
+        }
+        tiles.zero::<0>();
+        tiles.zero::<1>();
+        tiles.zero::<2>();
+        tiles.zero::<3>();
+        for step in 0..self.panels.num_steps() {
+            let at = step * TILE_BYTES;
+            for weights in weights {
+                Prefetch::STREAM.ask(simd, weights.wrapping_add(at), TILE_BYTES);
+            }
+            // SAFETY: the task's rows and panels have this step.
+            unsafe {
+                tiles.load::<4>(self.input(self.rows.start, step), Bf16Chunk::BYTES);
+                tiles.load::<5>(weights[0].add(at), TILE_ROW_BYTES);
+                tiles.dot_bf16::<0, 4, 5>();
+                if P == STREAMS {
+                    tiles.load::<6>(weights[1].add(at), TILE_ROW_BYTES);
+                    tiles.dot_bf16::<1, 4, 6>();
+                    tiles.load::<7>(weights[2].add(at), TILE_ROW_BYTES);
+                    tiles.dot_bf16::<2, 4, 7>();
+                    tiles.load::<5>(weights[3].add(at), TILE_ROW_BYTES);
+                    tiles.dot_bf16::<3, 4, 5>();
+                }
+            }
+        }
+        let mut sums = Sums::<STREAMS>::new();
+        // SAFETY: a tile of sums each; the rows and panels are this task's.
+        unsafe {
+            tiles.store::<0>(sums.tile(0).cast(), TILE_ROW_BYTES);
+            if P == STREAMS {
+                tiles.store::<1>(sums.tile(1).cast(), TILE_ROW_BYTES);
+                tiles.store::<2>(sums.tile(2).cast(), TILE_ROW_BYTES);
+                tiles.store::<3>(sums.tile(3).cast(), TILE_ROW_BYTES);
+            }
+            for p in 0..P {
+                self.finish(simd, self.rows.clone(), panel + p, sums.tile(p));
+            }
+        }
+    }
+
+    /// More rows, in blocks of which the last may begin in the one before: what both compute is the
+    /// same. A block meets some panels before the next block meets them, so that they stay in the L2
+    /// cache and the block in the L1 cache.
+    #[inline(always)]
+    fn blocks<S: Simd, T: Tiles>(&self, simd: S, tiles: &mut T) {
+        let height = self.rows.len().min(BLOCK_ROWS);
+        let (upper, lower) = (
+            TileShape::whole(TILE_ROWS),
+            TileShape::whole(height - TILE_ROWS),
+        );
+        let weights = TileShape::whole(TILE_ROWS);
+        tiles.configure([upper, upper, lower, lower, upper, lower, weights, weights]);
+        let num_blocks = self.rows.len().div_ceil(BLOCK_ROWS);
+        for first in self.columns.clone().step_by(GROUP_PANELS) {
+            let end = self.columns.end.min(first + GROUP_PANELS);
+            for block in 0..num_blocks {
+                let row = (self.rows.start + block * BLOCK_ROWS).min(self.rows.end - height);
+                self.prefetch(simd, first..end, block, num_blocks);
+                for panel in (first..end).step_by(BLOCK_PANELS) {
+                    match end - panel {
+                        1 => self.block::<S, T, 1>(simd, tiles, row..row + height, panel),
+                        _ => {
+                            self.block::<S, T, BLOCK_PANELS>(simd, tiles, row..row + height, panel)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks for this block's share of the panels that come after `panels`.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, simd: S, panels: Range<usize>, block: usize, num_blocks: usize) {
+        let num_tiles = panels.len() * self.panels.num_steps();
+        let next = self
+            .weights(panels.start, 0)
+            .wrapping_add(num_tiles * TILE_BYTES);
+        for tile in (block..num_tiles).step_by(num_blocks) {
+            for line in (0..TILE_BYTES).step_by(TILE_ROW_BYTES) {
+                simd.prefetch(next.wrapping_add(tile * TILE_BYTES + line));
+            }
+        }
+    }
+
+    /// A block of rows, in the shape that is configured, times `P` panels: 1 or [`BLOCK_PANELS`].
+    #[inline(always)]
+    fn block<S: Simd, T: Tiles, const P: usize>(
+        &self,
+        simd: S,
+        tiles: &mut T,
+        rows: Range<usize>,
+        panel: usize,
+    ) {
+        let lower = rows.start + TILE_ROWS;
+        let mut weights = [std::ptr::null::<u8>(); P];
+        for p in 0..P {
+            weights[p] = self.weights(panel + p, 0);
+        }
+        tiles.zero::<0>();
+        tiles.zero::<1>();
+        tiles.zero::<2>();
+        tiles.zero::<3>();
+        for step in 0..self.panels.num_steps() {
+            let at = step * TILE_BYTES;
+            // SAFETY: the task's rows and panels have this step.
+            unsafe {
+                tiles.load::<4>(self.input(rows.start, step), Bf16Chunk::BYTES);
+                tiles.load::<6>(weights[0].add(at), TILE_ROW_BYTES);
+                tiles.dot_bf16::<0, 4, 6>();
+                if P == BLOCK_PANELS {
+                    tiles.load::<7>(weights[P - 1].add(at), TILE_ROW_BYTES);
+                    tiles.dot_bf16::<1, 4, 7>();
+                }
+                tiles.load::<5>(self.input(lower, step), Bf16Chunk::BYTES);
+                tiles.dot_bf16::<2, 5, 6>();
+                if P == BLOCK_PANELS {
+                    tiles.dot_bf16::<3, 5, 7>();
+                }
+            }
+        }
+        let mut sums = Sums::<4>::new();
+        // SAFETY: a tile of sums each; the rows and panels are this task's.
+        unsafe {
+            tiles.store::<0>(sums.tile(0).cast(), TILE_ROW_BYTES);
+            tiles.store::<2>(sums.tile(2).cast(), TILE_ROW_BYTES);
+            if P == BLOCK_PANELS {
+                tiles.store::<1>(sums.tile(1).cast(), TILE_ROW_BYTES);
+                tiles.store::<3>(sums.tile(3).cast(), TILE_ROW_BYTES);
+            }
+            for p in 0..P {
+                self.finish(simd, rows.start..lower, panel + p, sums.tile(p));
+                self.finish(simd, lower..rows.end, panel + p, sums.tile(2 + p));
+            }
+        }
+    }
+
+    /// Inputs of step `step` of row `row`; the next row's are a chunk away.
+    #[inline(always)]
+    fn input(&self, row: usize, step: usize) -> *const u8 {
+        let (chunk, step) = (step / Bf16Chunk::STEPS, step % Bf16Chunk::STEPS);
+        let [chunk] = self.input.chunk::<1>(chunk, row);
+        std::ptr::from_ref(chunk)
+            .cast::<u8>()
+            .wrapping_add(step * TILE_ROW_BYTES)
+    }
+
+    /// Weights of panel `panel` from step `step` on.
+    #[inline(always)]
+    fn weights(&self, panel: usize, step: usize) -> *const u8 {
+        let pairs = self.panels.from(panel, step * PairPanels::STEP_PAIRS);
+        pairs.as_ptr().cast()
+    }
+
+    /// Writes a tile of sums: outputs of `rows` and panel `panel`.
+    ///
+    /// # Safety
+    /// They are this task's, and `sums` `[16][16]` has them.
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(&self, simd: S, rows: Range<usize>, panel: usize, sums: *const f32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bias = self.out.bias(simd, panel);
+            for (index, row) in rows.enumerate() {
+                let sum = simd.load(sums.add(index * LANES));
+                let value = match bias {
+                    Some(bias) => simd.add(sum, bias),
+                    None => sum,
+                };
+                let (ptr, count) = self.out.at(row, panel);
+                Output::store(simd, ptr, value, count);
+            }
+        }
+    }
+}
