@@ -33,7 +33,7 @@ pub enum Device {
 }
 
 /// Element type of the weights of matrix products. Activations are f32; a processor that multiplies
-/// bfloat16 ([`kernels::InstructionSet::Avx512Bf16`]) rounds them where they meet such weights.
+/// bfloat16 (AVX-512 BF16, AMX) rounds them where they meet such weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dtype {
     /// As in the checkpoint.

@@ -20,7 +20,7 @@ pub enum DtypeName {
     #[value(alias = "float")]
     #[serde(alias = "float")]
     Float32,
-    /// bfloat16; a processor with AVX-512 BF16 rounds what it multiplies with them, too.
+    /// bfloat16; a processor with AVX-512 BF16 or AMX rounds what it multiplies with them, too.
     Bfloat16,
     /// 16-bit floats.
     #[value(alias = "half")]
