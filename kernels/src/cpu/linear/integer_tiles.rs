@@ -6,12 +6,12 @@
 #![expect(unsafe_code, reason = "tiles are read and written through pointers")]
 #![expect(clippy::needless_range_loop, reason = "indices count rows of a tile")]
 
-use crate::WeightDtype;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
+use crate::WeightDtype;
 use crate::cpu::linear::INTEGER_ROW_BLOCK;
 use crate::cpu::linear::chunked_rows::ChunkedRows;
 use crate::cpu::linear::output::Output;
