@@ -27,8 +27,8 @@ const GROUP_PANELS: usize = 4;
 /// Inputs that lie together for each output.
 const QUAD: usize = 4;
 
-/// Rows from which on tiles are worth their sums.
-const MIN_ROWS: usize = 9;
+/// Rows from which on tiles are worth their sums: fewer are computed while memory is waited for.
+const MIN_ROWS: usize = 17;
 
 /// Whether products of `rows` rows take tiles. The bits are the same either way.
 pub(super) fn wants_tiles(isa: Isa, rows: usize) -> bool {

@@ -23,8 +23,10 @@ use crate::cpu::simd::{Kernel, LANES, Simd};
 
 /// Rows up to which weights are unpacked in registers, anew for each tile: memory is the limit.
 const FEW_ROWS: usize = 16;
-/// Rows of such a tile.
-const FEW_ROWS_TILE: usize = 4;
+/// Rows of such a tile, at most: sums of integers and of floats for each, and what unpacking takes.
+const fn few_rows_tile<S: Simd>() -> usize {
+    if S::INTEGER_ROWS > 6 { 8 } else { 4 }
+}
 
 /// One task: `rows` of the input times the panels `columns`.
 #[derive(Clone)]
@@ -69,41 +71,36 @@ impl IntegerProduct<'_> {
     /// Panel by panel; after the first tile the panel is in the cache.
     #[inline(always)]
     fn few_rows<S: Simd, F: Format>(&self, simd: S) {
-        let tiles = self.rows.len().div_ceil(FEW_ROWS_TILE);
+        let tiles = self.rows.len().div_ceil(few_rows_tile::<S>());
         for panel in self.columns.clone() {
             let mut row = self.rows.start;
             for tile in 0..tiles {
                 let count = (self.rows.end - row).div_ceil(tiles - tile);
-                let (product, format) = (self, PhantomData);
+                // Only tiles that the instruction set uses are compiled.
                 match count {
-                    1 => simd.outline(FewRows::<F, 1> {
-                        product,
-                        row,
-                        panel,
-                        format,
-                    }),
-                    2 => simd.outline(FewRows::<F, 2> {
-                        product,
-                        row,
-                        panel,
-                        format,
-                    }),
-                    3 => simd.outline(FewRows::<F, 3> {
-                        product,
-                        row,
-                        panel,
-                        format,
-                    }),
-                    _ => simd.outline(FewRows::<F, 4> {
-                        product,
-                        row,
-                        panel,
-                        format,
-                    }),
+                    1 => self.few::<S, F, 1>(simd, row, panel),
+                    2 => self.few::<S, F, 2>(simd, row, panel),
+                    3 => self.few::<S, F, 3>(simd, row, panel),
+                    4 => self.few::<S, F, 4>(simd, row, panel),
+                    5 if few_rows_tile::<S>() > 4 => self.few::<S, F, 5>(simd, row, panel),
+                    6 if few_rows_tile::<S>() > 4 => self.few::<S, F, 6>(simd, row, panel),
+                    7 if few_rows_tile::<S>() > 4 => self.few::<S, F, 7>(simd, row, panel),
+                    8 if few_rows_tile::<S>() > 4 => self.few::<S, F, 8>(simd, row, panel),
+                    _ => unreachable!("tiles have at most {} rows", few_rows_tile::<S>()),
                 }
                 row += count;
             }
         }
+    }
+
+    #[inline(always)]
+    fn few<S: Simd, F: Format, const R: usize>(&self, simd: S, row: usize, panel: usize) {
+        simd.outline(FewRows::<F, R> {
+            product: self,
+            row,
+            panel,
+            format: PhantomData,
+        });
     }
 
     /// Chunk by chunk of a panel, all rows in tiles of nearly the same size. Unfinished outputs stay
