@@ -11,10 +11,11 @@ pub(crate) const TOLERANCE: f32 = 2e-5;
 
 /// [`TOLERANCE`] for weights that are kept in bfloat16. Where the machine multiplies bfloat16,
 /// activations are rounded for them, to 8 bits: by 2^-9 at most, 150 times the tolerance. Rounding
-/// before every product adds up to a few times that.
+/// before every product adds up: transformers itself, in f32 but for the inputs of its linear layers,
+/// which are rounded, is up to 0.026 away with `llama-bfloat16-sharded`.
 pub(crate) fn bf16_tolerance() -> f32 {
     if InstructionSet::Avx512Bf16.is_available() {
-        0.02
+        0.03
     } else {
         TOLERANCE
     }
