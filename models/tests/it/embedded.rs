@@ -5,7 +5,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
-use crate::golden::{self, bf16_tolerance, distance};
+use crate::golden::{self, distance, embedded_tolerance};
 
 /// A prompt and the greedy answer, its end included unless it was cut.
 #[derive(Deserialize)]
@@ -94,7 +94,7 @@ fn fifty_greedy_answers_equal_those_of_transformers() {
         worst = worst.max(distance(got, want));
     }
     println!("logits after the prompts: {worst:e}");
-    assert!(worst <= bf16_tolerance(), "{worst}");
+    assert!(worst <= embedded_tolerance(), "{worst}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
     python make_goldens.py            # both
     python make_goldens.py tiny       # models/tests/goldens/<variant>/
+    python make_goldens.py rounded    # of what is there: golden.bfloat16.safetensors
     python make_goldens.py pebble     # models/tests/goldens/pebble-20m/
 
 A variant's folder is a model's folder as `save_pretrained` writes it, with two files more:
@@ -13,6 +14,10 @@ A variant's folder is a model's folder as `save_pretrained` writes it, with two 
     logits          [64, vocab] f32 logits that each of them was taken from
 
 All is computed in f32 with eager attention; a checkpoint of f16 or bf16 is widened first.
+
+A checkpoint of bf16 has `golden.bfloat16.safetensors` beside it: `prompt_logits` and `logits` of the
+same tokens, where the inputs of every linear layer are rounded to bfloat16. That is what a processor
+that multiplies bfloat16 computes.
 """
 
 import json
@@ -21,7 +26,7 @@ import sys
 
 import torch
 from prompts import conversations
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from variants import VARIANTS
 
@@ -109,6 +114,31 @@ def make_variant(name, config, save_arguments, dtype, seed):
     return margin(logits)
 
 
+@torch.no_grad()
+def make_rounded(folder):
+    """Writes what becomes of a variant's logits where inputs are rounded; returns the margin."""
+    golden = load_file(folder / "golden.safetensors")
+    prompt, tokens = golden["prompt"].long(), golden["tokens"].long()
+    model = load(folder)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_pre_hook(
+                lambda _, inputs: (inputs[0].bfloat16().float(), *inputs[1:]))
+    # The last token's logits would be those of one token more.
+    logits = model(torch.cat([prompt, tokens[:-1]])[None]).logits[0]
+    tensors = {"prompt_logits": logits[:len(prompt)], "logits": logits[len(prompt) - 1:]}
+    save_file({key: value.clone() for key, value in tensors.items()},
+              folder / "golden.bfloat16.safetensors")
+    return margin(tensors["logits"])
+
+
+def make_all_rounded():
+    """Writes them for every variant in bfloat16."""
+    for name, (*_, dtype) in VARIANTS.items():
+        if dtype == "bfloat16":
+            print(f"{name}: margin {make_rounded(OUT / name):.4f}")
+
+
 def make_tiny():
     """Writes every variant, with the first seed whose greedy tokens are far from ties."""
     for name, variant in VARIANTS.items():
@@ -119,6 +149,7 @@ def make_tiny():
         else:
             raise RuntimeError(f"{name}: no seed without near ties")
         print(f"{name}: seed {seed}, margin {found:.4f}")
+    make_all_rounded()
 
 
 def make_pebble():
@@ -146,4 +177,4 @@ def make_pebble():
 if __name__ == "__main__":
     asked = sys.argv[1:] or ["tiny", "pebble"]
     for what in asked:
-        {"tiny": make_tiny, "pebble": make_pebble}[what]()
+        {"tiny": make_tiny, "rounded": make_all_rounded, "pebble": make_pebble}[what]()
