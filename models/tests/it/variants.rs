@@ -86,7 +86,6 @@ fn check_tokens(
         }
         row = driver.decode(&mut seq, token);
     }
-    println!("{place}: {exact} of {all} rows within {TOLERANCE:e}, {worst:e} at most");
     assert!(2 * exact > all, "{place}: {exact} of {all} rows");
     worst
 }
