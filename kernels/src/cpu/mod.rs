@@ -23,6 +23,7 @@ mod linear;
 mod memory;
 mod norm;
 mod packed;
+mod pairs;
 mod pool;
 mod portable;
 mod prefetch;

@@ -93,6 +93,21 @@ pub(crate) trait Simd: Copy {
     /// # Safety
     /// `ptr` is valid for writing 16 elements.
     unsafe fn store_i16(self, ptr: *mut i16, value: Self::Vector);
+    /// Stores 16 consecutive bfloat16, the nearest, ties to even; subnormal lanes may become zero.
+    ///
+    /// # Safety
+    /// `ptr` is valid for writing 16 elements.
+    #[inline(always)]
+    unsafe fn store_bf16(self, ptr: *mut bf16, value: Self::Vector) {
+        let mut lanes = [0.0f32; LANES];
+        // SAFETY: the array holds a vector; the caller vouches for 16 elements.
+        unsafe {
+            self.store(lanes.as_mut_ptr(), value);
+            for (i, &lane) in lanes.iter().enumerate() {
+                *ptr.add(i) = to_bf16(lane);
+            }
+        }
+    }
     /// Asks for a cache line; any address is harmless.
     fn prefetch(self, ptr: *const u8);
     /// `a + b`
@@ -163,6 +178,36 @@ pub(crate) trait Simd: Copy {
     #[inline(always)]
     fn dot_bf16(self, sums: Self::Vector, a: Self::Pairs, b: Self::Pairs) -> Self::Vector {
         dot_bf16_in_plain_rust(self, sums, a, b)
+    }
+    /// Pairs of the lanes of `low` and of `high`, rounded as [`Simd::store_bf16`] does.
+    #[inline(always)]
+    fn round_pairs(self, low: Self::Vector, high: Self::Vector) -> Self::Pairs {
+        let mut lanes = [[0.0f32; LANES]; 2];
+        let mut pairs = [0i16; 2 * LANES];
+        // SAFETY: the arrays hold a vector each.
+        unsafe {
+            self.store(lanes[0].as_mut_ptr(), low);
+            self.store(lanes[1].as_mut_ptr(), high);
+            for (i, pair) in pairs.iter_mut().enumerate() {
+                *pair = to_bf16(lanes[i % 2][i / 2]).to_bits() as i16;
+            }
+            self.load_pairs(pairs.as_ptr())
+        }
+    }
+    /// Pairs of the lanes of two rows of 16 bfloat16, each in the order of [`bf16_position`].
+    ///
+    /// # Safety
+    /// Both are valid for reading 16 elements.
+    #[inline(always)]
+    unsafe fn zip_bf16(self, low: *const bf16, high: *const bf16) -> Self::Pairs {
+        let mut pairs = [0i16; 2 * LANES];
+        for (i, pair) in pairs.iter_mut().enumerate() {
+            let row = if i % 2 == 0 { low } else { high };
+            // SAFETY: the caller's promise.
+            *pair = unsafe { *row.add(bf16_position(i / 2)) }.to_bits() as i16;
+        }
+        // SAFETY: the array holds a vector.
+        unsafe { self.load_pairs(pairs.as_ptr()) }
     }
     /// The floats nearest to `256 * high + low`, of 16 sums each.
     ///
@@ -260,6 +305,18 @@ pub(crate) const fn bf16_position(lane: usize) -> usize {
     } else {
         2 * (lane - LANES / 2) + 1
     }
+}
+
+/// The nearest bfloat16, as [`bf16::from_f32`], but without branches: the compiler makes vectors of
+/// it.
+#[inline(always)]
+pub(crate) fn to_bf16(value: f32) -> bf16 {
+    let bits = value.to_bits();
+    let half = 0x7fff + (bits >> 16 & 1);
+    let rounded = (bits.wrapping_add(half) >> 16) as u16;
+    // Of a NaN whose upper half would be an infinity, too.
+    let quiet = (bits >> 16) as u16 | 0x40;
+    bf16::from_bits(if value.is_nan() { quiet } else { rounded })
 }
 
 /// [`Simd::dot_bf16`] lane by lane.

@@ -30,6 +30,25 @@ fn heads((num_q_heads, num_kv_heads, head_dim): (usize, usize, usize)) -> QkvSha
     }
 }
 
+/// Within [`TOLERANCE`]. Where weights are rounded, one that is near the middle of two bfloat16 may
+/// be rounded to the other, 2^-7 away at most, which no more than one head in five may show.
+fn assert_attention(case: &str, setup: Setup, got: &[f32], want: &[f64], rounds: bool) {
+    if !rounds {
+        assert_close(case, got, want, TOLERANCE);
+        return;
+    }
+    assert_close(case, got, want, 1.0 / 64.0);
+    let heads = got.chunks_exact(setup.shape.head_dim);
+    let is_other = |(got, want): &(&[f32], &[f64])| {
+        let far = |(got, want): (&f32, &f64)| (f64::from(*got) - want).abs() > TOLERANCE;
+        got.iter().zip(*want).any(far)
+    };
+    let pairs = heads.clone().zip(want.chunks_exact(setup.shape.head_dim));
+    let others = pairs.filter(is_other).count();
+    let all = heads.len();
+    assert!(5 * others <= all + 4, "{case}: {others} of {all} heads");
+}
+
 /// One sequence: a first step of all tokens but the last few, then a step of those.
 fn check<B: Backend>(backend: B, rng: &mut Rng, setup: Setup, context_len: usize, last: usize) {
     let sequences = [Sequence::random(rng, setup.shape, context_len)];
@@ -43,8 +62,10 @@ fn check<B: Backend>(backend: B, rng: &mut Rng, setup: Setup, context_len: usize
             query_len,
         };
         let got = cache.step(&[chunk]);
-        let want = oracle(setup, &sequences[0], chunk);
-        assert_close(&format!("{setup:?} {chunk:?}"), &got, &want, TOLERANCE);
+        let rounds = cache.rounds();
+        let want = oracle(setup, &sequences[0], chunk, rounds);
+        let case = format!("{setup:?} {chunk:?}");
+        assert_attention(&case, setup, &got, &want, rounds);
     }
 }
 
@@ -131,9 +152,10 @@ pub(crate) fn mixed_batches_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B
             let got = cache.step(&chunks);
             let mut want = Vec::new();
             for &chunk in &chunks {
-                want.extend(oracle(setup, &sequences[chunk.seq], chunk));
+                want.extend(oracle(setup, &sequences[chunk.seq], chunk, cache.rounds()));
             }
-            assert_close(&format!("{setup:?} {chunks:?}"), &got, &want, TOLERANCE);
+            let case = format!("{setup:?} {chunks:?}");
+            assert_attention(&case, setup, &got, &want, cache.rounds());
         }
     }
 }

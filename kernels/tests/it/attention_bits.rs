@@ -138,6 +138,29 @@ pub(crate) fn neighbours_change_nothing(make: &dyn Fn(usize) -> Cpu) {
     });
 }
 
+/// Tokens that are not finite change no row before them, though these share products with rows that
+/// see them.
+pub(crate) fn later_tokens_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+    for_each_setup(make, 46, |rng, setup, sequences, want| {
+        for (from, value) in [
+            (CONTEXT_LEN - 1, f32::NAN),
+            (CONTEXT_LEN - 40, f32::INFINITY),
+        ] {
+            let mut qkv = sequences[0].qkv.clone();
+            qkv[from * setup.shape.row_size()..].fill(value);
+            let spoilt = [Sequence {
+                qkv,
+                context_len: CONTEXT_LEN,
+            }];
+            let got = whole(make(2), rng, setup, &spoilt);
+            let before = from * setup.shape.q_size();
+            let case = format!("{setup:?}, {value} from {from} on");
+            assert_same_bits(&case, &got[..before], &want[..before]);
+            assert!(got[before..].iter().all(|x| x.is_nan()), "{case}");
+        }
+    });
+}
+
 /// Sequences that share blocks: some a whole number of spans, some less, decoded and extended by a
 /// few rows in one batch, beside one that shares nothing.
 pub(crate) fn shared_prefixes_change_nothing(make: &dyn Fn(usize) -> Cpu) {

@@ -8,6 +8,8 @@ use crate::fixture::{Rng, download, poisoned, upload};
 /// Layers of the cache; attention uses the last one, so that a wrong layer stride is noticed.
 const NUM_LAYERS: usize = 2;
 const LAYER: usize = 1;
+/// Keys whose softmax weights are relative to the same score.
+const SPAN_KEYS: usize = 256;
 
 /// What the tests vary.
 #[derive(Clone, Copy, Debug)]
@@ -185,6 +187,12 @@ impl<'a, B: Backend> Cache<'a, B> {
             .collect()
     }
 
+    /// Whether attention over this cache is computed in bfloat16: where that is an instruction, and
+    /// the cache keeps no more.
+    pub(crate) fn rounds(&self) -> bool {
+        self.setup.dtype != KvDtype::F32 && self.backend.description().contains("bf16")
+    }
+
     fn batch(&self, chunks: &[Chunk]) -> StepBatch {
         let mut batch = StepBatch::default();
         batch.clear();
@@ -216,8 +224,9 @@ pub(crate) fn scale(shape: QkvShape) -> f32 {
     1.0 / (shape.head_dim as f32).sqrt()
 }
 
-/// Attention of the chunk's rows in f64, `[query_len, q_size]`.
-pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk) -> Vec<f64> {
+/// Attention of the chunk's rows in f64, `[query_len, q_size]`; if `rounds`, with queries, keys,
+/// values and softmax weights in bfloat16, the weights of each 256 keys relative to their largest.
+pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk, rounds: bool) -> Vec<f64> {
     let Setup { shape, window, .. } = setup;
     let group = shape.num_q_heads / shape.num_kv_heads;
     let head = |position: usize, index: usize| {
@@ -226,51 +235,79 @@ pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk) -> Vec<f64
     };
     let stored = |index: usize| -> Vec<Vec<f64>> {
         let heads = (0..chunk.context_len).map(|position| head(position, index));
-        heads.map(|head| as_stored(setup.dtype, head)).collect()
+        heads
+            .map(|head| as_stored(setup.dtype, head, rounds))
+            .collect()
     };
     let kv_heads = shape.num_q_heads..shape.num_q_heads + 2 * shape.num_kv_heads;
     let stored: Vec<Vec<Vec<f64>>> = kv_heads.map(stored).collect();
+    // Scores are logarithms to base 2, once they are capped.
+    let factor = match setup.soft_cap {
+        Some(_) => scale(shape),
+        None => scale(shape) * std::f32::consts::LOG2_E,
+    };
     let mut out = Vec::new();
     for position in chunk.context_len - chunk.query_len..chunk.context_len {
         for q_head in 0..shape.num_q_heads {
             let keys = &stored[q_head / group];
             let values = &stored[q_head / group + shape.num_kv_heads];
             let oldest = window.map_or(0, |w| (position + 1).saturating_sub(w));
-            let query = head(position, q_head);
+            let scaled = |q: &f32| match rounds {
+                true => bf16::from_f32(q * factor).to_f64(),
+                false => f64::from(*q) * f64::from(factor),
+            };
+            let query: Vec<f64> = head(position, q_head).iter().map(scaled).collect();
             let score = |key: usize| {
-                let pairs = query.iter().zip(&keys[key]);
-                let dot: f64 = pairs.map(|(q, k)| f64::from(*q) * k).sum();
-                let score = dot * f64::from(scale(shape));
+                let score: f64 = query.iter().zip(&keys[key]).map(|(q, k)| q * k).sum();
                 match setup.soft_cap.map(f64::from) {
-                    Some(cap) => cap * (score / cap).tanh(),
+                    Some(cap) => cap * (score / cap).tanh() * std::f64::consts::LOG2_E,
                     None => score,
                 }
             };
-            let scores: Vec<f64> = (oldest..=position).map(score).collect();
-            let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+            let scores: Vec<(usize, f64)> = (oldest..=position).map(|k| (k, score(k))).collect();
+            let largest = |scores: &[(usize, f64)]| {
+                let scores = scores.iter().map(|(_, score)| *score);
+                scores.fold(f64::NEG_INFINITY, f64::max)
+            };
+            let max = largest(&scores);
+            let mut sum = 0.0;
             let mut output = vec![0.0; shape.head_dim];
-            for (key, score) in (oldest..=position).zip(&scores) {
-                let weight = (score - max).exp() / sum;
-                for (o, v) in output.iter_mut().zip(&values[key]) {
-                    *o += weight * v;
+            for span in scores.chunk_by(|a, b| a.0 / SPAN_KEYS == b.0 / SPAN_KEYS) {
+                let span_max = largest(span);
+                for &(key, score) in span {
+                    let weight = (score - span_max).exp2();
+                    let taken = match rounds {
+                        true => bf16::from_f64(weight).to_f64(),
+                        false => weight,
+                    };
+                    let span_factor = (span_max - max).exp2();
+                    sum += weight * span_factor;
+                    for (o, v) in output.iter_mut().zip(&values[key]) {
+                        *o += taken * span_factor * v;
+                    }
                 }
             }
-            out.extend(output);
+            out.extend(output.into_iter().map(|o| o / sum));
         }
     }
     out
 }
 
-/// What a cache of `dtype` keeps of a head.
-fn as_stored(dtype: KvDtype, head: &[f32]) -> Vec<f64> {
+/// What a cache of `dtype` keeps of a head; if `rounds`, as bfloat16.
+fn as_stored(dtype: KvDtype, head: &[f32], rounds: bool) -> Vec<f64> {
     let largest = head.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
     let scale = largest / 127.0;
     let stored = |&x: &f32| match dtype {
         KvDtype::F32 => f64::from(x),
         KvDtype::Bf16 => bf16::from_f32(x).to_f64(),
         // In f32 as the cache does it, so that ties go the same way.
-        KvDtype::Int8 => f64::from((x * (1.0 / scale)).round_ties_even()) * f64::from(scale),
+        KvDtype::Int8 => {
+            let element = (x * (1.0 / scale)).round_ties_even();
+            match rounds {
+                true => bf16::from_f32(element * scale).to_f64(),
+                false => f64::from(element) * f64::from(scale),
+            }
+        }
     };
     head.iter().map(stored).collect()
 }

@@ -7,24 +7,15 @@
 
 use std::ops::Range;
 
-use crate::cpu::attention::located::{KeyPanels, Located, SPAN_VECTORS, ValuePanels};
+use crate::cpu::attention::located::Located;
 use crate::cpu::attention::plan::{Plan, Unit};
-use crate::cpu::attention::scores::Scores;
-use crate::cpu::attention::scratch::{Place, RowTile, SCORE_STRIDE, Scratch};
-use crate::cpu::attention::softmax::{Softmax, vectors};
+use crate::cpu::attention::scratch::{Place, Scratch};
 use crate::cpu::attention::state::Partial;
-use crate::cpu::attention::values::{Outputs, Values};
 use crate::cpu::attention::{Layer, SPAN_KEYS};
 use crate::cpu::kv::KvElement;
 use crate::cpu::pool::SharedPtr;
-use crate::cpu::simd::{Kernel, LANES, Simd};
-use crate::cpu::tile::Rows;
+use crate::cpu::simd::Simd;
 
-/// Most rows of a product.
-const MAX_ROWS: usize = 6;
-/// Most rows that read the cache itself, each product widening what it reads; more rows read panels
-/// that are widened once.
-const DIRECT_ROWS: usize = 4;
 /// Keys of a span for which rows of different sequences look for common blocks, where they do not
 /// share all of it.
 const SHARED_KEYS: usize = 64;
@@ -43,24 +34,37 @@ pub(super) struct Item<'a, T> {
 }
 
 /// Rows that find keys in the same memory.
-struct Run<'a, T> {
+pub(super) struct Run<'a, T> {
     /// Rows of the item; each of them sees some of the keys.
-    rows: Range<usize>,
+    pub(super) rows: Range<usize>,
     /// Keys of the span.
-    keys: Range<usize>,
-    located: Located<'a, T>,
-    /// Whether products read the cache itself.
-    direct: bool,
+    pub(super) keys: Range<usize>,
+    pub(super) located: Located<'a, T>,
 }
 
-impl<T: KvElement> Kernel for Item<'_, T> {
+/// How the products of an item are computed.
+pub(super) trait Arithmetic<T: KvElement> {
+    /// Takes the scaled queries of all rows.
+    fn begin<S: Simd>(&mut self, simd: S, item: &mut Item<'_, T>);
+    /// Scores of the run's rows for the keys that they see.
+    fn scores<S: Simd>(&mut self, simd: S, item: &mut Item<'_, T>, run: &Run<'_, T>);
+    /// Turns all rows' scores of a span into weights.
+    fn weigh<S: Simd>(&mut self, simd: S, item: &mut Item<'_, T>);
+    /// Weighted values of the run's rows: added to the partial outputs if `split`, else joined with
+    /// the spans before.
+    fn values<S: Simd>(&mut self, simd: S, item: &mut Item<'_, T>, run: &Run<'_, T>, split: bool);
+}
+
+impl<'a, T: KvElement> Item<'a, T> {
+    /// Computes the item.
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
+    pub(super) fn compute<S: Simd>(mut self, simd: S, mut arithmetic: impl Arithmetic<T>) {
         let members = self.plan.members(self.unit);
         let split = self.plan.split_of(members[0].seq).is_split();
         self.begin();
+        arithmetic.begin(simd, &mut self);
         for span in self.unit.spans.clone() {
-            self.span(simd, span, split);
+            self.span(simd, &mut arithmetic, span, split);
             if split {
                 self.leave(span);
             }
@@ -79,9 +83,7 @@ impl<T: KvElement> Kernel for Item<'_, T> {
             }
         }
     }
-}
 
-impl<'a, T: KvElement> Item<'a, T> {
     /// Lists the rows and gathers their scaled queries.
     #[inline(always)]
     fn begin(&mut self) {
@@ -116,7 +118,13 @@ impl<'a, T: KvElement> Item<'a, T> {
     /// The softmax of every row over its keys of span `span`: joined with the spans before it, or
     /// if `split` left as partial outputs.
     #[inline(always)]
-    fn span<S: Simd>(&mut self, simd: S, span: usize, split: bool) {
+    fn span<S: Simd>(
+        &mut self,
+        simd: S,
+        arithmetic: &mut impl Arithmetic<T>,
+        span: usize,
+        split: bool,
+    ) {
         let keys = span * SPAN_KEYS..(span + 1) * SPAN_KEYS;
         let num_rows = self.scratch.places.len();
         self.scratch.seen.clear();
@@ -134,17 +142,11 @@ impl<'a, T: KvElement> Item<'a, T> {
             let mut row = 0;
             while let Some(run) = self.next_run(row, keys.start, start..start + step) {
                 row = run.rows.end;
-                self.scores(simd, &run);
+                arithmetic.scores(simd, self, &run);
             }
         }
+        arithmetic.weigh(simd, self);
         let states = &mut self.scratch.states;
-        simd.outline(Softmax {
-            seen: &self.scratch.seen,
-            scores: &mut self.scratch.scores,
-            soft_cap: self.layer.soft_cap,
-            maxima: &mut states.span_maxima,
-            sums: &mut states.span_sums,
-        });
         if split {
             states.partial_outputs[..num_rows * states.value_dim].fill(0.0);
         } else {
@@ -154,7 +156,7 @@ impl<'a, T: KvElement> Item<'a, T> {
             let mut row = 0;
             while let Some(run) = self.next_run(row, keys.start, start..start + step) {
                 row = run.rows.end;
-                self.values(simd, &run, split);
+                arithmetic.values(simd, self, &run, split);
             }
         }
     }
@@ -192,167 +194,7 @@ impl<'a, T: KvElement> Item<'a, T> {
                 kv_head: self.kv_head,
                 start,
             },
-            direct: end - first <= DIRECT_ROWS && self.layer.kv.has_panels(),
         })
-    }
-
-    /// Cuts the run's rows into tiles of about the same height.
-    #[inline(always)]
-    fn cut<S: Simd>(&mut self, run: &Run<'_, T>) {
-        let Scratch { tiles, seen, .. } = &mut *self.scratch;
-        tiles.clear();
-        let mut left = run.rows.len().div_ceil(S::TILE_ROWS.min(MAX_ROWS));
-        let mut first = run.rows.start;
-        while left > 0 {
-            let count = (run.rows.end - first).div_ceil(left);
-            let mut tile = RowTile {
-                first,
-                count,
-                seen: run.keys.end..run.keys.start,
-                shared: run.keys.clone(),
-            };
-            for seen in &seen[first..first + count] {
-                let (start, end) = (seen.start.max(run.keys.start), seen.end.min(run.keys.end));
-                tile.seen = tile.seen.start.min(start)..tile.seen.end.max(end);
-                tile.shared = tile.shared.start.max(start)..tile.shared.end.min(end);
-            }
-            tiles.push(tile);
-            first += count;
-            left -= 1;
-        }
-    }
-
-    /// Scores of the run's rows for the keys that they see.
-    #[inline(always)]
-    fn scores<S: Simd>(&mut self, simd: S, run: &Run<'_, T>) {
-        self.cut::<S>(run);
-        let head_dim = self.layer.shape.head_dim;
-        let Scratch {
-            tiles,
-            queries,
-            scores,
-            wide,
-            ..
-        } = &mut *self.scratch;
-        let queries = Rows {
-            ptr: queries.as_ptr(),
-            stride: head_dim,
-        };
-        if T::SCALED {
-            run.located
-                .copy_scales(&run.keys, |head| head.key_scales, &mut wide.scales);
-        }
-        let scales = T::SCALED.then_some(&*wide.scales);
-        let scores = scores.as_mut_ptr();
-        let vectors = vectors(&run.keys);
-        if run.direct {
-            simd.outline(Scores::<T, DIRECT_ROWS> {
-                tiles,
-                queries,
-                head_dim,
-                vectors,
-                panels: &run.located.keys(&run.keys),
-                scales,
-                scores,
-                streamed: Some(&run.located.values(&run.keys)),
-            });
-            return;
-        }
-        let mut panels = KeyPanels {
-            ptrs: [std::ptr::null(); SPAN_VECTORS],
-            stride: LANES,
-        };
-        for start in vectors.clone().step_by(S::TILE_PANELS) {
-            let vectors = start..vectors.end.min(start + S::TILE_PANELS);
-            let keys = wide.keys.chunks_exact_mut(head_dim * LANES);
-            for (vector, keys) in vectors.clone().zip(keys) {
-                run.located.widen_keys(simd, vector, run.keys.end, keys);
-                panels.ptrs[vector] = keys.as_ptr();
-            }
-            simd.outline(Scores::<f32, MAX_ROWS> {
-                tiles,
-                queries,
-                head_dim,
-                vectors,
-                panels: &panels,
-                scales,
-                scores,
-                streamed: None,
-            });
-        }
-    }
-
-    /// Weighted values of the run's rows.
-    #[inline(always)]
-    fn values<S: Simd>(&mut self, simd: S, run: &Run<'_, T>, split: bool) {
-        self.cut::<S>(run);
-        let Scratch {
-            tiles,
-            seen,
-            scores,
-            states,
-            wide,
-            ..
-        } = &mut *self.scratch;
-        if T::SCALED {
-            run.located
-                .copy_scales(&run.keys, |head| head.value_scales, &mut wide.scales);
-            for row in run.rows.clone() {
-                let weights = &mut scores[row * SCORE_STRIDE..][..SPAN_KEYS];
-                let seen = seen[row].start.max(run.keys.start)..seen[row].end.min(run.keys.end);
-                let scales = &wide.scales[seen.clone()];
-                for (weight, scale) in weights[seen].iter_mut().zip(scales) {
-                    *weight *= scale;
-                }
-            }
-        }
-        let value_dim = states.value_dim;
-        let outputs = if split {
-            Outputs::Continue(states.partial_outputs.as_mut_ptr())
-        } else {
-            Outputs::Join {
-                outputs: states.outputs.as_mut_ptr(),
-                factors: &states.factors,
-                span_factors: &states.span_factors,
-            }
-        };
-        let panels = 0..value_dim / LANES;
-        let weights = scores.as_ptr();
-        if run.direct {
-            simd.outline(Values::<T, DIRECT_ROWS> {
-                tiles,
-                weights,
-                seen,
-                keys: run.keys.clone(),
-                panels,
-                values: &run.located.values(&run.keys),
-                value_dim,
-                outputs,
-            });
-            return;
-        }
-        for start in panels.clone().step_by(S::TILE_PANELS) {
-            let panels = start..panels.end.min(start + S::TILE_PANELS);
-            let values = wide.values.chunks_exact_mut(SPAN_KEYS * LANES);
-            for (panel, values) in panels.clone().zip(values) {
-                run.located.widen_values(simd, panel, &run.keys, values);
-            }
-            simd.outline(Values::<f32, MAX_ROWS> {
-                tiles,
-                weights,
-                seen,
-                keys: run.keys.clone(),
-                panels,
-                values: &ValuePanels {
-                    ptrs: [wide.values.as_ptr(); SPAN_VECTORS],
-                    run: SPAN_KEYS,
-                    stride: LANES,
-                    panel: SPAN_KEYS * LANES,
-                },
-                value_dim,
-                outputs,
-            });
-        }
     }
 
     /// Leaves the rows' results over span `span` to be merged.

@@ -41,7 +41,7 @@ pub(super) struct ValuePanels<T> {
 impl<'a, T: KvElement> Located<'a, T> {
     /// The block that holds key `key` of the span, and the key's place there.
     #[inline(always)]
-    fn block(&self, key: usize) -> (BlockHead<'a, T>, usize) {
+    pub(super) fn block(&self, key: usize) -> (BlockHead<'a, T>, usize) {
         let block_size = self.layer.kv.shape().block_size;
         let position = self.start + key;
         let block = self.table[position / block_size] as usize;

@@ -46,8 +46,12 @@ macro_rules! tile {
     };
 }
 
+mod floats;
 mod item;
 mod located;
+mod pair_panels;
+mod pair_product;
+mod pairs;
 mod plan;
 mod scores;
 mod scratch;
@@ -55,11 +59,14 @@ mod softmax;
 mod state;
 mod values;
 
+use crate::cpu::attention::floats::FloatItem;
 use crate::cpu::attention::item::Item;
+use crate::cpu::attention::pairs::PairItem;
 use crate::cpu::attention::plan::Plan;
 use crate::cpu::attention::scratch::Scratch;
 use crate::cpu::attention::state::Partials;
 use crate::cpu::kv::{KvElement, Store};
+use crate::cpu::pairs::Bf16Chunk;
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::Isa;
 use crate::{KernelError, QkvShape, StepBatch, StepSizes};
@@ -150,6 +157,26 @@ impl<T: KvElement> Layer<'_, T> {
         workspace: &mut Workspace,
         out: &mut [f32],
     ) -> Result<(), KernelError> {
+        let in_pairs = T::PAIRS && isa.dots_bf16() && self.shape.head_dim <= Bf16Chunk::LEN;
+        self.attend_by(pool, workspace, out, |item| {
+            if !in_pairs {
+                isa.run(FloatItem(item));
+            } else if isa.has_tiles() {
+                isa.run_tiles(PairItem(item));
+            } else {
+                isa.run(PairItem(item));
+            }
+        })
+    }
+
+    /// As [`Self::attend`], with every item computed by `compute`.
+    fn attend_by(
+        &self,
+        pool: &Pool,
+        workspace: &mut Workspace,
+        out: &mut [f32],
+        compute: impl Fn(Item<'_, T>) + Sync,
+    ) -> Result<(), KernelError> {
         self.check(out.len());
         workspace.plan.make(self);
         workspace.prepare(pool.num_threads(), self.shape.head_dim)?;
@@ -162,7 +189,7 @@ impl<T: KvElement> Layer<'_, T> {
         let attend_item = |worker: usize, index: usize| {
             // SAFETY: a worker runs one task at a time, so its scratch is this task's alone.
             let scratch = unsafe { &mut *scratch.get().add(worker) };
-            isa.run(Item {
+            compute(Item {
                 layer: self,
                 plan,
                 unit: plan.unit(index % num_units),

@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use half::bf16;
+
 use crate::KernelError;
+use crate::cpu::attention::pairs::{KEY_PANELS, VALUE_PANEL, padded_depth};
 use crate::cpu::attention::state::States;
 use crate::cpu::attention::{ITEM_ROWS, SPAN_KEYS};
+use crate::cpu::kv::padded_head_dim;
 use crate::cpu::memory::AlignedSlice;
+use crate::cpu::pairs::Bf16Chunk;
 use crate::cpu::simd::LANES;
 
 /// Panels that are widened at a time, at most.
@@ -27,6 +32,9 @@ pub(crate) struct Scratch {
     pub(super) scores: AlignedSlice<f32>,
     pub(super) states: States,
     pub(super) wide: Wide,
+    pub(super) pairs: PairRows,
+    /// Scales of a span's keys or values, `[SPAN_KEYS]`
+    pub(super) scales: AlignedSlice<f32>,
 }
 
 /// Where a row belongs.
@@ -50,14 +58,24 @@ pub(super) struct RowTile {
 }
 
 /// Panels of a span, widened to f32 because many rows read them or because the cache's layout has
-/// none; and a span's scales.
+/// none.
 pub(super) struct Wide {
     /// `[WIDE_PANELS, head_dim, LANES]`
     pub(super) keys: AlignedSlice<f32>,
     /// `[WIDE_PANELS, SPAN_KEYS, LANES]`
     pub(super) values: AlignedSlice<f32>,
-    /// `[SPAN_KEYS]`
-    pub(super) scales: AlignedSlice<f32>,
+}
+
+/// Rows of an item and panels of a span, for products in bfloat16.
+pub(super) struct PairRows {
+    /// Scaled queries, `[ITEM_ROWS]`
+    pub(super) queries: AlignedSlice<Bf16Chunk>,
+    /// Softmax weights, `[ITEM_ROWS]`
+    pub(super) weights: AlignedSlice<Bf16Chunk>,
+    /// `[KEY_PANELS][padded head_dim / 2][16][2]`; what fills up head_dim is never written.
+    pub(super) keys: AlignedSlice<bf16>,
+    /// `[head_dim / 16 rounded up][VALUE_PANEL]`
+    pub(super) values: AlignedSlice<bf16>,
 }
 
 impl Place {
@@ -85,8 +103,22 @@ impl Scratch {
             wide: Wide {
                 keys: zeroed(WIDE_PANELS * head_dim * LANES)?,
                 values: zeroed(WIDE_PANELS * SPAN_KEYS * LANES)?,
-                scales: zeroed(SPAN_KEYS)?,
             },
+            pairs: PairRows::new(head_dim)?,
+            scales: zeroed(SPAN_KEYS)?,
+        })
+    }
+}
+
+impl PairRows {
+    fn new(head_dim: usize) -> Result<Self, KernelError> {
+        let chunks = || AlignedSlice::zeroed(ITEM_ROWS, "attention scratch");
+        let panels = |len| AlignedSlice::zeroed(len, "attention scratch");
+        Ok(Self {
+            queries: chunks()?,
+            weights: chunks()?,
+            keys: panels(KEY_PANELS * LANES * padded_depth(head_dim))?,
+            values: panels(padded_head_dim(head_dim) / LANES * VALUE_PANEL)?,
         })
     }
 }

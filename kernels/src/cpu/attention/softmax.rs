@@ -4,9 +4,11 @@
 
 use std::ops::Range;
 
+use crate::cpu::attention::located::SPAN_VECTORS;
 use crate::cpu::attention::scratch::SCORE_STRIDE;
 use crate::cpu::attention::state::NO_KEYS;
 use crate::cpu::exp::{exp2, tanh};
+use crate::cpu::pairs::Bf16Chunk;
 use crate::cpu::simd::{Kernel, LANES, Simd};
 
 /// Rows whose maxima are found before the first of their weights is computed, so that the ends of
@@ -25,6 +27,9 @@ pub(super) struct Softmax<'a> {
     pub(super) maxima: &'a mut [f32],
     /// Sums of the weights, `[seen.len()]`
     pub(super) sums: &'a mut [f32],
+    /// Where weights go rounded, zeros for keys that a row does not see, `[seen.len()]`; they take
+    /// the scores' place if there is no such place.
+    pub(super) rounded: Option<&'a mut [Bf16Chunk]>,
 }
 
 impl Kernel for Softmax<'_> {
@@ -78,21 +83,35 @@ impl Softmax<'_> {
         simd.max_lane(max)
     }
 
-    /// Replaces the row's scores by their weights; returns the sum.
+    /// Makes weights of the row's scores; returns their sum, before they are rounded.
     #[inline(always)]
     fn weigh<S: Simd>(&mut self, simd: S, row: usize) -> f32 {
         let vectors = vectors(&self.seen[row]);
         let scores = &mut self.scores[row * SCORE_STRIDE..][..SCORE_STRIDE];
+        let scores = &mut scores[vectors.start * LANES..vectors.end * LANES];
         let max = simd.splat(self.maxima[row]);
         // Vectors that the row does not see would add zeros, which change no bits.
         let mut sum = simd.splat(0.0);
-        for vector in scores[vectors.start * LANES..vectors.end * LANES].chunks_exact_mut(LANES) {
-            // SAFETY: a chunk is a vector.
-            unsafe {
-                let weight = exp2(simd, simd.sub(simd.load(vector.as_ptr()), max));
-                sum = simd.add(sum, weight);
-                simd.store(vector.as_mut_ptr(), weight);
+        let Some(rounded) = &mut self.rounded else {
+            for vector in scores.chunks_exact_mut(LANES) {
+                // SAFETY: a chunk is a vector.
+                unsafe {
+                    let weight = exp2(simd, simd.sub(simd.load(vector.as_ptr()), max));
+                    sum = simd.add(sum, weight);
+                    simd.store(vector.as_mut_ptr(), weight);
+                }
             }
+            return simd.sum(sum);
+        };
+        let rounded = &mut rounded[row];
+        rounded.clear(0..vectors.start);
+        rounded.clear(vectors.end..SPAN_VECTORS);
+        for (index, vector) in vectors.zip(scores.chunks_exact(LANES)) {
+            // SAFETY: a chunk is a vector.
+            let score = unsafe { simd.load(vector.as_ptr()) };
+            let weight = exp2(simd, simd.sub(score, max));
+            sum = simd.add(sum, weight);
+            rounded.set(simd, index, weight);
         }
         simd.sum(sum)
     }

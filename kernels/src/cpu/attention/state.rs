@@ -126,17 +126,37 @@ impl States {
         for (offset, row) in rows.enumerate() {
             // SAFETY: the caller's promise.
             let partial = unsafe { first.at(offset) };
-            let factor = simd.splat(self.factors[row]);
-            let span_factor = simd.splat(self.span_factors[row]);
-            let outputs = &mut self.outputs[row * self.value_dim..][..self.value_dim];
-            for (index, vector) in outputs.chunks_exact_mut(LANES).enumerate() {
-                // SAFETY: a chunk is a vector, and a partial result has as many.
-                unsafe {
-                    let scaled = simd.mul(simd.load(vector.as_ptr()), factor);
-                    let added = simd.load(partial.ptr.add(index * LANES));
-                    let joint = simd.mul_add(added, span_factor, scaled);
-                    simd.store(vector.as_mut_ptr(), joint);
-                }
+            // SAFETY: a partial result has as many values.
+            unsafe { self.join_row(simd, row, partial.ptr) };
+        }
+    }
+
+    /// Joins the partial outputs of `rows` with what is of the spans before.
+    #[inline(always)]
+    pub(super) fn join_outputs<S: Simd>(&mut self, simd: S, rows: Range<usize>) {
+        for row in rows {
+            let added = self.partial_outputs[row * self.value_dim..][..self.value_dim].as_ptr();
+            // SAFETY: a row has as many.
+            unsafe { self.join_row(simd, row, added) };
+        }
+    }
+
+    /// Joins weighted values `added` `[value_dim]` to row `row`.
+    ///
+    /// # Safety
+    /// They are readable, and are not the row's own.
+    #[inline(always)]
+    unsafe fn join_row<S: Simd>(&mut self, simd: S, row: usize, added: *const f32) {
+        let factor = simd.splat(self.factors[row]);
+        let span_factor = simd.splat(self.span_factors[row]);
+        let outputs = &mut self.outputs[row * self.value_dim..][..self.value_dim];
+        for (index, vector) in outputs.chunks_exact_mut(LANES).enumerate() {
+            // SAFETY: a chunk is a vector; the caller vouches for as many.
+            unsafe {
+                let scaled = simd.mul(simd.load(vector.as_ptr()), factor);
+                let added = simd.load(added.add(index * LANES));
+                let joint = simd.mul_add(added, span_factor, scaled);
+                simd.store(vector.as_mut_ptr(), joint);
             }
         }
     }

@@ -5,12 +5,15 @@ mod tests;
 
 use half::bf16;
 
+use crate::cpu::simd::{Simd, to_bf16};
 use crate::cpu::widen::Widen;
 
 /// An element of cached keys and values.
 pub(crate) trait KvElement: Widen {
     /// Whether a head of a token has a scale of its own.
     const SCALED: bool;
+    /// Whether bfloat16 holds an element, so that products may be in it.
+    const PAIRS: bool;
 
     /// What the stored elements of `head` are multiplied by when they are read; 1 unless
     /// [`Self::SCALED`]. NaN where an element is not finite.
@@ -21,10 +24,27 @@ pub(crate) trait KvElement: Widen {
 
     /// The element, not yet scaled.
     fn widen(self) -> f32;
+
+    /// Pairs of the lanes of two rows of 16, which are multiplied by `scales` where elements are
+    /// [`Self::SCALED`], and rounded to bfloat16.
+    ///
+    /// # Safety
+    /// Both rows are valid for reading 16 elements.
+    #[inline(always)]
+    unsafe fn zip<S: Simd>(simd: S, rows: [*const Self; 2], scales: [S::Vector; 2]) -> S::Pairs {
+        // SAFETY: the caller's promise.
+        let [mut low, mut high] = unsafe { [Self::load(simd, rows[0]), Self::load(simd, rows[1])] };
+        if Self::SCALED {
+            low = simd.mul(low, scales[0]);
+            high = simd.mul(high, scales[1]);
+        }
+        simd.round_pairs(low, high)
+    }
 }
 
 impl KvElement for f32 {
     const SCALED: bool = false;
+    const PAIRS: bool = false;
 
     #[inline(always)]
     fn scale(_head: &[f32]) -> f32 {
@@ -44,6 +64,7 @@ impl KvElement for f32 {
 
 impl KvElement for bf16 {
     const SCALED: bool = false;
+    const PAIRS: bool = true;
 
     #[inline(always)]
     fn scale(_head: &[f32]) -> f32 {
@@ -52,21 +73,24 @@ impl KvElement for bf16 {
 
     #[inline(always)]
     fn encode(value: f32, _inverse: f32) -> Self {
-        // As `bf16::from_f32` rounds, without its branches, so that loops are vectorised.
-        let bits = value.to_bits();
-        let quiet = bits >> 16 | 0x40;
-        let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-        Self::from_bits(if value.is_nan() { quiet } else { nearest } as u16)
+        to_bf16(value)
     }
 
     #[inline(always)]
     fn widen(self) -> f32 {
         self.to_f32()
     }
+
+    #[inline(always)]
+    unsafe fn zip<S: Simd>(simd: S, rows: [*const Self; 2], _scales: [S::Vector; 2]) -> S::Pairs {
+        // SAFETY: the caller's promise.
+        unsafe { simd.zip_bf16(rows[0], rows[1]) }
+    }
 }
 
 impl KvElement for i8 {
     const SCALED: bool = true;
+    const PAIRS: bool = true;
 
     fn scale(head: &[f32]) -> f32 {
         // Magnitudes are ordered as their bits are, with what is not finite above all others.

@@ -110,7 +110,7 @@ impl<T: KvElement> Store<T> {
 
     /// See [`crate::CpuKvCache::write`]. A task takes a KV head and the query heads that share it: it
     /// rotates each row's, while it stores them.
-    pub(super) fn write(&mut self, pool: &Pool, isa: Isa, layer: usize, rows: KvRows<'_>) {
+    pub(crate) fn write(&mut self, pool: &Pool, isa: Isa, layer: usize, rows: KvRows<'_>) {
         let num_slots = self.shape.num_blocks * self.shape.block_size;
         let KvRows {
             qkv,

@@ -5,7 +5,6 @@
     reason = "tasks write disjoint parts of the output through pointers"
 )]
 
-mod bf16_chunk;
 mod chunked_rows;
 mod float_rows;
 mod floats;

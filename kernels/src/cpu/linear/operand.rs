@@ -5,13 +5,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::KernelError;
-use crate::cpu::linear::bf16_chunk::Bf16Chunk;
 use crate::cpu::linear::chunked_rows::{ChunkedRows, RowWriter};
 use crate::cpu::linear::float_rows::{FloatChunk, FloatRows};
 use crate::cpu::linear::integer_chunk::IntegerChunk;
 use crate::cpu::linear::integer_tiles::wants_tiles;
 use crate::cpu::linear::plane_chunk::PlaneChunk;
 use crate::cpu::packed::{GROUP, PackedLinear};
+use crate::cpu::pairs::Bf16Chunk;
 use crate::cpu::pool::Pool;
 use crate::cpu::simd::Isa;
 

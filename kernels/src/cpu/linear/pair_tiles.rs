@@ -1,8 +1,4 @@
-//! Products of inputs in bfloat16 with panels of pairs of bfloat16, tile by tile.
-//!
-//! A panel's pairs lie as tiles take them: 16 pairs of 16 outputs are one, so that a tile takes 32
-//! inputs. All products go this way where there are tiles, so a row's bits depend on nothing but the
-//! row: 32 inputs at a time, in ascending order, as [`Tiles::dot_bf16`] says.
+//! Products of inputs in bfloat16 with panels of pairs of bfloat16, on tiles.
 
 #![expect(unsafe_code, reason = "tiles are read and written through pointers")]
 #![expect(
@@ -13,24 +9,16 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use crate::cpu::linear::bf16_chunk::Bf16Chunk;
 use crate::cpu::linear::output::Output;
 use crate::cpu::linear::pairs::PairProduct;
-use crate::cpu::packed::PairPanels;
-use crate::cpu::prefetch::Prefetch;
+use crate::cpu::pairs::{BLOCK_PANELS, BLOCK_ROWS, STREAMS, TileProduct, shapes};
 use crate::cpu::simd::{LANES, Simd};
-use crate::cpu::tiles::{TILE_ROW_BYTES, TILE_ROWS, TILE_SUMS, TileKernel, TileShape, Tiles};
+use crate::cpu::tiles::{TILE_ROW_BYTES, TILE_ROWS, TILE_SUMS, TileKernel, Tiles};
 
-/// Rows of a block: two tiles, which meet the tiles of two panels.
-const BLOCK_ROWS: usize = 2 * TILE_ROWS;
-/// Panels that meet a block.
-const BLOCK_PANELS: usize = 2;
 /// Panels that a block meets before the next block does.
 const GROUP_PANELS: usize = 4;
-/// Panels that meet a single tile of rows.
-const STREAMS: usize = 4;
 /// Bytes of a tile of weights.
-const TILE_BYTES: usize = 16 * TILE_ROW_BYTES;
+const TILE_BYTES: usize = TILE_ROWS * TILE_ROW_BYTES;
 
 /// `[row tiles][panels][16][16]`, to be written before they are read.
 #[repr(align(64))]
@@ -65,9 +53,7 @@ impl PairProduct<'_> {
     /// At most 16 rows: the weights are the cost, and are streamed from several panels.
     #[inline(always)]
     fn one_tile<S: Simd, T: Tiles>(&self, simd: S, tiles: &mut T) {
-        let rows = TileShape::whole(self.rows.len());
-        let weights = TileShape::whole(TILE_ROWS);
-        tiles.configure([rows, rows, rows, rows, rows, weights, weights, weights]);
+        tiles.configure(shapes(self.rows.len()));
         let mut panel = self.columns.start;
         while panel < self.columns.end {
             if self.columns.end - panel >= STREAMS {
@@ -83,34 +69,13 @@ impl PairProduct<'_> {
     /// One tile of rows times `P` panels: 1 or [`STREAMS`].
     #[inline(always)]
     fn one_by<S: Simd, T: Tiles, const P: usize>(&self, simd: S, tiles: &mut T, panel: usize) {
-        let mut weights = [std::ptr::null::<u8>(); P];
-        for p in 0..P {
-            weights[p] = self.weights(panel + p, 0);
-        }
         tiles.zero::<0>();
         tiles.zero::<1>();
         tiles.zero::<2>();
         tiles.zero::<3>();
-        for step in 0..self.panels.num_steps() {
-            let at = step * TILE_BYTES;
-            for weights in weights {
-                Prefetch::STREAM.ask(simd, weights.wrapping_add(at), TILE_BYTES);
-            }
-            // SAFETY: the task's rows and panels have this step.
-            unsafe {
-                tiles.load::<4>(self.input(self.rows.start, step), Bf16Chunk::BYTES);
-                tiles.load::<5>(weights[0].add(at), TILE_ROW_BYTES);
-                tiles.dot_bf16::<0, 4, 5>();
-                if P == STREAMS {
-                    tiles.load::<6>(weights[1].add(at), TILE_ROW_BYTES);
-                    tiles.dot_bf16::<1, 4, 6>();
-                    tiles.load::<7>(weights[2].add(at), TILE_ROW_BYTES);
-                    tiles.dot_bf16::<2, 4, 7>();
-                    tiles.load::<5>(weights[3].add(at), TILE_ROW_BYTES);
-                    tiles.dot_bf16::<3, 4, 5>();
-                }
-            }
-        }
+        let product = self.product::<P>(self.rows.start, panel);
+        // SAFETY: the task's rows and panels have all steps.
+        unsafe { product.few_rows::<true, S, T>(simd, tiles) };
         let mut sums = Sums::<STREAMS>::new();
         // SAFETY: a tile of sums each; the rows and panels are this task's.
         unsafe {
@@ -132,12 +97,7 @@ impl PairProduct<'_> {
     #[inline(always)]
     fn blocks<S: Simd, T: Tiles>(&self, simd: S, tiles: &mut T) {
         let height = self.rows.len().min(BLOCK_ROWS);
-        let (upper, lower) = (
-            TileShape::whole(TILE_ROWS),
-            TileShape::whole(height - TILE_ROWS),
-        );
-        let weights = TileShape::whole(TILE_ROWS);
-        tiles.configure([upper, upper, lower, lower, upper, lower, weights, weights]);
+        tiles.configure(shapes(height));
         let num_blocks = self.rows.len().div_ceil(BLOCK_ROWS);
         for first in self.columns.clone().step_by(GROUP_PANELS) {
             let end = self.columns.end.min(first + GROUP_PANELS);
@@ -161,7 +121,7 @@ impl PairProduct<'_> {
     fn prefetch<S: Simd>(&self, simd: S, panels: Range<usize>, block: usize, num_blocks: usize) {
         let num_tiles = panels.len() * self.panels.num_steps();
         let next = self
-            .weights(panels.start, 0)
+            .weights(panels.start)
             .wrapping_add(num_tiles * TILE_BYTES);
         for tile in (block..num_tiles).step_by(num_blocks) {
             for line in (0..TILE_BYTES).step_by(TILE_ROW_BYTES) {
@@ -180,32 +140,13 @@ impl PairProduct<'_> {
         panel: usize,
     ) {
         let lower = rows.start + TILE_ROWS;
-        let mut weights = [std::ptr::null::<u8>(); P];
-        for p in 0..P {
-            weights[p] = self.weights(panel + p, 0);
-        }
         tiles.zero::<0>();
         tiles.zero::<1>();
         tiles.zero::<2>();
         tiles.zero::<3>();
-        for step in 0..self.panels.num_steps() {
-            let at = step * TILE_BYTES;
-            // SAFETY: the task's rows and panels have this step.
-            unsafe {
-                tiles.load::<4>(self.input(rows.start, step), Bf16Chunk::BYTES);
-                tiles.load::<6>(weights[0].add(at), TILE_ROW_BYTES);
-                tiles.dot_bf16::<0, 4, 6>();
-                if P == BLOCK_PANELS {
-                    tiles.load::<7>(weights[P - 1].add(at), TILE_ROW_BYTES);
-                    tiles.dot_bf16::<1, 4, 7>();
-                }
-                tiles.load::<5>(self.input(lower, step), Bf16Chunk::BYTES);
-                tiles.dot_bf16::<2, 5, 6>();
-                if P == BLOCK_PANELS {
-                    tiles.dot_bf16::<3, 5, 7>();
-                }
-            }
-        }
+        let product = self.product::<P>(rows.start, panel);
+        // SAFETY: the task's rows and panels have all steps.
+        unsafe { product.block(tiles) };
         let mut sums = Sums::<4>::new();
         // SAFETY: a tile of sums each; the rows and panels are this task's.
         unsafe {
@@ -222,21 +163,26 @@ impl PairProduct<'_> {
         }
     }
 
-    /// Inputs of step `step` of row `row`; the next row's are a chunk away.
+    /// Rows from `row` on times `P` panels from `panel` on.
     #[inline(always)]
-    fn input(&self, row: usize, step: usize) -> *const u8 {
-        let (chunk, step) = (step / Bf16Chunk::STEPS, step % Bf16Chunk::STEPS);
-        let [chunk] = self.input.chunk::<1>(chunk, row);
-        std::ptr::from_ref(chunk)
-            .cast::<u8>()
-            .wrapping_add(step * TILE_ROW_BYTES)
+    fn product<const P: usize>(&self, row: usize, panel: usize) -> TileProduct<P> {
+        let mut panels = [std::ptr::null(); P];
+        for p in 0..P {
+            panels[p] = self.weights(panel + p);
+        }
+        let [input] = self.input.chunk::<1>(0, row);
+        TileProduct {
+            input,
+            stride: self.input.rows(),
+            panels,
+            steps: 0..self.panels.num_steps(),
+        }
     }
 
-    /// Weights of panel `panel` from step `step` on.
+    /// Weights of panel `panel`.
     #[inline(always)]
-    fn weights(&self, panel: usize, step: usize) -> *const u8 {
-        let pairs = self.panels.from(panel, step * PairPanels::STEP_PAIRS);
-        pairs.as_ptr().cast()
+    fn weights(&self, panel: usize) -> *const u8 {
+        self.panels.from(panel, 0).as_ptr().cast()
     }
 
     /// Writes a tile of sums: outputs of `rows` and panel `panel`.

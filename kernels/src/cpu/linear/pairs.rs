@@ -17,14 +17,12 @@ mod tests;
 use std::ops::Range;
 
 use crate::cpu::linear::PAIR_ROW_BLOCK;
-use crate::cpu::linear::bf16_chunk::Bf16Chunk;
-use crate::cpu::linear::chunked_rows::ChunkedRows;
+use crate::cpu::linear::chunked_rows::{CHUNK_LEN, ChunkedRows, RowChunk};
 use crate::cpu::linear::output::Output;
 use crate::cpu::packed::PairPanels;
-use crate::cpu::simd::{Kernel, LANES, Simd};
+use crate::cpu::pairs::{Bf16Chunk, MOST_ROWS, Round, accumulate, with_rows};
+use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 
-/// Rows of the largest tile: with two panels, 24 sums, 2 weights and a broadcast of 32 registers.
-const TILE_ROWS: usize = 12;
 /// Panels of a tile.
 const TILE_PANELS: usize = 2;
 /// Rows up to which a tile takes [`STREAMS`] panels.
@@ -33,8 +31,13 @@ const FEW_ROWS: usize = 4;
 const STREAMS: usize = 4;
 /// Row tiles up to which weights, not sums, are the cost: one pass over the whole depth.
 const FEW_TILES: usize = 3;
-/// Elements of a panel that are asked for ahead: 4 KiB, some 150 nanoseconds of streaming.
-const AHEAD: usize = 2048;
+
+impl RowChunk for Bf16Chunk {
+    fn fill(&mut self, isa: Isa, input: &[f32]) {
+        const { assert!(CHUNK_LEN == Self::LEN) };
+        isa.run(Round { input, chunk: self });
+    }
+}
 
 /// One task: `rows` of the input times the panels `columns`.
 pub(super) struct PairProduct<'a> {
@@ -64,7 +67,7 @@ impl Kernel for PairProduct<'_> {
 impl PairProduct<'_> {
     #[inline(always)]
     fn compute<S: Simd>(&self, simd: S) {
-        let tiles = self.rows.len().div_ceil(TILE_ROWS);
+        let tiles = self.rows.len().div_ceil(MOST_ROWS);
         if tiles <= FEW_TILES {
             let num_chunks = self.panels.num_pairs().div_ceil(Bf16Chunk::PAIRS);
             self.passes(simd, tiles, num_chunks, &mut []);
@@ -164,18 +167,7 @@ impl Place<'_> {
 
     #[inline(always)]
     fn rows<S: Simd, const P: usize>(self, simd: S, count: usize) {
-        match count {
-            1..=FEW_ROWS => self.few_rows::<S, P>(simd, count),
-            5 => simd.outline(Tile::<5, P>(self)),
-            6 => simd.outline(Tile::<6, P>(self)),
-            7 => simd.outline(Tile::<7, P>(self)),
-            8 => simd.outline(Tile::<8, P>(self)),
-            9 => simd.outline(Tile::<9, P>(self)),
-            10 => simd.outline(Tile::<10, P>(self)),
-            11 => simd.outline(Tile::<11, P>(self)),
-            12 => simd.outline(Tile::<12, P>(self)),
-            _ => unreachable!("tiles have 1 to {TILE_ROWS} rows, not {count}"),
-        }
+        with_rows!(count, ROWS => simd.outline(Tile::<ROWS, P>(self)));
     }
 }
 
@@ -214,7 +206,7 @@ impl<const R: usize, const P: usize> Kernel for Tile<'_, R, P> {
             let pairs = Bf16Chunk::PAIRS.min(num_pairs - first);
             let input = product.input.chunk::<R>(chunk, row);
             // SAFETY: the panels have these pairs.
-            unsafe { accumulate(simd, input, weights, pairs, &mut acc) };
+            unsafe { accumulate(simd, (input, 0), weights, pairs, &mut acc) };
         }
         if done {
             // SAFETY: the rows and the panels are this task's.
@@ -228,38 +220,4 @@ impl<const R: usize, const P: usize> Kernel for Tile<'_, R, P> {
             }
         }
     }
-}
-
-/// `acc[r][p] +=` the products of the first `pairs` pairs of `input[r]` and `weights[p]`, in
-/// ascending order.
-///
-/// # Safety
-/// `pairs` vectors are readable at each of `weights`.
-#[inline(always)]
-unsafe fn accumulate<S: Simd, const R: usize, const P: usize>(
-    simd: S,
-    input: &[Bf16Chunk; R],
-    weights: [*const i16; P],
-    pairs: usize,
-    acc: &mut [[S::Vector; P]; R],
-) {
-    let mut sums = *acc;
-    for pair in 0..pairs {
-        let mut vectors = [simd.splat_pair(0); P];
-        for p in 0..P {
-            let ptr = weights[p].wrapping_add(pair * 2 * LANES);
-            // SAFETY: `pair < pairs`.
-            vectors[p] = unsafe { simd.load_pairs(ptr) };
-            // A vector is a cache line. Where the line is in the cache already, as for all tiles
-            // but the first, asking is next to free.
-            simd.prefetch(ptr.wrapping_add(AHEAD).cast());
-        }
-        for r in 0..R {
-            let x = simd.splat_pair(input[r].pair(pair));
-            for p in 0..P {
-                sums[r][p] = simd.dot_bf16(sums[r][p], vectors[p], x);
-            }
-        }
-    }
-    *acc = sums;
 }

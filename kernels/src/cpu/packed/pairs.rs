@@ -7,11 +7,10 @@ use half::bf16;
 use crate::KernelError;
 use crate::cpu::memory::AlignedSlice;
 use crate::cpu::packed::Stack;
+use crate::cpu::pairs::{STEP_PAIRS, VECTOR};
 use crate::cpu::pool::Pool;
 use crate::cpu::simd::LANES;
 
-/// Elements of a vector.
-const VECTOR: usize = 2 * LANES;
 /// Inputs decoded at a time while packing; even.
 const PACK_COLS: usize = 256;
 
@@ -22,9 +21,6 @@ pub(crate) struct PairPanels {
 }
 
 impl PairPanels {
-    /// Pairs of a tile.
-    pub(crate) const STEP_PAIRS: usize = 16;
-
     /// Packs the rows of `stack`.
     ///
     /// # Errors
@@ -63,7 +59,7 @@ impl PairPanels {
     /// Tiles of a panel.
     #[inline(always)]
     pub(crate) fn num_steps(&self) -> usize {
-        self.num_pairs().div_ceil(Self::STEP_PAIRS)
+        self.num_pairs().div_ceil(STEP_PAIRS)
     }
 
     /// Panel `panel` from pair `pair` on.
@@ -77,7 +73,7 @@ impl PairPanels {
 }
 
 const fn panel_len(in_features: usize) -> usize {
-    in_features.div_ceil(2 * PairPanels::STEP_PAIRS) * PairPanels::STEP_PAIRS * VECTOR
+    in_features.div_ceil(2 * STEP_PAIRS) * STEP_PAIRS * VECTOR
 }
 
 /// Writes row `row` of the stack as lane `lane` of `panel` `[in_features / 2][16][2]`.

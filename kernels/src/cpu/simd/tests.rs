@@ -212,6 +212,37 @@ impl Kernel for OnBf16<'_> {
     }
 }
 
+/// What the operations that make bfloat16, or pairs of them, make of `low` and `high`.
+struct ToBf16<'a> {
+    low: Floats,
+    high: Floats,
+    stored: &'a mut [bf16; LANES],
+    rounded: &'a mut Pairs,
+    zipped: &'a mut Pairs,
+}
+
+impl Kernel for ToBf16<'_> {
+    const DOTS_BF16: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (low, high) = (load(simd, &self.low), load(simd, &self.high));
+        let mut rows = [[bf16::ZERO; LANES]; 2];
+        for lane in 0..LANES {
+            rows[0][bf16_position(lane)] = bf16::from_f32(self.low[lane]);
+            rows[1][bf16_position(lane)] = bf16::from_f32(self.high[lane]);
+        }
+        // SAFETY: rows have 16 elements, pairs 32.
+        unsafe {
+            simd.store_bf16(self.stored.as_mut_ptr(), low);
+            let rounded = simd.round_pairs(low, high);
+            simd.store_pairs(self.rounded.as_mut_ptr().cast(), rounded);
+            let zipped = simd.zip_bf16(rows[0].as_ptr(), rows[1].as_ptr());
+            simd.store_pairs(self.zipped.as_mut_ptr().cast(), zipped);
+        }
+    }
+}
+
 #[inline(always)]
 fn load<S: Simd>(simd: S, lanes: &Floats) -> S::Vector {
     // At an odd address: no alignment is assumed.
@@ -374,6 +405,66 @@ fn pairs_of_bfloat16_are_summed_in_f32() {
                 value(a[i][0]).mul_add(value(b[i][0]), upper)
             });
             assert_same(isa, &[("dot_bf16", got)], &[("dot_bf16", want)]);
+        }
+    }
+}
+
+#[test]
+fn bfloat16_are_the_nearest() {
+    // The middle of two, above and below which the even one lies; what rounds to infinity; a NaN
+    // whose upper half is an infinity's.
+    let special = [
+        1.003_906_2,
+        1.011_718_8,
+        -1.003_906_2,
+        f32::MAX,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::from_bits(0x7f80_0001),
+        -0.0,
+    ];
+    let mut state = 5;
+    for isa in Isa::available() {
+        for round in 0..200 {
+            // Subnormal ones may become zero.
+            let mut lanes = || -> Floats {
+                from_fn(|_| {
+                    let x = f32::from_bits(bits(&mut state));
+                    if x.is_subnormal() { 0.0 } else { x }
+                })
+            };
+            let (mut low, mut high) = (lanes(), lanes());
+            if round == 0 {
+                low[4..12].copy_from_slice(&special);
+                high[8..].copy_from_slice(&special);
+            }
+            let mut stored = [bf16::ZERO; LANES];
+            let (mut rounded, mut zipped) = ([[0; 2]; LANES], [[0; 2]; LANES]);
+            isa.run(ToBf16 {
+                low,
+                high,
+                stored: &mut stored,
+                rounded: &mut rounded,
+                zipped: &mut zipped,
+            });
+            let half = |pairs: Pairs, half: usize| -> Floats {
+                pairs.map(|pair| bf16::from_bits(pair[half] as u16).to_f32())
+            };
+            let got = [
+                ("store_bf16", stored.map(bf16::to_f32)),
+                ("low round_pairs", half(rounded, 0)),
+                ("high round_pairs", half(rounded, 1)),
+                ("low zip_bf16", half(zipped, 0)),
+                ("high zip_bf16", half(zipped, 1)),
+            ];
+            let [low, high] = [low, high].map(|lanes| lanes.map(|x| bf16::from_f32(x).to_f32()));
+            let want = [low, low, high, low, high];
+            let want: Vec<Result> = got
+                .iter()
+                .zip(want)
+                .map(|(got, want)| (got.0, want))
+                .collect();
+            assert_same(isa, &got, &want);
         }
     }
 }

@@ -8,16 +8,36 @@ use std::mem::transmute;
 
 use half::{bf16, f16};
 
-use crate::cpu::simd::{Kernel, Simd, dot_bf16_in_plain_rust};
+use crate::cpu::simd::{Kernel, LANES, Simd, bf16_position, dot_bf16_in_plain_rust};
 use crate::cpu::tiles::{TileKernel, Tiles};
 
 /// Proof that the code runs inside [`enter`], inside [`enter_vnni`] if `VNNI`, or inside
-/// [`enter_bf16`] if `BF16`. No kernel wants both.
+/// [`enter_bf16`] or [`enter_tiles`] if `BF16`. No kernel wants both.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512<const VNNI: bool, const BF16: bool>(());
 
 /// Lanes 0 to 7 of a mask.
 const LOW_LANES: __mmask16 = 0x00ff;
+/// Where the elements of pairs come from, of 16 low ones before 16 high ones.
+const IN_PAIRS: [u16; 32] = pairs_of(false);
+/// The same where each 16 are in the order of [`bf16_position`].
+const IN_POSITION: [u16; 32] = pairs_of(true);
+
+const fn pairs_of(positioned: bool) -> [u16; 32] {
+    let mut from = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        let lane = i / 2;
+        let at = if positioned {
+            bf16_position(lane)
+        } else {
+            lane
+        };
+        from[i] = (at + i % 2 * LANES) as u16;
+        i += 1;
+    }
+    from
+}
 
 /// Runs `kernel`, which is inlined and so compiled with these features.
 ///
@@ -52,11 +72,11 @@ pub(super) unsafe fn enter_bf16<K: Kernel>(kernel: K) {
 /// As [`enter`].
 ///
 /// # Safety
-/// The machine has AVX-512 F, BW and VL, and `tiles`.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+/// The machine has AVX-512 F, BW, VL and BF16, and `tiles`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 #[inline(never)]
 pub(super) unsafe fn enter_tiles<K: TileKernel, T: Tiles>(kernel: K, mut tiles: T) {
-    kernel.run(Avx512::<false, false>(()), &mut tiles);
+    kernel.run(Avx512::<false, true>(()), &mut tiles);
 }
 
 // The arithmetic below is safe because `Avx512` exists only inside the functions above.
@@ -135,6 +155,20 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe {
             let narrow = _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(value));
             _mm256_storeu_si256(ptr.cast(), narrow);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, ptr: *mut bf16, value: __m512) {
+        // SAFETY: `self` proves AVX-512 F, and BF16 if it says so; the caller vouches for 16
+        // elements, 32 bytes. The types are names for the same register.
+        unsafe {
+            let rounded = if BF16 {
+                transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(value))
+            } else {
+                _mm512_cvtepi32_epi16(rounded_halves(value))
+            };
+            _mm256_storeu_si256(ptr.cast(), rounded);
         }
     }
 
@@ -292,6 +326,31 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
+    fn round_pairs(self, low: __m512, high: __m512) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F and BW, and BF16 if it says so. The types are names for
+        // the same register.
+        unsafe {
+            if BF16 {
+                let both = transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_permutexvar_epi16(_mm512_loadu_si512(IN_PAIRS.as_ptr().cast()), both)
+            } else {
+                let high = _mm512_slli_epi32::<16>(rounded_halves(high));
+                _mm512_or_si512(high, rounded_halves(low))
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn zip_bf16(self, low: *const bf16, high: *const bf16) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F and BW; the caller vouches for 16 elements, 32 bytes each.
+        unsafe {
+            let low = _mm512_castsi256_si512(_mm256_loadu_si256(low.cast()));
+            let both = _mm512_inserti64x4::<1>(low, _mm256_loadu_si256(high.cast()));
+            _mm512_permutexvar_epi16(_mm512_loadu_si512(IN_POSITION.as_ptr().cast()), both)
+        }
+    }
+
+    #[inline(always)]
     unsafe fn joined_sums(self, high: *const i32, low: *const i32) -> __m512 {
         // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements each.
         unsafe {
@@ -350,5 +409,24 @@ unsafe fn halves(value: __m512) -> (__m256, __m256) {
         // The extraction of floats is an instruction of another extension, AVX-512 DQ.
         let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(value));
         (_mm512_castps512_ps256(value), _mm256_castpd_ps(high))
+    }
+}
+
+/// The nearest bfloat16 of every lane, in its low half; zeros above.
+///
+/// # Safety
+/// Inlined into code that runs inside [`enter`].
+#[inline(always)]
+unsafe fn rounded_halves(value: __m512) -> __m512i {
+    // SAFETY: the caller runs with AVX-512 F.
+    unsafe {
+        let bits = _mm512_castps_si512(value);
+        let upper = _mm512_srli_epi32::<16>(bits);
+        let odd = _mm512_and_si512(upper, _mm512_set1_epi32(1));
+        let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+        let nearest = _mm512_srli_epi32::<16>(_mm512_add_epi32(bits, half));
+        // Of a NaN whose upper half would be an infinity, too.
+        let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(value, value);
+        _mm512_mask_or_epi32(nearest, is_nan, upper, _mm512_set1_epi32(0x40))
     }
 }

@@ -4,10 +4,10 @@
 use half::bf16;
 
 use super::PairProduct;
-use crate::cpu::linear::bf16_chunk::Bf16Chunk;
 use crate::cpu::linear::chunked_rows::ChunkedRows;
 use crate::cpu::linear::output::Output;
 use crate::cpu::packed::{Bf16Product, PackedLinear, Panels};
+use crate::cpu::pairs::Bf16Chunk;
 use crate::cpu::pool::Pool;
 use crate::cpu::portable::Portable;
 use crate::cpu::simd::{Isa, LANES};
