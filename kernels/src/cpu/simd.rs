@@ -147,19 +147,6 @@ pub(crate) trait Simd: Copy {
     fn mask_pairs(self, value: Self::Pairs, mask: i16) -> Self::Pairs;
     /// Every element of one or the other.
     fn join_pairs(self, a: Self::Pairs, b: Self::Pairs) -> Self::Pairs;
-    /// `n` subtracted from every byte, wrapping.
-    #[inline(always)]
-    fn sub_bytes(self, value: Self::Pairs, n: i8) -> Self::Pairs {
-        let mut pairs = [0i16; 2 * LANES];
-        // SAFETY: the array holds a vector.
-        unsafe { self.store_pairs(pairs.as_mut_ptr(), value) };
-        for pair in &mut pairs {
-            let bytes = pair.to_le_bytes();
-            *pair = i16::from_le_bytes(bytes.map(|byte| byte.wrapping_sub(n as u8)));
-        }
-        // SAFETY: as above.
-        unsafe { self.load_pairs(pairs.as_ptr()) }
-    }
     /// Every element shifted to higher bits.
     fn shift_pairs_up<const N: i32>(self, value: Self::Pairs) -> Self::Pairs;
     /// Every element shifted to lower bits, zeros from above.
@@ -209,20 +196,46 @@ pub(crate) trait Simd: Copy {
         // SAFETY: the array holds a vector.
         unsafe { self.load_pairs(pairs.as_ptr()) }
     }
-    /// The floats nearest to `256 * high + low`, of 16 sums each.
-    ///
-    /// # Safety
-    /// Both are valid for reading 16 elements.
+    /// The low and the high integers of all pairs.
     #[inline(always)]
-    unsafe fn joined_sums(self, high: *const i32, low: *const i32) -> Self::Vector {
-        let mut lanes = [0.0f32; LANES];
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            let sum = unsafe { (*high.add(i) << 8).wrapping_add(*low.add(i)) };
-            *lane = sum as f32;
+    fn split_pairs(self, pairs: Self::Pairs) -> [Self::Vector; 2] {
+        let mut words = [0i16; 2 * LANES];
+        let mut lanes = [[0.0f32; LANES]; 2];
+        // SAFETY: the arrays hold a vector each.
+        unsafe {
+            self.store_pairs(words.as_mut_ptr(), pairs);
+            for (i, &word) in words.iter().enumerate() {
+                lanes[i % 2][i / 2] = f32::from(word);
+            }
+            [self.load(lanes[0].as_ptr()), self.load(lanes[1].as_ptr())]
         }
-        // SAFETY: the array holds a vector.
-        unsafe { self.load(lanes.as_ptr()) }
+    }
+    /// Of 32 elements of `table` those that `indices` count, each below 32.
+    #[inline(always)]
+    fn look_up(self, table: Self::Pairs, indices: Self::Pairs) -> Self::Pairs {
+        let mut elements = [[0i16; 2 * LANES]; 2];
+        // SAFETY: the arrays hold a vector each.
+        unsafe {
+            self.store_pairs(elements[0].as_mut_ptr(), table);
+            self.store_pairs(elements[1].as_mut_ptr(), indices);
+            let found = elements[1].map(|index| elements[0][index as usize % (2 * LANES)]);
+            self.load_pairs(found.as_ptr())
+        }
+    }
+    /// Pairs of lanes that bfloat16 holds.
+    #[inline(always)]
+    fn upper_halves(self, low: Self::Vector, high: Self::Vector) -> Self::Pairs {
+        let mut lanes = [[0.0f32; LANES]; 2];
+        let mut pairs = [0i16; 2 * LANES];
+        // SAFETY: the arrays hold a vector each.
+        unsafe {
+            self.store(lanes[0].as_mut_ptr(), low);
+            self.store(lanes[1].as_mut_ptr(), high);
+            for (i, pair) in pairs.iter_mut().enumerate() {
+                *pair = (lanes[i % 2][i / 2].to_bits() >> 16) as i16;
+            }
+            self.load_pairs(pairs.as_ptr())
+        }
     }
     /// The nearest floats.
     fn to_floats(self, sums: Self::Sums) -> Self::Vector;

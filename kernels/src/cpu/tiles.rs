@@ -50,8 +50,6 @@ pub(crate) trait Tiles {
     fn dot_bf16<const C: u8, const A: u8, const B: u8>(&mut self);
     /// `C += A * B` of i8.
     fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self);
-    /// `C += A * B` of u8 and i8.
-    fn dot_u8<const C: u8, const A: u8, const B: u8>(&mut self);
 }
 
 /// Work that is compiled for tiles.

@@ -65,6 +65,7 @@ for_every_backend! {
     linear::bad_shapes_are_errors => pack_errors,
     linear::no_rows_are_fine => no_rows,
     quantized::integer_products_match_f64 => integer_products,
+    quantized::whole_inputs_are_kept => whole_inputs,
     quantized::stacked_matrices_keep_their_dtypes => stacked_dtypes,
     quantized::floats_are_quantised_when_packed => quantised_at_load,
     quantized::what_is_not_finite_stays_so => not_finite,

@@ -118,12 +118,28 @@ impl<C: RowChunk> RowWriter<C> {
     /// # Panics
     /// If there are fewer.
     pub(crate) unsafe fn write(&self, isa: Isa, first: usize, input: &[f32]) {
+        // SAFETY: the caller's promise.
+        unsafe { self.write_by(first, input, |chunk, input| chunk.fill(isa, input)) };
+    }
+
+    /// As [`Self::write`], where `take` fills a chunk.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn write_by(
+        &self,
+        first: usize,
+        input: &[f32],
+        take: impl Fn(&mut C, &[f32]),
+    ) {
         for (row, input) in (first..).zip(input.chunks_exact(self.depth)) {
             assert!(row < self.rows, "{} rows", self.rows);
             for (index, input) in input.chunks(CHUNK_LEN).enumerate() {
                 // SAFETY: there is room for all chunks of `rows` rows; the caller's promise.
-                let chunk = unsafe { &mut *self.chunks.get().add(index * self.rows + row) };
-                chunk.fill(isa, input);
+                take(
+                    unsafe { &mut *self.chunks.get().add(index * self.rows + row) },
+                    input,
+                );
             }
         }
     }

@@ -5,15 +5,20 @@
     reason = "vector loads and stores through pointers, and zero bytes"
 )]
 
+use half::bf16;
+
 use crate::cpu::linear::chunked_rows::RowChunk;
 use crate::cpu::memory::Zeroable;
 use crate::cpu::packed::{Chunk, GROUP};
 use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 
 /// The largest magnitude of a quantised input: 15 bits, so that rounding inputs adds next to nothing
-/// to the error of the weights (8 bits would add as much again). 32 products with weights of 8 bits
+/// to the error of the weights (7 bits would add as much again). 32 products with weights of 8 bits
 /// still fit 32 bits.
 const LARGEST: f32 = 32_767.0;
+/// The same where many rows are multiplied on tiles: what bfloat16 holds, so that 32 products are
+/// exact in f32. These 8 bits add a fourth of what 7 would.
+pub(super) const LARGEST_ON_TILES: f32 = 255.0;
 /// Groups of nothing larger become zeros: the inverse of their scale would be no finite number.
 const SMALLEST: f32 = 1e-33;
 /// Adding it to a float below 2^22 leaves the nearest integer in its low bits.
@@ -37,29 +42,34 @@ unsafe impl Zeroable for IntegerChunk {}
 
 impl RowChunk for IntegerChunk {
     fn fill(&mut self, isa: Isa, input: &[f32]) {
-        isa.run(QuantizeChunk { input, chunk: self });
+        isa.run(QuantizeChunk {
+            input,
+            largest: largest(isa),
+            chunk: self,
+        });
     }
 }
 
 /// `input` as integers.
 struct QuantizeChunk<'a> {
     input: &'a [f32],
+    largest: f32,
     chunk: &'a mut IntegerChunk,
 }
 
 impl Kernel for QuantizeChunk<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.chunk.quantize(simd, self.input);
+        self.chunk.quantize(simd, self.input, self.largest);
     }
 }
 
 impl IntegerChunk {
-    /// Takes `input`.
+    /// Takes `input`, with integers of at most `largest`.
     #[inline(always)]
-    fn quantize<S: Simd>(&mut self, simd: S, input: &[f32]) {
+    pub(super) fn quantize<S: Simd>(&mut self, simd: S, input: &[f32], largest: f32) {
         for (group, input) in input.as_chunks::<GROUP>().0.iter().enumerate() {
-            let quantized = QuantizedGroup::of(simd, input);
+            let quantized = QuantizedGroup::of(simd, input, largest);
             quantized.store(simd, &mut self.values.as_chunks_mut().0[group]);
             let (low, high) = (simd.sum(quantized.low), simd.sum(quantized.high));
             // Whole numbers below 2^24: exact in any order.
@@ -67,6 +77,14 @@ impl IntegerChunk {
             self.sums[2 * group + 1] = high as i32;
             (self.scales[group], self.minus_sums[group]) = quantized.scales(low + high);
         }
+    }
+}
+
+/// The largest magnitude of a quantised input.
+pub(super) fn largest(isa: Isa) -> f32 {
+    match isa.has_tiles() {
+        true => LARGEST_ON_TILES,
+        false => LARGEST,
     }
 }
 
@@ -78,9 +96,9 @@ pub(super) struct QuantizedGroup<S: Simd> {
 }
 
 impl<S: Simd> QuantizedGroup<S> {
-    /// Quantises `input`.
+    /// Quantises `input` to at most `bound`.
     #[inline(always)]
-    pub(super) fn of(simd: S, input: &[f32; GROUP]) -> Self {
+    pub(super) fn of(simd: S, input: &[f32; GROUP], bound: f32) -> Self {
         // SAFETY: a group is two vectors.
         let (low, high) = unsafe {
             let ptr = input.as_ptr();
@@ -89,13 +107,13 @@ impl<S: Simd> QuantizedGroup<S> {
         let sizes = simd.max(magnitude(simd, low), magnitude(simd, high));
         let largest = simd.max_lane(sizes);
         let inverse = match largest > SMALLEST {
-            true => simd.splat(LARGEST / largest),
+            true => simd.splat(bound / largest),
             false => simd.splat(0.0),
         };
         Self {
             low: rounded(simd, simd.mul(low, inverse)),
             high: rounded(simd, simd.mul(high, inverse)),
-            scale: largest / LARGEST,
+            scale: largest / bound,
         }
     }
 
@@ -106,6 +124,16 @@ impl<S: Simd> QuantizedGroup<S> {
         unsafe {
             simd.store_i16(values.as_mut_ptr(), self.low);
             simd.store_i16(values.as_mut_ptr().add(LANES), self.high);
+        }
+    }
+
+    /// The whole numbers, at most 256, in bfloat16.
+    #[inline(always)]
+    pub(super) fn store_bf16(&self, simd: S, values: &mut [bf16; GROUP]) {
+        // SAFETY: a group is two vectors.
+        unsafe {
+            simd.store_bf16(values.as_mut_ptr(), self.low);
+            simd.store_bf16(values.as_mut_ptr().add(LANES), self.high);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Products of many quantised inputs with panels of integers, tile by tile.
 //!
-//! An input of 15 bits is two bytes, so there are two products of bytes, both exact. What becomes of
-//! the sums is what [`integers`](super::integers) does, in the same order: the bits are the same.
+//! Inputs and weights are integers that bfloat16 holds, and sums of 32 products are integers that f32
+//! holds: so they are exact. What becomes of the sums is what [`integers`](super::integers) does, in
+//! the same order: the bits are the same.
 
 #![expect(unsafe_code, reason = "tiles are read and written through pointers")]
 #![expect(clippy::needless_range_loop, reason = "indices count rows of a tile")]
@@ -15,20 +16,18 @@ use crate::WeightDtype;
 use crate::cpu::linear::INTEGER_ROW_BLOCK;
 use crate::cpu::linear::chunked_rows::ChunkedRows;
 use crate::cpu::linear::output::Output;
-use crate::cpu::linear::plane_chunk::PlaneChunk;
+use crate::cpu::linear::whole_chunk::WholeChunk;
 use crate::cpu::packed::{
-    Chunk, Format, GROUP, IntegerPanels, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0, Quads,
+    Chunk, Format, GROUP, IntegerPanels, PairChunk, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0,
 };
 use crate::cpu::simd::{Isa, LANES, Simd};
 use crate::cpu::tiles::{TILE_ROW_BYTES, TILE_ROWS, TILE_SUMS, TileKernel, TileShape, Tiles};
 
 /// Panels that a tile of rows meets before the next tile does: a chunk of them stays in the L1 cache.
 const GROUP_PANELS: usize = 4;
-/// Inputs that lie together for each output.
-const QUAD: usize = 4;
 
-/// Rows from which on tiles are worth their sums: fewer are computed while memory is waited for.
-const MIN_ROWS: usize = 17;
+/// Rows from which on tiles are worth making bfloat16 of weights, as measured.
+const MIN_ROWS: usize = 11;
 
 /// Whether products of `rows` rows take tiles. The bits are the same either way.
 pub(super) fn wants_tiles(isa: Isa, rows: usize) -> bool {
@@ -38,16 +37,16 @@ pub(super) fn wants_tiles(isa: Isa, rows: usize) -> bool {
 /// One task: `rows` of the input times the panels `columns`.
 pub(super) struct TiledIntegerProduct<'a> {
     pub(super) panels: &'a IntegerPanels,
-    pub(super) input: &'a ChunkedRows<PlaneChunk>,
+    pub(super) input: &'a ChunkedRows<WholeChunk>,
     pub(super) rows: Range<usize>,
     pub(super) columns: Range<usize>,
     /// Only this task touches its rows and columns.
     pub(super) out: Output<'a>,
 }
 
-/// Sums of a tile of rows over a sub-block, times 256 and times 1.
+/// Sums of a tile of rows over a sub-block.
 #[repr(align(64))]
-struct Sums([[i32; TILE_SUMS]; 2]);
+struct Sums([f32; TILE_SUMS]);
 
 /// Unfinished outputs of a tile of rows.
 type Unfinished = [[f32; LANES]; TILE_ROWS];
@@ -79,17 +78,18 @@ impl TiledIntegerProduct<'_> {
         let height = self.rows.len().min(TILE_ROWS);
         let num_tiles = self.rows.len().div_ceil(TILE_ROWS);
         let sums = TileShape::whole(height);
-        let inputs = TileShape::of(height, F::LAYOUT.sub_len);
-        let weights = TileShape::whole(F::LAYOUT.sub_len / QUAD);
-        tiles.configure([sums, sums, sums, sums, inputs, inputs, weights, weights]);
-        let mut between = [const { Sums([[0; TILE_SUMS]; 2]) }; 2];
-        let mut quads = [const { Quads::new() }; GROUP_PANELS];
+        let inputs = TileShape::of(height, 2 * F::LAYOUT.sub_len);
+        let weights = TileShape::whole(F::LAYOUT.sub_len / 2);
+        let unused = TileShape::default();
+        tiles.configure([sums, sums, unused, unused, inputs, inputs, weights, weights]);
+        let mut between = [const { Sums([0.0; TILE_SUMS]) }; 2];
+        let mut weights = [const { PairChunk::new() }; GROUP_PANELS];
         let mut unfinished = [[NOTHING; GROUP_PANELS]; INTEGER_ROW_BLOCK / TILE_ROWS];
         for first in self.columns.clone().step_by(GROUP_PANELS) {
             let count = GROUP_PANELS.min(self.columns.end - first);
             for index in 0..self.panels.num_chunks() {
-                for (p, quads) in quads[..count].iter_mut().enumerate() {
-                    quads.fill::<S, F>(simd, self.panels, first + p, index);
+                for (p, weights) in weights[..count].iter_mut().enumerate() {
+                    weights.fill::<S, F>(simd, self.panels, first + p, index);
                 }
                 for tile in 0..num_tiles {
                     let row = (self.rows.start + tile * TILE_ROWS).min(self.rows.end - height);
@@ -97,14 +97,14 @@ impl TiledIntegerProduct<'_> {
                         first: self.input.chunk::<1>(index, row),
                         height,
                     };
-                    for (p, quads) in quads[..count].iter().enumerate() {
+                    for (p, weights) in weights[..count].iter().enumerate() {
                         let unfinished = &mut unfinished[tile][p];
                         if index == 0 {
                             *unfinished = NOTHING;
                         }
                         let product = Product {
                             input,
-                            quads,
+                            weights,
                             unfinished,
                             sums: &mut between,
                         };
@@ -154,13 +154,13 @@ impl TiledIntegerProduct<'_> {
 #[derive(Clone, Copy)]
 struct Chunks<'a> {
     /// Those of the other rows follow it.
-    first: &'a [PlaneChunk; 1],
+    first: &'a [WholeChunk; 1],
     height: usize,
 }
 
 impl Chunks<'_> {
     #[inline(always)]
-    fn row(&self, row: usize) -> &PlaneChunk {
+    fn row(&self, row: usize) -> &WholeChunk {
         debug_assert!(row < self.height);
         // SAFETY: callers count rows.
         unsafe { &*self.first.as_ptr().add(row) }
@@ -170,7 +170,7 @@ impl Chunks<'_> {
 /// A chunk of some rows times a chunk of a panel.
 struct Product<'a> {
     input: Chunks<'a>,
-    quads: &'a Quads,
+    weights: &'a PairChunk,
     unfinished: &'a mut Unfinished,
     /// Room for what tiles leave.
     sums: &'a mut [Sums; 2],
@@ -183,35 +183,35 @@ impl Product<'_> {
     fn add<S: Simd, T: Tiles, F: Format, const WHOLE: bool>(self, simd: S, tiles: &mut T) {
         let Self {
             input,
-            quads,
+            weights,
             unfinished,
             sums: [even, odd],
         } = self;
-        let count = quads.groups * (GROUP / F::LAYOUT.sub_len);
+        let count = weights.groups * (GROUP / F::LAYOUT.sub_len);
         let mut acc = [simd.splat(0.0); TILE_ROWS];
         for r in 0..TILE_ROWS {
             // SAFETY: an unfinished output is a vector.
             acc[r] = unsafe { simd.load(unfinished[r].as_ptr()) };
         }
-        multiply::<T, F, 0, 1, 6>(tiles, input, quads, 0);
+        multiply::<T, F, 0, 4, 6>(tiles, input, weights, 0);
         for sub in (0..count).step_by(2) {
             if sub + 1 < count {
-                multiply::<T, F, 2, 3, 7>(tiles, input, quads, sub + 1);
+                multiply::<T, F, 1, 5, 7>(tiles, input, weights, sub + 1);
             }
-            store::<T, 0, 1>(tiles, even);
+            store::<T, 0>(tiles, even);
             if sub > 0 {
-                scale::<S, F, WHOLE>(simd, input, quads, sub - 1, odd, &mut acc);
+                scale::<S, F, WHOLE>(simd, input, weights, sub - 1, odd, &mut acc);
             }
             if sub + 2 < count {
-                multiply::<T, F, 0, 1, 6>(tiles, input, quads, sub + 2);
+                multiply::<T, F, 0, 4, 6>(tiles, input, weights, sub + 2);
             }
             if sub + 1 < count {
-                store::<T, 2, 3>(tiles, odd);
+                store::<T, 1>(tiles, odd);
             }
-            scale::<S, F, WHOLE>(simd, input, quads, sub, even, &mut acc);
+            scale::<S, F, WHOLE>(simd, input, weights, sub, even, &mut acc);
         }
         if count.is_multiple_of(2) {
-            scale::<S, F, WHOLE>(simd, input, quads, count - 1, odd, &mut acc);
+            scale::<S, F, WHOLE>(simd, input, weights, count - 1, odd, &mut acc);
         }
         for r in 0..TILE_ROWS {
             // SAFETY: as above.
@@ -220,40 +220,31 @@ impl Product<'_> {
     }
 }
 
-/// Multiplies sub-block `sub` into registers `HIGH` and `LOW`.
+/// Multiplies sub-block `sub` into register `SUMS`.
 #[inline(always)]
-fn multiply<T: Tiles, F: Format, const HIGH: u8, const LOW: u8, const WEIGHTS: u8>(
+fn multiply<T: Tiles, F: Format, const SUMS: u8, const INPUTS: u8, const WEIGHTS: u8>(
     tiles: &mut T,
     input: Chunks<'_>,
-    quads: &Quads,
+    weights: &PairChunk,
     sub: usize,
 ) {
     let first = sub * F::LAYOUT.sub_len;
     debug_assert!(first < Chunk::LEN);
-    let row = input.row(0);
-    // SAFETY: the rows have these inputs, and the quads these weights.
+    // SAFETY: the rows have these inputs, and the chunk these weights.
     unsafe {
-        let bytes = |plane: &[u16; Chunk::LEN / 2]| plane.as_ptr().cast::<u8>().add(first);
-        let (high, low) = (bytes(&row.high), bytes(&row.low));
-        let weights = quads.bytes.as_ptr().add(first / QUAD * TILE_ROW_BYTES);
-        tiles.zero::<HIGH>();
-        tiles.zero::<LOW>();
-        tiles.load::<WEIGHTS>(weights, TILE_ROW_BYTES);
-        tiles.load::<4>(high, size_of::<PlaneChunk>());
-        tiles.dot_i8::<HIGH, 4, WEIGHTS>();
-        tiles.load::<5>(low, size_of::<PlaneChunk>());
-        tiles.dot_u8::<LOW, 5, WEIGHTS>();
+        let inputs = input.row(0).values.as_ptr().add(first);
+        let weights = weights.pairs.as_ptr().add(first * LANES);
+        tiles.zero::<SUMS>();
+        tiles.load::<INPUTS>(inputs.cast(), size_of::<WholeChunk>());
+        tiles.load::<WEIGHTS>(weights.cast(), TILE_ROW_BYTES);
+        tiles.dot_bf16::<SUMS, INPUTS, WEIGHTS>();
     }
 }
 
 #[inline(always)]
-fn store<T: Tiles, const HIGH: u8, const LOW: u8>(tiles: &mut T, sums: &mut Sums) {
-    let [high, low] = &mut sums.0;
-    // SAFETY: tiles of sums.
-    unsafe {
-        tiles.store::<HIGH>(high.as_mut_ptr().cast(), TILE_ROW_BYTES);
-        tiles.store::<LOW>(low.as_mut_ptr().cast(), TILE_ROW_BYTES);
-    }
+fn store<T: Tiles, const SUMS: u8>(tiles: &mut T, sums: &mut Sums) {
+    // SAFETY: a tile of sums.
+    unsafe { tiles.store::<SUMS>(sums.0.as_mut_ptr().cast(), TILE_ROW_BYTES) };
 }
 
 /// Adds the sums of sub-block `sub`, scaled.
@@ -261,7 +252,7 @@ fn store<T: Tiles, const HIGH: u8, const LOW: u8>(tiles: &mut T, sums: &mut Sums
 fn scale<S: Simd, F: Format, const WHOLE: bool>(
     simd: S,
     input: Chunks<'_>,
-    quads: &Quads,
+    weights: &PairChunk,
     sub: usize,
     sums: &Sums,
     acc: &mut [S::Vector; TILE_ROWS],
@@ -269,18 +260,16 @@ fn scale<S: Simd, F: Format, const WHOLE: bool>(
     let subs = GROUP / F::LAYOUT.sub_len;
     let group = sub / subs;
     let height = if WHOLE { TILE_ROWS } else { input.height };
-    let Sums([high, low]) = sums;
     // SAFETY: vectors of scales, mins and sums.
     unsafe {
-        let scale = simd.load(quads.scales.as_ptr().add(sub * LANES));
+        let scale = simd.load(weights.scales.as_ptr().add(sub * LANES));
         for r in 0..height {
-            let at = r * LANES;
-            let sum = simd.joined_sums(high.as_ptr().add(at), low.as_ptr().add(at));
+            let sum = simd.load(sums.0.as_ptr().add(r * LANES));
             let scale = simd.mul(scale, simd.splat(input.row(r).scales[group]));
             acc[r] = simd.mul_add(sum, scale, acc[r]);
         }
         if F::LAYOUT.mins > 0 && sub % subs + 1 == subs {
-            let min = simd.load(quads.mins.as_ptr().add(group * LANES));
+            let min = simd.load(weights.mins.as_ptr().add(group * LANES));
             for r in 0..height {
                 let minus_sum = simd.splat(input.row(r).minus_sums[group]);
                 acc[r] = simd.mul_add(minus_sum, min, acc[r]);

@@ -16,7 +16,7 @@ mod operand;
 mod output;
 mod pair_tiles;
 mod pairs;
-mod plane_chunk;
+mod whole_chunk;
 
 use std::ops::Range;
 
@@ -230,7 +230,7 @@ impl Part<'_> {
             Panels::Integers(panels) if wants_tiles(isa, self.input.rows) => {
                 isa.run_tiles(TiledIntegerProduct {
                     panels,
-                    input: &self.input.operand.planes,
+                    input: &self.input.operand.whole,
                     rows: self.rows,
                     columns: self.columns,
                     out,

@@ -9,7 +9,7 @@ use crate::cpu::linear::chunked_rows::{ChunkedRows, RowWriter};
 use crate::cpu::linear::float_rows::{FloatChunk, FloatRows};
 use crate::cpu::linear::integer_chunk::IntegerChunk;
 use crate::cpu::linear::integer_tiles::wants_tiles;
-use crate::cpu::linear::plane_chunk::PlaneChunk;
+use crate::cpu::linear::whole_chunk::WholeChunk;
 use crate::cpu::packed::{GROUP, PackedLinear};
 use crate::cpu::pairs::Bf16Chunk;
 use crate::cpu::pool::Pool;
@@ -20,7 +20,7 @@ use crate::cpu::simd::Isa;
 pub(crate) struct Forms {
     floats: bool,
     integers: bool,
-    planes: bool,
+    whole: bool,
     bf16: bool,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct FormsInUse {
 pub(crate) struct Operand {
     pub(super) floats: ChunkedRows<FloatChunk>,
     pub(super) integers: ChunkedRows<IntegerChunk>,
-    pub(super) planes: ChunkedRows<PlaneChunk>,
+    pub(super) whole: ChunkedRows<WholeChunk>,
     pub(super) bf16: ChunkedRows<Bf16Chunk>,
     /// Forms and number of the rows that are there.
     made: (Forms, usize),
@@ -47,7 +47,7 @@ pub(crate) struct Operand {
 pub(crate) struct OperandWriter {
     floats: Option<RowWriter<FloatChunk>>,
     integers: Option<RowWriter<IntegerChunk>>,
-    planes: Option<RowWriter<PlaneChunk>>,
+    whole: Option<RowWriter<WholeChunk>>,
     bf16: Option<RowWriter<Bf16Chunk>>,
 }
 
@@ -58,7 +58,7 @@ impl Forms {
         Self {
             floats: weight.has_floats() && FloatRows::wants_chunks(rows, weight.in_features()),
             integers: weight.has_integers() && !tiles,
-            planes: weight.has_integers() && tiles,
+            whole: weight.has_integers() && tiles,
             bf16: weight.has_pairs(),
         }
     }
@@ -67,7 +67,7 @@ impl Forms {
     fn include(self, wanted: Self) -> bool {
         (self.floats || !wanted.floats)
             && (self.integers || !wanted.integers)
-            && (self.planes || !wanted.planes)
+            && (self.whole || !wanted.whole)
             && (self.bf16 || !wanted.bf16)
     }
 }
@@ -89,7 +89,7 @@ impl FormsInUse {
         Forms {
             floats: chunks && self.floats.load(Ordering::Relaxed),
             integers: integers && !tiles,
-            planes: integers && tiles,
+            whole: integers && tiles,
             bf16: self.bf16.load(Ordering::Relaxed),
         }
     }
@@ -104,7 +104,7 @@ impl Operand {
         Ok(Self {
             floats: ChunkedRows::new()?,
             integers: ChunkedRows::new()?,
-            planes: ChunkedRows::new()?,
+            whole: ChunkedRows::new()?,
             bf16: ChunkedRows::new()?,
             made: (Forms::default(), 0),
         })
@@ -136,7 +136,7 @@ impl Operand {
         Ok(OperandWriter {
             floats: forms.floats.then(|| self.floats.writer(rows, depth)),
             integers: forms.integers.then(|| self.integers.writer(rows, depth)),
-            planes: forms.planes.then(|| self.planes.writer(rows, depth)),
+            whole: forms.whole.then(|| self.whole.writer(rows, depth)),
             bf16: forms.bf16.then(|| self.bf16.writer(rows, depth)),
         })
     }
@@ -160,8 +160,8 @@ impl Operand {
         if forms.integers {
             self.integers.fill(pool, isa, input, depth);
         }
-        if forms.planes {
-            self.planes.fill(pool, isa, input, depth);
+        if forms.whole {
+            self.whole.fill(pool, isa, input, depth);
         }
         if forms.bf16 {
             self.bf16.fill(pool, isa, input, depth);
@@ -177,8 +177,8 @@ impl Operand {
         if forms.integers {
             self.integers.reserve(rows, depth)?;
         }
-        if forms.planes {
-            self.planes.reserve(rows, depth)?;
+        if forms.whole {
+            self.whole.reserve(rows, depth)?;
         }
         if forms.bf16 {
             self.bf16.reserve(rows, depth)?;
@@ -204,8 +204,8 @@ impl OperandWriter {
             if let Some(integers) = &self.integers {
                 integers.write(isa, first, input);
             }
-            if let Some(planes) = &self.planes {
-                planes.write(isa, first, input);
+            if let Some(whole) = &self.whole {
+                whole.write(isa, first, input);
             }
             if let Some(bf16) = &self.bf16 {
                 bf16.write(isa, first, input);

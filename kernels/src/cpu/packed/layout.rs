@@ -121,6 +121,11 @@ impl Layout {
         ..Self::FOUR_BITS
     };
 
+    /// Bits of a weight.
+    pub(super) const fn width(&self) -> usize {
+        8 * (self.low + self.high) / GROUP_LEN
+    }
+
     pub(super) const fn group_bytes(&self) -> usize {
         self.scales + self.mins + self.low + self.high
     }

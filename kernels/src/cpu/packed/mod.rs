@@ -5,9 +5,9 @@ mod floats;
 mod group;
 mod integers;
 mod layout;
+mod pair_chunk;
 mod pairs;
 mod panel;
-mod quads;
 mod quantize;
 mod stored;
 #[cfg(test)]
@@ -25,8 +25,8 @@ pub(crate) use floats::Element;
 pub(crate) use group::PairSink;
 pub(crate) use integers::{Chunk, IntegerPanels};
 pub(crate) use layout::{Format, GROUP, Layout, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0};
+pub(crate) use pair_chunk::PairChunk;
 pub(crate) use pairs::PairPanels;
-pub(crate) use quads::Quads;
 
 /// A matrix `[out_features, in_features]` as panels of 16 output features.
 pub struct PackedLinear {

@@ -145,6 +145,7 @@ struct OnPairs<'a> {
     b: Pairs,
     pairs: &'a mut Vec<(&'static str, Pairs)>,
     dot: &'a mut Floats,
+    halves: &'a mut [Floats; 2],
 }
 
 impl Kernel for OnPairs<'_> {
@@ -164,6 +165,7 @@ impl Kernel for OnPairs<'_> {
             ("shift_pairs_up", simd.shift_pairs_up::<3>(a)),
             ("shift_pairs_down", simd.shift_pairs_down::<5>(a)),
             ("shift_pairs_sign", simd.shift_pairs_sign::<7>(a)),
+            ("look_up", simd.look_up(b, simd.mask_pairs(a, 31))),
         ];
         for (name, vector) in vectors {
             let mut pairs = [[0i16; 2]; LANES];
@@ -173,6 +175,8 @@ impl Kernel for OnPairs<'_> {
         }
         let sums = simd.dot_pairs(simd.splat_sum(-77), a, b);
         *self.dot = store(simd, simd.to_floats(sums));
+        let [low, high] = simd.split_pairs(a);
+        *self.halves = [store(simd, low), store(simd, high)];
     }
 }
 
@@ -189,6 +193,10 @@ fn expected_of_pairs(a: Pairs, b: Pairs) -> Vec<(&'static str, Pairs)> {
         ("shift_pairs_up", each(&|x| x << 3)),
         ("shift_pairs_down", each(&|x| (x as u16 >> 5) as i16)),
         ("shift_pairs_sign", each(&|x| x >> 7)),
+        (
+            "look_up",
+            each(&|x| b.as_flattened()[x as usize % (2 * LANES)]),
+        ),
     ]
 }
 
@@ -218,6 +226,7 @@ struct ToBf16<'a> {
     high: Floats,
     stored: &'a mut [bf16; LANES],
     rounded: &'a mut Pairs,
+    cut: &'a mut Pairs,
     zipped: &'a mut Pairs,
 }
 
@@ -237,6 +246,8 @@ impl Kernel for ToBf16<'_> {
             simd.store_bf16(self.stored.as_mut_ptr(), low);
             let rounded = simd.round_pairs(low, high);
             simd.store_pairs(self.rounded.as_mut_ptr().cast(), rounded);
+            let cut = simd.upper_halves(low, high);
+            simd.store_pairs(self.cut.as_mut_ptr().cast(), cut);
             let zipped = simd.zip_bf16(rows[0].as_ptr(), rows[1].as_ptr());
             simd.store_pairs(self.zipped.as_mut_ptr().cast(), zipped);
         }
@@ -345,12 +356,16 @@ fn pairs_are_integers() {
                 (a[0], b[0]) = ([i16::MIN; 2], [i16::MIN; 2]);
             }
             let (mut got, mut dot) = (Vec::new(), [f32::NAN; LANES]);
+            let mut halves = [[f32::NAN; LANES]; 2];
             isa.run(OnPairs {
                 a,
                 b,
                 pairs: &mut got,
                 dot: &mut dot,
+                halves: &mut halves,
             });
+            let whole = [0, 1].map(|half| a.map(|pair| f32::from(pair[half])));
+            assert_eq!(halves, whole, "{isa:?}: split_pairs");
             assert_eq!(got, expected_of_pairs(a, b), "{isa:?}");
             let want = from_fn(|i| {
                 let [x, y] = [0, 1].map(|half| i32::from(a[i][half]) * i32::from(b[i][half]));
@@ -439,14 +454,18 @@ fn bfloat16_are_the_nearest() {
                 high[8..].copy_from_slice(&special);
             }
             let mut stored = [bf16::ZERO; LANES];
-            let (mut rounded, mut zipped) = ([[0; 2]; LANES], [[0; 2]; LANES]);
+            let [mut rounded, mut cut, mut zipped] = [[[0; 2]; LANES]; 3];
             isa.run(ToBf16 {
                 low,
                 high,
                 stored: &mut stored,
                 rounded: &mut rounded,
+                cut: &mut cut,
                 zipped: &mut zipped,
             });
+            let upper = |x: f32| (x.to_bits() >> 16) as i16;
+            let want: Pairs = from_fn(|i| [upper(low[i]), upper(high[i])]);
+            assert_eq!(cut, want, "{isa:?}: upper_halves");
             let half = |pairs: Pairs, half: usize| -> Floats {
                 pairs.map(|pair| bf16::from_bits(pair[half] as u16).to_f32())
             };

@@ -120,10 +120,6 @@ impl Tiles for PlainTiles {
     fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self) {
         self.dot_bytes([C, A, B], |x| i32::from(x as i8));
     }
-
-    fn dot_u8<const C: u8, const A: u8, const B: u8>(&mut self) {
-        self.dot_bytes([C, A, B], i32::from);
-    }
 }
 
 /// Zero of the same sign for what is subnormal.

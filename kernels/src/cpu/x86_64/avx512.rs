@@ -275,12 +275,6 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
         unsafe { _mm512_or_si512(a, b) }
     }
 
-    #[inline(always)]
-    fn sub_bytes(self, value: __m512i, n: i8) -> __m512i {
-        // SAFETY: `self` proves AVX-512 BW.
-        unsafe { _mm512_sub_epi8(value, _mm512_set1_epi8(n)) }
-    }
-
     // The shifts by an immediate want it as another type; a constant count becomes one.
     #[inline(always)]
     fn shift_pairs_up<const N: i32>(self, value: __m512i) -> __m512i {
@@ -351,12 +345,29 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
-    unsafe fn joined_sums(self, high: *const i32, low: *const i32) -> __m512 {
-        // SAFETY: `self` proves AVX-512 F; the caller vouches for 16 elements each.
+    fn split_pairs(self, pairs: __m512i) -> [__m512; 2] {
+        // SAFETY: `self` proves AVX-512 F.
         unsafe {
-            let high = _mm512_slli_epi32::<8>(_mm512_loadu_si512(high.cast()));
-            let low = _mm512_loadu_si512(low.cast());
-            _mm512_cvtepi32_ps(_mm512_add_epi32(high, low))
+            let low = _mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(pairs));
+            let high = _mm512_srai_epi32::<16>(pairs);
+            [_mm512_cvtepi32_ps(low), _mm512_cvtepi32_ps(high)]
+        }
+    }
+
+    #[inline(always)]
+    fn look_up(self, table: __m512i, indices: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_permutexvar_epi16(indices, table) }
+    }
+
+    #[inline(always)]
+    fn upper_halves(self, low: __m512, high: __m512) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let low = _mm512_srli_epi32::<16>(_mm512_castps_si512(low));
+            let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            let high = _mm512_and_si512(_mm512_castps_si512(high), upper);
+            _mm512_or_si512(low, high)
         }
     }
 

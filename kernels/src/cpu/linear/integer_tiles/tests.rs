@@ -1,9 +1,12 @@
 //! On every machine: tiles in plain Rust give the bits of products without tiles.
 
+#![expect(unsafe_code, reason = "rows are written through pointers")]
+
 use std::ops::Range;
 
 use super::TiledIntegerProduct;
 use crate::cpu::linear::chunked_rows::ChunkedRows;
+use crate::cpu::linear::integer_chunk::{IntegerChunk, LARGEST_ON_TILES};
 use crate::cpu::linear::integers::IntegerProduct;
 use crate::cpu::linear::output::Output;
 use crate::cpu::packed::{Bf16Product, GROUP, IntegerPanels, PackedLinear, Panels};
@@ -76,12 +79,16 @@ fn bits_are_those_without_tiles() {
                 |len: usize| -> Vec<f32> { (0..len).map(|_| noise(&mut state)).collect() };
             let weight = packed(&pool, &floats(num_outputs * depth), depth, format);
             let input = floats(50 * depth);
-            let mut integers = ChunkedRows::new().unwrap();
+            let mut integers = ChunkedRows::<IntegerChunk>::new().unwrap();
             integers.reserve(50, depth).unwrap();
-            integers.fill(&pool, Isa::Portable, &input, depth);
-            let mut planes = ChunkedRows::new().unwrap();
-            planes.reserve(50, depth).unwrap();
-            planes.fill(&pool, Isa::Portable, &input, depth);
+            let take = |chunk: &mut IntegerChunk, input: &[f32]| {
+                chunk.quantize(Portable, input, LARGEST_ON_TILES);
+            };
+            // SAFETY: nobody else is there.
+            unsafe { integers.writer(50, depth).write_by(0, &input, take) };
+            let mut whole = ChunkedRows::new().unwrap();
+            whole.reserve(50, depth).unwrap();
+            whole.fill(&pool, Isa::Portable, &input, depth);
             for rows in [0..1, 3..9, 1..17, 2..19, 0..50] {
                 let want = outputs(&weight, 50, |panels, columns, out| {
                     let (input, rows) = (&integers, rows.clone());
@@ -97,7 +104,7 @@ fn bits_are_those_without_tiles() {
                     );
                 });
                 let got = outputs(&weight, 50, |panels, columns, out| {
-                    let (input, rows) = (&planes, rows.clone());
+                    let (input, rows) = (&whole, rows.clone());
                     TileKernel::run(
                         TiledIntegerProduct {
                             panels,

@@ -2,18 +2,20 @@
 
 #![expect(unsafe_code, reason = "vector stores through pointers")]
 
+use std::marker::PhantomData;
+
 use crate::cpu::packed::Chunk;
 use crate::cpu::packed::group::PairSink;
 use crate::cpu::packed::integers::IntegerPanels;
-use crate::cpu::packed::layout::{Format, GROUP, GROUP_LEN, VECTOR};
+use crate::cpu::packed::layout::{Format, GROUP, GROUP_LEN, WORDS};
+use crate::cpu::prefetch::Prefetch;
 use crate::cpu::simd::{LANES, Simd};
 
-/// Up to 256 inputs of a panel, of which four lie together for each output: of 16 inputs, `n`, `n + 8`,
-/// `n + 1` and `n + 9`, which are two pairs joined without moving anything.
+/// Up to 256 inputs of a panel in bfloat16, which holds integers of 8 bits.
 #[repr(align(64))]
-pub(crate) struct Quads {
-    /// Signed, without an offset. `[inputs / 4][16][4]`
-    pub(crate) bytes: [u8; Chunk::GROUPS * GROUP_LEN],
+pub(crate) struct PairChunk {
+    /// Without an offset. `[inputs / 2][16][2]`
+    pub(crate) pairs: [i16; Chunk::GROUPS * GROUP_LEN],
     /// Per sub-block. `[inputs / sub-block][16]`
     pub(crate) scales: [f32; 2 * Chunk::GROUPS * LANES],
     /// Per group, of formats that have them. `[inputs / 32][16]`
@@ -22,18 +24,18 @@ pub(crate) struct Quads {
     pub(crate) groups: usize,
 }
 
-impl Quads {
+impl PairChunk {
     /// An empty one.
     pub(crate) const fn new() -> Self {
         Self {
-            bytes: [0; Chunk::GROUPS * GROUP_LEN],
+            pairs: [0; Chunk::GROUPS * GROUP_LEN],
             scales: [0.0; 2 * Chunk::GROUPS * LANES],
             mins: [0.0; Chunk::GROUPS * LANES],
             groups: 0,
         }
     }
 
-    /// Takes chunk `index` of panel `panel`.
+    /// Takes chunk `index` of panel `panel`, and asks for what follows.
     ///
     /// # Panics
     /// If there is none.
@@ -50,12 +52,12 @@ impl Quads {
         let subs = GROUP / F::LAYOUT.sub_len;
         for g in 0..self.groups {
             let group = panels.group::<F>(panel, first + g);
+            group.prefetch(simd, Prefetch::STREAM);
             let scales = &mut self.scales[g * subs * LANES..][..subs * LANES];
             for (sub, out) in scales.chunks_exact_mut(LANES).enumerate() {
-                let mut sink = Join {
-                    quads: &mut self.bytes[g * GROUP_LEN..][..GROUP_LEN],
-                    offset: F::LAYOUT.offset as i8,
-                    first: [simd.splat_pair(0); APART],
+                let mut sink = Convert::<F> {
+                    pairs: &mut self.pairs[g * GROUP_LEN..][..GROUP_LEN],
+                    format: PhantomData,
                 };
                 group.pairs(simd, sub, &mut sink);
                 // SAFETY: `out` has 16 elements.
@@ -70,32 +72,42 @@ impl Quads {
     }
 }
 
-/// Pairs between two that are joined.
-const APART: usize = 4;
-
-/// Joins pairs.
-struct Join<'a, S: Simd> {
-    quads: &'a mut [u8],
-    offset: i8,
-    /// The pairs before.
-    first: [S::Pairs; APART],
+/// Makes bfloat16 of integers.
+struct Convert<'a, F> {
+    pairs: &'a mut [i16],
+    format: PhantomData<F>,
 }
 
-impl<S: Simd> PairSink<S> for Join<'_, S> {
+impl<S: Simd, F: Format> PairSink<S> for Convert<'_, F> {
     #[inline(always)]
     fn take(&mut self, simd: S, pair: usize, weights: S::Pairs) {
-        let (block, place) = (pair / (2 * APART), pair % (2 * APART));
-        if place < APART {
-            self.first[place] = weights;
-            return;
-        }
-        let low = simd.mask_pairs(self.first[place - APART], 0xff);
-        let mut quad = simd.join_pairs(low, simd.shift_pairs_up::<8>(weights));
-        if self.offset != 0 {
-            quad = simd.sub_bytes(quad, self.offset);
-        }
-        let out = &mut self.quads[(block * APART + place - APART) * VECTOR..][..VECTOR];
-        // SAFETY: 64 bytes, of any alignment.
-        unsafe { simd.store_pairs(out.as_mut_ptr().cast(), quad) }
+        let converted = if F::LAYOUT.width() <= 5 {
+            const { assert!(TABLE_LEN == 1 << 5) };
+            let table: &[i16; TABLE_LEN] = const { &table(F::LAYOUT.offset) };
+            // SAFETY: the table is a vector.
+            simd.look_up(unsafe { simd.load_pairs(table.as_ptr()) }, weights)
+        } else {
+            let offset = simd.splat(f32::from(F::LAYOUT.offset));
+            let [low, high] = simd.split_pairs(weights);
+            simd.upper_halves(simd.sub(low, offset), simd.sub(high, offset))
+        };
+        let out = &mut self.pairs[pair * WORDS..][..WORDS];
+        // SAFETY: there are 32 elements.
+        unsafe { simd.store_pairs(out.as_mut_ptr(), converted) }
     }
+}
+
+/// Elements of a vector.
+const TABLE_LEN: usize = 2 * LANES;
+
+/// The integers from `-offset` on, in bfloat16.
+const fn table(offset: i16) -> [i16; TABLE_LEN] {
+    let mut table = [0; TABLE_LEN];
+    let mut i = 0;
+    while i < TABLE_LEN {
+        let value = (i as i16 - offset) as f32;
+        table[i] = (value.to_bits() >> 16) as i16;
+        i += 1;
+    }
+    table
 }
