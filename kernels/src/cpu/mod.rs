@@ -3,8 +3,10 @@
 //! A row's bits depend on its own sequence alone ([`Backend::batch_invariant`]). Products keep SIMD
 //! lanes on output columns and add over the inputs in ascending order, whatever tile computes them;
 //! attention cuts keys at absolute positions; norms add in an order fixed by the row's length; and
-//! which thread computes what changes no order. Different instruction sets may differ in bits, and one
-//! ([`InstructionSet::Avx512Bf16`]) rounds what it multiplies with weights in bfloat16.
+//! which thread computes what changes no order. Different instruction sets may differ in bits: from
+//! [`InstructionSet::Avx512Bf16`] on, what is multiplied with weights in bfloat16 is rounded to it, and
+//! so are the queries and softmax weights that meet a cache in bfloat16 or 8 bits; with
+//! [`InstructionSet::Amx`], inputs of integer products have 8 bits instead of 15.
 //!
 //! The processor's denormal modes are left alone: Rust assumes the default floating-point
 //! environment, and every thread, the caller's too, would have to agree. Instead `exp` flushes
