@@ -1,8 +1,8 @@
 //! Registers that hold matrices, and their products.
 //!
 //! There are eight, each of at most 16 rows of 64 bytes. A left operand holds rows of inputs, a
-//! right one `[depth / n][16][n]` weights of 16 outputs: `n` is 2 of bfloat16 and 4 of bytes, so
-//! that a row is 64 bytes. Products are added to `[rows][16]` sums of 32 bits. (Intel's Advanced
+//! right one `[depth / 2][16][2]` weights of 16 outputs, both in bfloat16. Products are added to
+//! `[rows][16]` sums in f32. (Intel's Advanced
 //! Matrix Extensions; Software Developer's Manual, volume 1, chapter 18.)
 
 #![expect(unsafe_code, reason = "loads and stores through pointers")]
@@ -48,8 +48,6 @@ pub(crate) trait Tiles {
     /// separately from zero, each fused with its sum and rounded once, to nearest even; then both
     /// sums' sum is added. Subnormal operands and results are zero.
     fn dot_bf16<const C: u8, const A: u8, const B: u8>(&mut self);
-    /// `C += A * B` of i8.
-    fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self);
 }
 
 /// Work that is compiled for tiles.

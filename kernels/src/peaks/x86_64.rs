@@ -8,6 +8,7 @@
     reason = "enters code compiled for instructions that were detected"
 )]
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
@@ -194,10 +195,16 @@ impl<const BFLOAT: bool> TileKernel for TileLoop<BFLOAT> {
                 tiles.dot_bf16::<2, 5, 6>();
                 tiles.dot_bf16::<3, 5, 7>();
             } else {
-                tiles.dot_i8::<0, 4, 6>();
-                tiles.dot_i8::<1, 4, 7>();
-                tiles.dot_i8::<2, 5, 6>();
-                tiles.dot_i8::<3, 5, 7>();
+                // SAFETY: these are `tiles`, whose registers were configured.
+                unsafe {
+                    asm!(
+                        "tdpbssd tmm0, tmm4, tmm6",
+                        "tdpbssd tmm1, tmm4, tmm7",
+                        "tdpbssd tmm2, tmm5, tmm6",
+                        "tdpbssd tmm3, tmm5, tmm7",
+                        options(nomem, nostack, preserves_flags),
+                    );
+                }
             }
         }
     }

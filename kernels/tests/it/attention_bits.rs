@@ -161,6 +161,43 @@ pub(crate) fn later_tokens_change_nothing(make: &dyn Fn(usize) -> Cpu) {
     });
 }
 
+/// Tokens that are not finite change no row whose window is past them, though these share products with
+/// rows that see them.
+pub(crate) fn tokens_out_of_sight_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+    for_each_setup(make, 47, |rng, setup, sequences, want| {
+        let Some(window) = setup.window else { return };
+        // Few rows meet 64 keys at a time; of these few they see only the last before that.
+        let spoilt_len = 192;
+        let clean = spoilt_len + window - 1;
+        let row_size = setup.shape.row_size();
+        let mut qkv = sequences[0].qkv.clone();
+        qkv[..spoilt_len * row_size].fill(f32::NAN);
+        let spoilt = [Sequence {
+            qkv,
+            context_len: CONTEXT_LEN,
+        }];
+        for query_len in [1, 6, 40] {
+            let mut cache = Cache::new(make(2), rng, setup, &spoilt);
+            let (mut got, mut context_len) = (Vec::new(), 0);
+            while context_len < CONTEXT_LEN {
+                let query_len = match context_len {
+                    0 => clean - 5,
+                    _ => query_len.min(CONTEXT_LEN - context_len),
+                };
+                context_len += query_len;
+                got.extend(cache.step(&[Chunk {
+                    seq: 0,
+                    context_len,
+                    query_len,
+                }]));
+            }
+            let first = clean * setup.shape.q_size();
+            let case = format!("{setup:?}, {query_len} at a time");
+            assert_same_bits(&case, &got[first..], &want[first..]);
+        }
+    });
+}
+
 /// Sequences that share blocks: some a whole number of spans, some less, decoded and extended by a
 /// few rows in one batch, beside one that shares nothing.
 pub(crate) fn shared_prefixes_change_nothing(make: &dyn Fn(usize) -> Cpu) {

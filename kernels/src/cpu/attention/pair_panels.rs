@@ -84,8 +84,8 @@ impl<T: KvElement> Located<'_, T> {
     }
 
     /// Pairs of the values of `keys`, into panels `out`, from the first step on that has one of them:
-    /// zeros for other keys of these steps. `scales` `[SPAN_KEYS]` are read where
-    /// elements are scaled. Returns whether all are finite.
+    /// zeros for other keys of these steps. `scales` `[SPAN_KEYS]` are read where elements are scaled.
+    /// Returns whether all are finite.
     #[inline(always)]
     pub(super) fn pair_values<S: Simd>(
         &self,

@@ -205,7 +205,11 @@ impl<M: Multiply> Pairs<M> {
         } = scratch;
         let written = keys.start / STEP_KEYS;
         let keys = seen_by(seen, rows.clone(), keys);
-        let steps = keys.start / STEP_KEYS..keys.end.div_ceil(STEP_KEYS);
+        // Where none is seen, nothing may have been written.
+        let steps = match keys.is_empty() {
+            true => written..written,
+            false => keys.start / STEP_KEYS..keys.end.div_ceil(STEP_KEYS),
+        };
         let value_dim = states.value_dim;
         let product = PairProduct {
             input: &pairs.weights[rows.clone()],

@@ -54,19 +54,6 @@ impl PlainTiles {
             }
         }
     }
-
-    fn dot_bytes(&mut self, [c, a, b]: [u8; 3], left: fn(u8) -> i32) {
-        self.update([c, a, b], |tiles, sum, row, column| {
-            let mut sum = i32::from_le_bytes(sum);
-            for k in 0..tiles.rows(b) {
-                let (x, w) = (tiles.word(a, row, k), tiles.word(b, k, column));
-                for (x, w) in x.into_iter().zip(w) {
-                    sum = sum.wrapping_add(left(x) * i32::from(w as i8));
-                }
-            }
-            sum.to_le_bytes()
-        });
-    }
 }
 
 impl Tiles for PlainTiles {
@@ -115,10 +102,6 @@ impl Tiles for PlainTiles {
             let sum = normal(f32::from_le_bytes(sum));
             normal(sum + normal(sums[0] + sums[1])).to_le_bytes()
         });
-    }
-
-    fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self) {
-        self.dot_bytes([C, A, B], |x| i32::from(x as i8));
     }
 }
 

@@ -115,16 +115,4 @@ impl Tiles for Amx {
             );
         }
     }
-
-    #[inline(always)]
-    fn dot_i8<const C: u8, const A: u8, const B: u8>(&mut self) {
-        // SAFETY: `self` proves AMX.
-        unsafe {
-            asm!(
-                "tdpbssd tmm{c}, tmm{a}, tmm{b}",
-                c = const C, a = const A, b = const B,
-                options(nomem, nostack, preserves_flags),
-            );
-        }
-    }
 }
