@@ -1,5 +1,7 @@
 //! Products in f32.
 
+use std::ops::Range;
+
 use crate::cpu::attention::SPAN_KEYS;
 use crate::cpu::attention::item::{Arithmetic, Item, Run};
 use crate::cpu::attention::located::{KeyPanels, SPAN_VECTORS, ValuePanels};
@@ -122,14 +124,7 @@ impl<T: KvElement> Arithmetic<T> for Floats {
         if T::SCALED {
             run.located
                 .copy_scales(&run.keys, |head| head.value_scales, scales);
-            for row in run.rows.clone() {
-                let weights = &mut scores[row * SCORE_STRIDE..][..SPAN_KEYS];
-                let seen = seen[row].start.max(run.keys.start)..seen[row].end.min(run.keys.end);
-                let scales = &scales[seen.clone()];
-                for (weight, scale) in weights[seen].iter_mut().zip(scales) {
-                    *weight *= scale;
-                }
-            }
+            scale_weights(run, seen, scales, scores);
         }
         let value_dim = states.value_dim;
         let outputs = if split {
@@ -177,6 +172,19 @@ impl<T: KvElement> Arithmetic<T> for Floats {
                 value_dim,
                 outputs,
             });
+        }
+    }
+}
+
+/// Multiplies the weights of the run's rows by the scales of the values.
+#[inline(always)]
+fn scale_weights<T>(run: &Run<'_, T>, seen: &[Range<usize>], scales: &[f32], weights: &mut [f32]) {
+    for row in run.rows.clone() {
+        let weights = &mut weights[row * SCORE_STRIDE..][..SPAN_KEYS];
+        let seen = seen[row].start.max(run.keys.start)..seen[row].end.min(run.keys.end);
+        let scales = &scales[seen.clone()];
+        for (weight, scale) in weights[seen].iter_mut().zip(scales) {
+            *weight *= scale;
         }
     }
 }

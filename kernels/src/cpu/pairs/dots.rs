@@ -1,11 +1,6 @@
 //! By dot products of pairs.
 
 #![expect(unsafe_code, reason = "panels are read through pointers")]
-#![expect(
-    clippy::needless_range_loop,
-    reason = "indices count rows and panels of a tile"
-)]
-
 use crate::cpu::pairs::{Bf16Chunk, VECTOR};
 use crate::cpu::simd::Simd;
 
