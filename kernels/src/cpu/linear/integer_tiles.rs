@@ -10,6 +10,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::WeightDtype;
@@ -84,7 +85,9 @@ impl TiledIntegerProduct<'_> {
         tiles.configure([sums, sums, unused, unused, inputs, inputs, weights, weights]);
         let mut between = [const { Sums([0.0; TILE_SUMS]) }; 2];
         let mut weights = [const { PairChunk::new() }; GROUP_PANELS];
-        let mut unfinished = [[NOTHING; GROUP_PANELS]; INTEGER_ROW_BLOCK / TILE_ROWS];
+        // Written as far as there are rows, not more: few of them take little time.
+        let mut unfinished =
+            [[const { MaybeUninit::uninit() }; GROUP_PANELS]; INTEGER_ROW_BLOCK / TILE_ROWS];
         for first in self.columns.clone().step_by(GROUP_PANELS) {
             let count = GROUP_PANELS.min(self.columns.end - first);
             for index in 0..self.panels.num_chunks() {
@@ -100,12 +103,14 @@ impl TiledIntegerProduct<'_> {
                     for (p, weights) in weights[..count].iter().enumerate() {
                         let unfinished = &mut unfinished[tile][p];
                         if index == 0 {
-                            *unfinished = NOTHING;
+                            unfinished.write(NOTHING);
                         }
+                        // SAFETY: it was, at the first chunk.
+                        let unfinished: &mut Unfinished = unsafe { unfinished.assume_init_mut() };
                         let product = Product {
                             input,
                             weights,
-                            unfinished,
+                            unfinished: &mut *unfinished,
                             sums: &mut between,
                         };
                         match height {
@@ -113,38 +118,12 @@ impl TiledIntegerProduct<'_> {
                             _ => product.add::<S, T, F, false>(simd, tiles),
                         }
                         if index + 1 == self.panels.num_chunks() {
-                            // SAFETY: the rows and the panel are this task's.
-                            unsafe { self.write(simd, row..row + height, first + p, unfinished) };
+                            let (rows, sums) = (row..row + height, unfinished.as_ptr());
+                            // SAFETY: the rows and the panel are this task's, and these are theirs.
+                            unsafe { self.out.tile(simd, rows, first + p, sums.cast()) };
                         }
                     }
                 }
-            }
-        }
-    }
-
-    /// Writes the outputs of `rows`.
-    ///
-    /// # Safety
-    /// The rows and the panel are this task's.
-    #[inline(always)]
-    unsafe fn write<S: Simd>(
-        &self,
-        simd: S,
-        rows: Range<usize>,
-        panel: usize,
-        values: &Unfinished,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let bias = self.out.bias(simd, panel);
-            for (row, value) in rows.zip(values) {
-                let value = simd.load(value.as_ptr());
-                let value = match bias {
-                    Some(bias) => simd.add(value, bias),
-                    None => value,
-                };
-                let (ptr, count) = self.out.at(row, panel);
-                Output::store(simd, ptr, value, count);
             }
         }
     }
@@ -262,14 +241,14 @@ fn scale<S: Simd, F: Format, const WHOLE: bool>(
     let height = if WHOLE { TILE_ROWS } else { input.height };
     // SAFETY: vectors of scales, mins and sums.
     unsafe {
-        let scale = simd.load(weights.scales.as_ptr().add(sub * LANES));
+        let scale = simd.load(weights.scales.as_ptr().cast::<f32>().add(sub * LANES));
         for r in 0..height {
             let sum = simd.load(sums.0.as_ptr().add(r * LANES));
             let scale = simd.mul(scale, simd.splat(input.row(r).scales[group]));
             acc[r] = simd.mul_add(sum, scale, acc[r]);
         }
         if F::LAYOUT.mins > 0 && sub % subs + 1 == subs {
-            let min = simd.load(weights.mins.as_ptr().add(group * LANES));
+            let min = simd.load(weights.mins.as_ptr().cast::<f32>().add(group * LANES));
             for r in 0..height {
                 let minus_sum = simd.splat(input.row(r).minus_sums[group]);
                 acc[r] = simd.mul_add(minus_sum, min, acc[r]);

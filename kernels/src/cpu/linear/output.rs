@@ -2,6 +2,8 @@
 
 #![expect(unsafe_code, reason = "tasks write disjoint parts through pointers")]
 
+use std::ops::Range;
+
 use crate::cpu::simd::{LANES, Simd, load_partial, store_partial};
 
 /// The columns of a segment in a row-major matrix.
@@ -39,6 +41,33 @@ impl Output<'_> {
         let bias = &self.bias?[panel * LANES..];
         // SAFETY: as many as are left, at most 16.
         Some(unsafe { Self::load(simd, bias.as_ptr(), LANES.min(bias.len())) })
+    }
+
+    /// Writes sums `[rows][16]`, with their bias: `rows` of panel `panel`.
+    ///
+    /// # Safety
+    /// They exist, nobody else touches them, and `sums` has as many rows.
+    #[inline(always)]
+    pub(super) unsafe fn tile<S: Simd>(
+        &self,
+        simd: S,
+        rows: Range<usize>,
+        panel: usize,
+        sums: *const f32,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bias = self.bias(simd, panel);
+            for (index, row) in rows.enumerate() {
+                let sum = simd.load(sums.add(index * LANES));
+                let value = match bias {
+                    Some(bias) => simd.add(sum, bias),
+                    None => sum,
+                };
+                let (ptr, count) = self.at(row, panel);
+                Self::store(simd, ptr, value, count);
+            }
+        }
     }
 
     /// # Safety

@@ -9,10 +9,9 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use crate::cpu::linear::output::Output;
 use crate::cpu::linear::pairs::PairProduct;
 use crate::cpu::pairs::{BLOCK_PANELS, BLOCK_ROWS, STREAMS, TileProduct, shapes};
-use crate::cpu::simd::{LANES, Simd};
+use crate::cpu::simd::Simd;
 use crate::cpu::tiles::{TILE_ROW_BYTES, TILE_ROWS, TILE_SUMS, TileKernel, Tiles};
 
 /// Panels that a block meets before the next block does.
@@ -86,7 +85,8 @@ impl PairProduct<'_> {
                 tiles.store::<3>(sums.tile(3).cast(), TILE_ROW_BYTES);
             }
             for p in 0..P {
-                self.finish(simd, self.rows.clone(), panel + p, sums.tile(p));
+                self.out
+                    .tile(simd, self.rows.clone(), panel + p, sums.tile(p));
             }
         }
     }
@@ -157,8 +157,10 @@ impl PairProduct<'_> {
                 tiles.store::<3>(sums.tile(3).cast(), TILE_ROW_BYTES);
             }
             for p in 0..P {
-                self.finish(simd, rows.start..lower, panel + p, sums.tile(p));
-                self.finish(simd, lower..rows.end, panel + p, sums.tile(2 + p));
+                self.out
+                    .tile(simd, rows.start..lower, panel + p, sums.tile(p));
+                self.out
+                    .tile(simd, lower..rows.end, panel + p, sums.tile(2 + p));
             }
         }
     }
@@ -183,26 +185,5 @@ impl PairProduct<'_> {
     #[inline(always)]
     fn weights(&self, panel: usize) -> *const u8 {
         self.panels.from(panel, 0).as_ptr().cast()
-    }
-
-    /// Writes a tile of sums: outputs of `rows` and panel `panel`.
-    ///
-    /// # Safety
-    /// They are this task's, and `sums` `[16][16]` has them.
-    #[inline(always)]
-    unsafe fn finish<S: Simd>(&self, simd: S, rows: Range<usize>, panel: usize, sums: *const f32) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let bias = self.out.bias(simd, panel);
-            for (index, row) in rows.enumerate() {
-                let sum = simd.load(sums.add(index * LANES));
-                let value = match bias {
-                    Some(bias) => simd.add(sum, bias),
-                    None => sum,
-                };
-                let (ptr, count) = self.out.at(row, panel);
-                Output::store(simd, ptr, value, count);
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "vector stores through pointers")]
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use crate::cpu::packed::Chunk;
 use crate::cpu::packed::group::PairSink;
@@ -11,15 +12,16 @@ use crate::cpu::packed::layout::{Format, GROUP, GROUP_LEN, WORDS};
 use crate::cpu::prefetch::Prefetch;
 use crate::cpu::simd::{LANES, Simd};
 
-/// Up to 256 inputs of a panel in bfloat16, which holds integers of 8 bits.
+/// Up to 256 inputs of a panel in bfloat16, which holds integers of 8 bits. What is not there was never
+/// written.
 #[repr(align(64))]
 pub(crate) struct PairChunk {
     /// Without an offset. `[inputs / 2][16][2]`
-    pub(crate) pairs: [i16; Chunk::GROUPS * GROUP_LEN],
+    pub(crate) pairs: [MaybeUninit<i16>; Chunk::GROUPS * GROUP_LEN],
     /// Per sub-block. `[inputs / sub-block][16]`
-    pub(crate) scales: [f32; 2 * Chunk::GROUPS * LANES],
+    pub(crate) scales: [MaybeUninit<f32>; 2 * Chunk::GROUPS * LANES],
     /// Per group, of formats that have them. `[inputs / 32][16]`
-    pub(crate) mins: [f32; Chunk::GROUPS * LANES],
+    pub(crate) mins: [MaybeUninit<f32>; Chunk::GROUPS * LANES],
     /// Groups that it holds.
     pub(crate) groups: usize,
 }
@@ -28,9 +30,9 @@ impl PairChunk {
     /// An empty one.
     pub(crate) const fn new() -> Self {
         Self {
-            pairs: [0; Chunk::GROUPS * GROUP_LEN],
-            scales: [0.0; 2 * Chunk::GROUPS * LANES],
-            mins: [0.0; Chunk::GROUPS * LANES],
+            pairs: [MaybeUninit::uninit(); Chunk::GROUPS * GROUP_LEN],
+            scales: [MaybeUninit::uninit(); 2 * Chunk::GROUPS * LANES],
+            mins: [MaybeUninit::uninit(); Chunk::GROUPS * LANES],
             groups: 0,
         }
     }
@@ -61,12 +63,12 @@ impl PairChunk {
                 };
                 group.pairs(simd, sub, &mut sink);
                 // SAFETY: `out` has 16 elements.
-                unsafe { simd.store(out.as_mut_ptr(), group.scale(simd, sub)) };
+                unsafe { simd.store(out.as_mut_ptr().cast(), group.scale(simd, sub)) };
             }
             if F::LAYOUT.mins > 0 {
                 let out = &mut self.mins[g * LANES..][..LANES];
                 // SAFETY: `out` has 16 elements.
-                unsafe { simd.store(out.as_mut_ptr(), group.min(simd)) };
+                unsafe { simd.store(out.as_mut_ptr().cast(), group.min(simd)) };
             }
         }
     }
@@ -74,7 +76,7 @@ impl PairChunk {
 
 /// Makes bfloat16 of integers.
 struct Convert<'a, F> {
-    pairs: &'a mut [i16],
+    pairs: &'a mut [MaybeUninit<i16>],
     format: PhantomData<F>,
 }
 
@@ -93,7 +95,7 @@ impl<S: Simd, F: Format> PairSink<S> for Convert<'_, F> {
         };
         let out = &mut self.pairs[pair * WORDS..][..WORDS];
         // SAFETY: there are 32 elements.
-        unsafe { simd.store_pairs(out.as_mut_ptr(), converted) }
+        unsafe { simd.store_pairs(out.as_mut_ptr().cast(), converted) }
     }
 }
 
