@@ -169,17 +169,7 @@ pub(crate) trait Simd: Copy {
     /// Pairs of the lanes of `low` and of `high`, rounded as [`Simd::store_bf16`] does.
     #[inline(always)]
     fn round_pairs(self, low: Self::Vector, high: Self::Vector) -> Self::Pairs {
-        let mut lanes = [[0.0f32; LANES]; 2];
-        let mut pairs = [0i16; 2 * LANES];
-        // SAFETY: the arrays hold a vector each.
-        unsafe {
-            self.store(lanes[0].as_mut_ptr(), low);
-            self.store(lanes[1].as_mut_ptr(), high);
-            for (i, pair) in pairs.iter_mut().enumerate() {
-                *pair = to_bf16(lanes[i % 2][i / 2]).to_bits() as i16;
-            }
-            self.load_pairs(pairs.as_ptr())
-        }
+        pairs_in_plain_rust(self, [low, high], |x| to_bf16(x).to_bits())
     }
     /// Pairs of the lanes of two rows of 16 bfloat16, each in the order of [`bf16_position`].
     ///
@@ -225,17 +215,7 @@ pub(crate) trait Simd: Copy {
     /// Pairs of lanes that bfloat16 holds.
     #[inline(always)]
     fn upper_halves(self, low: Self::Vector, high: Self::Vector) -> Self::Pairs {
-        let mut lanes = [[0.0f32; LANES]; 2];
-        let mut pairs = [0i16; 2 * LANES];
-        // SAFETY: the arrays hold a vector each.
-        unsafe {
-            self.store(lanes[0].as_mut_ptr(), low);
-            self.store(lanes[1].as_mut_ptr(), high);
-            for (i, pair) in pairs.iter_mut().enumerate() {
-                *pair = (lanes[i % 2][i / 2].to_bits() >> 16) as i16;
-            }
-            self.load_pairs(pairs.as_ptr())
-        }
+        pairs_in_plain_rust(self, [low, high], |x| (x.to_bits() >> 16) as u16)
     }
     /// The nearest floats.
     fn to_floats(self, sums: Self::Sums) -> Self::Vector;
@@ -330,6 +310,26 @@ pub(crate) fn to_bf16(value: f32) -> bf16 {
     // Of a NaN whose upper half would be an infinity, too.
     let quiet = (bits >> 16) as u16 | 0x40;
     bf16::from_bits(if value.is_nan() { quiet } else { rounded })
+}
+
+/// Pairs of what `half` makes of each lane, the low one first.
+#[inline(always)]
+fn pairs_in_plain_rust<S: Simd>(
+    simd: S,
+    vectors: [S::Vector; 2],
+    half: impl Fn(f32) -> u16,
+) -> S::Pairs {
+    let mut lanes = [[0.0f32; LANES]; 2];
+    let mut pairs = [0i16; 2 * LANES];
+    // SAFETY: the arrays hold a vector each.
+    unsafe {
+        simd.store(lanes[0].as_mut_ptr(), vectors[0]);
+        simd.store(lanes[1].as_mut_ptr(), vectors[1]);
+        for (i, pair) in pairs.iter_mut().enumerate() {
+            *pair = half(lanes[i % 2][i / 2]) as i16;
+        }
+        simd.load_pairs(pairs.as_ptr())
+    }
 }
 
 /// [`Simd::dot_bf16`] lane by lane.

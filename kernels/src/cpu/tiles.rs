@@ -2,8 +2,8 @@
 //!
 //! There are eight, each of at most 16 rows of 64 bytes. A left operand holds rows of inputs, a
 //! right one `[depth / 2][16][2]` weights of 16 outputs, both in bfloat16. Products are added to
-//! `[rows][16]` sums in f32. (Intel's Advanced
-//! Matrix Extensions; Software Developer's Manual, volume 1, chapter 18.)
+//! `[rows][16]` sums in f32. (Intel's Advanced Matrix Extensions; Software Developer's Manual,
+//! volume 1, chapter 18.)
 
 #![expect(unsafe_code, reason = "loads and stores through pointers")]
 
@@ -18,7 +18,7 @@ use crate::cpu::simd::{LANES, Simd};
 pub(crate) const TILE_ROWS: usize = 16;
 /// Most bytes of a tile's row.
 pub(crate) const TILE_ROW_BYTES: usize = 64;
-/// Bytes of `[16][16]` sums.
+/// Elements of `[16][16]` sums.
 pub(crate) const TILE_SUMS: usize = TILE_ROWS * LANES;
 
 /// Rows of a register and bytes of each; both zero where it is not used.

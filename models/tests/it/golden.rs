@@ -60,8 +60,7 @@ pub(crate) fn folder() -> PathBuf {
 impl Golden {
     /// Reads a variant's file.
     pub(crate) fn read(variant: &str) -> Self {
-        let path = folder().join(variant).join("golden.safetensors");
-        let bytes = std::fs::read(path).unwrap();
+        let bytes = file(variant, "golden.safetensors");
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         Self {
             prompt: ids(&tensors, "prompt"),
@@ -73,8 +72,7 @@ impl Golden {
 
     /// The same prompt and tokens, with the logits of inputs that are rounded to bfloat16.
     pub(crate) fn rounded(self, variant: &str) -> Self {
-        let path = folder().join(variant).join("golden.bfloat16.safetensors");
-        let bytes = std::fs::read(path).unwrap();
+        let bytes = file(variant, "golden.bfloat16.safetensors");
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         Self {
             prompt_logits: rows(&tensors, "prompt_logits"),
@@ -82,6 +80,11 @@ impl Golden {
             ..self
         }
     }
+}
+
+/// A file of a variant.
+fn file(variant: &str, name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(variant).join(name)).unwrap()
 }
 
 /// Rows of f32.

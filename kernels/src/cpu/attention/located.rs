@@ -38,6 +38,12 @@ pub(super) struct ValuePanels<T> {
     pub(super) panel: usize,
 }
 
+/// Keys of a span, block by block: those of a block, the block, and the place of the first there.
+pub(super) struct Blocks<'l, 'a, T> {
+    located: &'l Located<'a, T>,
+    left: Range<usize>,
+}
+
 impl<'a, T: KvElement> Located<'a, T> {
     /// The block that holds key `key` of the span, and the key's place there.
     #[inline(always)]
@@ -50,6 +56,15 @@ impl<'a, T: KvElement> Located<'a, T> {
             .kv
             .block_head(self.layer.layer, block, self.kv_head);
         (head, position % block_size)
+    }
+
+    /// The blocks that hold `keys` of the span.
+    #[inline(always)]
+    pub(super) fn blocks(&self, keys: &Range<usize>) -> Blocks<'_, 'a, T> {
+        Blocks {
+            located: self,
+            left: keys.clone(),
+        }
     }
 
     /// The keys in the cache itself, where 16 keys of a block are a panel; `keys` of the span.
@@ -125,13 +140,9 @@ impl<'a, T: KvElement> Located<'a, T> {
         wide: &mut [f32],
     ) {
         let value_dim = padded_head_dim(self.layer.shape.head_dim);
-        let block_size = self.layer.kv.shape().block_size;
-        let mut key = keys.start;
-        while key < keys.end {
-            let (head, offset) = self.block(key);
-            let count = (block_size - offset).min(keys.end - key);
+        for (keys, head, offset) in self.blocks(keys) {
             let rows = head.values[offset * value_dim..].chunks_exact(value_dim);
-            let wide = wide[key * LANES..(key + count) * LANES].chunks_exact_mut(LANES);
+            let wide = wide[keys.start * LANES..keys.end * LANES].chunks_exact_mut(LANES);
             for (row, wide) in rows.zip(wide) {
                 let row = &row[panel * LANES..(panel + 1) * LANES];
                 // What is widened after the products that read this.
@@ -139,7 +150,6 @@ impl<'a, T: KvElement> Located<'a, T> {
                 // SAFETY: both slices have 16 elements.
                 unsafe { simd.store(wide.as_mut_ptr(), T::load(simd, row.as_ptr())) };
             }
-            key += count;
         }
     }
 
@@ -151,13 +161,26 @@ impl<'a, T: KvElement> Located<'a, T> {
         of: impl Fn(&BlockHead<'a, T>) -> &'a [f32],
         scales: &mut [f32],
     ) {
-        let block_size = self.layer.kv.shape().block_size;
-        let mut key = keys.start;
-        while key < keys.end {
-            let (head, offset) = self.block(key);
-            let count = (block_size - offset).min(keys.end - key);
-            scales[key..key + count].copy_from_slice(&of(&head)[offset..offset + count]);
-            key += count;
+        for (keys, head, offset) in self.blocks(keys) {
+            let scales = &mut scales[keys];
+            scales.copy_from_slice(&of(&head)[offset..offset + scales.len()]);
         }
+    }
+}
+
+impl<'a, T: KvElement> Iterator for Blocks<'_, 'a, T> {
+    type Item = (Range<usize>, BlockHead<'a, T>, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left.is_empty() {
+            return None;
+        }
+        let (head, offset) = self.located.block(self.left.start);
+        let block_size = self.located.layer.kv.shape().block_size;
+        let end = self.left.end.min(self.left.start + block_size - offset);
+        let keys = self.left.start..end;
+        self.left.start = end;
+        Some((keys, head, offset))
     }
 }

@@ -142,16 +142,11 @@ impl<T: KvElement> Located<'_, T> {
     #[inline(always)]
     fn value_rows(&self, keys: &Range<usize>, rows: &mut [*const T]) {
         let value_dim = padded_head_dim(self.layer.shape.head_dim);
-        let block_size = self.layer.kv.shape().block_size;
-        let mut key = keys.start;
-        while key < keys.end {
-            let (head, offset) = self.block(key);
-            let count = (block_size - offset).min(keys.end - key);
+        for (keys, head, offset) in self.blocks(keys) {
             let values = head.values[offset * value_dim..].chunks_exact(value_dim);
-            for (row, value) in rows[key..key + count].iter_mut().zip(values) {
+            for (row, value) in rows[keys].iter_mut().zip(values) {
                 *row = value.as_ptr();
             }
-            key += count;
         }
     }
 }

@@ -136,10 +136,8 @@ impl<C: RowChunk> RowWriter<C> {
             assert!(row < self.rows, "{} rows", self.rows);
             for (index, input) in input.chunks(CHUNK_LEN).enumerate() {
                 // SAFETY: there is room for all chunks of `rows` rows; the caller's promise.
-                take(
-                    unsafe { &mut *self.chunks.get().add(index * self.rows + row) },
-                    input,
-                );
+                let chunk = unsafe { &mut *self.chunks.get().add(index * self.rows + row) };
+                take(chunk, input);
             }
         }
     }

@@ -13,11 +13,11 @@ use crate::cpu::packed::{Chunk, GROUP};
 use crate::cpu::simd::{Isa, Kernel, LANES, Simd};
 
 /// The largest magnitude of a quantised input: 15 bits, so that rounding inputs adds next to nothing
-/// to the error of the weights (7 bits would add as much again). 32 products with weights of 8 bits
-/// still fit 32 bits.
+/// to the error of weights in Q8_0 (7 bits would add as much again). 32 products with weights of 8
+/// bits still fit 32 bits.
 const LARGEST: f32 = 32_767.0;
-/// The same where many rows are multiplied on tiles: what bfloat16 holds, so that 32 products are
-/// exact in f32. These 8 bits add a fourth of what 7 would.
+/// The same where many rows are multiplied on tiles: 8 bits, which bfloat16 holds, so that 32 products
+/// are exact in f32. Their squared error is a fourth of what 7 bits would add.
 pub(super) const LARGEST_ON_TILES: f32 = 255.0;
 /// Groups of nothing larger become zeros: the inverse of their scale would be no finite number.
 const SMALLEST: f32 = 1e-33;

@@ -85,7 +85,7 @@ impl TiledIntegerProduct<'_> {
         tiles.configure([sums, sums, unused, unused, inputs, inputs, weights, weights]);
         let mut between = [const { Sums([0.0; TILE_SUMS]) }; 2];
         let mut weights = [const { PairChunk::new() }; GROUP_PANELS];
-        // Written as far as there are rows, not more: few of them take little time.
+        // What there are no rows for is never written: zeroing it would cost few rows their time.
         let mut unfinished =
             [[const { MaybeUninit::uninit() }; GROUP_PANELS]; INTEGER_ROW_BLOCK / TILE_ROWS];
         for first in self.columns.clone().step_by(GROUP_PANELS) {

@@ -1,6 +1,7 @@
 //! By dot products of pairs.
 
 #![expect(unsafe_code, reason = "panels are read through pointers")]
+
 use crate::cpu::pairs::{Bf16Chunk, VECTOR};
 use crate::cpu::simd::Simd;
 
