@@ -169,7 +169,17 @@ pub(crate) trait Simd: Copy {
     /// Pairs of the lanes of `low` and of `high`, rounded as [`Simd::store_bf16`] does.
     #[inline(always)]
     fn round_pairs(self, low: Self::Vector, high: Self::Vector) -> Self::Pairs {
-        pairs_in_plain_rust(self, [low, high], |x| to_bf16(x).to_bits())
+        let mut lanes = [[0.0f32; LANES]; 2];
+        let mut pairs = [0i16; 2 * LANES];
+        // SAFETY: the arrays hold a vector each.
+        unsafe {
+            self.store(lanes[0].as_mut_ptr(), low);
+            self.store(lanes[1].as_mut_ptr(), high);
+            for (i, pair) in pairs.iter_mut().enumerate() {
+                *pair = to_bf16(lanes[i % 2][i / 2]).to_bits() as i16;
+            }
+            self.load_pairs(pairs.as_ptr())
+        }
     }
     /// Pairs of the lanes of two rows of 16 bfloat16, each in the order of [`bf16_position`].
     ///
@@ -186,19 +196,15 @@ pub(crate) trait Simd: Copy {
         // SAFETY: the array holds a vector.
         unsafe { self.load_pairs(pairs.as_ptr()) }
     }
-    /// The low and the high integers of all pairs.
+    /// Every element less `value`, wrapping where it does not fit.
     #[inline(always)]
-    fn split_pairs(self, pairs: Self::Pairs) -> [Self::Vector; 2] {
-        let mut words = [0i16; 2 * LANES];
-        let mut lanes = [[0.0f32; LANES]; 2];
-        // SAFETY: the arrays hold a vector each.
-        unsafe {
-            self.store_pairs(words.as_mut_ptr(), pairs);
-            for (i, &word) in words.iter().enumerate() {
-                lanes[i % 2][i / 2] = f32::from(word);
-            }
-            [self.load(lanes[0].as_ptr()), self.load(lanes[1].as_ptr())]
-        }
+    fn subtract_pairs(self, pairs: Self::Pairs, value: i16) -> Self::Pairs {
+        pairs_in_plain_rust(self, pairs, |x| x.wrapping_sub(value))
+    }
+    /// Every element, an integer of at most 8 significant bits, times [`SHRUNK`] in bfloat16.
+    #[inline(always)]
+    fn shrunk_bf16(self, integers: Self::Pairs) -> Self::Pairs {
+        pairs_in_plain_rust(self, integers, shrunk_bf16)
     }
     /// Of 32 elements of `table` those that `indices` count, each below 32.
     #[inline(always)]
@@ -211,11 +217,6 @@ pub(crate) trait Simd: Copy {
             let found = elements[1].map(|index| elements[0][index as usize % (2 * LANES)]);
             self.load_pairs(found.as_ptr())
         }
-    }
-    /// Pairs of lanes that bfloat16 holds.
-    #[inline(always)]
-    fn upper_halves(self, low: Self::Vector, high: Self::Vector) -> Self::Pairs {
-        pairs_in_plain_rust(self, [low, high], |x| (x.to_bits() >> 16) as u16)
     }
     /// The nearest floats.
     fn to_floats(self, sums: Self::Sums) -> Self::Vector;
@@ -312,23 +313,24 @@ pub(crate) fn to_bf16(value: f32) -> bf16 {
     bf16::from_bits(if value.is_nan() { quiet } else { rounded })
 }
 
-/// Pairs of what `half` makes of each lane, the low one first.
+/// What integers are multiplied by where a bfloat16 with the exponent bits of a float of 16 bits is
+/// made of them: the difference of their biases.
+pub(crate) const SHRUNK: f32 = f32::from_bits((127 - 112) << 23);
+
+/// [`Simd::shrunk_bf16`] of one element.
 #[inline(always)]
-fn pairs_in_plain_rust<S: Simd>(
-    simd: S,
-    vectors: [S::Vector; 2],
-    half: impl Fn(f32) -> u16,
-) -> S::Pairs {
-    let mut lanes = [[0.0f32; LANES]; 2];
-    let mut pairs = [0i16; 2 * LANES];
-    // SAFETY: the arrays hold a vector each.
+pub(crate) const fn shrunk_bf16(integer: i16) -> i16 {
+    ((integer as f32 * SHRUNK).to_bits() >> 16) as i16
+}
+
+/// What `f` makes of every element.
+#[inline(always)]
+fn pairs_in_plain_rust<S: Simd>(simd: S, pairs: S::Pairs, f: impl Fn(i16) -> i16) -> S::Pairs {
+    let mut elements = [0i16; 2 * LANES];
+    // SAFETY: the array holds a vector.
     unsafe {
-        simd.store(lanes[0].as_mut_ptr(), vectors[0]);
-        simd.store(lanes[1].as_mut_ptr(), vectors[1]);
-        for (i, pair) in pairs.iter_mut().enumerate() {
-            *pair = half(lanes[i % 2][i / 2]) as i16;
-        }
-        simd.load_pairs(pairs.as_ptr())
+        simd.store_pairs(elements.as_mut_ptr(), pairs);
+        simd.load_pairs(elements.map(f).as_ptr())
     }
 }
 

@@ -127,13 +127,15 @@ impl<S: Simd> QuantizedGroup<S> {
         }
     }
 
-    /// The whole numbers, at most 256, in bfloat16.
+    /// The whole numbers, at most 256, times `factor`, a power of 2, in bfloat16.
     #[inline(always)]
-    pub(super) fn store_bf16(&self, simd: S, values: &mut [bf16; GROUP]) {
+    pub(super) fn store_bf16(&self, simd: S, factor: f32, values: &mut [bf16; GROUP]) {
+        let factor = simd.splat(factor);
         // SAFETY: a group is two vectors.
         unsafe {
-            simd.store_bf16(values.as_mut_ptr(), self.low);
-            simd.store_bf16(values.as_mut_ptr().add(LANES), self.high);
+            simd.store_bf16(values.as_mut_ptr(), simd.mul(self.low, factor));
+            let high = values.as_mut_ptr().add(LANES);
+            simd.store_bf16(high, simd.mul(self.high, factor));
         }
     }
 

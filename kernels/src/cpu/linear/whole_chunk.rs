@@ -8,9 +8,10 @@ use crate::cpu::linear::chunked_rows::RowChunk;
 use crate::cpu::linear::integer_chunk::{LARGEST_ON_TILES, QuantizedGroup};
 use crate::cpu::memory::Zeroable;
 use crate::cpu::packed::{Chunk, GROUP};
-use crate::cpu::simd::{Isa, Kernel, Simd};
+use crate::cpu::simd::{Isa, Kernel, SHRUNK, Simd};
 
-/// As [`IntegerChunk`](super::integer_chunk::IntegerChunk), with its integers in bfloat16.
+/// As [`IntegerChunk`](super::integer_chunk::IntegerChunk), with its integers in bfloat16, divided by
+/// [`SHRUNK`] because weights are multiplied by it.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct WholeChunk {
@@ -43,7 +44,8 @@ impl Kernel for FillWhole<'_> {
         let chunk = self.chunk;
         for (group, input) in self.input.as_chunks::<GROUP>().0.iter().enumerate() {
             let quantized = QuantizedGroup::of(simd, input, LARGEST_ON_TILES);
-            quantized.store_bf16(simd, &mut chunk.values.as_chunks_mut().0[group]);
+            let values = &mut chunk.values.as_chunks_mut().0[group];
+            quantized.store_bf16(simd, 1.0 / SHRUNK, values);
             let sum = quantized.sum(simd);
             (chunk.scales[group], chunk.minus_sums[group]) = quantized.scales(sum);
         }

@@ -10,10 +10,10 @@ use crate::cpu::packed::group::PairSink;
 use crate::cpu::packed::integers::IntegerPanels;
 use crate::cpu::packed::layout::{Format, GROUP, GROUP_LEN, WORDS};
 use crate::cpu::prefetch::Prefetch;
-use crate::cpu::simd::{LANES, Simd};
+use crate::cpu::simd::{LANES, Simd, shrunk_bf16};
 
-/// Up to 256 inputs of a panel in bfloat16, which holds integers of 8 bits. What is not there was never
-/// written.
+/// Up to 256 inputs of a panel in bfloat16, which holds integers of 8 bits, as [`Simd::shrunk_bf16`]
+/// makes them. What is not there was never written.
 #[repr(align(64))]
 pub(crate) struct PairChunk {
     /// Without an offset. `[inputs / 2][16][2]`
@@ -89,9 +89,11 @@ impl<S: Simd, F: Format> PairSink<S> for Convert<'_, F> {
             // SAFETY: the table is a vector.
             simd.look_up(unsafe { simd.load_pairs(table.as_ptr()) }, weights)
         } else {
-            let offset = simd.splat(f32::from(F::LAYOUT.offset));
-            let [low, high] = simd.split_pairs(weights);
-            simd.upper_halves(simd.sub(low, offset), simd.sub(high, offset))
+            let integers = match F::LAYOUT.offset {
+                0 => weights,
+                offset => simd.subtract_pairs(weights, offset),
+            };
+            simd.shrunk_bf16(integers)
         };
         let out = &mut self.pairs[pair * WORDS..][..WORDS];
         // SAFETY: there are 32 elements.
@@ -102,13 +104,12 @@ impl<S: Simd, F: Format> PairSink<S> for Convert<'_, F> {
 /// Elements of a vector.
 const TABLE_LEN: usize = 2 * LANES;
 
-/// The integers from `-offset` on, in bfloat16.
+/// The integers from `-offset` on, as [`Simd::shrunk_bf16`] makes them.
 const fn table(offset: i16) -> [i16; TABLE_LEN] {
     let mut table = [0; TABLE_LEN];
     let mut i = 0;
     while i < TABLE_LEN {
-        let value = (i as i16 - offset) as f32;
-        table[i] = (value.to_bits() >> 16) as i16;
+        table[i] = shrunk_bf16(i as i16 - offset);
         i += 1;
     }
     table

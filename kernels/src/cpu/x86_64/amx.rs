@@ -12,8 +12,9 @@ use std::arch::x86_64::__cpuid_count;
 use crate::cpu::tiles::{TileShape, Tiles};
 use crate::tile_permission;
 
-/// Bits of EDX of leaf 7: AMX-BF16, AMX-TILE and AMX-INT8.
-const FEATURES: u32 = 1 << 22 | 1 << 24 | 1 << 25;
+/// Bits of EDX of leaf 7: AMX-BF16, AVX512-FP16, AMX-TILE and AMX-INT8. Every processor with one of
+/// them has all.
+const FEATURES: u32 = 1 << 22 | 1 << 23 | 1 << 24 | 1 << 25;
 
 /// Proof that the machine has AMX and that this process may use it.
 pub(super) struct Amx(());
@@ -28,8 +29,8 @@ struct Config {
     rows: [u8; 16],
 }
 
-/// Whether the machine has AMX with products of bfloat16 and of bytes, and the operating system
-/// lets this process use it.
+/// Whether the machine has AMX with products of bfloat16 and of bytes, and vectors of floats of 16
+/// bits, and the operating system lets this process use it.
 pub(super) fn is_available() -> bool {
     let leaf = __cpuid_count(0, 0).eax;
     leaf >= 7 && __cpuid_count(7, 0).edx & FEATURES == FEATURES && tile_permission::obtain()

@@ -3,18 +3,20 @@
 
 #![expect(unsafe_code, reason = "intrinsics, reachable only through `enter`")]
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::transmute;
 
 use half::{bf16, f16};
 
-use crate::cpu::simd::{Kernel, LANES, Simd, bf16_position, dot_bf16_in_plain_rust};
+use crate::cpu::simd::{Kernel, LANES, SHRUNK, Simd, bf16_position, dot_bf16_in_plain_rust};
 use crate::cpu::tiles::{TileKernel, Tiles};
 
 /// Proof that the code runs inside [`enter`], inside [`enter_vnni`] if `VNNI`, or inside
-/// [`enter_bf16`] or [`enter_tiles`] if `BF16`. No kernel wants both.
+/// [`enter_bf16`] or [`enter_tiles`] if `BF16`, inside the latter if `FP16`. No kernel wants both
+/// `VNNI` and `BF16`.
 #[derive(Clone, Copy)]
-pub(super) struct Avx512<const VNNI: bool, const BF16: bool>(());
+pub(super) struct Avx512<const VNNI: bool, const BF16: bool, const FP16: bool>(());
 
 /// Lanes 0 to 7 of a mask.
 const LOW_LANES: __mmask16 = 0x00ff;
@@ -46,7 +48,7 @@ const fn pairs_of(positioned: bool) -> [u16; 32] {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 #[inline(never)]
 pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
-    kernel.run(Avx512::<false, false>(()));
+    kernel.run(Avx512::<false, false, false>(()));
 }
 
 /// As [`enter`].
@@ -56,7 +58,7 @@ pub(super) unsafe fn enter<K: Kernel>(kernel: K) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 #[inline(never)]
 pub(super) unsafe fn enter_vnni<K: Kernel>(kernel: K) {
-    kernel.run(Avx512::<true, false>(()));
+    kernel.run(Avx512::<true, false, false>(()));
 }
 
 /// As [`enter`].
@@ -66,21 +68,41 @@ pub(super) unsafe fn enter_vnni<K: Kernel>(kernel: K) {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 #[inline(never)]
 pub(super) unsafe fn enter_bf16<K: Kernel>(kernel: K) {
-    kernel.run(Avx512::<false, true>(()));
+    kernel.run(Avx512::<false, true, false>(()));
 }
 
 /// As [`enter`].
 ///
 /// # Safety
-/// The machine has AVX-512 F, BW, VL and BF16, and `tiles`.
+/// The machine has AVX-512 F, BW, VL, BF16 and FP16, and `tiles`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 #[inline(never)]
 pub(super) unsafe fn enter_tiles<K: TileKernel, T: Tiles>(kernel: K, mut tiles: T) {
-    kernel.run(Avx512::<false, true>(()), &mut tiles);
+    kernel.run(Avx512::<false, true, true>(()), &mut tiles);
+}
+
+/// Every integer as a float of 16 bits. The intrinsic is not stable.
+///
+/// # Safety
+/// The machine has AVX-512 F and FP16.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn to_f16(integers: __m512i) -> __m512i {
+    let floats: __m512i;
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            "vcvtw2ph {floats}, {integers}",
+            floats = lateout(zmm_reg) floats,
+            integers = in(zmm_reg) integers,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    floats
 }
 
 // The arithmetic below is safe because `Avx512` exists only inside the functions above.
-impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
+impl<const VNNI: bool, const BF16: bool, const FP16: bool> Simd for Avx512<VNNI, BF16, FP16> {
     type Vector = __m512;
     type Sums = __m512i;
     type Pairs = __m512i;
@@ -345,12 +367,29 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     }
 
     #[inline(always)]
-    fn split_pairs(self, pairs: __m512i) -> [__m512; 2] {
-        // SAFETY: `self` proves AVX-512 F.
+    fn subtract_pairs(self, pairs: __m512i, value: i16) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe { _mm512_sub_epi16(pairs, _mm512_set1_epi16(value)) }
+    }
+
+    #[inline(always)]
+    fn shrunk_bf16(self, integers: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 BW, and FP16 if it says so.
         unsafe {
-            let low = _mm512_srai_epi32::<16>(_mm512_slli_epi32::<16>(pairs));
-            let high = _mm512_srai_epi32::<16>(pairs);
-            [_mm512_cvtepi32_ps(low), _mm512_cvtepi32_ps(high)]
+            if FP16 {
+                // Five bits of exponent and ten of fraction become eight and seven.
+                let moved = _mm512_srai_epi16::<3>(to_f16(integers));
+                _mm512_and_si512(moved, _mm512_set1_epi16(0x8fff_u16 as i16))
+            } else {
+                // The lower integers, and the upper ones, times 2^16.
+                let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+                let shrunk = _mm512_set1_ps(SHRUNK / 65_536.0);
+                let low = _mm512_cvtepi32_ps(_mm512_slli_epi32::<16>(integers));
+                let high = _mm512_cvtepi32_ps(_mm512_and_si512(integers, upper));
+                let low = _mm512_castps_si512(_mm512_mul_ps(low, shrunk));
+                let high = _mm512_castps_si512(_mm512_mul_ps(high, shrunk));
+                _mm512_or_si512(_mm512_srli_epi32::<16>(low), _mm512_and_si512(high, upper))
+            }
         }
     }
 
@@ -358,17 +397,6 @@ impl<const VNNI: bool, const BF16: bool> Simd for Avx512<VNNI, BF16> {
     fn look_up(self, table: __m512i, indices: __m512i) -> __m512i {
         // SAFETY: `self` proves AVX-512 BW.
         unsafe { _mm512_permutexvar_epi16(indices, table) }
-    }
-
-    #[inline(always)]
-    fn upper_halves(self, low: __m512, high: __m512) -> __m512i {
-        // SAFETY: `self` proves AVX-512 F.
-        unsafe {
-            let low = _mm512_srli_epi32::<16>(_mm512_castps_si512(low));
-            let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
-            let high = _mm512_and_si512(_mm512_castps_si512(high), upper);
-            _mm512_or_si512(low, high)
-        }
     }
 
     #[inline(always)]
