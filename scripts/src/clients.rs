@@ -1,4 +1,4 @@
-//! The real server, built in release and asked by clients that people have.
+//! The real server, asked by clients that people have.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,14 +12,18 @@ use crate::tree::Tree;
 /// The clients, in the order in which they ask.
 const SCRIPTS: [&str; 2] = ["openai_client.py", "agent_loop.py"];
 
-/// Builds the release server, starts it on a free port, and runs `scripts/clients/` against it.
+/// Starts `binary` on a free port, or the server as it is built in release, and runs
+/// `scripts/clients/` against it.
 ///
 /// # Errors
 /// When the build, the server or a client fails.
-pub fn run(tree: &Tree) -> anyhow::Result<()> {
-    succeed(&mut tree.cargo(&["build", "--release", "--locked"]))?;
+pub fn run(tree: &Tree, binary: Option<&Path>) -> anyhow::Result<()> {
+    let built = target_folder(tree).join("release/purser");
+    if binary.is_none() {
+        succeed(&mut tree.cargo(&["build", "--release", "--locked"]))?;
+    }
     let python = python_with_openai(tree)?;
-    let server = Server::start(tree)?;
+    let server = Server::start(binary.unwrap_or(&built))?;
     for script in SCRIPTS {
         let script = tree.root().join("scripts/clients").join(script);
         succeed(Command::new(&python).arg(script).arg(&server.url))?;
@@ -47,7 +51,8 @@ fn python_with_openai(tree: &Tree) -> anyhow::Result<PathBuf> {
     Ok(python)
 }
 
-fn target_folder(tree: &Tree) -> PathBuf {
+/// Where cargo builds.
+pub(crate) fn target_folder(tree: &Tree) -> PathBuf {
     option_env!("CARGO_TARGET_DIR").map_or_else(|| tree.root().join("target"), PathBuf::from)
 }
 
@@ -57,9 +62,8 @@ struct Server {
 }
 
 impl Server {
-    /// Starts the binary on a port of the system's choice and waits until it says where it listens.
-    fn start(tree: &Tree) -> anyhow::Result<Self> {
-        let binary: &Path = &target_folder(tree).join("release/purser");
+    /// Starts `binary` on a port of the system's choice and waits until it says where it listens.
+    fn start(binary: &Path) -> anyhow::Result<Self> {
         let mut process = Command::new(binary)
             .args(["serve", "--port", "0", "--log-format", "text"])
             .stdout(Stdio::piped())

@@ -1,5 +1,7 @@
 //! `cargo xtask <task>`.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use xtask::{ci, clients, licences, tidy, tree::Tree};
 
@@ -19,8 +21,11 @@ enum Task {
     Tidy,
     /// Licences of all dependencies against deny.toml.
     Licences,
-    /// Builds the release server and talks to it with curl and the openai Python package.
-    Clients,
+    /// Talks to the server with curl and the openai Python package.
+    Clients {
+        /// A built `purser` [default: it is built in release]
+        binary: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -30,6 +35,6 @@ fn main() -> anyhow::Result<()> {
         Task::Ci => ci::run(&tree),
         Task::Tidy => tidy::run(&tree),
         Task::Licences => licences::run(&tree),
-        Task::Clients => clients::run(&tree),
+        Task::Clients { binary } => clients::run(&tree, binary.as_deref()),
     }
 }
