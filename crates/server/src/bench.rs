@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! purser bench ttft --base-url http://127.0.0.1:8000 --prompt-tokens 2000 --repeat 5
+//! purser bench load --request-rate 2 --input-len lognormal:400,0.8 --output-len 16..256
 //! ```
 //!
 //! `ttft` says what a warm prefix is worth: the time to the first token (TTFT) at several prefix
@@ -22,33 +23,53 @@
 //! The module knows nothing of the rest of the server but [`crate::measure`]. The binary needs `BenchArgs` as a subcommand
 //! and a call of [`run`].
 //!
-//! - [`args`]: the command line.
-//! - [`ttft`]: one run, from the first request to the written file.
+//! - [`ttft`]: the time to the first token, one request at a time.
+//! - [`load`]: many requests, at times of their own or so many at once.
 
 use std::io;
 
-pub mod args;
+use clap::{Args, Subcommand};
+
+pub mod load;
 pub mod ttft;
 
+mod asker;
 mod endpoint;
 mod error;
-mod measurement;
 mod prompt;
-mod report;
-mod session;
-mod summary;
-mod table;
+mod record;
+mod server_args;
 
-pub use args::{BenchArgs, BenchCommand, TtftArgs};
 pub use error::BenchError;
+pub use load::LoadArgs;
+pub use record::RecordArgs;
+pub use server_args::ServerArgs;
+pub use ttft::TtftArgs;
+
+/// Measure a running server.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+/// The measurements there are.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BenchCommand {
+    /// Time to first token at several prefix hit rates, of any OpenAI-compatible server
+    Ttft(TtftArgs),
+    /// Latencies and throughput under load: requests at a rate or so many at a time
+    Load(LoadArgs),
+}
 
 /// Runs what `args` asks for; results go to standard output and to the file that they name.
 ///
 /// # Errors
-/// What [`ttft::run`] says; also when the user interrupts it, after the results so far are written.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         BenchCommand::Ttft(args) => ttft::run(&args, &mut io::stdout(), interrupted()).await,
+        BenchCommand::Load(args) => load::run(&args, &mut io::stdout(), interrupted()).await,
     }
 }
 

@@ -23,15 +23,17 @@ pub enum BenchError {
     /// The prompts do not fit the server's context.
     #[error(
         "{prompt_tokens} prompt tokens and {max_tokens} to generate are too long for the \
-        server: {limit}; choose a smaller --prompt-tokens"
+        server: {limit}; choose a smaller {option}"
     )]
     PromptTooLong {
-        /// `--prompt-tokens`.
+        /// The longest prompt of the run.
         prompt_tokens: u32,
-        /// `--max-tokens`.
+        /// The most that is generated.
         max_tokens: u32,
         /// The limit, or the server's words about it.
         limit: String,
+        /// The option that makes prompts shorter.
+        option: &'static str,
     },
     /// The server knows neither kind of completions.
     #[error("{base} has neither /v1/completions nor /v1/chat/completions; is --base-url right?")]
@@ -41,5 +43,5 @@ pub enum BenchError {
     },
     /// A hit rate is asked for twice.
     #[error("--hit-rates: {0} is there twice")]
-    HitRateTwice(super::args::HitRate),
+    HitRateTwice(super::ttft::HitRate),
 }

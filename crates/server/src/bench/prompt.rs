@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::args::HitRate;
+use super::ttft::HitRate;
 use crate::measure::random::Random;
 use crate::measure::words::WORDS;
 

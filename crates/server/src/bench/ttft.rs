@@ -2,19 +2,24 @@
 
 use std::future::Future;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
-
-use super::args::TtftArgs;
+use super::asker::Target;
 use super::error::BenchError;
-use super::measurement::Place;
-use super::report::{Origin, Report, Results, Target};
-use super::session::Session;
-use super::table;
-use crate::measure::client::Client;
-use crate::measure::clock;
+use super::record::{Progress, Record};
 use crate::measure::progress;
+
+mod args;
+mod measurement;
+mod report;
+mod session;
+mod summary;
+mod table;
+
+pub use args::{HitRate, TtftArgs};
+
+use measurement::Place;
+use report::{Report, Results};
+use session::Session;
 
 /// Measures, prints a table to `out` and writes the file that `args` names.
 ///
@@ -29,65 +34,40 @@ pub async fn run(
     interrupt: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     args.check_hit_rates().map_err(BenchError::HitRateTwice)?;
-    let now = clock::since_epoch();
-    let started_at = clock::rfc3339(now);
-    // Microseconds stay below 2^53, where JSON readers in other languages begin to round.
-    let seed = args.seed.unwrap_or(now.as_micros() as u64);
-    let output = args
-        .output
-        .clone()
-        .unwrap_or_else(|| default_output(&started_at));
-    let to_stdout = output == Path::new("-");
-    check_output(&output)?;
-    let client = Client::new(&args.base_url, args.api_key.as_deref(), args.timeout)?;
+    let record = Record::begin("ttft", &args.record)?;
     let mut results = Results::default();
     let ended = {
         let mut sink = io::sink();
-        let text: &mut dyn Write = if to_stdout { &mut sink } else { &mut *out };
+        let text: &mut dyn Write = if record.is_printed() {
+            &mut sink
+        } else {
+            &mut *out
+        };
         tokio::select! {
-            outcome = measure(args, &client, seed, text, &mut results) => Some(outcome),
+            outcome = measure(args, record.seed, text, &mut results) => Some(outcome),
             () = interrupt => None,
         }
     };
-    let taken = results.measurements.len();
-    if let Some(server) = results.server.as_ref().filter(|_| taken > 0) {
-        let report = Report::new(args, &Origin { started_at, seed }, server, &results);
-        if to_stdout {
-            report
-                .write(out)
-                .context("cannot write to standard output")?;
-        } else {
-            print(&report, out).context("cannot write to standard output")?;
-            let place = output.display();
-            report
-                .save(&output)
-                .with_context(|| format!("cannot write {place}"))?;
-            writeln!(out, "every measurement: {place}")?;
-        }
+    let progress = Progress {
+        done: results.measurements.len(),
+        total: args.total(),
+        unit: "measurements",
+    };
+    if let Some(server) = results.server.as_ref().filter(|_| progress.done > 0) {
+        let report = Report::new(args, &record, server, &results);
+        record.publish(&report, |out| print(&report, out), out)?;
     }
-    match ended {
-        Some(Ok(())) => Ok(()),
-        Some(Err(error)) if taken == 0 => Err(error),
-        Some(Err(error)) => Err(error.context(format!(
-            "ended after {taken} of {} measurements",
-            args.total()
-        ))),
-        None => Err(anyhow!(
-            "interrupted after {taken} of {} measurements",
-            args.total()
-        )),
-    }
+    progress.outcome(ended)
 }
 
 /// Takes the measurements one after the other; what is taken stays in `results`.
 async fn measure(
     args: &TtftArgs,
-    client: &Client,
     seed: u64,
     text: &mut dyn Write,
     results: &mut Results,
 ) -> anyhow::Result<()> {
-    let mut session = Session::open(args, client, seed).await?;
+    let mut session = Session::open(args, seed).await?;
     results.notes.append(&mut session.notes);
     introduce(args, results.server.insert(session.target()), seed, text)?;
     let bar = progress::bar(args.total() as u64);
@@ -134,7 +114,7 @@ fn introduce(args: &TtftArgs, server: &Target, seed: u64, text: &mut dyn Write) 
     )
 }
 
-fn print(report: &Report<'_>, mut out: &mut impl Write) -> io::Result<()> {
+fn print(report: &Report<'_>, mut out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     table::print_rows(&mut out, &report.summary)?;
     if let Some(line) = &report.line {
@@ -142,28 +122,6 @@ fn print(report: &Report<'_>, mut out: &mut impl Write) -> io::Result<()> {
     }
     for note in &report.notes {
         writeln!(out, "note: {note}")?;
-    }
-    Ok(())
-}
-
-fn default_output(started_at: &str) -> PathBuf {
-    PathBuf::from(format!("ttft-{}.json", started_at.replace([':', '-'], "")))
-}
-
-/// Finds out before minutes of measuring that the results could not be written.
-fn check_output(path: &Path) -> anyhow::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        bail!(
-            "--output {}: there is no folder {}",
-            path.display(),
-            folder.display()
-        );
-    }
-    if path.is_dir() {
-        bail!("--output {} is a folder", path.display());
     }
     Ok(())
 }

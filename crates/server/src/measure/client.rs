@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{RequestBuilder, Response, Url, header};
 use serde_json::Value;
@@ -36,8 +36,12 @@ pub(crate) struct JsonAnswer {
 /// A streamed answer, timed from the moment the request is handed to the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamAnswer {
+    /// The moment from which times are counted.
+    pub(crate) sent: Instant,
     /// Until the chunk with the first token has come.
     pub(crate) ttft: Duration,
+    /// Until the first token and each chunk after it that adds to the answer have come.
+    pub(crate) token_times: Vec<Duration>,
     /// Until the stream's last event.
     pub(crate) total: Duration,
     pub(crate) usage: Usage,
@@ -159,9 +163,12 @@ impl Client {
         let rest = async { while let Ok(Some(_)) = response.chunk().await {} };
         let _given_back = tokio::time::timeout(GIVE_BACK, rest).await;
         let none_computed = reading.usage.completion_tokens == Some(0);
-        match reading.first_token.filter(|_| !none_computed) {
+        let first = reading.token_times.first().copied();
+        match first.filter(|_| !none_computed) {
             Some(ttft) => Ok(StreamAnswer {
+                sent,
                 ttft,
+                token_times: reading.token_times,
                 total: reading.last,
                 usage: reading.usage,
                 text: reading.text,
@@ -239,7 +246,7 @@ struct Reading {
     usage: Usage,
     text: String,
     context_budget: Option<Value>,
-    first_token: Option<Duration>,
+    token_times: Vec<Duration>,
     last: Duration,
     /// The first bytes of the body, for the error if it is no stream of events.
     head: Vec<u8>,
@@ -277,8 +284,9 @@ impl Reading {
             if let Some(report) = chunk.context_budget.take() {
                 add_report(&mut self.context_budget, report);
             }
-            if chunk.has_token() {
-                self.first_token.get_or_insert(after);
+            let is_first = self.token_times.is_empty();
+            if chunk.has_content() || (is_first && chunk.has_token()) {
+                self.token_times.push(after);
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Random numbers from a seed, the same on every machine.
 
+use rand_core::RngCore;
+
 /// SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014).
 #[derive(Debug, Clone)]
 pub(crate) struct Random {
@@ -34,6 +36,21 @@ impl Random {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
+    }
+}
+
+/// For distributions.
+impl RngCore for Random {
+    fn next_u32(&mut self) -> u32 {
+        (Self::next_u64(self) >> 32) as u32
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        Self::next_u64(self)
+    }
+
+    fn fill_bytes(&mut self, bytes: &mut [u8]) {
+        rand_core::impls::fill_bytes_via_next(self, bytes);
     }
 }
 

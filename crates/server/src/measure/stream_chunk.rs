@@ -62,12 +62,17 @@ impl StreamChunk {
     /// The role that opens a chat stream is not one: many servers send it before they compute. A
     /// finish reason is one: the first token may end the answer, or be an incomplete character.
     pub(crate) fn has_token(&self) -> bool {
+        let finished = |choice: &Choice| {
+            let reason = choice.finish_reason.as_ref();
+            reason.is_some_and(|reason| !reason.is_null())
+        };
+        self.has_content() || self.choices.iter().flatten().any(finished)
+    }
+
+    /// Whether the chunk adds to the answer. The last one may only say why it ended.
+    pub(crate) fn has_content(&self) -> bool {
         self.choices.iter().flatten().any(|choice| {
-            let finished = choice
-                .finish_reason
-                .as_ref()
-                .is_some_and(|reason| !reason.is_null());
-            finished || filled(&choice.text) || choice.delta.as_ref().is_some_and(Delta::has_token)
+            filled(&choice.text) || choice.delta.as_ref().is_some_and(Delta::has_token)
         })
     }
 

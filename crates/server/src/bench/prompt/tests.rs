@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
-use super::super::args::HitRate;
 use super::{PromptForm, PromptSource, WordRate};
+use crate::bench::ttft::HitRate;
 use crate::measure::words::WORDS;
 
 const LEN: usize = 200;

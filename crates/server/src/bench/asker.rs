@@ -1,113 +1,114 @@
-//! One server under measurement: how it is asked, and its requests one after the other.
+//! One server under measurement: how it is asked.
 
+use serde::Serialize;
 use serde_json::Value;
 
-use super::args::TtftArgs;
 use super::endpoint::Endpoint;
 use super::error::BenchError;
-use super::measurement::{Measurement, Place};
 use super::prompt::{PromptForm, PromptSource, WordRate};
-use super::report::Target;
+use super::server_args::ServerArgs;
 use crate::measure::ServerError;
 use crate::measure::client::{Client, StreamAnswer};
 use crate::measure::identity::Identity;
 
-/// A server that has answered.
+/// A server that has answered, the endpoint that it has, and the form of prompts that it takes.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
-    asker: Asker<'a>,
+pub(super) struct Asker {
+    scout: Scout,
     endpoint: Endpoint,
-    source: PromptSource,
+    form: PromptForm,
     /// What the user should know about how the server is asked.
     pub(super) notes: Vec<String>,
 }
 
-/// Who is asked for what, before it is known in which form.
-#[derive(Debug)]
-struct Asker<'a> {
-    args: &'a TtftArgs,
-    client: &'a Client,
-    identity: Identity,
+/// The longest request of a run, in tokens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Longest {
+    pub(super) prompt_tokens: u32,
+    pub(super) max_tokens: u32,
+    /// The option that makes prompts shorter.
+    pub(super) option: &'static str,
 }
 
-impl<'a> Session<'a> {
+/// The server and how it is asked, as results name it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Target {
+    #[serde(flatten)]
+    pub(super) identity: Identity,
+    /// The path that answered.
+    pub(super) endpoint: &'static str,
+    /// `token_ids` or `text`.
+    pub(super) prompt_form: &'static str,
+}
+
+/// Who is asked for what, before it is known in which form.
+#[derive(Debug)]
+struct Scout {
+    client: Client,
+    identity: Identity,
+    longest: Longest,
+}
+
+impl Asker {
     /// Finds the model, the endpoint and the form of prompts by small requests.
     ///
     /// # Errors
     /// Any [`BenchError`] but those of the command line.
     pub(super) async fn open(
-        args: &'a TtftArgs,
-        client: &'a Client,
+        args: &ServerArgs,
+        longest: Longest,
         seed: u64,
     ) -> Result<Self, BenchError> {
-        let mut identity = Identity::discover(client, args.model.as_deref()).await?;
-        let ids = identity.ask_tokens(client).await;
-        check_length(&identity, args)?;
-        let asker = Asker {
-            args,
+        let client = args.client()?;
+        let mut identity = Identity::discover(&client, args.model.as_deref()).await?;
+        let ids = identity.ask_tokens(&client).await;
+        longest.check(&identity)?;
+        let scout = Scout {
             client,
             identity,
+            longest,
         };
         let mut notes = Vec::new();
-        let (endpoint, form) = asker.choose(ids, seed, &mut notes).await?;
+        let (endpoint, form) = scout.choose(ids, seed, &mut notes).await?;
         Ok(Self {
-            asker,
+            scout,
             endpoint,
-            source: PromptSource::new(form, seed),
+            form,
             notes,
         })
     }
 
     pub(super) fn target(&self) -> Target {
         Target {
-            identity: self.asker.identity.clone(),
+            identity: self.scout.identity.clone(),
             endpoint: self.endpoint.path(),
-            prompt_form: self.source.form().name(),
+            prompt_form: self.form.name(),
         }
     }
 
-    /// The order in which one repetition takes the hit rates.
-    pub(super) fn order(&mut self) -> Vec<super::args::HitRate> {
-        self.source.order(&self.asker.args.hit_rates)
+    pub(super) fn form(&self) -> &PromptForm {
+        &self.form
     }
 
-    /// One request of full length whose time does not count: buffers, graphs and the connection
-    /// are there afterwards.
+    /// Streams the answer to `prompt`, which are units of the form; `settings` are further fields of
+    /// the request.
     ///
     /// # Errors
     /// Those of a streamed request.
-    pub(super) async fn warm_up(&mut self) -> Result<(), BenchError> {
-        let prompt = self.source.fresh(self.len());
-        self.ask(&prompt).await.map(|_| ())
-    }
-
-    /// Warms the cache as `place` asks, then measures.
-    ///
-    /// # Errors
-    /// Those of a streamed request.
-    pub(super) async fn measure(&mut self, place: Place) -> Result<Measurement, BenchError> {
-        let pair = self.source.pair(place.hit_rate, self.len());
-        let warming = match &pair.warming {
-            Some(prompt) => Some(self.ask(prompt).await?),
-            None => None,
-        };
-        let answer = self.ask(&pair.measured).await?;
-        Ok(Measurement::new(place, warming.as_ref(), &answer))
-    }
-
-    fn len(&self) -> usize {
-        self.source.form().units_for(self.asker.args.prompt_tokens)
-    }
-
-    async fn ask(&self, prompt: &[u32]) -> Result<StreamAnswer, BenchError> {
-        let prompt = self.source.form().render(prompt);
-        self.asker
-            .ask(self.endpoint, prompt, self.asker.args.max_tokens)
+    pub(super) async fn ask(
+        &self,
+        prompt: &[u32],
+        max_tokens: u32,
+        settings: &[(&str, Value)],
+    ) -> Result<StreamAnswer, BenchError> {
+        let prompt = self.form.render(prompt);
+        self.scout
+            .ask(self.endpoint, prompt, max_tokens, settings)
             .await
     }
 }
 
-impl Asker<'_> {
+impl Scout {
     /// Token ids if the server takes them, else text; completions if it has them, else chat.
     async fn choose(
         &self,
@@ -120,7 +121,7 @@ impl Asker<'_> {
                 let form = PromptForm::TokenIds(ids);
                 let prompt = PromptSource::new(form.clone(), !seed).fresh(8);
                 match self
-                    .ask(Endpoint::Completions, form.render(&prompt), 1)
+                    .ask(Endpoint::Completions, form.render(&prompt), 1, &[])
                     .await
                 {
                     Ok(_) => return Ok((Endpoint::Completions, form)),
@@ -170,12 +171,12 @@ impl Asker<'_> {
         notes: &mut Vec<String>,
     ) -> Result<PromptForm, BenchError> {
         // Half a prompt fits every server that a prompt fits.
-        let most = (self.args.prompt_tokens as usize / 2).max(8);
+        let most = (self.longest.prompt_tokens as usize / 2).max(8);
         let unknown = PromptForm::Words(WordRate::UNKNOWN);
         let source = PromptSource::new(unknown.clone(), !seed);
         let mut counts = Vec::new();
         for words in [source.each_once(1), source.each_once(most)] {
-            let answer = self.ask(endpoint, unknown.render(&words), 1).await?;
+            let answer = self.ask(endpoint, unknown.render(&words), 1, &[]).await?;
             counts.extend(
                 answer
                     .usage
@@ -196,8 +197,12 @@ impl Asker<'_> {
         endpoint: Endpoint,
         prompt: Value,
         max_tokens: u32,
+        settings: &[(&str, Value)],
     ) -> Result<StreamAnswer, BenchError> {
-        let body = endpoint.request(&self.identity.model, prompt, max_tokens);
+        let mut body = endpoint.request(&self.identity.model, prompt, max_tokens);
+        for (name, value) in settings {
+            body[*name] = value.clone();
+        }
         match self.client.stream(endpoint.path(), &body).await {
             Err(ServerError::Refused(refusal)) if refusal.is_model_unknown() => {
                 Err(BenchError::ModelUnknown {
@@ -209,28 +214,33 @@ impl Asker<'_> {
                     message: refusal.message,
                 })
             }
-            Err(ServerError::Refused(refusal)) if refusal.is_too_long() => {
-                Err(BenchError::PromptTooLong {
-                    prompt_tokens: self.args.prompt_tokens,
-                    max_tokens: self.args.max_tokens,
-                    limit: format!("it says {:?}", refusal.message),
-                })
-            }
+            Err(ServerError::Refused(refusal)) if refusal.is_too_long() => Err(self
+                .longest
+                .too_long(format!("it says {:?}", refusal.message))),
             other => Ok(other?),
         }
     }
 }
 
-/// # Errors
-/// `PromptTooLong`, where the limit is known and too small.
-fn check_length(identity: &Identity, args: &TtftArgs) -> Result<(), BenchError> {
-    let tokens = u64::from(args.prompt_tokens) + u64::from(args.max_tokens);
-    match identity.max_model_len {
-        Some(limit) if tokens > limit => Err(BenchError::PromptTooLong {
-            prompt_tokens: args.prompt_tokens,
-            max_tokens: args.max_tokens,
-            limit: format!("its limit is {limit} tokens (max_model_len)"),
-        }),
-        _ => Ok(()),
+impl Longest {
+    /// # Errors
+    /// `PromptTooLong`, where the limit is known and too small.
+    fn check(self, identity: &Identity) -> Result<(), BenchError> {
+        let tokens = u64::from(self.prompt_tokens) + u64::from(self.max_tokens);
+        match identity.max_model_len {
+            Some(limit) if tokens > limit => {
+                Err(self.too_long(format!("its limit is {limit} tokens (max_model_len)")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn too_long(self, limit: String) -> BenchError {
+        BenchError::PromptTooLong {
+            prompt_tokens: self.prompt_tokens,
+            max_tokens: self.max_tokens,
+            limit,
+            option: self.option,
+        }
     }
 }

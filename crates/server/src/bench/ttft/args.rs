@@ -1,46 +1,20 @@
-//! The command line of `purser bench`.
+//! The command line of `purser bench ttft`.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde::Serialize;
 
-/// Measure a running server.
-#[derive(Debug, Clone, Args)]
-pub struct BenchArgs {
-    /// What to measure.
-    #[command(subcommand)]
-    pub command: BenchCommand,
-}
-
-/// The measurements there are.
-#[derive(Debug, Clone, Subcommand)]
-pub enum BenchCommand {
-    /// Time to first token at several prefix hit rates, of any OpenAI-compatible server
-    Ttft(TtftArgs),
-}
+use crate::bench::record::{Record, RecordArgs};
+use crate::bench::server_args::ServerArgs;
 
 /// Options of `purser bench ttft`.
 #[derive(Debug, Clone, Args)]
 pub struct TtftArgs {
-    /// Where the server listens; a trailing /v1 makes no difference
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
-    pub base_url: String,
-
-    /// Model to ask for [default: the first that /v1/models lists]
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-
-    /// Key sent as a bearer token; never written to the results
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "OPENAI_API_KEY",
-        hide_env_values = true
-    )]
-    pub api_key: Option<String>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub server: ServerArgs,
 
     /// Length of each prompt, in tokens
     #[arg(long, value_name = "N", default_value_t = 2000,
@@ -66,20 +40,9 @@ pub struct TtftArgs {
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_tokens: u32,
 
-    /// File for every raw measurement; - prints it in place of the table [default:
-    /// ttft-TIME.json in the current folder]
-    #[arg(long, value_name = "FILE.json")]
-    pub output: Option<PathBuf>,
-
-    /// Prompts are drawn from this number: use each only once per server start, or what should be
-    /// cold is cached [default: from the time of day]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-
-    /// Give up when the server sends nothing for so many seconds
-    #[arg(long, value_name = "S", default_value_t = 600,
-          value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: u64,
+    /// What becomes of the results.
+    #[command(flatten)]
+    pub record: RecordArgs,
 }
 
 /// A share of the prompt in percent, between 0 and 100.
@@ -133,25 +96,17 @@ impl TtftArgs {
     }
 
     /// The command that repeats this run, with every default spelled out and without the key.
-    #[must_use]
-    pub fn command_line(&self, model: &str, seed: u64) -> String {
+    pub(super) fn command_line(&self, model: &str, record: &Record) -> String {
         let rates: Vec<String> = self.hit_rates.iter().map(HitRate::to_string).collect();
-        let mut line = format!(
-            "purser bench ttft --base-url {} --model {} --prompt-tokens {} --repeat {} \
-             --hit-rates {} --max-tokens {} --seed {seed} --timeout {}",
-            quoted(&self.base_url),
-            quoted(model),
+        format!(
+            "purser bench ttft {} --prompt-tokens {} --repeat {} --hit-rates {} --max-tokens {} {}",
+            self.server.words(model),
             self.prompt_tokens,
             self.repeat,
             rates.join(","),
             self.max_tokens,
-            self.timeout,
-        );
-        if let Some(output) = &self.output {
-            line.push_str(" --output ");
-            line.push_str(&quoted(&output.to_string_lossy()));
-        }
-        line
+            self.record.words(record),
+        )
     }
 
     /// # Errors
@@ -164,15 +119,6 @@ impl TtftArgs {
         }
         Ok(())
     }
-}
-
-/// `text` as one word of a POSIX shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use tokio::sync::Notify;
 
 /// Which tokenizer endpoint there is.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Tokenize {
+pub(crate) enum Tokenize {
     Vllm,
     LlamaCpp,
     Missing,
@@ -28,7 +29,7 @@ pub(super) enum Tokenize {
 
 /// What the last chunks report.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Counts {
+pub(crate) enum Counts {
     /// `usage` with `prompt_tokens_details`.
     Cached,
     /// `usage` without details, and llama.cpp's `timings`.
@@ -40,7 +41,7 @@ pub(super) enum Counts {
 
 /// How a stream of tokens goes.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Flow {
+pub(crate) enum Flow {
     Good,
     /// Ends with `[DONE]`, but without a token.
     Empty,
@@ -51,27 +52,29 @@ pub(super) enum Flow {
 }
 
 #[derive(Clone)]
-pub(super) struct Config {
-    pub(super) tokenize: Tokenize,
-    pub(super) counts: Counts,
-    pub(super) flow: Flow,
+pub(crate) struct Config {
+    pub(crate) tokenize: Tokenize,
+    pub(crate) counts: Counts,
+    pub(crate) flow: Flow,
     /// Tokens per cache block.
-    pub(super) block: usize,
+    pub(crate) block: usize,
     /// Bytes per piece of the stream.
-    pub(super) cut: usize,
-    pub(super) has_completions: bool,
-    pub(super) has_chat: bool,
-    pub(super) takes_ids: bool,
-    pub(super) prefill: Duration,
+    pub(crate) cut: usize,
+    pub(crate) has_completions: bool,
+    pub(crate) has_chat: bool,
+    pub(crate) takes_ids: bool,
+    pub(crate) prefill: Duration,
     /// Between the first token and the end.
-    pub(super) tail: Duration,
-    pub(super) key: Option<&'static str>,
-    pub(super) max_model_len: usize,
+    pub(crate) tail: Duration,
+    /// Between two tokens, of which there are as many as asked for; otherwise there is one.
+    pub(crate) between: Option<Duration>,
+    pub(crate) key: Option<&'static str>,
+    pub(crate) max_model_len: usize,
     /// Whether `/v1/models` and `/tokenize` say `max_model_len`.
-    pub(super) says_limit: bool,
-    pub(super) models: Vec<&'static str>,
+    pub(crate) says_limit: bool,
+    pub(crate) models: Vec<&'static str>,
     /// Streamed requests from this one on are refused with 500.
-    pub(super) broken_from: usize,
+    pub(crate) broken_from: usize,
 }
 
 impl Default for Config {
@@ -87,6 +90,7 @@ impl Default for Config {
             takes_ids: true,
             prefill: Duration::from_micros(20),
             tail: Duration::ZERO,
+            between: None,
             key: None,
             max_model_len: 4096,
             says_limit: true,
@@ -98,29 +102,33 @@ impl Default for Config {
 
 /// A streamed request as it came.
 #[derive(Clone)]
-pub(super) struct Seen {
-    pub(super) body: Value,
-    pub(super) tokens: Vec<u32>,
-    pub(super) cached: usize,
-    pub(super) authorization: Option<String>,
-    pub(super) peer: SocketAddr,
+pub(crate) struct Seen {
+    pub(crate) body: Value,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) cached: usize,
+    pub(crate) authorization: Option<String>,
+    pub(crate) peer: SocketAddr,
 }
 
-pub(super) struct Fake {
+pub(crate) struct Fake {
     config: Config,
     vocabulary: Mutex<Vec<String>>,
     seen: Mutex<Vec<Seen>>,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
     /// Told of every streamed request.
-    pub(super) came: Notify,
+    pub(crate) came: Notify,
 }
 
 impl Fake {
     /// Serves until the test's runtime ends; returns the address.
-    pub(super) async fn start(config: Config) -> (Arc<Self>, String) {
+    pub(crate) async fn start(config: Config) -> (Arc<Self>, String) {
         let fake = Arc::new(Self {
             config,
             vocabulary: Mutex::default(),
             seen: Mutex::default(),
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
             came: Notify::new(),
         });
         let router = Router::new()
@@ -140,8 +148,13 @@ impl Fake {
     }
 
     /// Every streamed request so far.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// How many streams there were at once, at most.
+    pub(crate) fn most_running(&self) -> usize {
+        self.most_running.load(Ordering::Relaxed)
     }
 
     /// Words are numbered as they come; one that begins with a vowel has a token for it.
@@ -175,7 +188,7 @@ impl Fake {
         (given != Some(&key)).then(|| error(StatusCode::UNAUTHORIZED, "no such key", "bad_key"))
     }
 
-    fn answer(&self, tokens: Vec<u32>, request: Request, is_chat: bool) -> Response {
+    fn answer(self: &Arc<Self>, tokens: Vec<u32>, request: Request, is_chat: bool) -> Response {
         if let Some(refusal) = self.refuse(&request.headers) {
             return refusal;
         }
@@ -190,6 +203,11 @@ impl Fake {
             return error(StatusCode::BAD_REQUEST, &message, "BadRequestError");
         }
         let len = tokens.len();
+        let max_tokens = request.body["max_tokens"].as_u64().unwrap_or(1);
+        let completion = match self.config.between {
+            Some(_) => max_tokens as usize,
+            None => 1,
+        };
         let cached = {
             let mut seen = self.seen.lock().unwrap();
             if seen.len() + 1 >= self.config.broken_from {
@@ -227,10 +245,14 @@ impl Fake {
             cached
         };
         self.came.notify_one();
-        self.stream(len, cached, is_chat)
+        self.stream([len, cached, completion], is_chat)
     }
 
-    fn stream(&self, prompt: usize, cached: usize, is_chat: bool) -> Response {
+    fn stream(
+        self: &Arc<Self>,
+        [prompt, cached, completion]: [usize; 3],
+        is_chat: bool,
+    ) -> Response {
         let choice = |text: &str, reason: Value| match is_chat {
             true => json!({"delta": {"content": text}, "finish_reason": reason}),
             false => json!({"text": text, "finish_reason": reason}),
@@ -252,34 +274,38 @@ impl Fake {
         let mut after = String::new();
         if self.config.flow == Flow::Good {
             after.push_str(&chunk(json!({"choices": [choice("", json!("length"))]})));
-            after.extend(self.counts(prompt, cached).map(chunk));
+            after.extend(self.counts([prompt, cached, completion]).map(chunk));
         }
         after.push_str("data: [DONE]\n\n");
         let prefill = self.config.prefill * (prompt - cached) as u32;
-        let parts = [
-            (Duration::ZERO, before),
-            (prefill, token),
-            (self.config.tail, after),
-        ];
+        let between = self.config.between.unwrap_or_default();
+        let mut parts = vec![(Duration::ZERO, before), (prefill, token.clone())];
+        parts.extend((1..completion).map(|_| (between, token.clone())));
+        parts.push((self.config.tail, after));
         let mut pieces = Vec::new();
         for (wait, text) in parts {
             pieces.push((wait, Vec::new()));
             let cut = text.as_bytes().chunks(self.config.cut);
             pieces.extend(cut.map(|piece| (Duration::ZERO, piece.to_vec())));
         }
-        let pieces = stream::iter(pieces).then(async |(wait, piece)| {
-            match wait.is_zero() {
-                true => tokio::task::yield_now().await,
-                false => tokio::time::sleep(wait).await,
+        let stay = Arc::new(Stay::begin(self));
+        let pieces = stream::iter(pieces).then(move |(wait, piece)| {
+            let stay = Arc::clone(&stay);
+            async move {
+                match wait.is_zero() {
+                    true => tokio::task::yield_now().await,
+                    false => tokio::time::sleep(wait).await,
+                }
+                drop(stay);
+                Ok::<_, Infallible>(piece)
             }
-            Ok::<_, Infallible>(piece)
         });
         let body = Body::from_stream(pieces.boxed());
         ([("content-type", "text/event-stream")], body).into_response()
     }
 
-    fn counts(&self, prompt: usize, cached: usize) -> Option<Value> {
-        let mut usage = json!({"prompt_tokens": prompt, "completion_tokens": 1});
+    fn counts(&self, [prompt, cached, completion]: [usize; 3]) -> Option<Value> {
+        let mut usage = json!({"prompt_tokens": prompt, "completion_tokens": completion});
         match self.config.counts {
             Counts::Missing => return None,
             Counts::Plain => {}
@@ -293,6 +319,23 @@ impl Fake {
     }
 }
 
+/// A stream that is running.
+struct Stay(Arc<Fake>);
+
+impl Stay {
+    fn begin(fake: &Arc<Fake>) -> Self {
+        let running = fake.running.fetch_add(1, Ordering::Relaxed) + 1;
+        fake.most_running.fetch_max(running, Ordering::Relaxed);
+        Self(Arc::clone(fake))
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A request to generate.
 struct Request {
     body: Value,
@@ -301,7 +344,7 @@ struct Request {
 }
 
 /// How many requests of `seen` came over how many connections.
-pub(super) fn connections(seen: &[Seen]) -> usize {
+pub(crate) fn connections(seen: &[Seen]) -> usize {
     seen.iter()
         .map(|request| request.peer)
         .collect::<HashSet<_>>()

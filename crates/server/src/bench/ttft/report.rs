@@ -1,14 +1,12 @@
 //! The file of results: what was measured, of whom, how, and every raw number.
 
-use std::path::Path;
-use std::{fs, io};
-
 use serde::Serialize;
 
 use super::args::{HitRate, TtftArgs};
 use super::measurement::Measurement;
 use super::summary::{self, Line, Row};
-use crate::measure::identity::Identity;
+use crate::bench::asker::Target;
+use crate::bench::record::{Head, Record};
 
 /// Results while they come in.
 #[derive(Debug, Default)]
@@ -18,29 +16,11 @@ pub(super) struct Results {
     pub(super) notes: Vec<String>,
 }
 
-/// The server and how it was asked.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Target {
-    #[serde(flatten)]
-    pub(super) identity: Identity,
-    /// The path that answered.
-    pub(super) endpoint: &'static str,
-    /// `token_ids` or `text`.
-    pub(super) prompt_form: &'static str,
-}
-
 /// The whole file. Times in milliseconds, rates in percent, counts in tokens.
 #[derive(Debug, Serialize)]
 pub(super) struct Report<'a> {
-    benchmark: &'static str,
-    purser_version: &'static str,
-    started_at: String,
-    /// The command that repeats the run; it leaves out the key.
-    command: String,
-    seed: u64,
-    /// Whether every measurement was taken that was asked for.
-    complete: bool,
-    server: &'a Target,
+    #[serde(flatten)]
+    head: Head<'a>,
     settings: Settings<'a>,
     pub(super) summary: Vec<Row>,
     pub(super) line: Option<Line>,
@@ -56,33 +36,23 @@ struct Settings<'a> {
     max_tokens: u32,
 }
 
-/// When and from which number a run drew its prompts.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    /// RFC 3339, UTC.
-    pub(super) started_at: String,
-    pub(super) seed: u64,
-}
-
 impl<'a> Report<'a> {
     /// Sums up what there is of `results`, whose server is `server`.
     pub(super) fn new(
         args: &'a TtftArgs,
-        origin: &Origin,
+        record: &'a Record,
         server: &'a Target,
         results: &'a Results,
     ) -> Self {
         let rows = summary::rows(&results.measurements);
         let mut notes = results.notes.clone();
-        notes.extend(remarks(&rows, origin.seed));
+        notes.extend(remarks(&rows, record.seed));
         Self {
-            benchmark: "ttft",
-            purser_version: env!("CARGO_PKG_VERSION"),
-            started_at: origin.started_at.clone(),
-            command: args.command_line(&server.identity.model, origin.seed),
-            seed: origin.seed,
-            complete: results.measurements.len() == args.total(),
-            server,
+            head: record.head(
+                args.command_line(&server.identity.model, record),
+                results.measurements.len() == args.total(),
+                server,
+            ),
             settings: Settings {
                 prompt_tokens: args.prompt_tokens,
                 repeat: args.repeat,
@@ -94,26 +64,6 @@ impl<'a> Report<'a> {
             notes,
             measurements: &results.measurements,
         }
-    }
-
-    /// # Errors
-    /// When `out` cannot be written.
-    pub(super) fn write(&self, out: &mut impl io::Write) -> io::Result<()> {
-        serde_json::to_writer_pretty(&mut *out, self)?;
-        writeln!(out)
-    }
-
-    /// Writes the file beside its place first, so that no half of it replaces an earlier one.
-    ///
-    /// # Errors
-    /// When the folder cannot be written.
-    pub(super) fn save(&self, path: &Path) -> io::Result<()> {
-        let mut text = Vec::new();
-        self.write(&mut text)?;
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".unfinished");
-        fs::write(&unfinished, text)?;
-        fs::rename(&unfinished, path)
     }
 }
 

@@ -1,6 +1,7 @@
 use clap::Parser;
 
 use super::{HitRate, TtftArgs};
+use crate::bench::record::Record;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -65,10 +66,19 @@ fn a_rate_may_not_be_there_twice() {
 
 #[test]
 fn the_command_line_can_be_pasted_and_keeps_the_key_to_itself() {
-    let args = parse(&["--api-key", "sk-secret", "--output", "it's.json"]).unwrap();
-    let line = args.command_line("a model", 7);
+    let args = parse(&[
+        "--api-key",
+        "sk-secret",
+        "--output",
+        "it's.json",
+        "--seed",
+        "7",
+    ])
+    .unwrap();
+    let record = Record::begin("ttft", &args.record).unwrap();
+    let line = args.command_line("a model", &record);
     let expected = "purser bench ttft --base-url http://127.0.0.1:8000 --model 'a model' \
-        --prompt-tokens 2000 --repeat 5 --hit-rates 0,25,50,75,90,99,100 --max-tokens 1 \
-        --seed 7 --timeout 600 --output 'it'\\''s.json'";
+        --timeout 600 --prompt-tokens 2000 --repeat 5 --hit-rates 0,25,50,75,90,99,100 \
+        --max-tokens 1 --seed 7 --output 'it'\\''s.json'";
     assert_eq!(line, expected);
 }

@@ -1,0 +1,115 @@
+//! What became of one request.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::plan::Asked;
+use crate::bench::BenchError;
+use crate::measure::ServerError;
+use crate::measure::client::StreamAnswer;
+
+/// One request of a run; times in milliseconds, counts in tokens.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Outcome {
+    #[serde(flatten)]
+    pub(super) asked: Asked,
+    /// From the time at which it should have been sent to the time at which it was.
+    pub(super) late_ms: f64,
+    #[serde(flatten)]
+    pub(super) end: End,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(super) enum End {
+    Answered(Answered),
+    Failed(Failed),
+}
+
+/// An answer. Times begin when the request should have been sent, so that waiting for this tool or
+/// for a free place counts: otherwise a slow server would be asked less and look faster ("coordinated
+/// omission", Tene).
+#[derive(Debug, Clone, Default, Serialize)]
+pub(super) struct Answered {
+    pub(super) prompt_tokens: Option<u64>,
+    pub(super) cached_tokens: Option<u64>,
+    /// By the server's count, or one for each chunk.
+    pub(super) completion_tokens: u64,
+    pub(super) ttft_ms: f64,
+    /// Until the last token.
+    pub(super) e2el_ms: f64,
+    /// Mean time per token after the first; `None` where there is none.
+    pub(super) tpot_ms: Option<f64>,
+    /// Times between chunks with tokens.
+    pub(super) itl_ms: Vec<f64>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Failed {
+    /// The HTTP status, where there was one.
+    pub(super) status: Option<u16>,
+    pub(super) error: String,
+}
+
+impl Answered {
+    /// An answer to a request that was sent `late`.
+    pub(super) fn new(answer: &StreamAnswer, late: Duration) -> Self {
+        let chunks = &answer.token_times;
+        let counted = answer.usage.completion_tokens;
+        let completion_tokens = counted.unwrap_or(chunks.len() as u64);
+        let last = chunks.last().copied().unwrap_or(answer.ttft);
+        let after_first = ms(last - answer.ttft);
+        Self {
+            prompt_tokens: answer.usage.prompt_tokens,
+            cached_tokens: answer.usage.cached_tokens,
+            completion_tokens,
+            ttft_ms: ms(late + answer.ttft),
+            e2el_ms: ms(late + last),
+            tpot_ms: (completion_tokens > 1).then(|| after_first / (completion_tokens - 1) as f64),
+            itl_ms: chunks
+                .windows(2)
+                .map(|pair| ms(pair[1] - pair[0]))
+                .collect(),
+        }
+    }
+}
+
+impl Failed {
+    pub(super) fn new(error: &BenchError) -> Self {
+        let status = match error {
+            BenchError::Server(
+                ServerError::Refused(refusal) | ServerError::Unauthorized(refusal),
+            ) => Some(refusal.status),
+            _ => None,
+        };
+        Self {
+            status,
+            error: error.to_string(),
+        }
+    }
+
+    /// What failures are counted by.
+    pub(super) fn kind(&self) -> String {
+        match self.status {
+            Some(status) => status.to_string(),
+            None => "no answer".to_owned(),
+        }
+    }
+}
+
+impl Outcome {
+    pub(super) fn answered(&self) -> Option<&Answered> {
+        match &self.end {
+            End::Answered(answered) => Some(answered),
+            End::Failed(_) => None,
+        }
+    }
+}
+
+/// To a thousandth.
+pub(super) fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

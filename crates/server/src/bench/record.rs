@@ -1,0 +1,193 @@
+//! What is kept of a run: where results go, when it began, what prompts were drawn from.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use serde::Serialize;
+
+use super::asker::Target;
+use super::server_args::quoted;
+use crate::measure::clock;
+
+/// Options that say what becomes of the results.
+#[derive(Debug, Clone, Args)]
+pub struct RecordArgs {
+    /// File for every raw measurement; - prints it in place of the table [default:
+    /// BENCHMARK-TIME.json in the current folder]
+    #[arg(long, value_name = "FILE.json")]
+    pub output: Option<PathBuf>,
+
+    /// Prompts are drawn from this number: use each only once per server start, or what should be
+    /// cold is cached [default: from the time of day]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    benchmark: &'static str,
+    /// RFC 3339, UTC.
+    started_at: String,
+    pub(super) seed: u64,
+    output: PathBuf,
+}
+
+/// What every file of results begins with.
+#[derive(Debug, Serialize)]
+pub(super) struct Head<'a> {
+    benchmark: &'static str,
+    purser_version: &'static str,
+    started_at: &'a str,
+    /// The command that repeats the run; it leaves out the key.
+    command: String,
+    seed: u64,
+    /// Whether everything was measured that was asked for.
+    complete: bool,
+    server: &'a Target,
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) done: usize,
+    pub(super) total: usize,
+    /// What is counted, in the plural.
+    pub(super) unit: &'static str,
+}
+
+impl RecordArgs {
+    /// These options for a command line, with the seed that was taken.
+    pub(super) fn words(&self, record: &Record) -> String {
+        let mut words = format!("--seed {}", record.seed);
+        if let Some(output) = &self.output {
+            words.push_str(" --output ");
+            words.push_str(&quoted(&output.to_string_lossy()));
+        }
+        words
+    }
+}
+
+impl Record {
+    /// A run that begins now.
+    ///
+    /// # Errors
+    /// When results could not be written, which is found out before minutes of measuring.
+    pub(super) fn begin(benchmark: &'static str, args: &RecordArgs) -> anyhow::Result<Self> {
+        let now = clock::since_epoch();
+        let started_at = clock::rfc3339(now);
+        let output = args.output.clone().unwrap_or_else(|| {
+            PathBuf::from(format!(
+                "{benchmark}-{}.json",
+                started_at.replace([':', '-'], "")
+            ))
+        });
+        check_output(&output)?;
+        Ok(Self {
+            benchmark,
+            started_at,
+            // Microseconds stay below 2^53, where JSON readers in other languages begin to round.
+            seed: args.seed.unwrap_or(now.as_micros() as u64),
+            output,
+        })
+    }
+
+    /// Whether the file takes the place of everything that a person reads.
+    pub(super) fn is_printed(&self) -> bool {
+        self.output == Path::new("-")
+    }
+
+    pub(super) fn head<'a>(
+        &'a self,
+        command: String,
+        complete: bool,
+        server: &'a Target,
+    ) -> Head<'a> {
+        Head {
+            benchmark: self.benchmark,
+            purser_version: env!("CARGO_PKG_VERSION"),
+            started_at: &self.started_at,
+            command,
+            seed: self.seed,
+            complete,
+            server,
+        }
+    }
+
+    /// Writes `report` to its file and `table` to `out`, or only `report` to `out`.
+    ///
+    /// # Errors
+    /// When one of them cannot be written.
+    pub(super) fn publish(
+        &self,
+        report: &impl Serialize,
+        table: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
+        if self.is_printed() {
+            write(report, out).context("cannot write to standard output")?;
+            return Ok(());
+        }
+        table(out).context("cannot write to standard output")?;
+        let place = self.output.display();
+        save(report, &self.output).with_context(|| format!("cannot write {place}"))?;
+        writeln!(out, "every measurement: {place}")?;
+        Ok(())
+    }
+}
+
+impl Progress {
+    /// What the run ends with: `ended` is `None` where the user interrupted it.
+    ///
+    /// # Errors
+    /// Unless it came to its end.
+    pub(super) fn outcome(self, ended: Option<anyhow::Result<()>>) -> anyhow::Result<()> {
+        match ended {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) if self.done == 0 => Err(error),
+            Some(Err(error)) => Err(error.context(format!("ended after {self}"))),
+            None => Err(anyhow!("interrupted after {self}")),
+        }
+    }
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} of {} {}", self.done, self.total, self.unit)
+    }
+}
+
+fn write(report: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    writeln!(out)
+}
+
+/// Writes the file beside its place first, so that no half of it replaces an earlier one.
+fn save(report: &impl Serialize, path: &Path) -> io::Result<()> {
+    let mut text = Vec::new();
+    write(report, &mut text)?;
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    fs::write(&unfinished, text)?;
+    fs::rename(&unfinished, path)
+}
+
+fn check_output(path: &Path) -> anyhow::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        bail!(
+            "--output {}: there is no folder {}",
+            path.display(),
+            folder.display()
+        );
+    }
+    if path.is_dir() {
+        bail!("--output {} is a folder", path.display());
+    }
+    Ok(())
+}
