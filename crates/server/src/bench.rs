@@ -25,11 +25,13 @@
 //!
 //! - [`ttft`]: the time to the first token, one request at a time.
 //! - [`load`]: many requests, at times of their own or so many at once.
+//! - [`compare`]: two files of results.
 
 use std::io;
 
 use clap::{Args, Subcommand};
 
+pub mod compare;
 pub mod load;
 pub mod ttft;
 
@@ -40,6 +42,7 @@ mod prompt;
 mod record;
 mod server_args;
 
+pub use compare::CompareArgs;
 pub use error::BenchError;
 pub use load::LoadArgs;
 pub use record::RecordArgs;
@@ -61,15 +64,19 @@ pub enum BenchCommand {
     Ttft(TtftArgs),
     /// Latencies and throughput under load: requests at a rate or so many at a time
     Load(LoadArgs),
+    /// Two files of results: ratios with confidence intervals
+    Compare(CompareArgs),
 }
 
 /// Runs what `args` asks for; results go to standard output and to the file that they name.
 ///
 /// # Errors
+/// What [`ttft::run`], [`load::run`] or [`compare::run`] says; also when the user interrupts it, after the results so far are written.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         BenchCommand::Ttft(args) => ttft::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Load(args) => load::run(&args, &mut io::stdout(), interrupted()).await,
+        BenchCommand::Compare(args) => compare::run(&args, &mut io::stdout()),
     }
 }
 
