@@ -40,13 +40,11 @@ mod endpoint;
 mod error;
 mod prompt;
 mod record;
-mod server_args;
 
 pub use compare::CompareArgs;
 pub use error::BenchError;
 pub use load::LoadArgs;
 pub use record::RecordArgs;
-pub use server_args::ServerArgs;
 pub use ttft::TtftArgs;
 
 /// Measure a running server.

@@ -53,7 +53,7 @@ mod summary;
 mod trace;
 mod trimmed;
 
-pub use args::{ContextArgs, EvalArgs, EvalCommand, ServerArgs};
+pub use args::{ContextArgs, EvalArgs, EvalCommand};
 pub use error::EvalError;
 pub use placement::PlacementArgs;
 

@@ -4,6 +4,7 @@
 //! crate.
 
 pub mod error;
+pub mod server_args;
 
 pub(crate) mod client;
 pub(crate) mod clock;
@@ -17,3 +18,4 @@ mod sse;
 mod stream_chunk;
 
 pub use error::ServerError;
+pub use server_args::ServerArgs;

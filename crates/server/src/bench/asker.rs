@@ -6,10 +6,9 @@ use serde_json::Value;
 use super::endpoint::Endpoint;
 use super::error::BenchError;
 use super::prompt::{PromptForm, PromptSource, WordRate};
-use super::server_args::ServerArgs;
-use crate::measure::ServerError;
 use crate::measure::client::{Client, StreamAnswer};
 use crate::measure::identity::Identity;
+use crate::measure::{ServerArgs, ServerError};
 
 /// A server that has answered, the endpoint that it has, and the form of prompts that it takes.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::asker::Target;
-use super::server_args::quoted;
 use crate::measure::clock;
+use crate::measure::server_args::quoted;
 
 /// Options that say what becomes of the results.
 #[derive(Debug, Clone, Args)]

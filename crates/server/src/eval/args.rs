@@ -9,7 +9,7 @@ use super::error::EvalError;
 use super::placement::PlacementArgs;
 use super::policy::Policy;
 use super::trace::TraceKind;
-use crate::measure::client::Client;
+use crate::measure::ServerArgs;
 
 /// A JSON object of the command line.
 pub type JsonObject = Map<String, Value>;
@@ -94,41 +94,6 @@ pub struct ContextArgs {
     /// Write the episodes for trim_messages.py to this file, and measure nothing
     #[arg(long, value_name = "FILE.json", conflicts_with = "trimmed")]
     pub export_traces: Option<PathBuf>,
-}
-
-/// The server that an evaluation asks.
-#[derive(Debug, Clone, Args)]
-pub struct ServerArgs {
-    /// Where the server listens; a trailing /v1 makes no difference
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
-    pub base_url: String,
-
-    /// Model to ask for [default: the first that /v1/models lists]
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-
-    /// Key sent as a bearer token; never written to the results
-    #[arg(
-        long,
-        value_name = "KEY",
-        env = "OPENAI_API_KEY",
-        hide_env_values = true
-    )]
-    pub api_key: Option<String>,
-
-    /// Give up when the server sends nothing for so many seconds
-    #[arg(long, value_name = "S", default_value_t = 600,
-          value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub timeout: u64,
-}
-
-impl ServerArgs {
-    /// # Errors
-    /// When the address or the key cannot be used.
-    pub(super) fn client(&self) -> Result<Client, EvalError> {
-        let client = Client::new(&self.base_url, self.api_key.as_deref(), self.timeout);
-        Ok(client?)
-    }
 }
 
 impl ContextArgs {

@@ -6,7 +6,7 @@ use super::arrivals::Rate;
 use super::goodput::Goodput;
 use super::lengths::Lengths;
 use crate::bench::record::{Record, RecordArgs};
-use crate::bench::server_args::ServerArgs;
+use crate::measure::ServerArgs;
 
 /// Options of `purser bench load`, named as those of vLLM's `bench serve` where it has them.
 #[derive(Debug, Clone, Args)]

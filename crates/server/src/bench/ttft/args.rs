@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::bench::record::{Record, RecordArgs};
-use crate::bench::server_args::ServerArgs;
+use crate::measure::ServerArgs;
 
 /// Options of `purser bench ttft`.
 #[derive(Debug, Clone, Args)]

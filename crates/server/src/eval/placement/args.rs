@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::eval::args::ServerArgs;
 use crate::eval::error::EvalError;
+use crate::measure::ServerArgs;
 
 /// Options of `purser eval placement`.
 #[derive(Debug, Clone, Args)]

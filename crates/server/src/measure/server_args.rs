@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::measure::ServerError;
-use crate::measure::client::Client;
+use super::client::Client;
+use super::error::ServerError;
 
 /// Options that say whom to ask.
 #[derive(Debug, Clone, Args)]
@@ -34,12 +34,12 @@ pub struct ServerArgs {
 impl ServerArgs {
     /// # Errors
     /// `InvalidUrl`.
-    pub(super) fn client(&self) -> Result<Client, ServerError> {
+    pub(crate) fn client(&self) -> Result<Client, ServerError> {
         Client::new(&self.base_url, self.api_key.as_deref(), self.timeout)
     }
 
     /// These options with every default spelled out and without the key, for a command line.
-    pub(super) fn words(&self, model: &str) -> String {
+    pub(crate) fn words(&self, model: &str) -> String {
         format!(
             "--base-url {} --model {} --timeout {}",
             quoted(&self.base_url),
@@ -50,7 +50,7 @@ impl ServerArgs {
 }
 
 /// `text` as one word of a POSIX shell.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();
