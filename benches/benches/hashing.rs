@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kv_cache::{BlockHasher, CacheConfig, HashChain, PrefixCache, TokenId};
+use kv_cache::{BlockHasher, CacheConfig, HashChain, PrefixCache, RetentionLimits, TokenId};
 
 const NUM_TOKENS: usize = 4096;
 
@@ -40,6 +40,10 @@ fn lookup(criterion: &mut Criterion) {
         enable_prefix_caching: true,
         fingerprint: Vec::new(),
         evicted_memory: 0,
+        retention: RetentionLimits {
+            max_blocks: 0,
+            max_blocks_per_key: 0,
+        },
     });
     let mut chain = cache.new_chain(b"");
     cache.extend_chain(&mut chain, &tokens);
@@ -48,7 +52,7 @@ fn lookup(criterion: &mut Criterion) {
     });
     let hit = cache.lookup_prefix(&chain, &tokens);
     let table = cache
-        .allocate(&hit, NUM_TOKENS)
+        .allocate(&hit, NUM_TOKENS, 0)
         .expect("the pool is larger than the prompt");
     let computed = kv_cache::Computed {
         chain: &chain,

@@ -41,6 +41,7 @@ fn decoding(context: usize, enable_prefix_caching: bool) -> Scheduler {
             cache_salt: Vec::new(),
             min_output_tokens: 0,
             background: false,
+            retention: None,
         };
         scheduler
             .submit(new, Timestamp(0))

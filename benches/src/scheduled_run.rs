@@ -186,6 +186,7 @@ fn new_sequence(requests: &Requests, id: usize, vocab_size: usize) -> NewSequenc
         cache_salt: Vec::new(),
         min_output_tokens: 0,
         background: false,
+        retention: None,
     }
 }
 

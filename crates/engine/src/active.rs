@@ -47,6 +47,7 @@ impl ActiveRequest {
             completion_tokens: last.num_generated,
             preemptions: self.preemptions,
             recomputed_tokens: last.recomputed_tokens,
+            retained_tokens: last.retained_tokens,
             queue_time: admitted.since(self.submitted),
             prefill_time: first_token.since(admitted),
             prefill_step_time: self.prefill_step_time,

@@ -43,6 +43,10 @@ pub struct Admission {
     pub cached_tokens: usize,
     /// Why the cached prefix ended where it did; `None` when all but the last token was cached.
     pub miss: Option<MissReason>,
+    /// How long ago the first missing block was evicted, if that is the reason.
+    pub evicted_ago: Option<Duration>,
+    /// How long computing the rest of the prompt should take if nothing else runs.
+    pub predicted_prefill: Duration,
     /// Time between submission and admission.
     pub queue_time: Duration,
 }
@@ -54,8 +58,17 @@ pub struct TokenOutput {
     pub token: TokenId,
     /// Present when the request asked for log probabilities.
     pub logprobs: Option<TokenLogprobs>,
-    /// With the first token: [`Completion::prefill_step_time`].
-    pub prefill_step_time: Option<Duration>,
+    /// With the first token: what the prompt has cost.
+    pub prefill: Option<Prefill>,
+}
+
+/// What computing a prompt has cost and left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prefill {
+    /// As [`Completion::prefill_step_time`].
+    pub step_time: Duration,
+    /// As [`Completion::retained_tokens`].
+    pub retained_tokens: usize,
 }
 
 /// Log probabilities (natural) at one position.
@@ -92,6 +105,10 @@ pub struct Completion {
     pub preemptions: u32,
     /// Tokens computed again because of preemptions.
     pub recomputed_tokens: usize,
+    /// Tokens of the prompt that are retained ([`GenerateRequest::retention`]).
+    ///
+    /// [`GenerateRequest::retention`]: crate::GenerateRequest::retention
+    pub retained_tokens: usize,
     /// Time waiting before admission.
     pub queue_time: Duration,
     /// Time from admission to the first token.

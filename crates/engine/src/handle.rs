@@ -73,10 +73,14 @@ pub(crate) struct Shared {
     stats: Mutex<EngineStats>,
 }
 
+/// Called once, on the engine's thread: whether the cache was reset. It must not block.
+pub(crate) type ResetAnswer = Box<dyn FnOnce(bool) + Send>;
+
 /// What arrives in the engine's inbox.
 pub(crate) enum Message {
     Submit(RequestId, Box<GenerateRequest>),
     Probe(ProbeRequest),
+    ResetCache(ResetAnswer),
     /// A flag of [`Shared`] has changed.
     Wake,
 }
@@ -188,6 +192,28 @@ impl EngineHandle {
             waiting.fetch_sub(1, Ordering::AcqRel);
         }
         taken
+    }
+
+    /// Forgets all cached prefixes, between two steps. `answer` is called with `false`, and nothing is
+    /// forgotten, while any request holds blocks; it is dropped without a call when the engine ends
+    /// first.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit): a full inbox, or an engine that takes nothing more.
+    pub fn reset_cache(
+        &self,
+        answer: impl FnOnce(bool) + Send + 'static,
+    ) -> Result<(), SubmitError> {
+        if !self.shared.accepting.load(Ordering::Acquire) {
+            return Err(SubmitError::ShuttingDown);
+        }
+        let message = Message::ResetCache(Box::new(answer));
+        self.inbox.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => SubmitError::QueueFull {
+                retry_after: self.shared.retry_after(),
+            },
+            TrySendError::Disconnected(_) => SubmitError::ShuttingDown,
+        })
     }
 
     /// Counts and gauges as of the last step.

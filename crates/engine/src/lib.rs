@@ -23,15 +23,16 @@ mod step_loop;
 
 pub use engine::{EngineThread, start};
 pub use event::{
-    Admission, Completion, Event, EventSink, PromptLogprob, RequestError, TokenLogprobs,
+    Admission, Completion, Event, EventSink, Prefill, PromptLogprob, RequestError, TokenLogprobs,
     TokenOutput,
 };
 pub use handle::{EngineHandle, EngineLimits, SubmitError};
-pub use kv_cache::{MissCause, MissReason, TokenId};
+pub use kv_cache::{BlockTimes, Eviction, MissCause, MissReason, TIME_BOUNDS, TimeCounts, TokenId};
 pub use probe::{MAX_PROBE_PROMPTS, MAX_WAITING_PROBES, ProbeError, ProbeRequest};
 pub use request::{GenerateRequest, SamplingParams};
 pub use scheduler::{
     CacheProbe, ConfigError, FinishReason, OutputReserveConfig, ProbePrompt, ProbedPrompt,
-    RequestId, SchedulerConfig, StepCosts, StopConditions,
+    RequestId, RetainedPrefix, RetentionConfig, RetentionKey, RetentionRequest, SchedulerConfig,
+    StepCosts, StopConditions,
 };
 pub use stats::{EngineStats, Histogram};

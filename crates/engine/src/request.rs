@@ -1,7 +1,7 @@
 //! What a caller asks of the engine.
 
 use kv_cache::TokenId;
-use scheduler::StopConditions;
+use scheduler::{RetentionRequest, StopConditions};
 
 use crate::EventSink;
 
@@ -31,6 +31,8 @@ pub struct GenerateRequest {
     /// [`RequestError::Abandoned`](crate::RequestError::Abandoned) when others need its memory or
     /// its place. Excludes `min_output_tokens`.
     pub background: bool,
+    /// What of the prompt is kept beyond its turn.
+    pub retention: Option<RetentionRequest>,
     /// Positions of prompt tokens whose log probability is wanted
     /// ([`Event::Scored`](crate::Event::Scored)): ascending, above 0 and below the prompt's length.
     /// Each that is computed costs the end of the last layer and the output projection; empty costs

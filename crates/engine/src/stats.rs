@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kv_cache::BlockTimes;
 use scheduler::SchedulerStats;
 
 /// A snapshot; counters only grow.
@@ -25,6 +26,8 @@ pub struct EngineStats {
     pub num_guaranteed_blocks: usize,
     /// Blocks that no sequence holds but whose content may be found again.
     pub num_cached_blocks: usize,
+    /// Blocks that are retained, held by sequences or not.
+    pub num_retained_blocks: usize,
     /// Steps computed.
     pub steps: u64,
     /// Prompt tokens that were not in the prefix cache, counted once per request, at admission.
@@ -47,6 +50,10 @@ pub struct EngineStats {
     pub output_reserve_ratio: f64,
     /// Cached blocks whose content was given up for other requests.
     pub evictions: u64,
+    /// Of these, blocks that were retained, and taken because no other was free.
+    pub retained_evictions: u64,
+    /// How long blocks live.
+    pub block_times: BlockTimes,
     /// Prefill rate, tokens per second, as measured; `None` before the first measurement.
     pub prefill_tokens_per_second: Option<f64>,
     /// Steps by tokens computed in them.
@@ -90,7 +97,10 @@ impl EngineStats {
         self.abandoned = scheduler.abandoned;
         self.guarantee_waits = scheduler.guarantee_waits;
         self.output_reserve_ratio = scheduler.output_reserve_ratio;
+        self.num_retained_blocks = scheduler.num_retained_blocks;
         self.evictions = scheduler.cache.evictions;
+        self.retained_evictions = scheduler.cache.retained_evictions;
+        self.block_times = scheduler.cache.block_times;
         self.prefill_tokens_per_second = scheduler.prefill_rate;
     }
 

@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use kernels::StepBatch;
-use kv_cache::TokenId;
+use kv_cache::{MissCause, TokenId};
 use models::ModelRunner;
 use scheduler::{FinishReason, NewSequence, RequestId, Scheduler, StepPlan, Timestamp, Update};
 
@@ -21,7 +21,8 @@ use crate::probe::WaitingProbes;
 use crate::sampler::{Row, Sample, Sampler};
 use crate::scoring::Scoring;
 use crate::{
-    Admission, EngineStats, Event, GenerateRequest, RequestError, SubmitError, TokenOutput, batch,
+    Admission, EngineStats, Event, GenerateRequest, Prefill, RequestError, SubmitError,
+    TokenOutput, batch,
 };
 
 /// The engine's state; [`StepLoop::run`] is its thread.
@@ -161,6 +162,7 @@ impl StepLoop {
         match message {
             Message::Submit(id, request) => self.accept(id, *request),
             Message::Probe(probe) => self.probes.push(probe),
+            Message::ResetCache(answer) => answer(self.scheduler.reset_prefix_cache()),
             Message::Wake => {}
         }
     }
@@ -174,6 +176,7 @@ impl StepLoop {
             cache_salt,
             min_output_tokens,
             background,
+            retention,
             scored,
             mut sink,
         } = request;
@@ -191,6 +194,7 @@ impl StepLoop {
             cache_salt,
             min_output_tokens,
             background,
+            retention,
         };
         if let Err(refused) = self.scheduler.submit(sequence, now) {
             sink.send(Event::Failed(RequestError::Refused(self.refusal(&refused))));
@@ -278,9 +282,15 @@ impl StepLoop {
             };
             request.admitted = Some(now);
             request.cached_tokens = admitted.cached_tokens;
+            let evicted_ago = admitted.miss.and_then(|miss| match miss.cause {
+                MissCause::Evicted(eviction) => Some(now.since(eviction.at)),
+                _ => None,
+            });
             request.sink.send(Event::Admitted(Admission {
                 cached_tokens: admitted.cached_tokens,
                 miss: admitted.miss,
+                evicted_ago,
+                predicted_prefill: admitted.predicted_prefill,
                 queue_time: now.since(request.submitted),
             }));
         }
@@ -404,7 +414,10 @@ impl StepLoop {
             request.sink.send(Event::Token(TokenOutput {
                 token,
                 logprobs,
-                prefill_step_time: is_first.then_some(request.prefill_step_time),
+                prefill: is_first.then_some(Prefill {
+                    step_time: request.prefill_step_time,
+                    retained_tokens: update.retained_tokens,
+                }),
             }));
         }
         let Some(reason) = update.finished else {

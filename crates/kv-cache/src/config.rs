@@ -1,5 +1,7 @@
 //! Sizes of the cache.
 
+use crate::RetentionLimits;
+
 /// What a [`PrefixCache`](crate::PrefixCache) is made of.
 #[derive(Clone, Debug)]
 pub struct CacheConfig {
@@ -13,4 +15,6 @@ pub struct CacheConfig {
     pub fingerprint: Vec<u8>,
     /// Evicted hashes to remember, to tell an evicted prefix from one never seen.
     pub evicted_memory: usize,
+    /// How much can be retained; 0 blocks turn retention off.
+    pub retention: RetentionLimits,
 }

@@ -2,7 +2,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::BlockHash;
+use crate::{BlockHash, Timestamp};
+
+/// How a block lost its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eviction {
+    /// When.
+    pub at: Timestamp,
+    /// Who was given its memory: the `holder` of the table that took it.
+    pub holder: u64,
+    /// Whether it was retained, and taken because no other block was free.
+    pub was_retained: bool,
+}
 
 /// The last so many evicted hashes; tells "evicted" from "never seen" in bounded memory.
 #[derive(Debug)]
@@ -10,7 +21,13 @@ pub(crate) struct EvictedHashes {
     limit: usize,
     order: VecDeque<BlockHash>,
     /// A hash can be evicted several times; it is forgotten with the last of them.
-    counts: HashMap<BlockHash, u32>,
+    found: HashMap<BlockHash, Remembered>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    count: u32,
+    last: Eviction,
 }
 
 impl EvictedHashes {
@@ -18,15 +35,16 @@ impl EvictedHashes {
         Self {
             limit,
             order: VecDeque::new(),
-            counts: HashMap::new(),
+            found: HashMap::new(),
         }
     }
 
-    pub(crate) fn contains(&self, hash: &BlockHash) -> bool {
-        self.counts.contains_key(hash)
+    /// The last eviction of the block of that hash.
+    pub(crate) fn get(&self, hash: &BlockHash) -> Option<Eviction> {
+        self.found.get(hash).map(|remembered| remembered.last)
     }
 
-    pub(crate) fn push(&mut self, hash: BlockHash) {
+    pub(crate) fn push(&mut self, hash: BlockHash, eviction: Eviction) {
         if self.limit == 0 {
             return;
         }
@@ -36,19 +54,24 @@ impl EvictedHashes {
             self.forget(&oldest);
         }
         self.order.push_back(hash);
-        *self.counts.entry(hash).or_insert(0) += 1;
+        let remembered = self.found.entry(hash).or_insert(Remembered {
+            count: 0,
+            last: eviction,
+        });
+        remembered.count += 1;
+        remembered.last = eviction;
     }
 
     pub(crate) fn clear(&mut self) {
         self.order.clear();
-        self.counts.clear();
+        self.found.clear();
     }
 
     fn forget(&mut self, hash: &BlockHash) {
-        if let Some(count) = self.counts.get_mut(hash) {
-            *count -= 1;
-            if *count == 0 {
-                self.counts.remove(hash);
+        if let Some(remembered) = self.found.get_mut(hash) {
+            remembered.count -= 1;
+            if remembered.count == 0 {
+                self.found.remove(hash);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What holds between any two operations.
 
+use crate::free_list::EvictionClass;
 use crate::pool::Parent;
 use crate::{BlockId, BlockTable, PrefixCache};
 
@@ -33,6 +34,7 @@ impl PrefixCache {
         let order = self.free_order();
         self.check_holders(tables, &order);
         self.check_registrations(&order);
+        self.check_retention();
     }
 
     /// Position of each block in the free list.
@@ -158,6 +160,37 @@ impl PrefixCache {
             first_blocks.len(),
             "no first block is left over"
         );
+    }
+
+    fn check_retention(&self) {
+        assert!(
+            self.retention.is_consistent(),
+            "accounts and timers agree with what is retained"
+        );
+        let free = self.pool.free_list();
+        let classes = [EvictionClass::Normal, EvictionClass::Retained];
+        for (class, id) in classes
+            .into_iter()
+            .flat_map(|class| free.iter_class(class).map(move |id| (class, id)))
+        {
+            assert_eq!(self.pool.block(id).class, class, "{id:?} is in its list");
+        }
+        for id in self.pool.ids() {
+            let block = self.pool.block(id);
+            let is_retained = block.class == EvictionClass::Retained;
+            let until = self.retention.until(id);
+            assert_eq!(is_retained, until.is_some(), "{id:?} has a timer");
+            if !is_retained {
+                continue;
+            }
+            assert!(block.hash.is_some(), "{id:?} is retained but not sealed");
+            if let Parent::Block(parent) = block.parent {
+                assert!(
+                    self.retention.until(parent) >= until,
+                    "{parent:?} outlasts {id:?}"
+                );
+            }
+        }
     }
 
     /// Returns the parent's hash.

@@ -1,6 +1,7 @@
 //! The paged KV cache's bookkeeping: block pool, prefix cache, block tables.
 //!
-//! Pure: it knows token ids and integers, and neither requests, models, time, threads nor tensors.
+//! Pure: it knows token ids and integers, and neither requests, models, clocks, threads nor tensors.
+//! Time is an argument ([`PrefixCache::advance_clock`]).
 //!
 //! - [`BlockPool`] owns the blocks: reference counts, the free list, the tokens of cached blocks.
 //! - [`PrefixCache`] owns the pool and knows which block holds which tokens after which prefix. All
@@ -8,6 +9,7 @@
 //! - [`PrefixProbe`] asks it about many prompts without changing anything.
 //! - [`BlockTable`] is a sequence's list of blocks; [`HashChain`] the names of its full blocks.
 
+mod block_times;
 mod chain;
 mod children;
 mod config;
@@ -23,12 +25,16 @@ mod miss;
 mod pool;
 mod prefix_cache;
 mod probe;
+mod retention;
 mod stats;
 mod table;
+mod time;
 
+pub use block_times::{BlockTimes, TIME_BOUNDS, TimeCounts};
 pub use chain::HashChain;
 pub use config::CacheConfig;
 pub use error::OutOfBlocks;
+pub use evicted::Eviction;
 pub use hasher::BlockHasher;
 pub use hit::PrefixHit;
 pub use ids::{BlockHash, BlockId, TokenId};
@@ -36,5 +42,7 @@ pub use miss::{MissCause, MissReason};
 pub use pool::BlockPool;
 pub use prefix_cache::{Computed, PrefixCache};
 pub use probe::PrefixProbe;
+pub use retention::{RetentionKey, RetentionLimits};
 pub use stats::CacheStats;
 pub use table::{BlockCopy, BlockTable};
+pub use time::Timestamp;

@@ -110,13 +110,12 @@ impl PrefixCache {
             .get(block)
             .filter(|_| self.enabled && !ends_inside);
         let elsewhere = chain.unsalted().filter(|_| block == 0);
-        let cause = match hash {
+        let is_elsewhere = elsewhere.is_some_and(|hash| self.first_blocks.contains_key(&hash));
+        let cause = match hash.map(|hash| self.evicted.get(hash)) {
             None => MissCause::NotCacheable,
-            Some(hash) if self.evicted.contains(hash) => MissCause::Evicted,
-            Some(_) if elsewhere.is_some_and(|hash| self.first_blocks.contains_key(&hash)) => {
-                MissCause::OtherSalt
-            }
-            Some(_) => MissCause::NeverSeen,
+            Some(Some(eviction)) => MissCause::Evicted(eviction),
+            Some(None) if is_elsewhere => MissCause::OtherSalt,
+            Some(None) => MissCause::NeverSeen,
         };
         MissReason {
             block,

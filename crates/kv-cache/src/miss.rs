@@ -1,5 +1,7 @@
 //! Why a lookup stopped.
 
+use crate::Eviction;
+
 /// Where a cached prefix ended, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissReason {
@@ -16,8 +18,8 @@ pub struct MissReason {
 pub enum MissCause {
     /// No request computed this block after this prefix, as far as the cache remembers.
     NeverSeen,
-    /// It was cached once; its memory has been given to another request since.
-    Evicted,
+    /// It was cached once; its memory has been given away since.
+    Evicted(Eviction),
     /// The same tokens are cached under another salt.
     OtherSalt,
     /// The prompt ends inside the block, or prefix caching is off for it.

@@ -1,7 +1,7 @@
 //! The blocks themselves: who holds them, what they contain, which are free.
 
-use crate::free_list::FreeList;
-use crate::{BlockHash, BlockId, TokenId};
+use crate::free_list::{EvictionClass, FreeList};
+use crate::{BlockHash, BlockId, Timestamp, TokenId};
 
 /// All blocks of the KV cache, allocated once.
 ///
@@ -15,7 +15,7 @@ use crate::{BlockHash, BlockId, TokenId};
 ///    memory. A lookup may take it back to 3.
 ///
 /// The free list is ordered by time of release, least recent first, and a table is released from
-/// its end. See [`PrefixCache`](crate::PrefixCache) for why no block is ever evicted before its
+/// its end; retained blocks stand behind all others. See [`PrefixCache`](crate::PrefixCache) for why no block is ever evicted before its
 /// descendants.
 #[derive(Debug)]
 pub struct BlockPool {
@@ -39,6 +39,12 @@ pub(crate) struct Block {
     pub(crate) parent: Parent,
     /// Tokens under which it is registered among its parent's children; 0 is not registered.
     pub(crate) num_indexed: u32,
+    /// When its turn comes once it is free.
+    pub(crate) class: EvictionClass,
+    /// When it was sealed; meaningful while it has a hash.
+    pub(crate) sealed_at: Timestamp,
+    /// When its last holder let it go; meaningful while it is free.
+    pub(crate) freed_at: Timestamp,
 }
 
 /// What comes before a block.
@@ -56,6 +62,9 @@ impl Block {
         hash: None,
         parent: Parent::Block(BlockId(0)),
         num_indexed: 0,
+        class: EvictionClass::Normal,
+        sealed_at: Timestamp(0),
+        freed_at: Timestamp(0),
     };
 
     pub(crate) fn is_cached(&self) -> bool {
@@ -162,19 +171,30 @@ impl BlockPool {
         self.block_mut(id).ref_count += 1;
     }
 
-    /// Removes a holder. The last one frees the block: behind all others if it has content, before
-    /// all others if it has none.
-    pub(crate) fn let_go(&mut self, id: BlockId) {
+    /// Removes a holder. The last one frees the block: behind all others of its class if it has
+    /// content, before all others if it has none.
+    pub(crate) fn let_go(&mut self, id: BlockId, now: Timestamp) {
         let block = self.block_mut(id);
         assert!(block.ref_count > 0, "{id:?} is freed twice");
         block.ref_count -= 1;
+        block.freed_at = now;
+        let class = block.class;
         match (block.ref_count, block.is_cached()) {
             (0, true) => {
                 self.num_evictable += 1;
-                self.free.push_back(id);
+                self.free.push_back(id, class);
             }
             (0, false) => self.free.push_front(id),
             _ => {}
+        }
+    }
+
+    /// Changes when a block's turn comes; a free one goes behind all others of its new class.
+    pub(crate) fn set_class(&mut self, id: BlockId, class: EvictionClass) {
+        self.block_mut(id).class = class;
+        if self.free.contains(id) {
+            self.free.remove(id);
+            self.free.push_back(id, class);
         }
     }
 
@@ -190,6 +210,11 @@ impl BlockPool {
         for block in &mut self.blocks {
             block.hash = None;
             block.num_indexed = 0;
+        }
+        for id in self.ids() {
+            if self.block(id).class != EvictionClass::Normal {
+                self.set_class(id, EvictionClass::Normal);
+            }
         }
         self.num_evictable = 0;
     }

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use crate::children::ChildIndex;
 use crate::evicted::EvictedHashes;
+use crate::free_list::EvictionClass;
 use crate::hit::PartialHit;
 use crate::pool::Parent;
+use crate::retention::Retention;
 use crate::{
     BlockCopy, BlockHash, BlockHasher, BlockId, BlockPool, BlockTable, CacheConfig, CacheStats,
-    HashChain, OutOfBlocks, PrefixHit, TokenId,
+    Eviction, HashChain, OutOfBlocks, PrefixHit, RetentionKey, Timestamp, TokenId,
 };
 
 /// The block pool and the index of its content.
@@ -27,8 +29,14 @@ use crate::{
 /// 2. A table is let go from its end, so a block that becomes free is appended to the free list
 ///    before its parent is. If the parent stays in use or is taken again, it is appended later
 ///    still. Hence in the free list a block stands before its parent.
-/// 3. Eviction takes the head of the free list: by 2 a leaf, or a block whose children are gone.
+/// 3. Retained blocks stand behind all others. A block's ancestors are retained when it is, and no
+///    shorter; blocks whose retention ends go to the end of the other blocks, descendants first. So
+///    2 holds across the classes.
+/// 4. Eviction takes the head of the free list: by 2 a leaf, or a block whose children are gone.
 ///    By 1 a free parent has no child in use.
+///
+/// **Retention is soft**: blocks that sequences need are taken from the retained ones when no others
+/// are free, so nobody waits for a timer.
 pub struct PrefixCache {
     pub(crate) enabled: bool,
     pub(crate) pool: BlockPool,
@@ -38,7 +46,9 @@ pub struct PrefixCache {
     /// Sealed first blocks by their tokens alone, counted over all salts.
     pub(crate) first_blocks: HashMap<BlockHash, u32>,
     pub(crate) evicted: EvictedHashes,
+    pub(crate) retention: Retention,
     pub(crate) generation: u64,
+    now: Timestamp,
     stats: CacheStats,
 }
 
@@ -73,7 +83,9 @@ impl PrefixCache {
             children: ChildIndex::default(),
             first_blocks: HashMap::new(),
             evicted: EvictedHashes::new(config.evicted_memory),
+            retention: Retention::new(config.retention),
             generation: 0,
+            now: Timestamp(0),
             stats: CacheStats::default(),
         }
     }
@@ -86,6 +98,24 @@ impl PrefixCache {
     /// Counts since the start.
     pub fn stats(&self) -> CacheStats {
         self.stats
+    }
+
+    /// Blocks that are retained, in use or not.
+    pub fn num_retained(&self) -> usize {
+        self.retention.len()
+    }
+
+    /// What time it is, as far as the cache was told.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Says what time it is: retentions that are over end. Time never goes back.
+    pub fn advance_clock(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        while let Some(id) = self.retention.pop_ended(self.now) {
+            self.pool.set_class(id, EvictionClass::Normal);
+        }
     }
 
     /// Changes whenever content is registered or dropped, that is, when a lookup may answer
@@ -127,6 +157,9 @@ impl PrefixCache {
     /// cannot be evicted until then; when only that makes memory short, the partial match is given
     /// up, so see the table's `num_cached_tokens`.
     ///
+    /// `holder` is the caller's name for whose table it is: a later miss on what is evicted for it
+    /// tells it ([`Eviction`]).
+    ///
     /// # Errors
     /// [`OutOfBlocks`], and nothing has changed.
     ///
@@ -136,6 +169,7 @@ impl PrefixCache {
         &mut self,
         hit: &PrefixHit,
         num_tokens: usize,
+        holder: u64,
     ) -> Result<BlockTable, OutOfBlocks> {
         assert_eq!(
             hit.generation, self.generation,
@@ -152,16 +186,17 @@ impl PrefixCache {
             num_blocks > hit.blocks.len() && needed + pin <= free
         });
         for &id in &hit.blocks {
-            self.pool.hold(id);
+            self.hold(id);
         }
         if let Some(partial) = partial {
-            self.pool.hold(partial.src);
+            self.hold(partial.src);
         }
         let mut table = BlockTable {
             blocks: Vec::with_capacity(num_blocks),
             num_sealed: hit.blocks.len(),
             copy: None,
             num_cached_tokens: hit.blocks.len() * self.pool.block_size(),
+            holder,
         };
         table.blocks.extend_from_slice(&hit.blocks);
         self.append_fresh(&mut table, num_blocks);
@@ -196,7 +231,7 @@ impl PrefixCache {
     /// Lets go of the source of the table's copy, which has run. Must precede sealing.
     pub fn finish_copy(&mut self, table: &mut BlockTable) {
         if let Some(copy) = table.copy.take() {
-            self.pool.let_go(copy.src);
+            self.pool.let_go(copy.src, self.now);
         }
     }
 
@@ -210,6 +245,29 @@ impl PrefixCache {
         while table.num_sealed < full {
             self.seal_next(table, computed);
         }
+    }
+
+    /// Retains the sealed blocks among the first `num_tokens` tokens of a table, at least until
+    /// then, on the account of `key`: they are evicted after all that are not retained. Returns the
+    /// tokens of these that are retained now; it stops where the limits do.
+    pub fn retain(
+        &mut self,
+        table: &BlockTable,
+        num_tokens: usize,
+        until: Timestamp,
+        key: &RetentionKey,
+    ) -> usize {
+        let block_size = self.pool.block_size();
+        let num_blocks = (num_tokens / block_size).min(table.num_sealed);
+        let mut retained = 0;
+        for (depth, &id) in table.blocks[..num_blocks].iter().enumerate() {
+            if until <= self.now || !self.retention.retain(id, depth, until, key) {
+                break;
+            }
+            self.pool.set_class(id, EvictionClass::Retained);
+            retained += block_size;
+        }
+        retained
     }
 
     /// Registers the computed tokens of the block that is being filled, so that others can copy
@@ -239,7 +297,7 @@ impl PrefixCache {
         let num_computed = match table.copy.take() {
             None => computed.num_computed,
             Some(copy) => {
-                self.pool.let_go(copy.src);
+                self.pool.let_go(copy.src, self.now);
                 computed
                     .num_computed
                     .min(table.num_sealed * self.pool.block_size())
@@ -252,7 +310,7 @@ impl PrefixCache {
         self.seal(&mut table, computed);
         self.register_partial(&table, computed);
         for id in std::mem::take(&mut table.blocks).into_iter().rev() {
-            self.pool.let_go(id);
+            self.pool.let_go(id, self.now);
         }
     }
 
@@ -266,6 +324,7 @@ impl PrefixCache {
         self.children.clear();
         self.first_blocks.clear();
         self.evicted.clear();
+        self.retention.clear();
         self.generation += 1;
         true
     }
@@ -275,7 +334,7 @@ impl PrefixCache {
         while table.blocks.len() < num_blocks {
             let id = self.pool.take_free().expect("the free blocks were counted");
             if self.pool.block(id).is_cached() {
-                self.evict(id);
+                self.evict(id, table.holder);
             }
             table.blocks.push(id);
         }
@@ -296,13 +355,15 @@ impl PrefixCache {
                 same,
                 "{first:?} and {id:?} differ and have the same 256-bit hash"
             );
-            self.pool.hold(first);
-            self.pool.let_go(id);
+            self.hold(first);
+            self.pool.let_go(id, self.now);
             table.blocks[index] = first;
             self.stats.duplicates_merged += 1;
         } else {
             self.by_hash.insert(hash, id);
-            self.pool.block_mut(id).hash = Some(hash);
+            let block = self.pool.block_mut(id);
+            block.hash = Some(hash);
+            block.sealed_at = self.now;
             self.register_child(id, parent, tokens);
             if let (Parent::Root(_), Some(unsalted)) = (parent, computed.chain.unsalted()) {
                 *self.first_blocks.entry(unsalted).or_insert(0) += 1;
@@ -340,14 +401,38 @@ impl PrefixCache {
         }
     }
 
-    fn evict(&mut self, id: BlockId) {
+    /// Adds a holder to a cached block.
+    fn hold(&mut self, id: BlockId) {
+        let block = self.pool.block(id);
+        if block.ref_count == 0 && block.hash.is_some() {
+            let gap = self.now.since(block.freed_at);
+            self.stats.block_times.reuse_gap.record(gap);
+        }
+        self.pool.hold(id);
+    }
+
+    fn evict(&mut self, id: BlockId, holder: u64) {
         self.unregister_child(id);
         self.stats.evictions += 1;
-        let Some(hash) = self.pool.block_mut(id).hash.take() else {
+        let was_retained = self.retention.remove(id);
+        self.stats.retained_evictions += u64::from(was_retained);
+        let block = self.pool.block_mut(id);
+        block.class = EvictionClass::Normal;
+        let Some(hash) = block.hash.take() else {
             return;
         };
+        let times = &mut self.stats.block_times;
+        times.lifetime.record(self.now.since(block.sealed_at));
+        times
+            .idle_before_evict
+            .record(self.now.since(block.freed_at));
         self.by_hash.remove(&hash);
-        self.evicted.push(hash);
+        let eviction = Eviction {
+            at: self.now,
+            holder,
+            was_retained,
+        };
+        self.evicted.push(hash, eviction);
         if let Parent::Root(_) = self.pool.block(id).parent {
             let root = self.hasher.unsalted_root();
             let tokens = self.pool.tokens(id, self.pool.block_size());

@@ -1,10 +1,14 @@
 //! Counters of the cache.
 
+use crate::BlockTimes;
+
 /// Counts since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CacheStats {
     /// Blocks whose content was dropped to make room.
     pub evictions: u64,
+    /// Of these, blocks that were retained, and taken because no other was free.
+    pub retained_evictions: u64,
     /// Full blocks registered under their hash.
     pub sealed: u64,
     /// Full blocks given back because another block held the same content.
@@ -13,4 +17,6 @@ pub struct CacheStats {
     pub partials_registered: u64,
     /// Copies of partly matching blocks.
     pub copies: u64,
+    /// How long blocks live.
+    pub block_times: BlockTimes,
 }

@@ -16,6 +16,8 @@ pub struct BlockTable {
     /// The copy that must run before anything is written to the table, its source pinned.
     pub(crate) copy: Option<BlockCopy>,
     pub(crate) num_cached_tokens: usize,
+    /// Whose table it is, for those who lose blocks to it.
+    pub(crate) holder: u64,
 }
 
 /// Copies the KV of a block's first tokens to another block, in every layer.

@@ -1,5 +1,7 @@
 //! Which waiting sequences join the running ones.
 
+use std::time::Duration;
+
 use kv_cache::PrefixHit;
 
 use crate::budget::StepBudget;
@@ -301,7 +303,10 @@ impl Scheduler {
     ) -> usize {
         self.dequeue(key);
         let num_tokens = self.align_chunk(key, hit.num_tokens(), num_tokens);
-        let table = self.cache.allocate(hit, hit.num_tokens() + num_tokens);
+        let holder = self.sequences[key].request.0;
+        let table = self
+            .cache
+            .allocate(hit, hit.num_tokens() + num_tokens, holder);
         let table = table.expect("the free blocks were counted");
         plan.copies.extend(table.pending_copy());
 
@@ -322,11 +327,16 @@ impl Scheduler {
         } else {
             self.counters.prompt_tokens_cached += cached_tokens as u64;
             self.counters.prompt_tokens_computed += (sequence.prompt_len - cached_tokens) as u64;
-            let (request, miss) = (sequence.request, hit.miss());
+            let uncached = sequence.prompt_len - cached_tokens;
+            let max_step_tokens = self.config.max_num_batched_tokens;
+            let seconds = self
+                .step_time
+                .prefill_seconds(uncached, cached_tokens, max_step_tokens);
             plan.admitted.push(Admitted {
-                request,
+                request: sequence.request,
                 cached_tokens,
-                miss,
+                miss: hit.miss(),
+                predicted_prefill: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
             });
         }
         sequence.state = SequenceState::Running;

@@ -107,6 +107,7 @@ impl Scheduler {
         if was_prefilling && !sequence.is_prefilling() {
             self.cache
                 .register_partial(&sequence.table, sequence.computed());
+            self.retain(key);
         }
     }
 
@@ -124,6 +125,7 @@ impl Scheduler {
             token,
             num_generated,
             recomputed_tokens: sequence.recomputed_tokens,
+            retained_tokens: sequence.retained_tokens,
             finished,
         };
         if finished.is_some() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kv_cache::CacheConfig;
+use kv_cache::{CacheConfig, RetentionLimits};
 
 /// Settings, checked by [`Scheduler::new`](crate::Scheduler::new).
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct SchedulerConfig {
     pub fingerprint: Vec<u8>,
     /// Evicted blocks to remember, so that a miss can be told from an eviction.
     pub evicted_memory: usize,
+    /// How much of the pool can be retained.
+    pub retention: RetentionConfig,
     /// Longest sequence of the model, in tokens.
     pub max_model_len: usize,
     /// Sequences that run at the same time.
@@ -41,6 +43,16 @@ pub struct SchedulerConfig {
     pub max_background_share: f64,
     /// Background requests that may wait; at least 1.
     pub max_queued_background: usize,
+}
+
+/// How much of the pool can be retained ([`RetentionRequest`](crate::RetentionRequest)); what is
+/// asked for beyond it is cached like everything else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetentionConfig {
+    /// Fraction of the blocks for all keys together, in `[0, 1]`.
+    pub max_share: f64,
+    /// Fraction of the blocks for each key, in `[0, 1]`.
+    pub max_share_per_key: f64,
 }
 
 /// How much room is kept for output: `ratio * sum(min(remaining, clip))` tokens over the running
@@ -100,6 +112,10 @@ impl SchedulerConfig {
             enable_prefix_caching: true,
             fingerprint: Vec::new(),
             evicted_memory: 65_536,
+            retention: RetentionConfig {
+                max_share: 0.75,
+                max_share_per_key: 0.5,
+            },
             max_model_len,
             max_num_seqs: 256,
             max_num_batched_tokens: 2048,
@@ -158,6 +174,18 @@ impl SchedulerConfig {
                 (0.0..=1.0).contains(&self.max_background_share),
             ),
             (
+                "retention.max_share",
+                self.retention.max_share,
+                "[0, 1]",
+                (0.0..=1.0).contains(&self.retention.max_share),
+            ),
+            (
+                "retention.max_share_per_key",
+                self.retention.max_share_per_key,
+                "[0, 1]",
+                (0.0..=1.0).contains(&self.retention.max_share_per_key),
+            ),
+            (
                 "output_reserve.initial_ratio",
                 reserve.initial_ratio,
                 "[0, 1]",
@@ -177,12 +205,18 @@ impl SchedulerConfig {
     }
 
     pub(crate) fn cache(&self) -> CacheConfig {
+        let num_blocks = f64::from(self.num_blocks.saturating_sub(1));
+        let blocks = |share: f64| (num_blocks * share) as usize;
         CacheConfig {
             num_blocks: self.num_blocks,
             block_size: self.block_size,
             enable_prefix_caching: self.enable_prefix_caching,
             fingerprint: self.fingerprint.clone(),
             evicted_memory: self.evicted_memory,
+            retention: RetentionLimits {
+                max_blocks: blocks(self.retention.max_share),
+                max_blocks_per_key: blocks(self.retention.max_share_per_key),
+            },
         }
     }
 

@@ -53,6 +53,8 @@ pub struct Admitted {
     pub cached_tokens: usize,
     /// Why the cached prefix ended; `None` when all but the last token was cached.
     pub miss: Option<MissReason>,
+    /// How long computing the rest should take if nothing else runs.
+    pub predicted_prefill: Duration,
 }
 
 /// What a step has changed.
@@ -73,6 +75,8 @@ pub struct Update {
     pub num_generated: usize,
     /// Tokens that preemptions made it compute again, so far.
     pub recomputed_tokens: usize,
+    /// Tokens of the prompt that are retained ([`RetentionRequest`](crate::RetentionRequest)).
+    pub retained_tokens: usize,
     /// Present when the request has ended; the scheduler has then forgotten it.
     pub finished: Option<FinishReason>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kv_cache::TokenId;
 
-use crate::StopConditions;
+use crate::{RetentionRequest, StopConditions};
 
 /// Names a request; the caller never uses one twice at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,8 @@ pub struct NewSequence {
     /// a step while others run, admitted only when nobody else waits and ended without an answer
     /// ([`StepPlan::abandoned`](crate::StepPlan::abandoned)) when others need its memory.
     pub background: bool,
+    /// What of the prompt is kept beyond its turn.
+    pub retention: Option<RetentionRequest>,
 }
 
 /// Why a request was not taken.

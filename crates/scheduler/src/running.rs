@@ -18,6 +18,7 @@ impl Scheduler {
             self.outstanding.is_none(),
             "the plan before is still outstanding"
         );
+        self.cache.advance_clock(now);
         self.last_step += 1;
         let mut plan = StepPlan {
             step: self.last_step,

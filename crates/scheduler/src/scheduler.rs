@@ -239,6 +239,7 @@ impl Scheduler {
             num_used_blocks: pool.num_in_use(),
             num_guaranteed_blocks: self.guaranteed_blocks,
             num_cached_blocks: pool.num_evictable(),
+            num_retained_blocks: self.cache.num_retained(),
             steps: self.counters.steps,
             preemptions: self.counters.preemptions,
             guarantee_waits: self.counters.guarantee_waits,
@@ -254,6 +255,7 @@ impl Scheduler {
 
     /// Takes the sequence's blocks and claims; its tokens stay.
     pub(crate) fn release(&mut self, key: SequenceKey) {
+        self.retain(key);
         let sequence = &mut self.sequences[key];
         let claimed = std::mem::take(&mut sequence.claimed);
         self.in_flight.end(sequence.chain.hashes(), claimed, key);
@@ -332,6 +334,8 @@ impl Scheduler {
             prefill_target: 0,
             claimed: 0..0,
             wait: Wait::default(),
+            retention: new.retention,
+            retained_tokens: 0,
             recomputed_tokens: 0,
             computed_before: 0,
             in_step: false,

@@ -5,7 +5,7 @@ use std::ops::{Index, IndexMut, Range};
 
 use kv_cache::{BlockTable, Computed, HashChain, TokenId};
 
-use crate::{RequestId, StopConditions, Timestamp};
+use crate::{RequestId, RetentionRequest, StopConditions, Timestamp};
 
 /// Where a request stands: `Waiting -> Running <-> Preempted`; one that has ended is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,10 @@ pub(crate) struct Sequence {
     /// Full blocks that others wait for this sequence to compute.
     pub(crate) claimed: Range<usize>,
     pub(crate) wait: Wait,
+    /// What of the prompt is kept beyond its turn.
+    pub(crate) retention: Option<RetentionRequest>,
+    /// Tokens of the prompt that are retained.
+    pub(crate) retained_tokens: usize,
     /// Tokens that preemptions made it compute again.
     pub(crate) recomputed_tokens: usize,
     /// Tokens that were computed when it was preempted.

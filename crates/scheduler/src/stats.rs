@@ -23,6 +23,8 @@ pub struct SchedulerStats {
     pub num_guaranteed_blocks: usize,
     /// Blocks that nobody holds and whose content may be found again.
     pub num_cached_blocks: usize,
+    /// Blocks that are retained, held by sequences or not.
+    pub num_retained_blocks: usize,
     /// Steps planned that computed something.
     pub steps: u64,
     /// Preemptions.

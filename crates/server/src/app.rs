@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::serve::{AccessConfig, RequestLimits};
 use crate::metrics::Metrics;
 use crate::model::ServedModel;
+use crate::records::RecordStore;
 use crate::text_pool::TextPool;
 
 /// The application; clones share everything.
@@ -30,6 +31,7 @@ struct Shared {
     access: AccessConfig,
     limits: RequestLimits,
     metrics: Metrics,
+    records: RecordStore,
     seeds: Seeds,
     accepting: AtomicBool,
     started: u64,
@@ -51,6 +53,8 @@ pub struct AppParts {
     pub limits: RequestLimits,
     /// Where counts go.
     pub metrics: Metrics,
+    /// What became of recent requests.
+    pub records: RecordStore,
     /// Seed from which requests without one draw theirs.
     pub seed: u64,
 }
@@ -66,6 +70,7 @@ impl App {
             access,
             limits,
             metrics,
+            records,
             seed,
         } = parts;
         let shared = Shared {
@@ -78,6 +83,7 @@ impl App {
             access,
             limits,
             metrics,
+            records,
             seeds: Seeds {
                 next: AtomicU64::new(seed),
             },
@@ -132,6 +138,11 @@ impl App {
     /// Where counts go.
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// What became of recent requests.
+    pub fn records(&self) -> &RecordStore {
+        &self.shared.records
     }
 
     /// A seed for a request that has none.

@@ -4,6 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::Next;
 use axum::response::Response;
+use engine::RetentionKey;
 use memory::Tenant;
 use subtle::ConstantTimeEq;
 
@@ -61,6 +62,15 @@ impl Caller {
         salt.extend_from_slice(namespace.as_bytes());
         salt.extend_from_slice(request_salt.as_bytes());
         salt
+    }
+
+    /// Whose account retained prefixes count on: that of the caller and the `prompt_cache_key`.
+    pub fn retention_key(&self, prompt_cache_key: &str) -> RetentionKey {
+        let namespace = self.key.as_deref().unwrap_or_default();
+        let mut key = (namespace.len() as u64).to_le_bytes().to_vec();
+        key.extend_from_slice(namespace.as_bytes());
+        key.extend_from_slice(prompt_cache_key.as_bytes());
+        RetentionKey::from(key)
     }
 
     /// Whose memory the caller sees: each key has its own, whether or not prefixes are shared.

@@ -40,7 +40,7 @@ mod division;
 mod documents;
 mod draft;
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 mod figures;
 mod insertion;
 mod prefix_ends;

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::bench::BenchArgs;
 use crate::config::settings::ServeSettings;
 use crate::eval::EvalArgs;
+use crate::why::WhyArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +13,7 @@ Examples:
   purser serve Qwen/Qwen3-0.6B --port 9000   serve a model of the hub
   purser serve ./model --max-model-len 8k    serve a folder
   purser bench ttft                          measure a running server
+  purser why a.json b.json                   see where two requests part
   purser eval context                        see what survives a context budget
 
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
@@ -40,6 +42,8 @@ pub enum Command {
     Serve(Box<ServeSettings>),
     /// Measure a running server, this one or any other with OpenAI's API
     Bench(BenchArgs),
+    /// Say where two request bodies part, and what that costs the prefix cache
+    Why(WhyArgs),
     /// Evaluate what a context budget costs and which facts survive it
     Eval(EvalArgs),
 }

@@ -16,6 +16,14 @@ pub fn unix_seconds() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+/// Seconds since 1970 with their fraction, to the microsecond.
+#[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
+pub fn unix_time() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_micros() as f64 / 1e6)
+}
+
 /// Local time, for chat templates that print it.
 pub fn local() -> chrono::NaiveDateTime {
     chrono::Local::now().naive_local()

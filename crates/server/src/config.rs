@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use engine::RetentionConfig;
 use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization, WeightsCache};
 
 mod context;
@@ -85,6 +86,7 @@ pub fn resolve(
         engine: engine(&settings)?,
         limits: limits(&settings)?,
         context: context::context(&settings)?,
+        request_records: settings.request_records.unwrap_or(1_000),
         log_format: match settings.log_format {
             None | Some(LogFormatName::Text) => LogFormat::Text,
             Some(LogFormatName::Json) => LogFormat::Json,
@@ -267,6 +269,7 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
             .unwrap_or(1_024),
         max_num_queued_tokens: settings.max_num_queued_tokens.and_then(|count| count.0),
         watermark,
+        retention: retention(settings)?,
         seed: settings.seed,
     })
 }
@@ -315,6 +318,21 @@ fn limits(settings: &ServeSettings) -> Result<RequestLimits, ConfigError> {
         max_n: at_least_one("max-n", settings.max_n)?.unwrap_or(128),
         max_logprobs: settings.max_logprobs.unwrap_or(20),
         keep_alive,
+    })
+}
+
+fn retention(settings: &ServeSettings) -> Result<RetentionConfig, ConfigError> {
+    let share = |flag, value: Option<f64>, default| {
+        let share = value.unwrap_or(default);
+        match (0.0..=1.0).contains(&share) {
+            true => Ok(share),
+            false => Err(wrong(flag, format!("{share} must be between 0 and 1"))),
+        }
+    };
+    let per_key = settings.retention_max_share_per_key;
+    Ok(RetentionConfig {
+        max_share: share("retention-max-share", settings.retention_max_share, 0.75)?,
+        max_share_per_key: share("retention-max-share-per-key", per_key, 0.5)?,
     })
 }
 

@@ -8,7 +8,7 @@ use clap::Parser;
 use server::cli::{Cli, Command, one_line};
 use server::config::serve::LogFormat;
 use server::config::settings::ServeSettings;
-use server::{bench, config, eval, serve};
+use server::{bench, config, eval, serve, why};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -32,6 +32,7 @@ fn run() -> anyhow::Result<()> {
         None => runtime.block_on(run_server(serve)),
         Some(Command::Serve(settings)) => runtime.block_on(run_server(*settings)),
         Some(Command::Bench(args)) => runtime.block_on(bench::run(args)),
+        Some(Command::Why(args)) => why::run(&args, &mut std::io::stdout().lock()),
         Some(Command::Eval(args)) => runtime.block_on(eval::run(args)),
     }
 }

@@ -1,11 +1,14 @@
 //! From conversations and texts to token ids.
 
+use serde_json::json;
 use text::{ChatInput, Encoding, TemplateError};
 
 use crate::app::App;
 use crate::clock;
 use crate::model::ServedModel;
 use crate::validate::chat::Conversation;
+use crate::validate::messages::Tools;
+use crate::validate::notes::Notes;
 use crate::wire::error::ApiError;
 
 /// The tokens of a conversation, rendered by the model's chat template.
@@ -32,6 +35,29 @@ pub async fn of_text(app: &App, text: String, add_special: bool) -> Result<Vec<u
     app.text_pool()
         .run(move || encode(&model, "prompt", &text, add_special))
         .await
+}
+
+/// Tokens that the model's chat template writes behind a conversation to begin the answer; 0 where
+/// that is not known.
+pub fn generation_prompt_tokens(model: &ServedModel) -> usize {
+    let mut conversation = Conversation {
+        messages: vec![json!({"role": "user", "content": "Hello"})],
+        notes: Notes::default(),
+        tools: Tools::new(Vec::new(), true),
+        documents: None,
+        add_generation_prompt: true,
+        continue_final_message: false,
+        add_special_tokens: false,
+        template_kwargs: None,
+    };
+    let mut tokens = |add| {
+        conversation.add_generation_prompt = add;
+        let text = render(model, &conversation, clock::local()).ok()?;
+        Some(encode(model, "messages", &text, false).ok()?.len())
+    };
+    let (with, without) = (tokens(true), tokens(false));
+    with.zip(without)
+        .map_or(0, |(with, without)| with.saturating_sub(without))
 }
 
 /// The conversation as the model's chat template writes it.

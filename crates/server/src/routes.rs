@@ -12,6 +12,7 @@ use crate::auth::require_key;
 use crate::wire::error::ApiError;
 
 mod body;
+mod cache;
 mod chat;
 mod completions;
 mod context;
@@ -19,6 +20,7 @@ mod health;
 mod identity;
 mod models;
 mod request_id;
+mod requests;
 mod tokenize;
 
 /// All routes of `app`.
@@ -28,6 +30,10 @@ pub fn router(app: &App) -> Router {
         .route("/v1/completions", post(completions::complete))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*name}", get(models::one))
+        .route("/v1/requests", get(requests::list))
+        .route("/v1/requests/{id}", get(requests::one))
+        .route("/v1/cache/reset", post(cache::reset))
+        .route("/v1/cache/warm", post(cache::warm))
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
         .merge(context_routes())

@@ -16,9 +16,10 @@ use crate::budget::state::Budgeter;
 use crate::config::serve::{ContextConfig, EngineConfig, ListenConfig, ServeConfig};
 use crate::metrics::{CacheInfo, Metrics};
 use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
+use crate::records::{RecordLimits, RecordStore};
 use crate::shutdown::{self, StopSignals};
 use crate::sizing::{Sizing, available_memory};
-use crate::{clock, listen, routes};
+use crate::{clock, listen, prompt, routes};
 
 /// How long clients that do not read may keep the server from ending.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -114,6 +115,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     );
     let app = App::new(AppParts {
         metrics: Metrics::new(served.name(), &cache, engine.clone(), &budgeter),
+        records: record_store(&served, config.request_records, sizing.block_size),
         model: served,
         engine,
         memory,
@@ -138,6 +140,14 @@ fn budget_fingerprint(model: &Model, served: &ServedModel) -> Vec<u8> {
     fingerprint
 }
 
+fn record_store(model: &ServedModel, max_records: usize, block_size: usize) -> RecordStore {
+    let limits = RecordLimits {
+        max_records,
+        ..RecordLimits::default()
+    };
+    RecordStore::new(limits, prompt::generation_prompt_tokens(model), block_size)
+}
+
 fn open_memory(config: &ContextConfig) -> anyhow::Result<Store> {
     let limits = memory::Limits::default();
     Ok(match &config.memory {
@@ -150,7 +160,8 @@ fn random_seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0
 }
 
-fn served_model(
+/// The model as requests see it.
+pub(crate) fn served_model(
     model: &Model,
     names: Vec<String>,
     max_model_len: usize,
@@ -216,6 +227,7 @@ fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> Sc
         max_num_batched_tokens: sizing.max_num_batched_tokens,
         target_itl: engine.target_itl,
         watermark: engine.watermark,
+        retention: engine.retention,
         max_queued_requests: engine.max_num_queued_reqs,
         max_queued_tokens: engine
             .max_num_queued_tokens

@@ -11,6 +11,7 @@ pub mod memory;
 pub mod messages;
 pub mod notes;
 pub mod probe;
+pub mod retention;
 pub mod sampling;
 pub mod tokenize;
 

@@ -8,4 +8,5 @@ pub mod context_policy;
 pub mod context_probe;
 pub mod context_report;
 pub mod error;
+pub mod request_record;
 pub mod usage;

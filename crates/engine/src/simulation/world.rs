@@ -133,6 +133,7 @@ impl<'a> World<'a> {
             cache_salt: submission.cache_salt.clone(),
             min_output_tokens: submission.min_output_tokens,
             background: submission.background,
+            retention: None,
             scored: submission.scored(),
             sink: client.sink(),
         });

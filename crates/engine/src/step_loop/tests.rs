@@ -92,6 +92,7 @@ fn submit(
         cache_salt: Vec::new(),
         min_output_tokens: 0,
         background: false,
+        retention: None,
         scored: Vec::new(),
         sink: Box::new(ChannelSink(sender)),
     };
@@ -105,7 +106,7 @@ fn heard(events: &Receiver<Event>) -> (Vec<Option<Duration>>, Completion) {
     loop {
         match events.try_recv().expect("the request has ended") {
             Event::Admitted(_) | Event::Scored(_) => {}
-            Event::Token(output) => times.push(output.prefill_step_time),
+            Event::Token(output) => times.push(output.prefill.map(|prefill| prefill.step_time)),
             Event::Finished(completion) => return (times, completion),
             Event::Failed(error) => panic!("{error}"),
         }

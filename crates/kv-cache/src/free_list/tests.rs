@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::FreeList;
+use super::{EvictionClass, FreeList};
 use crate::BlockId;
 
 #[test]
@@ -21,7 +21,7 @@ fn it_behaves_like_a_deque() {
                 model.remove(at);
             }
             (1, None) => {
-                list.push_back(id);
+                list.push_back(id, EvictionClass::Normal);
                 model.push_back(id);
             }
             (_, None) => {
@@ -40,5 +40,23 @@ fn the_null_block_is_never_handed_out() {
     let mut list = FreeList::new(3);
     let handed_out: Vec<_> = std::iter::from_fn(|| list.pop_front()).collect();
     assert_eq!(handed_out, [BlockId(1), BlockId(2)]);
+    assert!(list.is_consistent());
+}
+
+#[test]
+fn retained_blocks_come_after_all_others() {
+    let mut list = FreeList::new(6);
+    for id in [BlockId(2), BlockId(3)] {
+        list.remove(id);
+        list.push_back(id, EvictionClass::Retained);
+    }
+    list.remove(BlockId(1));
+    list.push_back(BlockId(1), EvictionClass::Normal);
+    assert!(list.is_consistent());
+    assert_eq!(list.len(), 5);
+    let retained: Vec<_> = list.iter_class(EvictionClass::Retained).collect();
+    assert_eq!(retained, [BlockId(2), BlockId(3)]);
+    let handed_out: Vec<_> = std::iter::from_fn(|| list.pop_front()).collect();
+    assert_eq!(handed_out, [4, 5, 1, 2, 3].map(BlockId));
     assert!(list.is_consistent());
 }

@@ -7,4 +7,5 @@ mod operations;
 mod prefix;
 mod probe;
 mod random;
+mod retention;
 mod sequence;

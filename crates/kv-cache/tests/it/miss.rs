@@ -1,6 +1,6 @@
 //! A lookup says why it stopped.
 
-use kv_cache::{MissCause, MissReason, PrefixCache, TokenId};
+use kv_cache::{Eviction, MissCause, MissReason, PrefixCache, Timestamp, TokenId};
 
 use crate::sequence::{cache, serve, tokens};
 
@@ -15,6 +15,15 @@ fn reason(block: usize, token: usize, cause: MissCause) -> Option<MissReason> {
         block,
         token,
         cause,
+    })
+}
+
+/// The memory went to the sequence that starts with token `holder` million.
+fn evicted_for(holder: u64) -> MissCause {
+    MissCause::Evicted(Eviction {
+        at: Timestamp(0),
+        holder,
+        was_retained: false,
     })
 }
 
@@ -68,7 +77,7 @@ fn evicted_blocks_are_remembered_for_a_while() {
     // Two blocks were needed: the last two of the older prompt are gone.
     assert_eq!(
         miss(&mut cache, b"", &tokens(0, 20)),
-        reason(3, 12, MissCause::Evicted)
+        reason(3, 12, evicted_for(1))
     );
     // The cache remembers 64 hashes; 70 more evictions push these out.
     for start in 2..37 {
@@ -93,7 +102,7 @@ fn another_salt_is_told_apart_until_its_last_block_goes() {
     serve(&mut cache, b"alice", &tokens(1, 12));
     assert_eq!(
         miss(&mut cache, b"alice", &prompt).map(|miss| miss.cause),
-        Some(MissCause::Evicted)
+        Some(evicted_for(1))
     );
     assert_eq!(
         miss(&mut cache, b"carol", &prompt),

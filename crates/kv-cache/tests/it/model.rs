@@ -16,6 +16,14 @@ struct Content {
 struct Block {
     refs: u32,
     content: Option<Content>,
+    retained: Option<Hold>,
+}
+
+/// Until when a block is retained, and by whom.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    until: u64,
+    key: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -25,6 +33,9 @@ pub(crate) struct Model {
     /// Next to hand out first.
     free: Vec<u32>,
     pub(crate) evictions: u64,
+    pub(crate) retained_evictions: u64,
+    /// Blocks that can be retained, and for each key.
+    limits: (usize, usize),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,12 +46,14 @@ pub(crate) struct ModelTable {
 }
 
 impl Model {
-    pub(crate) fn new(num_blocks: u32, block_size: usize) -> Self {
+    pub(crate) fn new(num_blocks: u32, block_size: usize, limits: (usize, usize)) -> Self {
         Self {
             block_size,
             blocks: vec![Block::default(); num_blocks as usize],
             free: (1..num_blocks).collect(),
             evictions: 0,
+            retained_evictions: 0,
+            limits,
         }
     }
 
@@ -132,9 +145,12 @@ impl Model {
 
     /// Hands out the next free block.
     pub(crate) fn take(&mut self) -> u32 {
-        let id = self.free.remove(0);
+        let is_normal = |&id: &u32| self.blocks[id as usize].retained.is_none();
+        let at = self.free.iter().position(is_normal).unwrap_or(0);
+        let id = self.free.remove(at);
         let block = &mut self.blocks[id as usize];
         block.refs = 1;
+        self.retained_evictions += u64::from(block.retained.take().is_some());
         self.evictions += u64::from(block.content.take().is_some());
         id
     }
@@ -194,8 +210,67 @@ impl Model {
     }
 
     pub(crate) fn reset(&mut self) {
-        for block in &mut self.blocks {
-            block.content = None;
+        for id in 0..self.blocks.len() as u32 {
+            self.blocks[id as usize].content = None;
+            if self.blocks[id as usize].retained.is_some() {
+                self.end_retention(id);
+            }
+        }
+    }
+
+    /// Retains a table's sealed blocks as far as the limits allow; returns how many.
+    pub(crate) fn retain(
+        &mut self,
+        table: &ModelTable,
+        num_tokens: usize,
+        until: u64,
+        key: u8,
+    ) -> usize {
+        let num_blocks = (num_tokens / self.block_size).min(table.num_sealed);
+        for (at, &id) in table.blocks[..num_blocks].iter().enumerate() {
+            let holds = || self.blocks.iter().filter_map(|block| block.retained);
+            let held = self.blocks[id as usize].retained;
+            if held.is_some_and(|hold| hold.until >= until) {
+                continue;
+            }
+            let is_own = held.is_some_and(|hold| hold.key == key);
+            let own = holds().filter(|hold| hold.key == key).count();
+            let full = held.is_none() && holds().count() >= self.limits.0;
+            if full || (!is_own && own >= self.limits.1) {
+                return at;
+            }
+            self.blocks[id as usize].retained = Some(Hold { until, key });
+        }
+        num_blocks
+    }
+
+    /// Ends what has been retained until now: the shortest first, then the deepest.
+    pub(crate) fn expire(&mut self, now: u64) {
+        let ended = |&id: &u32| {
+            let hold = self.blocks[id as usize].retained?;
+            let content = self.blocks[id as usize].content.as_ref()?;
+            let depth = content.history.len();
+            (hold.until <= now).then_some((hold.until, std::cmp::Reverse(depth), id))
+        };
+        let mut ended: Vec<_> = (0..self.blocks.len() as u32)
+            .filter_map(|id| ended(&id))
+            .collect();
+        ended.sort_unstable();
+        for (_, _, id) in ended {
+            self.end_retention(id);
+        }
+    }
+
+    pub(crate) fn num_retained(&self) -> usize {
+        let is_retained = |block: &&Block| block.retained.is_some();
+        self.blocks.iter().filter(is_retained).count()
+    }
+
+    fn end_retention(&mut self, id: u32) {
+        self.blocks[id as usize].retained = None;
+        if let Some(at) = self.free.iter().position(|&free| free == id) {
+            self.free.remove(at);
+            self.free.push(id);
         }
     }
 

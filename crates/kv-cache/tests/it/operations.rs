@@ -1,6 +1,11 @@
 //! A million random operations on the cache and on the naive model side by side.
 
-use kv_cache::{BlockTable, CacheConfig, CacheStats, Computed, HashChain, PrefixCache, TokenId};
+use std::sync::Arc;
+
+use kv_cache::{
+    BlockTable, CacheConfig, CacheStats, Computed, HashChain, PrefixCache, RetentionKey,
+    RetentionLimits, Timestamp, TokenId,
+};
 
 use crate::model::{Model, ModelTable};
 use crate::random::Random;
@@ -32,6 +37,7 @@ struct World {
     prompts: Vec<Vec<TokenId>>,
     /// Digest of (salt, tokens up to and with this one). `[num_blocks * block_size]`
     slots: Vec<u64>,
+    now: u64,
 }
 
 impl World {
@@ -39,18 +45,24 @@ impl World {
         let mut random = Random::new(seed);
         let block_size = [1, 2, 3, 4, 8][random.below(5)];
         let num_blocks = 2 + random.below(24) as u32;
+        let limits = (random.below(20), random.below(10));
         let cache = PrefixCache::new(&CacheConfig {
             num_blocks,
             block_size,
             enable_prefix_caching: true,
             fingerprint: b"model".to_vec(),
             evicted_memory: random.below(8),
+            retention: RetentionLimits {
+                max_blocks: limits.0,
+                max_blocks_per_key: limits.1,
+            },
         });
         Self {
             random,
             block_size,
             cache,
-            model: Model::new(num_blocks, block_size),
+            model: Model::new(num_blocks, block_size, limits),
+            now: 0,
             sequences: Vec::new(),
             prompts: vec![vec![TokenId(0)]],
             slots: vec![0; num_blocks as usize * block_size],
@@ -60,10 +72,16 @@ impl World {
     fn step(&mut self) {
         let choice = self.random.below(100);
         let some = self.random.below(self.sequences.len().max(1));
+        if self.random.chance(10) {
+            self.now += self.random.below(20) as u64;
+            self.cache.advance_clock(Timestamp(self.now));
+            self.model.expire(self.now);
+        }
         match choice {
             _ if self.sequences.is_empty() => self.admit(),
             0..25 => self.admit(),
-            25..85 => self.compute(some),
+            25..78 => self.compute(some),
+            78..85 => self.retain(some),
             85..98 => self.release(some),
             _ => self.reset(),
         }
@@ -118,7 +136,7 @@ impl World {
         let revived = full.iter().filter(|&&id| self.model.refs(id) == 0).count();
         let needed = num_blocks - full.len() + revived;
         let generation = self.cache.generation();
-        let table = match self.cache.allocate(&hit, wanted) {
+        let table = match self.cache.allocate(&hit, wanted, 0) {
             Ok(table) => table,
             Err(refused) => {
                 assert_eq!(
@@ -218,6 +236,20 @@ impl World {
         }
     }
 
+    /// Retains a part of a sequence for one of three keys.
+    fn retain(&mut self, at: usize) {
+        let sequence = &self.sequences[at];
+        let num_tokens = self.random.below(sequence.tokens.len() + 1);
+        let until = self.now + 1 + self.random.below(100) as u64;
+        let key = self.random.below(3) as u8;
+        let owner: RetentionKey = Arc::from([key]);
+        let retained = self
+            .cache
+            .retain(&sequence.table, num_tokens, Timestamp(until), &owner);
+        let model = self.model.retain(&sequence.model, num_tokens, until, key);
+        assert_eq!(retained, model * self.block_size);
+    }
+
     fn release(&mut self, at: usize) {
         let mut sequence = self.sequences.swap_remove(at);
         let table = std::mem::take(&mut sequence.table);
@@ -255,6 +287,9 @@ impl World {
             self.model.num_evictable()
         );
         assert_eq!(self.cache.stats().evictions, self.model.evictions);
+        let taken = self.cache.stats().retained_evictions;
+        assert_eq!(taken, self.model.retained_evictions);
+        assert_eq!(self.cache.num_retained(), self.model.num_retained());
         for sequence in &self.sequences {
             let blocks = sequence.table.blocks().iter().map(|id| id.0);
             assert!(
@@ -306,6 +341,7 @@ fn a_million_operations_agree_with_the_model() {
             std::panic::resume_unwind(cause)
         });
         seen.evictions += stats.evictions;
+        seen.retained_evictions += stats.retained_evictions;
         seen.sealed += stats.sealed;
         seen.duplicates_merged += stats.duplicates_merged;
         seen.partials_registered += stats.partials_registered;
@@ -313,6 +349,7 @@ fn a_million_operations_agree_with_the_model() {
     }
     let least = seen.evictions.min(seen.sealed).min(seen.duplicates_merged);
     let least = least.min(seen.partials_registered).min(seen.copies);
+    let least = least.min(seen.retained_evictions);
     assert!(
         least > 10_000,
         "some operation is hardly exercised: {seen:?}"

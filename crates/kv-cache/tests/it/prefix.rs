@@ -1,6 +1,6 @@
 //! Sharing, copying and evicting, case by case.
 
-use kv_cache::{BlockCopy, CacheConfig, OutOfBlocks, PrefixCache, TokenId};
+use kv_cache::{BlockCopy, CacheConfig, OutOfBlocks, PrefixCache, RetentionLimits, TokenId};
 
 use crate::sequence::{Sequence, cache, serve, tokens};
 
@@ -210,6 +210,10 @@ fn without_caching_nothing_is_kept() {
         enable_prefix_caching: false,
         fingerprint: Vec::new(),
         evicted_memory: 64,
+        retention: RetentionLimits {
+            max_blocks: 0,
+            max_blocks_per_key: 0,
+        },
     });
     assert_eq!(serve(&mut cache, b"", &tokens(0, 30)), 30);
     assert_eq!(serve(&mut cache, b"", &tokens(0, 30)), 30);

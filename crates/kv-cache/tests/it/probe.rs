@@ -1,6 +1,6 @@
 //! A probe finds what a lookup finds, for less.
 
-use kv_cache::{CacheConfig, PrefixCache, PrefixHit, PrefixProbe, TokenId};
+use kv_cache::{CacheConfig, PrefixCache, PrefixHit, PrefixProbe, RetentionLimits, TokenId};
 
 use crate::random::Random;
 use crate::sequence::{Sequence, cache, serve, tokens};
@@ -35,6 +35,10 @@ fn a_probe_finds_what_a_lookup_finds() {
             enable_prefix_caching: !random.chance(10),
             fingerprint: b"model".to_vec(),
             evicted_memory: random.below(30),
+            retention: RetentionLimits {
+                max_blocks: 0,
+                max_blocks_per_key: 0,
+            },
         });
         let longest = cache.pool().capacity() * block_size / 2;
         for _ in 0..30 {

@@ -1,6 +1,9 @@
 //! A sequence that uses the cache as the scheduler does.
 
-use kv_cache::{BlockTable, CacheConfig, Computed, HashChain, OutOfBlocks, PrefixCache, TokenId};
+use kv_cache::{
+    BlockTable, CacheConfig, Computed, HashChain, OutOfBlocks, PrefixCache, RetentionLimits,
+    TokenId,
+};
 
 pub(crate) struct Sequence {
     pub(crate) tokens: Vec<TokenId>,
@@ -16,6 +19,10 @@ pub(crate) fn cache(num_blocks: u32, block_size: usize) -> PrefixCache {
         enable_prefix_caching: true,
         fingerprint: b"model".to_vec(),
         evicted_memory: 64,
+        retention: RetentionLimits {
+            max_blocks: num_blocks as usize / 2,
+            max_blocks_per_key: num_blocks as usize / 4,
+        },
     })
 }
 
@@ -36,7 +43,7 @@ impl Sequence {
         let mut chain = cache.new_chain(salt);
         cache.extend_chain(&mut chain, tokens);
         let hit = cache.lookup_prefix(&chain, tokens);
-        let table = cache.allocate(&hit, tokens.len())?;
+        let table = cache.allocate(&hit, tokens.len(), u64::from(tokens[0].0 / 1_000_000))?;
         let num_computed = table.num_cached_tokens();
         Ok(Self {
             tokens: tokens.to_vec(),

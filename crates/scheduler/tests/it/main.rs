@@ -11,6 +11,7 @@ mod prefix;
 mod probe;
 mod random;
 mod refusal;
+mod retention;
 mod simulation;
 mod stop;
 mod world;

@@ -1,9 +1,13 @@
 //! Long random runs with little memory: everybody finishes, with the right answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kv_cache::TokenId;
-use scheduler::{NewSequence, RequestId, SchedulerConfig, SchedulerStats, SubmitError};
+use scheduler::{
+    NewSequence, RequestId, RetainedPrefix, RetentionRequest, SchedulerConfig, SchedulerStats,
+    SubmitError,
+};
 
 use crate::random::Random;
 use crate::world::{World, answer, config, request};
@@ -23,6 +27,8 @@ fn settings(random: &mut Random) -> SchedulerConfig {
     settings.output_reserve.decay_steps = 1 + random.below(50) as u32;
     settings.max_background_share = [0.0, 0.15, 0.5, 1.0][random.below(4)];
     settings.max_queued_background = 1 + random.below(8);
+    settings.retention.max_share = random.below(5) as f64 * 0.25;
+    settings.retention.max_share_per_key = random.below(5) as f64 * 0.25;
     settings.max_overtakes = random.below(6) as u32;
     settings.max_queued_requests = 1 + random.below(30);
     settings.max_queued_tokens = 20 + random.below(1000);
@@ -54,6 +60,16 @@ fn new_request(
     new.background = random.chance(20);
     if random.chance(40) && !new.background {
         new.min_output_tokens = 1 + random.below(new.stop.max_tokens);
+    }
+    if random.chance(30) {
+        let prefix = |random: &mut Random| RetainedPrefix {
+            num_tokens: random.below(longest + 1),
+            ttl: Duration::from_micros(random.below(20_000) as u64),
+        };
+        new.retention = Some(RetentionRequest {
+            key: Arc::from([random.below(3) as u8]),
+            prefixes: (0..random.below(3)).map(|_| prefix(random)).collect(),
+        });
     }
     if random.chance(30) {
         new.stop.stop_token_ids = vec![TokenId(random.below(50) as u32)];

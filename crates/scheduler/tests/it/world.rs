@@ -73,6 +73,7 @@ pub(crate) fn request(id: u64, prompt: Vec<TokenId>, max_tokens: usize) -> NewSe
         cache_salt: Vec::new(),
         min_output_tokens: 0,
         background: false,
+        retention: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use context::Window;
-use engine::{Event, GenerateRequest, StopConditions, TokenId};
+use engine::{Event, GenerateRequest, RetentionRequest, StopConditions, TokenId};
 use text::{Detokenizer, SpecialTokenText, StopMatcher};
 use tokio::sync::mpsc;
 
@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::drift::Recording;
 use crate::metrics::Forecast;
+use crate::records::{Origin, RecordWriter};
 use crate::validate::sampling::Generation;
 use crate::wire::error::ApiError;
 
@@ -35,6 +36,12 @@ pub struct Order<'a> {
     pub min_output_tokens: usize,
     /// Who asks.
     pub caller: &'a Caller,
+    /// Where the request comes from; `None` keeps no record of it.
+    pub origin: Option<&'a Origin>,
+    /// Requests to the engine that were made for it before; their number is part of a record's name.
+    pub num_before: usize,
+    /// What of the prompts is kept beyond its turn.
+    pub retention: Option<RetentionRequest>,
     /// Positions of tokens of the first prompt whose log probability is wanted, ascending.
     pub scored: Vec<usize>,
     /// Where it is kept how likely the answers were.
@@ -72,7 +79,7 @@ impl Answers {
         for (prompt, &max_tokens) in order.prompts.iter().zip(&outputs) {
             for answer in 0..n {
                 let index = choices.len();
-                let mut choice = choice(app, order, index, prompt.len(), max_tokens)?;
+                let mut choice = choice(app, order, index, prompt, max_tokens)?;
                 let mut sampling = order.generation.sampling.clone();
                 sampling.seed = seed.wrapping_add(answer as u64);
                 if order.recording.is_some() {
@@ -97,15 +104,20 @@ impl Answers {
                     cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
                     min_output_tokens: order.min_output_tokens.min(max_tokens),
                     background: false,
+                    retention: order.retention.clone().filter(|_| answer == 0),
                     scored: match is_first {
                         true => order.scored.clone(),
                         false => Vec::new(),
                     },
                     sink: Box::new(sink),
                 });
-                if let Err(refusal) = submitted {
-                    choice.metrics.refused();
-                    return Err(refusal.into());
+                match submitted {
+                    Ok(id) => choice.record.submitted(id),
+                    Err(refusal) => {
+                        choice.metrics.refused();
+                        choice.record.refused();
+                        return Err(refusal.into());
+                    }
                 }
                 choices.push(choice);
             }
@@ -193,6 +205,19 @@ impl Answers {
     }
 }
 
+impl Order<'_> {
+    /// Where the request to the engine for a choice comes from. The first has the answer's name, the
+    /// others a number behind it.
+    fn record_origin(&self, index: usize) -> Option<Origin> {
+        let mut origin = self.origin?.clone();
+        let number = self.num_before + index;
+        if number > 0 {
+            origin.id = format!("{}.{number}", origin.id);
+        }
+        Some(origin)
+    }
+}
+
 /// Output tokens of each prompt.
 fn output_tokens(order: &Order<'_>) -> Result<Vec<usize>, ApiError> {
     order
@@ -218,7 +243,7 @@ fn choice(
     app: &App,
     order: &Order<'_>,
     index: usize,
-    prompt_tokens: usize,
+    prompt: &[u32],
     max_tokens: usize,
 ) -> Result<Choice, ApiError> {
     let generation = order.generation;
@@ -240,11 +265,16 @@ fn choice(
         stops,
         parser,
         min_tokens: generation.min_tokens,
-        prompt_tokens,
+        prompt_tokens: prompt.len(),
         ended: Arc::new(AtomicBool::new(false)),
         metrics: app.metrics().request_started(max_tokens),
+        record: match order.record_origin(index) {
+            Some(origin) => app.records().begin(origin, prompt),
+            None => RecordWriter::silent(),
+        },
         cached_tokens: 0,
         num_tokens: 0,
+        retained_tokens: 0,
         prefill_step_time: None,
         called: false,
         tells_logprobs: generation.sampling.logprobs.is_some(),

@@ -9,6 +9,7 @@ use text::{Detokenizer, StopMatcher, ToolCallParser, ToolEvent};
 
 use crate::budget::drift::Recorder;
 use crate::metrics::RequestMetrics;
+use crate::records::RecordWriter;
 use crate::wire::error::ApiError;
 
 /// What has become of a choice.
@@ -54,6 +55,8 @@ pub struct Finish {
     pub cached_tokens: usize,
     /// Tokens generated.
     pub completion_tokens: usize,
+    /// Tokens of the prompt that are retained.
+    pub retained_tokens: usize,
     /// How long the steps took that computed the prompt.
     pub prefill_step_time: Duration,
 }
@@ -91,8 +94,10 @@ pub(super) struct Choice {
     pub(super) prompt_tokens: usize,
     pub(super) ended: Arc<AtomicBool>,
     pub(super) metrics: RequestMetrics,
+    pub(super) record: RecordWriter,
     pub(super) cached_tokens: usize,
     pub(super) num_tokens: usize,
+    pub(super) retained_tokens: usize,
     /// Known with the first token, or with an end before it.
     pub(super) prefill_step_time: Option<Duration>,
     pub(super) called: bool,
@@ -113,6 +118,7 @@ impl Choice {
             Event::Admitted(admission) => {
                 self.cached_tokens = admission.cached_tokens;
                 self.metrics.admitted(&admission, self.prompt_tokens);
+                self.record.admitted(&admission);
                 Vec::new()
             }
             Event::Scored(scored) => vec![AnswerEvent::Scored(scored)],
@@ -120,6 +126,7 @@ impl Choice {
             Event::Finished(completion) => {
                 self.prefilled(Some(completion.prefill_step_time));
                 self.num_tokens = completion.completion_tokens;
+                self.retained_tokens = completion.retained_tokens;
                 self.ended.store(true, Ordering::Relaxed);
                 let reason = match completion.reason {
                     FinishReason::Stop(_) => FinishedAs::Stop,
@@ -130,6 +137,7 @@ impl Choice {
                 let reason = if stopped { FinishedAs::Stop } else { reason };
                 parts.extend(self.flush());
                 self.metrics.completed(&completion);
+                self.record.completed(&completion);
                 if let Some(recorder) = self.recorder.take().filter(|_| !stopped) {
                     recorder.keep();
                 }
@@ -138,8 +146,14 @@ impl Choice {
             Event::Failed(error) => {
                 self.ended.store(true, Ordering::Relaxed);
                 match error {
-                    RequestError::Refused(_) => self.metrics.refused(),
-                    _ => self.metrics.failed(),
+                    RequestError::Refused(_) => {
+                        self.metrics.refused();
+                        self.record.refused();
+                    }
+                    _ => {
+                        self.metrics.failed();
+                        self.record.failed();
+                    }
                 }
                 vec![AnswerEvent::Failed(error.into())]
             }
@@ -148,9 +162,13 @@ impl Choice {
 
     fn token(&mut self, output: TokenOutput) -> Vec<AnswerEvent> {
         self.num_tokens += 1;
-        self.prefilled(output.prefill_step_time);
+        self.prefilled(output.prefill.map(|prefill| prefill.step_time));
         self.metrics.token();
         let token = output.token.0;
+        self.record.token(token, output.prefill.as_ref());
+        if let Some(prefill) = output.prefill {
+            self.retained_tokens = prefill.retained_tokens;
+        }
         if let (Some(recorder), Some(logprobs)) = (&mut self.recorder, &output.logprobs) {
             recorder.push(token, logprobs.chosen);
         }
@@ -220,11 +238,12 @@ impl Choice {
         parts
     }
 
-    fn end(&self, parts: Vec<Part>, reason: FinishedAs) -> Vec<AnswerEvent> {
+    fn end(&mut self, parts: Vec<Part>, reason: FinishedAs) -> Vec<AnswerEvent> {
         let reason = match reason {
             FinishedAs::Stop if self.called => FinishedAs::ToolCalls,
             other => other,
         };
+        self.record.finished(reason.as_str());
         let mut events = Vec::new();
         if !parts.is_empty() {
             events.push(AnswerEvent::Delta {
@@ -238,6 +257,7 @@ impl Choice {
             reason,
             cached_tokens: self.cached_tokens,
             completion_tokens: self.num_tokens,
+            retained_tokens: self.retained_tokens,
             prefill_step_time: self.prefill_step_time.unwrap_or_default(),
         }));
         events

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::server_tools::{ServerRound, ServerTools};
 use crate::metrics::Forecast;
+use crate::records::Origin;
 use crate::validate::sampling::Generation;
 use crate::wire::context_report::ServerToolReport;
 use crate::wire::error::ApiError;
@@ -29,6 +30,7 @@ pub struct Rounds {
 struct Serving {
     app: App,
     caller: Caller,
+    origin: Option<Origin>,
     generation: Generation,
     window: Window,
     min_output_tokens: usize,
@@ -43,6 +45,8 @@ struct Serving {
     /// Of all rounds that have ended.
     cached_tokens: usize,
     completion_tokens: usize,
+    /// Of the first round.
+    retained_tokens: Option<usize>,
     /// Of the first round.
     prefill_step_time: Option<Duration>,
 }
@@ -65,6 +69,7 @@ impl Rounds {
         let serving = Serving {
             app: app.clone(),
             caller: order.caller.clone(),
+            origin: order.origin.cloned(),
             generation: order.generation.clone(),
             window: order.window,
             min_output_tokens: order.min_output_tokens,
@@ -75,6 +80,7 @@ impl Rounds {
             prompt_tokens: 0,
             cached_tokens: 0,
             completion_tokens: 0,
+            retained_tokens: None,
             prefill_step_time: None,
         };
         Ok(Self {
@@ -166,6 +172,7 @@ impl Serving {
     fn count(&mut self, finish: &Finish) {
         self.cached_tokens += finish.cached_tokens;
         self.completion_tokens += finish.completion_tokens;
+        self.retained_tokens.get_or_insert(finish.retained_tokens);
         self.prefill_step_time
             .get_or_insert(finish.prefill_step_time);
     }
@@ -176,6 +183,7 @@ impl Serving {
             reason,
             cached_tokens: self.cached_tokens,
             completion_tokens: self.completion_tokens,
+            retained_tokens: self.retained_tokens.unwrap_or_default(),
             prefill_step_time: self.prefill_step_time.unwrap_or_default(),
         })
     }
@@ -224,6 +232,9 @@ impl Serving {
             window: self.window,
             min_output_tokens: reserve,
             caller: &self.caller,
+            origin: self.origin.as_ref(),
+            num_before: self.num_rounds,
+            retention: None,
             scored: Vec::new(),
             recording: None,
         };

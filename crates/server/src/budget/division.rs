@@ -140,7 +140,7 @@ impl Division {
         if !matches!(until, None | Some(StablePrefix::CacheControl)) {
             return None;
         }
-        let is_covered = |place: &Place| marks.iter().any(|mark| mark.covers(*place));
+        let is_covered = |place: &Place| marks.iter().any(|mark| mark.place.covers(*place));
         let pieces = self.segments.iter().zip(&self.places);
         pieces
             .filter(|(_, place)| is_covered(place))

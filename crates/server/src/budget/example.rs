@@ -6,7 +6,7 @@ use context::{Segment, SegmentKind, Tier, Zone};
 use text::{Tokenizer, TokenizerFiles};
 
 /// That of Pebble-20M.
-pub(in crate::budget) fn tokenizer() -> Tokenizer {
+pub(crate) fn tokenizer() -> Tokenizer {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/embedded/pebble-20m");
     let json = std::fs::read(folder.join("tokenizer.json")).unwrap();
     Tokenizer::from_files(&TokenizerFiles::new(&json)).unwrap()

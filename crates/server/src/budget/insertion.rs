@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::place::Place;
 use crate::validate::budget::{Annotation, Target};
 use crate::validate::chat::Conversation;
-use crate::validate::notes::Mark;
+use crate::validate::notes::MarkPlace;
 
 /// A text to be put in.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +66,7 @@ pub(super) fn insert(
     }
     notes.documents = notes.documents.iter().copied().map(moved).collect();
     for mark in &mut notes.marks {
-        if let Mark::Place(place) = mark {
+        if let MarkPlace::Place(place) = &mut mark.place {
             *place = moved(*place);
         }
     }

@@ -424,7 +424,7 @@ async fn remember(app: &App, caller: &Caller, planned: &Planned) -> Result<Vec<R
 pub(super) fn miss_name(cause: MissCause) -> &'static str {
     match cause {
         MissCause::NeverSeen | MissCause::OtherSalt => "never_seen",
-        MissCause::Evicted => "evicted",
+        MissCause::Evicted(_) => "evicted",
         MissCause::NotCacheable => "not_cacheable",
     }
 }

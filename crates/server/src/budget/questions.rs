@@ -15,6 +15,7 @@ use crate::auth::Caller;
 use crate::prompt;
 use crate::scoring::says;
 use crate::validate::chat::Conversation;
+use crate::validate::retention::CacheWish;
 use crate::validate::sampling::Generation;
 use crate::wire::chat::finite;
 use crate::wire::context_probe::{ProbeAnswer, ProbeReport, ProbeSummary};
@@ -206,6 +207,9 @@ impl Examination {
                 window: app.model().window,
                 min_output_tokens: 0,
                 caller: &self.caller,
+                origin: None,
+                num_before: 0,
+                retention: None,
                 scored: Vec::new(),
                 recording: None,
             },
@@ -253,6 +257,7 @@ impl Examination {
             stop_token_ids: app.model().eos_token_ids.clone(),
             priority: self.priority,
             cache_salt: self.cache_salt.clone(),
+            cache: CacheWish::default(),
             skip_special_tokens: true,
             stream: false,
             include_usage: false,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use context::{Mode, Settings};
+use engine::RetentionConfig;
 use models::{ModelSource, WeightsCache};
 
 /// Everything that serving needs to know, checked once.
@@ -27,6 +28,8 @@ pub struct ServeConfig {
     pub limits: RequestLimits,
     /// What the context budgeter does.
     pub context: ContextConfig,
+    /// Requests whose records are kept.
+    pub request_records: usize,
     /// How logs are written.
     pub log_format: LogFormat,
     /// How long running requests may take to finish once the server is asked to stop.
@@ -86,6 +89,8 @@ pub struct EngineConfig {
     pub max_num_queued_tokens: Option<usize>,
     /// Fraction of the blocks kept free when a request is admitted beside others.
     pub watermark: f64,
+    /// How much of the pool can be retained.
+    pub retention: RetentionConfig,
     /// Seed from which requests without one draw theirs; `None` draws it from the system.
     pub seed: Option<u64>,
 }

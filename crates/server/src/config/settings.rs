@@ -308,6 +308,32 @@ pub struct ServeSettings {
     )]
     pub watermark: Option<f64>,
 
+    /// Fraction of the blocks that may hold retained prefixes (cache_control, prompt_cache_retention)
+    /// [default: 0.75]
+    #[arg(
+        long,
+        env = "PURSER_RETENTION_MAX_SHARE",
+        help_heading = "KV cache",
+        value_name = "FRACTION"
+    )]
+    pub retention_max_share: Option<f64>,
+    /// The same for each API key and prompt_cache_key [default: 0.5]
+    #[arg(
+        long,
+        env = "PURSER_RETENTION_MAX_SHARE_PER_KEY",
+        help_heading = "KV cache",
+        value_name = "FRACTION"
+    )]
+    pub retention_max_share_per_key: Option<f64>,
+    /// Requests whose records /v1/requests tells; 0 keeps none [default: 1000]
+    #[arg(
+        long,
+        env = "PURSER_REQUEST_RECORDS",
+        help_heading = "Server",
+        value_name = "N"
+    )]
+    pub request_records: Option<usize>,
+
     /// What the context budgeter does with requests that do not say (no `context_budget`)
     /// [default: off]
     #[arg(long, env = "PURSER_CONTEXT_MODE", help_heading = "Context budget")]
@@ -406,6 +432,9 @@ impl ServeSettings {
             no_enable_prefix_caching,
             shared_prefix_cache,
             watermark,
+            retention_max_share,
+            retention_max_share_per_key,
+            request_records,
             context_mode,
             context_profile,
             context_memory,

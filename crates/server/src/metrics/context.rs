@@ -15,7 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::series::{Registration, TOKENS, histogram};
+use super::series::{PREDICTION, Registration, TOKENS, histogram};
 use crate::budget::told_plans::{News, ToldPlan};
 use crate::wire::context_report::{ContextReport, EditReport, Status};
 use outcomes::OutcomeMetrics;
@@ -31,9 +31,6 @@ const PLANNING: [f64; 12] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0,
 ];
 const SHARES: [f64; 11] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0];
-/// Of predicted over measured: a fifth to either side is what the project promises.
-const PREDICTION: [f64; 12] = [0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.2, 1.5, 2.0, 4.0];
-
 /// Nats per token; text that no longer depends on what is gone may become likelier.
 const DRIFT: [f64; 13] = [
     -0.5, -0.1, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 5.0,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine::{EngineHandle, EngineStats, Histogram};
+use engine::{EngineHandle, EngineStats, Histogram, TIME_BOUNDS};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -52,6 +52,7 @@ impl Collector for EngineCollector {
             "Tokens computed per step",
             &tokens,
         )?;
+        block_times(&stats, &mut encoder)?;
         let seconds = StepHistogram(&stats.step_seconds);
         series(
             &mut encoder,
@@ -104,6 +105,11 @@ fn gauges(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<()
             "purser_kv_guaranteed_blocks",
             "Free KV blocks that are kept for the guaranteed output of running sequences",
             stats.num_guaranteed_blocks as f64,
+        ),
+        (
+            "purser_kv_retained_blocks",
+            "KV blocks that are retained, whether sequences hold them or not",
+            stats.num_retained_blocks as f64,
         ),
         (
             "purser_output_reserve_ratio",
@@ -161,6 +167,11 @@ fn counters(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<
             stats.evictions,
         ),
         (
+            "purser_cache_retained_evictions",
+            "Retained blocks given up because no others were free; part of the evictions",
+            stats.retained_evictions,
+        ),
+        (
             "purser_background_abandoned",
             "Sequences in the background that ended because others needed their memory",
             stats.abandoned,
@@ -198,15 +209,60 @@ fn by_source(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result
         ("local_compute", stats.prompt_tokens_computed),
         ("local_cache_hit", stats.prompt_tokens_cached),
     ];
-    for name in [
-        "vllm:prompt_tokens_by_source",
-        "purser_prompt_tokens_by_source",
-    ] {
-        let help = "Prompt tokens by where their KV came from, at admission";
-        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (source, count) in sources {
-            let labels = [("source", source)];
-            ConstCounter::new(count).encode(encoder.encode_family(&labels)?)?;
+    let own = [
+        sources[0],
+        sources[1],
+        ("recomputed", stats.tokens_recomputed),
+    ];
+    let help = "Prompt tokens by where their KV came from, at admission";
+    sources_of(encoder, "vllm:prompt_tokens_by_source", help, &sources)?;
+    let help = "Tokens by where their KV came from: prompt tokens at admission, once per request, and \
+                those computed again after preemptions";
+    sources_of(encoder, "purser_prompt_tokens_by_source", help, &own)
+}
+
+fn sources_of(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    sources: &[(&str, u64)],
+) -> Result<(), fmt::Error> {
+    let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    sources.iter().try_for_each(|&(source, count)| {
+        let labels = [("source", source)];
+        ConstCounter::new(count).encode(encoder.encode_family(&labels)?)
+    })
+}
+
+/// vLLM's `kv_block_*`, under both names.
+fn block_times(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let times = &stats.block_times;
+    let all = [
+        (
+            "kv_block_lifetime_seconds",
+            "Seconds from the moment that a block is full to its eviction",
+            &times.lifetime,
+        ),
+        (
+            "kv_block_idle_before_evict_seconds",
+            "Seconds from the last use of a block to its eviction",
+            &times.idle_before_evict,
+        ),
+        (
+            "kv_block_reuse_gap_seconds",
+            "Seconds from the last use of a block to its next one",
+            &times.reuse_gap,
+        ),
+    ];
+    for (name, help, counts) in all {
+        let histogram = Histogram {
+            bounds: TIME_BOUNDS.to_vec(),
+            counts: counts.counts.to_vec(),
+            sum: counts.sum,
+        };
+        for prefix in ["vllm:", "purser_"] {
+            let name = format!("{prefix}{name}");
+            series(encoder, &name, help, &StepHistogram(&histogram))?;
         }
     }
     Ok(())

@@ -20,6 +20,8 @@ pub struct RequestMetrics {
     cached_tokens: usize,
     /// What was said of it before it ran, if its context is budgeted.
     forecast: Option<Forecast>,
+    /// What should lie between submission and first token, as of the admission.
+    predicted_ttft: Option<Duration>,
     ended: bool,
     /// The HTTP request's, for the log line: a stream ends outside of its handler.
     span: tracing::Span,
@@ -37,6 +39,7 @@ impl RequestMetrics {
             prompt_tokens: 0,
             cached_tokens: 0,
             forecast: None,
+            predicted_ttft: None,
             ended: false,
             span: tracing::Span::current(),
         }
@@ -61,6 +64,13 @@ impl RequestMetrics {
                 .context
                 .admitted(forecast, prompt_tokens, cached_tokens);
         }
+        let predicted = admission.queue_time + admission.predicted_prefill;
+        series
+            .latencies
+            .predicted_ttft
+            .observe(predicted.as_secs_f64());
+        // Without a measurement there is no prediction to be right or wrong.
+        self.predicted_ttft = (!admission.predicted_prefill.is_zero()).then_some(predicted);
         series
             .latencies
             .queue
@@ -68,7 +78,7 @@ impl RequestMetrics {
         if let Some(miss) = admission.miss {
             let cause = match miss.cause {
                 MissCause::NeverSeen => "never_seen",
-                MissCause::Evicted => "evicted",
+                MissCause::Evicted(_) => "evicted",
                 MissCause::OtherSalt => "other_salt",
                 MissCause::NotCacheable => "not_cacheable",
             };
@@ -89,10 +99,13 @@ impl RequestMetrics {
         match self.last_token {
             None => {
                 self.first_token = Some(now);
-                self.series
-                    .latencies
-                    .ttft
-                    .observe((now - self.started).as_secs_f64());
+                let ttft = (now - self.started).as_secs_f64();
+                let latencies = &self.series.latencies;
+                latencies.ttft.observe(ttft);
+                if let Some(predicted) = self.predicted_ttft {
+                    let ratio = predicted.as_secs_f64() / ttft.max(f64::MIN_POSITIVE);
+                    latencies.ttft_prediction.observe(ratio);
+                }
             }
             Some(last) => self
                 .series

@@ -31,6 +31,10 @@ pub(super) const TOKENS: [f64; 17] = [
     20_000.0, 50_000.0, 100_000.0, 200_000.0,
 ];
 
+/// Of predicted over measured: a fifth to either side is what the project promises.
+pub(super) const PREDICTION: [f64; 12] =
+    [0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0, 1.1, 1.2, 1.5, 2.0, 4.0];
+
 /// Labels of an answered HTTP request.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(super) struct HttpLabels {
@@ -77,6 +81,10 @@ pub(super) struct Series {
 /// Seconds, of requests that have come to an end or are on their way.
 pub(super) struct Latencies {
     pub(super) ttft: Histogram,
+    /// As said at the admission.
+    pub(super) predicted_ttft: Histogram,
+    /// Predicted over measured.
+    pub(super) ttft_prediction: Histogram,
     pub(super) itl: Histogram,
     pub(super) time_per_output_token: Histogram,
     pub(super) e2e: Histogram,
@@ -143,6 +151,16 @@ impl Latencies {
                 "time_to_first_token_seconds",
                 "Seconds from the request to its first token",
                 histogram(&TTFT),
+            ),
+            predicted_ttft: to.own(
+                "predicted_time_to_first_token_seconds",
+                "Seconds from the request to its first token as predicted when it was admitted",
+                histogram(&TTFT),
+            ),
+            ttft_prediction: to.own(
+                "time_to_first_token_prediction_ratio",
+                "Predicted over measured time to first token",
+                histogram(&PREDICTION),
             ),
             itl: to.both(
                 "inter_token_latency_seconds",

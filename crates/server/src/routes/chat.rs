@@ -22,6 +22,7 @@ use crate::budget::pipeline::{self, Circumstances, Settled};
 use crate::budget::progress::{Progress, Stage};
 use crate::budget::server_tools::ServerTools;
 use crate::metrics::Forecast;
+use crate::retention::{self, Marked};
 use crate::validate::chat::{self, ChatRequest};
 use crate::validate::sampling::Generation;
 use crate::wire::chat::{
@@ -32,6 +33,9 @@ use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
 use crate::{prompt, sse};
 use told::{Told, ToldReport, headers};
+
+/// Where it is asked.
+const ENDPOINT: &str = "/v1/chat/completions";
 
 /// Answers a conversation, at once or as a stream.
 ///
@@ -66,6 +70,7 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let has_tools = request.conversation.tools.are_callable();
     let generation = request.generation;
+    let marked = Marked::of(&request.conversation);
     let context = if request.wish.mode(&app)? == Mode::Off {
         check_silent(&generation)?;
         Context::plain(&app, prompt::of_chat(&app, request.conversation).await?)
@@ -99,6 +104,10 @@ async fn answer(
     };
     let defaults = [app.model().defaults.max_tokens, context.max_output_tokens];
     let default_max_tokens = defaults.into_iter().flatten().min();
+    let tokens = &context.tokens;
+    let retention = retention::request(&app, &caller, &generation.cache, marked, tokens).await;
+    let identity = Identity::new("chatcmpl", app.model());
+    let origin = identity.origin(ENDPOINT, &caller, &generation);
     let order = Order {
         prompts: vec![context.tokens],
         generation: &generation,
@@ -107,6 +116,9 @@ async fn answer(
         window: context.window,
         min_output_tokens: context.min_output_tokens,
         caller: &caller,
+        origin: Some(&origin),
+        num_before: 0,
+        retention,
         scored: context.told.scored(),
         // What the server's tools are called for in between is no part of what the client sends.
         recording: context.recording.filter(|_| context.server_tools.is_none()),
@@ -115,17 +127,20 @@ async fn answer(
     if let Some(forecast) = context.forecast {
         answers.expect(forecast);
     }
-    respond(app, answers, &generation, context.told).await
+    let told = context
+        .told
+        .explained_to(generation.cache.explain.then_some(caller));
+    respond(app, answers, identity, &generation, told).await
 }
 
 /// The answer, at once or as a stream.
 async fn respond(
     app: App,
     mut answers: Rounds,
+    identity: Identity,
     generation: &Generation,
     told: Told,
 ) -> Result<Response, ApiError> {
-    let identity = Identity::new("chatcmpl", app.model());
     if generation.stream {
         answers.first_word(app.limits().keep_alive).await?;
         let keep_alive = app.limits().keep_alive;
@@ -204,6 +219,7 @@ impl From<Settled> for Context {
                 headers,
                 management: settled.management,
                 drift: settled.drift,
+                explained: None,
             },
             recording: settled.recording,
             window: settled.window,
@@ -270,6 +286,7 @@ async fn collect(
     if let Some(report) = &mut told.report {
         report.set_server_tools(&answers);
     }
+    let cache = told.explain_cache(app, &identity.id);
     let Identity { id, created, model } = identity;
     Ok(ChatCompletion {
         id,
@@ -280,6 +297,7 @@ async fn collect(
         usage,
         context_management: told.management,
         context_budget: told.report.as_ref().map(ToldReport::to_json),
+        cache,
     })
 }
 
@@ -384,6 +402,7 @@ impl ChatStream {
     }
 
     fn end(&mut self) {
+        let cache = self.told.explain_cache(&self.app, &self.identity.id);
         if self.include_usage {
             let prompt_tokens = self.answers.prompt_tokens();
             let usage = Usage::new(prompt_tokens, self.cached_tokens, self.completion_tokens);
@@ -393,6 +412,13 @@ impl ChatStream {
                 report.set_server_tools(&self.answers);
                 chunk["context_budget"] = report.cost();
             }
+            if let Some(cache) = cache {
+                chunk["cache"] = cache;
+            }
+            self.ready.push_back(chunk.to_string());
+        } else if let Some(cache) = cache {
+            let mut chunk = self.envelope(&json!([]));
+            chunk["cache"] = cache;
             self.ready.push_back(chunk.to_string());
         }
         self.ready.push_back(sse::DONE.to_owned());

@@ -16,7 +16,7 @@ use crate::validate::completion::{self, DEFAULT_MAX_TOKENS, Prompt};
 use crate::wire::completion::{Completion, CompletionChoice, CompletionLogprobs};
 use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
-use crate::{prompt, sse};
+use crate::{prompt, retention, sse};
 
 /// Continues prompts, at once or as a stream.
 ///
@@ -40,6 +40,10 @@ pub(super) async fn complete(
         });
     }
     let generation = request.generation;
+    let identity = Identity::new("cmpl", app.model());
+    let origin = identity.origin("/v1/completions", &caller, &generation);
+    let first = prompts.first().map_or(&[][..], Vec::as_slice);
+    let retention = retention::request(&app, &caller, &generation.cache, None, first).await;
     let order = Order {
         prompts,
         generation: &generation,
@@ -48,11 +52,13 @@ pub(super) async fn complete(
         window: app.model().window,
         min_output_tokens: 0,
         caller: &caller,
+        origin: Some(&origin),
+        num_before: 0,
+        retention,
         scored: Vec::new(),
         recording: None,
     };
     let mut answers = Answers::submit(&app, &order).map_err(of_prompt)?;
-    let identity = Identity::new("cmpl", app.model());
     if generation.stream {
         answers
             .first_word(app.limits().keep_alive)

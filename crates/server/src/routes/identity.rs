@@ -1,7 +1,10 @@
 //! What every answer says of itself.
 
+use crate::auth::Caller;
 use crate::clock;
 use crate::model::ServedModel;
+use crate::records::Origin;
+use crate::validate::sampling::Generation;
 
 /// Id, time and model of an answer.
 pub(super) struct Identity {
@@ -20,6 +23,23 @@ impl Identity {
             id: format!("{prefix}-{}", unique()),
             created: clock::unix_seconds(),
             model: model.name().to_owned(),
+        }
+    }
+
+    /// What the record of the answer tells of where it comes from.
+    pub(super) fn origin(
+        &self,
+        endpoint: &'static str,
+        caller: &Caller,
+        generation: &Generation,
+    ) -> Origin {
+        Origin {
+            id: self.id.clone(),
+            endpoint,
+            tenant: caller.tenant(),
+            salt: caller.cache_salt(&generation.cache_salt),
+            created: clock::unix_time(),
+            stream: generation.stream,
         }
     }
 

@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::chat::Conversation;
 use super::fields::{Fields, wrong_type};
 use super::messages::{self, Tools};
-use super::notes::{Mark, check_mark, take_mark};
+use super::notes::{CacheTtl, Mark, MarkPlace, mark_ttl, take_mark};
 use super::transcript::Transcript;
 use crate::config::serve::RequestLimits;
 use crate::wire::error::ApiError;
@@ -63,9 +63,10 @@ pub fn conversation(fields: &mut Fields, limits: &RequestLimits) -> Result<Conve
     let tools = tools(fields, &mut transcript)?;
     let path = fields.path("cache_control");
     if let Some(mark) = fields.value("cache_control") {
-        check_mark(&mark, path)?;
+        let ttl = mark_ttl(&mark, path)?;
         let last = transcript.messages.len() - 1;
-        transcript.notes.marks.push(Mark::Message(last));
+        let place = MarkPlace::Message(last);
+        transcript.notes.marks.push(Mark { place, ttl });
     }
     let is_prefilled = transcript
         .messages
@@ -115,13 +116,13 @@ fn tools(fields: &mut Fields, transcript: &mut Transcript) -> Result<Tools, ApiE
 ///
 /// # Errors
 /// A block that is no text, or that has a note: the whole has one.
-fn plain_text(path: &str, content: Value) -> Result<(String, bool), ApiError> {
+fn plain_text(path: &str, content: Value) -> Result<(String, Option<CacheTtl>), ApiError> {
     let blocks = match content {
-        Value::String(text) => return Ok((text, false)),
+        Value::String(text) => return Ok((text, None)),
         Value::Array(blocks) => blocks,
         other => return Err(wrong_type(path, "a string or an array of blocks", &other)),
     };
-    let mut is_marked = false;
+    let mut mark = None;
     let mut texts = Vec::with_capacity(blocks.len());
     for (number, mut block) in blocks.into_iter().enumerate() {
         let path = format!("{path}[{number}]");
@@ -137,14 +138,14 @@ fn plain_text(path: &str, content: Value) -> Result<(String, bool), ApiError> {
             return Err(ApiError::field(path, message));
         }
         if let Some(fields) = block.as_object_mut() {
-            is_marked |= take_mark(fields, &path)?;
+            mark = mark.max(take_mark(fields, &path)?);
         }
         match block["text"].take() {
             Value::String(text) => texts.push(text),
             other => return Err(wrong_type(&format!("{path}.text"), "a string", &other)),
         }
     }
-    Ok((texts.join("\n"), is_marked))
+    Ok((texts.join("\n"), mark))
 }
 
 fn unsupported_block(path: &str, kind: &str) -> ApiError {

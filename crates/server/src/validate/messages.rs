@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::anthropic;
 use super::fields::{Fields, wrong_type};
-use super::notes::{Mark, Notes, take_mark};
+use super::notes::{Mark, MarkPlace, Notes, take_mark};
 use super::transcript::Transcript;
 use crate::budget::place::Place;
 use crate::wire::error::ApiError;
@@ -203,18 +203,19 @@ pub(super) fn definitions(fields: &mut Fields, notes: &mut Notes) -> Result<Tool
     let mut tools = Tools::new(Vec::with_capacity(listed.len()), true);
     for (index, mut tool) in listed.into_iter().enumerate() {
         let path = format!("tools[{index}]");
-        let (mut is_marked, mut is_deferred) = (false, false);
+        let (mut mark, mut is_deferred) = (None, false);
         if let Some(fields) = tool.as_object_mut() {
-            is_marked = take_mark(fields, &path)?;
+            mark = take_mark(fields, &path)?;
             is_deferred = take_deferral(fields, &path)?;
         }
-        if is_marked && is_deferred {
+        if mark.is_some() && is_deferred {
             let path = format!("{path}.cache_control");
             let message = format!("`{path}`: a tool with `defer_loading` is not in the prompt.");
             return Err(ApiError::field(path, message));
         }
-        if is_marked {
-            notes.marks.push(Mark::Place(Place::Tool(index)));
+        if let Some(ttl) = mark {
+            let place = MarkPlace::Place(Place::Tool(index));
+            notes.marks.push(Mark { place, ttl });
         }
         if is_anthropic(&tool) {
             tool = anthropic::tool(&path, tool)?;

@@ -2,6 +2,7 @@
 //! notes. Templates never see them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -27,16 +28,45 @@ pub struct Notes {
     pub num_redacted: usize,
 }
 
+/// A `cache_control` mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Where it stands.
+    pub place: MarkPlace,
+    /// How long what stands before it is kept.
+    pub ttl: CacheTtl,
+}
+
+/// How long a marked prefix is kept after its last use, in Anthropic's steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CacheTtl {
+    /// `5m`, which is also what a mark without `ttl` means.
+    #[default]
+    FiveMinutes,
+    /// `1h`.
+    Hour,
+}
+
+impl CacheTtl {
+    /// As a time.
+    pub fn duration(self) -> Duration {
+        match self {
+            Self::FiveMinutes => Duration::from_secs(300),
+            Self::Hour => Duration::from_secs(3_600),
+        }
+    }
+}
+
 /// Where a `cache_control` mark stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum MarkPlace {
     /// Behind all of a message.
     Message(usize),
     /// Behind one piece.
     Place(Place),
 }
 
-impl Mark {
+impl MarkPlace {
     /// Whether a piece stands in front of the mark.
     pub fn covers(self, place: Place) -> bool {
         match self {
@@ -56,7 +86,7 @@ impl Notes {
 /// What was noted of one object.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
-    pub(super) is_marked: bool,
+    pub(super) mark: Option<CacheTtl>,
     pub(super) annotation: Option<Annotation>,
 }
 
@@ -70,7 +100,7 @@ impl Noted {
         path: &str,
         target: Target,
     ) -> Result<Self, ApiError> {
-        let is_marked = take_mark(object, path)?;
+        let mark = take_mark(object, path)?;
         let annotation = match remove(object, "context") {
             None => None,
             Some(note) => {
@@ -80,16 +110,14 @@ impl Noted {
                 Some(annotation)
             }
         };
-        Ok(Self {
-            is_marked,
-            annotation,
-        })
+        Ok(Self { mark, annotation })
     }
 
     /// Says it of `place`.
     pub(super) fn put(self, place: Place, notes: &mut Notes) {
-        if self.is_marked {
-            notes.marks.push(Mark::Place(place));
+        if let Some(ttl) = self.mark {
+            let place = MarkPlace::Place(place);
+            notes.marks.push(Mark { place, ttl });
         }
         if let Some(annotation) = self.annotation {
             let target = Target::Place(place);
@@ -101,30 +129,36 @@ impl Noted {
     }
 }
 
-/// Takes out Anthropic's `{"type": "ephemeral", "ttl": "5m" | "1h"}`; whether it was there.
+/// Takes out Anthropic's `{"type": "ephemeral", "ttl": "5m" | "1h"}`, if it is there.
 ///
 /// # Errors
 /// When it is something else.
-pub(super) fn take_mark(object: &mut Map<String, Value>, path: &str) -> Result<bool, ApiError> {
-    let Some(mark) = remove(object, "cache_control") else {
-        return Ok(false);
-    };
-    check_mark(&mark, format!("{path}.cache_control"))?;
-    Ok(true)
+pub(super) fn take_mark(
+    object: &mut Map<String, Value>,
+    path: &str,
+) -> Result<Option<CacheTtl>, ApiError> {
+    let mark = remove(object, "cache_control");
+    mark.map(|mark| mark_ttl(&mark, format!("{path}.cache_control")))
+        .transpose()
 }
 
-/// Checks a mark.
+/// How long a mark keeps what it marks.
 ///
 /// # Errors
 /// When it is none.
-pub(super) fn check_mark(mark: &Value, path: String) -> Result<(), ApiError> {
-    let has_ttl = mark["ttl"].is_null() || matches!(mark["ttl"].as_str(), Some("5m" | "1h"));
+pub(super) fn mark_ttl(mark: &Value, path: String) -> Result<CacheTtl, ApiError> {
+    let ttl = match mark["ttl"].as_str() {
+        None if mark["ttl"].is_null() => Some(CacheTtl::default()),
+        Some("5m") => Some(CacheTtl::FiveMinutes),
+        Some("1h") => Some(CacheTtl::Hour),
+        _ => None,
+    };
     let has_no_more = mark.as_object().is_some_and(|fields| {
         let known = |name: &String| matches!(name.as_str(), "type" | "ttl");
         fields.keys().all(known)
     });
-    if mark["type"] == "ephemeral" && has_ttl && has_no_more {
-        return Ok(());
+    if let Some(ttl) = ttl.filter(|_| mark["type"] == "ephemeral" && has_no_more) {
+        return Ok(ttl);
     }
     let message =
         format!("`{path}` must be {{\"type\": \"ephemeral\"}}, with a `ttl` of 5m or 1h.");

@@ -4,6 +4,7 @@ use engine::{SamplingParams, TokenId};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, integer, number, wrong_type};
+use super::retention::{self, CacheWish};
 use crate::model::ServedModel;
 use crate::wire::error::ApiError;
 
@@ -17,15 +18,13 @@ const MAX_STOP_TOKENS: usize = 128;
 const MAX_SALT_BYTES: usize = 1_024;
 
 /// Fields that clients send and that change no answer here: who asks, what for, where to keep it.
-pub const HARMLESS: [&str; 13] = [
+pub const HARMLESS: [&str; 11] = [
     "user",
     "metadata",
     "store",
     "service_tier",
     "parallel_tool_calls",
     "safety_identifier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
     "request_id",
     "verbosity",
     "return_token_ids",
@@ -56,6 +55,8 @@ pub struct Generation {
     pub priority: i32,
     /// Keeps the request's cached prefixes to requests with the same salt.
     pub cache_salt: String,
+    /// What it asks of the cache.
+    pub cache: CacheWish,
     /// Whether special tokens are left out of the text.
     pub skip_special_tokens: bool,
     /// Whether to send the answer as it is made.
@@ -98,6 +99,7 @@ pub fn generation(
         stop_token_ids: stop_tokens(fields, model, ignore_eos)?,
         priority: priority(fields)?,
         cache_salt: cache_salt(fields)?,
+        cache: retention::cache_wish(fields)?,
         skip_special_tokens: fields.boolean("skip_special_tokens")?.unwrap_or(true),
         stream,
         include_usage: options.include_usage,

@@ -8,7 +8,7 @@ use super::anthropic::{Block, block};
 use super::budget::Target;
 use super::fields::wrong_type;
 use super::messages::{check_role, check_text, check_tool_calls};
-use super::notes::{Mark, Noted, Notes};
+use super::notes::{Mark, MarkPlace, Noted, Notes};
 use crate::budget::place::Place;
 use crate::wire::error::ApiError;
 
@@ -87,9 +87,9 @@ impl Transcript {
                 self.add(Some(index), Value::Object(message));
             }
         }
-        if noted.is_marked {
-            let last = self.messages.len() - 1;
-            self.notes.marks.push(Mark::Message(last));
+        if let Some(ttl) = noted.mark {
+            let place = MarkPlace::Message(self.messages.len() - 1);
+            self.notes.marks.push(Mark { place, ttl });
         }
         Ok(())
     }

@@ -28,6 +28,9 @@ pub struct ChatCompletion {
     /// What was done to the context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_budget: Option<Value>,
+    /// What was cached of the prompt, and why no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Value>,
 }
 
 /// One answer.

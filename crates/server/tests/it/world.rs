@@ -14,6 +14,7 @@ use server::budget::state::Budgeter;
 use server::config::serve::{AccessConfig, ContextConfig, RequestLimits};
 use server::metrics::{CacheInfo, Metrics};
 use server::model::{GenerationDefaults, ServedModel, max_text_bytes};
+use server::records::{RecordLimits, RecordStore};
 use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
 
 use crate::answer::Answer;
@@ -108,6 +109,7 @@ impl World {
             max_num_seqs: config.max_num_seqs,
         };
         let model = served_model(setup.max_model_len);
+        let generation = server::prompt::generation_prompt_tokens(&model);
         let (gate, tokenizer) = (Gate::default(), model.tokenizer.clone());
         let inner = runner(limits, &tokenizer);
         let gated = GatedRunner {
@@ -133,6 +135,7 @@ impl World {
                 shared_prefix_cache: setup.shared_prefix_cache,
             },
             limits: setup.limits,
+            records: RecordStore::new(RecordLimits::default(), generation, BLOCK_SIZE),
             seed: 1,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -93,6 +93,7 @@ impl ModelCall {
             cache_salt: self.cache_salt,
             min_output_tokens: 0,
             background: self.background,
+            retention: None,
             scored: Vec::new(),
             sink: Box::new(sink),
         })?;

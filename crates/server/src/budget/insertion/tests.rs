@@ -1,6 +1,7 @@
 use super::*;
 use crate::validate::chat::conversation;
 use crate::validate::fields::Fields;
+use crate::validate::notes::Mark;
 
 fn read(messages: &Value) -> Conversation {
     let body = json!({"messages": messages}).to_string();
@@ -58,7 +59,9 @@ fn notes_follow_what_they_are_about() {
     let target = |annotation: &Annotation| annotation.target.clone();
     let marked: Vec<Mark> = chat.notes.marks.clone();
     assert!(
-        marked.contains(&Mark::Place(Place::Part(1, 1))),
+        marked
+            .iter()
+            .any(|mark| mark.place == MarkPlace::Place(Place::Part(1, 1))),
         "{marked:?}"
     );
     insert(&mut chat, &mut annotations, &insets(&["a", "b"]));
@@ -68,9 +71,12 @@ fn notes_follow_what_they_are_about() {
     };
     let expected: Vec<Mark> = marked
         .into_iter()
-        .map(|mark| match mark {
-            Mark::Place(place) => Mark::Place(moved(place)),
-            mark => mark,
+        .map(|mark| match mark.place {
+            MarkPlace::Place(place) => Mark {
+                place: MarkPlace::Place(moved(place)),
+                ..mark
+            },
+            MarkPlace::Message(_) => mark,
         })
         .collect();
     assert_eq!(chat.notes.marks, expected);

@@ -37,6 +37,7 @@ pub(super) fn answer(
         }),
         management,
         drift: None,
+        explained: None,
     };
     let message = &declined.message;
     if !generation.stream {
@@ -71,6 +72,7 @@ fn completion(identity: Identity, n: usize, text: &str, told: &Told) -> ChatComp
         usage: USAGE,
         context_management: told.management.clone(),
         context_budget: told.report.as_ref().map(ToldReport::to_json),
+        cache: None,
     }
 }
 

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::answer::Rounds;
 use crate::app::App;
+use crate::auth::Caller;
 use crate::budget::drift::{Drift, DriftWatch};
+use crate::routes::cache;
 use crate::wire::context_report::{ContextReport, Warning};
 
 /// What an answer tells of its context.
@@ -19,6 +21,8 @@ pub(super) struct Told {
     pub(super) headers: HeaderMap,
     /// What is compared while the prompt is computed.
     pub(super) drift: Option<DriftWatch>,
+    /// Who asks to be told how the cache was used.
+    pub(super) explained: Option<Caller>,
 }
 
 /// A report, as much of it as the client wants.
@@ -85,6 +89,20 @@ pub(super) fn headers(report: &ContextReport) -> HeaderMap {
 }
 
 impl Told {
+    /// The same, and how the cache was used, if somebody asks to be told.
+    pub(super) fn explained_to(self, caller: Option<Caller>) -> Self {
+        Self {
+            explained: caller,
+            ..self
+        }
+    }
+
+    /// What the answer's record tells of the cache, if that was asked for.
+    pub(super) fn explain_cache(&self, app: &App, id: &str) -> Option<Value> {
+        let caller = self.explained.as_ref()?;
+        Some(cache::explained(app, caller, id))
+    }
+
     /// Positions of the prompt's tokens that are compared.
     pub(super) fn scored(&self) -> Vec<usize> {
         self.drift

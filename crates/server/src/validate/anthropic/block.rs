@@ -6,7 +6,7 @@ use super::{document, plain_text, unsupported_block, untyped};
 use crate::budget::place::Place;
 use crate::validate::budget::Target;
 use crate::validate::fields::{Fields, wrong_type};
-use crate::validate::notes::Noted;
+use crate::validate::notes::{CacheTtl, Noted};
 use crate::wire::error::ApiError;
 
 /// What a part of a message's content becomes.
@@ -61,9 +61,9 @@ pub(in crate::validate) fn block(
         _ => {
             let mut fields = Fields::from_value(path.to_owned(), Value::Object(part))?;
             fields.value("type");
-            let (block, is_marked) = read(&kind, &mut fields, about.as_deref())?;
+            let (block, mark) = read(&kind, &mut fields, about.as_deref())?;
             // It is edited as a whole, so a mark inside of it stands behind all of it.
-            noted.is_marked |= is_marked;
+            noted.mark = noted.mark.max(mark);
             fields.finish(&[], &[])?;
             block
         }
@@ -71,22 +71,26 @@ pub(in crate::validate) fn block(
     Ok((block, noted))
 }
 
-/// What it becomes, and whether something inside of it is marked.
-fn read(kind: &str, fields: &mut Fields, about: Option<&str>) -> Result<(Block, bool), ApiError> {
-    let document = |(text, is_marked): (String, bool)| {
+/// What it becomes, and the mark inside of it that keeps it longest.
+fn read(
+    kind: &str,
+    fields: &mut Fields,
+    about: Option<&str>,
+) -> Result<(Block, Option<CacheTtl>), ApiError> {
+    let document = |(text, mark): (String, Option<CacheTtl>)| {
         let part = json!({"type": "text", "text": text});
-        (Block::Document(part), is_marked)
+        (Block::Document(part), mark)
     };
     match kind {
-        "tool_use" => Ok((Block::Call(call(fields)?), false)),
+        "tool_use" => Ok((Block::Call(call(fields)?), None)),
         "tool_result" => result(fields),
         "thinking" => {
             fields.value("signature");
-            Ok((Block::Reasoning(required(fields, "thinking")?), false))
+            Ok((Block::Reasoning(required(fields, "thinking")?), None))
         }
         "redacted_thinking" => {
             fields.value("data");
-            Ok((Block::Redacted, false))
+            Ok((Block::Redacted, None))
         }
         "document" => document::document(fields, about).map(document),
         "search_result" => document::search_result(fields).map(document),
@@ -135,11 +139,11 @@ fn call(fields: &mut Fields) -> Result<Value, ApiError> {
     }))
 }
 
-fn result(fields: &mut Fields) -> Result<(Block, bool), ApiError> {
+fn result(fields: &mut Fields) -> Result<(Block, Option<CacheTtl>), ApiError> {
     let id = required(fields, "tool_use_id")?;
     let path = fields.path("content");
-    let (text, is_marked) = match fields.value("content") {
-        None => (String::new(), false),
+    let (text, mark) = match fields.value("content") {
+        None => (String::new(), None),
         Some(content) => plain_text(&path, content)?,
     };
     // OpenAI's shape has no place for it, so the model is told in the text.
@@ -148,7 +152,7 @@ fn result(fields: &mut Fields) -> Result<(Block, bool), ApiError> {
         _ => text,
     };
     let message = json!({"role": "tool", "tool_call_id": id, "content": text});
-    Ok((Block::Result(message), is_marked))
+    Ok((Block::Result(message), mark))
 }
 
 fn required(fields: &mut Fields, name: &'static str) -> Result<String, ApiError> {

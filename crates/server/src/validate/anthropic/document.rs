@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::plain_text;
 use crate::validate::fields::Fields;
+use crate::validate::notes::CacheTtl;
 use crate::wire::error::ApiError;
 
 /// The text of a document, its title and what it is about in lines in front; and whether a block of it is
@@ -14,7 +15,7 @@ use crate::wire::error::ApiError;
 pub(super) fn document(
     fields: &mut Fields,
     about: Option<&str>,
-) -> Result<(String, bool), ApiError> {
+) -> Result<(String, Option<CacheTtl>), ApiError> {
     let head = [
         ("Title", fields.string("title")?),
         ("Context", about.map(str::to_owned)),
@@ -28,7 +29,7 @@ pub(super) fn document(
     let kind = source
         .string("type")?
         .ok_or_else(|| source.missing("type"))?;
-    let (text, is_marked) = match kind.as_str() {
+    let (text, mark) = match kind.as_str() {
         "text" => {
             if let Some(media) = source.string("media_type")?
                 && media != "text/plain"
@@ -38,7 +39,7 @@ pub(super) fn document(
                 return Err(ApiError::unsupported(path, message));
             }
             let data = source.string("data")?;
-            (data.ok_or_else(|| source.missing("data"))?, false)
+            (data.ok_or_else(|| source.missing("data"))?, None)
         }
         "content" => {
             let path = source.path("content");
@@ -51,7 +52,7 @@ pub(super) fn document(
         }
     };
     source.finish(&[], &[])?;
-    Ok((headed(head, &text), is_marked))
+    Ok((headed(head, &text), mark))
 }
 
 /// The text of a search result, its title and source in lines in front; and whether a block of it is
@@ -59,7 +60,7 @@ pub(super) fn document(
 ///
 /// # Errors
 /// When it is malformed.
-pub(super) fn search_result(fields: &mut Fields) -> Result<(String, bool), ApiError> {
+pub(super) fn search_result(fields: &mut Fields) -> Result<(String, Option<CacheTtl>), ApiError> {
     let head = [
         ("Title", fields.string("title")?),
         ("Source", fields.string("source")?),
@@ -69,8 +70,8 @@ pub(super) fn search_result(fields: &mut Fields) -> Result<(String, bool), ApiEr
     let content = fields
         .value("content")
         .ok_or_else(|| fields.missing("content"))?;
-    let (text, is_marked) = plain_text(&path, content)?;
-    Ok((headed(head, &text), is_marked))
+    let (text, mark) = plain_text(&path, content)?;
+    Ok((headed(head, &text), mark))
 }
 
 fn headed(head: [(&str, Option<String>); 2], text: &str) -> String {

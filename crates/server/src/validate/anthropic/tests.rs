@@ -114,7 +114,10 @@ fn a_loop_of_tools_becomes_openais_messages() {
     assert_eq!(notes.origins, [0, 1, 2, 2, 2, 3, 4].map(Some));
     assert_eq!(
         notes.marks,
-        [Place::Message(3), Place::Part(4, 1)].map(Mark::Place)
+        [Place::Message(3), Place::Part(4, 1)].map(|place| Mark {
+            place: MarkPlace::Place(place),
+            ttl: CacheTtl::FiveMinutes,
+        })
     );
     let documents: Vec<_> = notes.documents.iter().copied().collect();
     assert_eq!(documents, [Place::Part(0, 0), Place::Part(4, 0)]);
@@ -142,8 +145,11 @@ fn the_request_of_anthropics_api_is_a_conversation() {
     assert_eq!(conversation.tools, Tools::new(vec![tool], true));
     let notes = &conversation.notes;
     assert_eq!(notes.origins, [None, Some(0), Some(1)]);
-    let [system, tool] = [Place::Part(0, 1), Place::Tool(0)].map(Mark::Place);
-    let marks = [system, tool, Mark::Message(2)];
+    let [system, tool] = [Place::Part(0, 1), Place::Tool(0)].map(MarkPlace::Place);
+    let marks = [system, tool, MarkPlace::Message(2)].map(|place| Mark {
+        place,
+        ttl: CacheTtl::Hour,
+    });
     assert_eq!(notes.marks, marks);
     assert!(conversation.continue_final_message && !conversation.add_generation_prompt);
 }

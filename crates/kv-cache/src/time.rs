@@ -12,6 +12,13 @@ impl Timestamp {
         Self(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX))
     }
 
+    /// The moment `time` later.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Self {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
     /// Time from `earlier` to here; zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
