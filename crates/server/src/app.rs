@@ -30,6 +30,7 @@ struct Shared {
     compactor: Compactor,
     access: AccessConfig,
     limits: RequestLimits,
+    web_ui: bool,
     metrics: Metrics,
     records: RecordStore,
     seeds: Seeds,
@@ -51,6 +52,8 @@ pub struct AppParts {
     pub access: AccessConfig,
     /// What a request may look like.
     pub limits: RequestLimits,
+    /// Whether there is a web page at `/`.
+    pub web_ui: bool,
     /// Where counts go.
     pub metrics: Metrics,
     /// What became of recent requests.
@@ -69,6 +72,7 @@ impl App {
             budgeter,
             access,
             limits,
+            web_ui,
             metrics,
             records,
             seed,
@@ -82,6 +86,7 @@ impl App {
             compactor: Compactor::new(metrics.compactions().clone()),
             access,
             limits,
+            web_ui,
             metrics,
             records,
             seeds: Seeds {
@@ -133,6 +138,11 @@ impl App {
     /// What a request may look like.
     pub fn limits(&self) -> &RequestLimits {
         &self.shared.limits
+    }
+
+    /// Whether there is a web page at `/`.
+    pub fn has_web_ui(&self) -> bool {
+        self.shared.web_ui
     }
 
     /// Where counts go.

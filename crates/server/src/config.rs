@@ -87,6 +87,7 @@ pub fn resolve(
         limits: limits(&settings)?,
         context: context::context(&settings)?,
         request_records: settings.request_records.unwrap_or(1_000),
+        web_ui: !settings.no_web_ui.unwrap_or(false),
         log_format: match settings.log_format {
             None | Some(LogFormatName::Text) => LogFormat::Text,
             Some(LogFormatName::Json) => LogFormat::Json,

@@ -40,12 +40,17 @@ fn run() -> anyhow::Result<()> {
 async fn run_server(settings: ServeSettings) -> anyhow::Result<()> {
     let config = config::resolve(settings, &config::process_environment)?;
     start_logs(config.log_format);
+    let has_web_ui = config.web_ui;
     serve::run(config, |url| {
+        let offer = match has_web_ui {
+            true => "Open it in a browser, or try",
+            false => "Try",
+        };
         // A closed standard output is no reason not to serve.
         let _ = writeln!(
             std::io::stdout(),
             "Purser listens on {url}\n\
-             Try: curl {url}/v1/chat/completions -H 'Content-Type: application/json' \
+             {offer}: curl {url}/v1/chat/completions -H 'Content-Type: application/json' \
              -d '{{\"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
         );
     })

@@ -22,6 +22,7 @@ mod models;
 mod request_id;
 mod requests;
 mod tokenize;
+mod web;
 
 /// All routes of `app`.
 pub fn router(app: &App) -> Router {
@@ -38,12 +39,15 @@ pub fn router(app: &App) -> Router {
         .route("/detokenize", post(tokenize::detokenize))
         .merge(context_routes())
         .layer(from_fn_with_state(app.clone(), require_key));
-    let open = Router::new()
+    let mut open = Router::new()
         .route("/health", get(health::health))
         .route("/ping", get(health::health))
         .route("/ready", get(health::ready))
         .route("/version", get(health::version))
         .route("/metrics", get(health::metrics));
+    if app.has_web_ui() {
+        open = open.merge(web::routes());
+    }
     with_key
         .merge(open)
         .fallback(not_found)

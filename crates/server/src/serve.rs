@@ -122,6 +122,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         budgeter,
         access: config.access,
         limits: config.limits,
+        web_ui: config.web_ui,
         seed: config.engine.seed.unwrap_or_else(random_seed),
     });
     Ok((app, thread))

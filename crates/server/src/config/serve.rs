@@ -30,6 +30,8 @@ pub struct ServeConfig {
     pub context: ContextConfig,
     /// Requests whose records are kept.
     pub request_records: usize,
+    /// Whether there is a web page at `/`.
+    pub web_ui: bool,
     /// How logs are written.
     pub log_format: LogFormat,
     /// How long running requests may take to finish once the server is asked to stop.

@@ -193,6 +193,10 @@ pub struct ServeSettings {
         value_name = "SECONDS"
     )]
     pub keep_alive_secs: Option<f64>,
+    /// Serve no web page at /
+    #[arg(long, env = "PURSER_NO_WEB_UI", num_args = 0..=1, default_missing_value = "true",
+          help_heading = "Server")]
+    pub no_web_ui: Option<bool>,
     /// Seconds that running requests have to finish after SIGTERM [default: 30]
     #[arg(
         long,
@@ -414,6 +418,7 @@ impl ServeSettings {
             max_n,
             max_logprobs,
             keep_alive_secs,
+            no_web_ui,
             shutdown_timeout,
             log_format,
             device,

@@ -40,4 +40,5 @@ mod three_reads;
 mod tool_pruning;
 mod uses;
 mod validation;
+mod web;
 mod world;

@@ -42,6 +42,7 @@ pub(crate) struct Setup {
     pub(crate) max_queued_requests: usize,
     pub(crate) context: ContextConfig,
     pub(crate) limits: RequestLimits,
+    pub(crate) web_ui: bool,
 }
 
 impl Default for Setup {
@@ -62,6 +63,7 @@ impl Default for Setup {
                 max_logprobs: 20,
                 keep_alive: Duration::from_secs(15),
             },
+            web_ui: true,
         }
     }
 }
@@ -136,6 +138,7 @@ impl World {
             },
             limits: setup.limits,
             records: RecordStore::new(RecordLimits::default(), generation, BLOCK_SIZE),
+            web_ui: setup.web_ui,
             seed: 1,
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
