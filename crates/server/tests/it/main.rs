@@ -16,6 +16,7 @@ mod completions;
 mod context;
 mod context_metrics;
 mod context_report;
+mod dashboard;
 mod documents;
 mod drift;
 mod endpoints;
