@@ -40,6 +40,7 @@ fn lookup(criterion: &mut Criterion) {
         enable_prefix_caching: true,
         fingerprint: Vec::new(),
         evicted_memory: 0,
+        list_evicted: false,
         retention: RetentionLimits {
             max_blocks: 0,
             max_blocks_per_key: 0,

@@ -358,6 +358,41 @@ pub trait Backend: Send + Sized + 'static {
     /// Bytes that one token's keys and values take in all layers.
     fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize;
 
+    /// Names how [`read_block`](Self::read_block) lays bytes out and with which arithmetic they were
+    /// made: blocks of one name can be read back by any cache of the same shape and name.
+    fn kv_layout(&self) -> String;
+
+    /// Bytes of a block in all layers, as [`read_block`](Self::read_block) writes them.
+    fn kv_block_bytes(&self, kv: &Self::KvCache) -> usize;
+
+    /// Copies a block's keys and values of all layers to `out`, `[kv_block_bytes]`.
+    ///
+    /// # Errors
+    /// `Device`.
+    ///
+    /// # Panics
+    /// If the block does not exist or `out` has another length.
+    fn read_block(
+        &mut self,
+        kv: &Self::KvCache,
+        block: usize,
+        out: &mut [u8],
+    ) -> Result<(), KernelError>;
+
+    /// Puts back what [`read_block`](Self::read_block) has copied, into any block.
+    ///
+    /// # Errors
+    /// `Device`.
+    ///
+    /// # Panics
+    /// If the block does not exist or `bytes` has another length.
+    fn write_block(
+        &mut self,
+        kv: &mut Self::KvCache,
+        block: usize,
+        bytes: &[u8],
+    ) -> Result<(), KernelError>;
+
     /// Runs the batch's block copies, in order, in every layer.
     ///
     /// # Errors

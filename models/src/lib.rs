@@ -42,7 +42,7 @@ pub use loading::{LoadPhase, LoadProgress};
 pub use log_softmax::LogSoftmax;
 pub use model::{Model, ModelFiles, OpenError, open};
 pub use quantization::Quantization;
-pub use runner::{Logits, ModelRunner};
+pub use runner::{KvBlocks, Logits, ModelRunner};
 pub use source::{HubOptions, HubRequest, ModelSource};
 pub use weights::WeightsError;
 pub use weights_cache::{CacheNotice, WeightsCache};

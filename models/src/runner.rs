@@ -76,6 +76,28 @@ impl fmt::Debug for Logits<'_> {
     }
 }
 
+/// The blocks of a KV cache as bytes, to be kept outside of it.
+pub trait KvBlocks {
+    /// Names how the bytes are laid out and with which arithmetic they were made
+    /// ([`Backend::kv_layout`](kernels::Backend::kv_layout)).
+    fn layout(&self) -> String;
+
+    /// Bytes of a block.
+    fn block_bytes(&self) -> usize;
+
+    /// Copies a block to `out`, `[block_bytes]`.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn read(&mut self, block: u32, out: &mut [u8]) -> Result<(), KernelError>;
+
+    /// Puts bytes that were read back, into any block.
+    ///
+    /// # Errors
+    /// What the device reports; the block's content is then undefined.
+    fn write(&mut self, block: u32, bytes: &[u8]) -> Result<(), KernelError>;
+}
+
 /// A loaded model with its KV cache: the one dynamic call per step.
 pub trait ModelRunner: Send {
     /// Computes the batch's tokens, stores their KV, and returns the logits and scores that it asked
@@ -84,4 +106,9 @@ pub trait ModelRunner: Send {
     /// # Errors
     /// What the device reports; the KV of the batch's slots is then undefined.
     fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError>;
+
+    /// Its blocks as bytes; `None` if they cannot be had.
+    fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {
+        None
+    }
 }

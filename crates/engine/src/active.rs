@@ -21,6 +21,8 @@ pub(crate) struct ActiveRequest {
     /// Time in steps before the first token that computed something of it.
     pub(crate) prefill_step_time: Duration,
     pub(crate) cached_tokens: usize,
+    /// Tokens whose KV was read back from disk for it.
+    pub(crate) restored_tokens: usize,
     pub(crate) preemptions: u32,
     /// Tokens of the prompt that the caller wants scored; taken with the first token.
     pub(crate) scoring: Scoring,

@@ -9,6 +9,7 @@ use scheduler::{ConfigError, Scheduler, SchedulerConfig};
 
 use crate::EngineHandle;
 use crate::clock::MonotonicClock;
+use crate::disk::{DiskConfig, DiskError, DiskTier};
 use crate::handle::EngineLimits;
 use crate::step_loop::StepLoop;
 
@@ -31,10 +32,18 @@ impl EngineThread {
     }
 }
 
-/// Starts the thread that owns `runner` and everything scheduled on it.
-///
-/// A panic on that thread aborts the process: after a broken invariant the state must not serve
-/// anybody's request.
+/// Why an engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The disk cannot be used.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// As [`start_with_disk`], without a disk.
 ///
 /// # Errors
 /// What is wrong with `config`.
@@ -44,13 +53,39 @@ impl EngineThread {
 pub fn start(
     config: SchedulerConfig,
     runner: Box<dyn ModelRunner>,
-) -> Result<(EngineHandle, EngineThread), ConfigError> {
+) -> Result<(EngineHandle, EngineThread), StartError> {
+    start_with_disk(config, runner, None)
+}
+
+/// Starts the thread that owns `runner` and everything scheduled on it. Blocks that are evicted are
+/// kept on `disk`, if there is one.
+///
+/// A panic on that thread aborts the process: after a broken invariant the state must not serve
+/// anybody's request.
+///
+/// # Errors
+/// What is wrong with `config`, or with the disk.
+///
+/// # Panics
+/// If the system cannot start a thread.
+pub fn start_with_disk(
+    mut config: SchedulerConfig,
+    mut runner: Box<dyn ModelRunner>,
+    disk: Option<DiskConfig>,
+) -> Result<(EngineHandle, EngineThread), StartError> {
     // Room for a full queue's worth of arrivals during one step.
     let (sender, inbox) = sync_channel(config.max_queued_requests.max(1));
     let handle = EngineHandle::new(sender, limits(&config));
+    let disk = disk.map(|disk| DiskTier::open(disk, config.block_size, runner.as_mut()));
+    let disk = disk.transpose()?;
+    config.list_evicted = disk.is_some();
     let scheduler = Scheduler::new(config)?;
     let clock = Box::new(MonotonicClock::start());
     let step_loop = StepLoop::new(scheduler, runner, inbox, handle.shared(), clock);
+    let step_loop = match disk {
+        None => step_loop,
+        Some(disk) => step_loop.with_disk(disk),
+    };
     let thread = std::thread::Builder::new()
         .name("engine".to_owned())
         .spawn(move || {

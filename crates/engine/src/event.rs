@@ -41,6 +41,8 @@ pub enum Event {
 pub struct Admission {
     /// Prompt tokens taken from the prefix cache.
     pub cached_tokens: usize,
+    /// Of these, tokens whose KV was read back from disk when the request arrived.
+    pub restored_tokens: usize,
     /// Why the cached prefix ended where it did; `None` when all but the last token was cached.
     pub miss: Option<MissReason>,
     /// How long ago the first missing block was evicted, if that is the reason.

@@ -17,6 +17,7 @@ mod occurrences;
 mod probing;
 mod random;
 mod scenario;
+mod shelf;
 mod world;
 
 use occurrences::Occurrences;

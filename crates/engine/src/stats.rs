@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::DiskStats;
 use kv_cache::BlockTimes;
 use scheduler::SchedulerStats;
 
@@ -54,6 +55,8 @@ pub struct EngineStats {
     pub retained_evictions: u64,
     /// How long blocks live.
     pub block_times: BlockTimes,
+    /// What the disk holds and has done; `None` without one.
+    pub disk: Option<DiskStats>,
     /// Prefill rate, tokens per second, as measured; `None` before the first measurement.
     pub prefill_tokens_per_second: Option<f64>,
     /// Steps by tokens computed in them.

@@ -16,6 +16,7 @@ use scheduler::{FinishReason, NewSequence, RequestId, Scheduler, StepPlan, Times
 
 use crate::active::ActiveRequest;
 use crate::clock::Clock;
+use crate::disk::DiskTier;
 use crate::handle::{Message, Shared};
 use crate::probe::WaitingProbes;
 use crate::sampler::{Row, Sample, Sampler};
@@ -24,6 +25,8 @@ use crate::{
     Admission, EngineStats, Event, GenerateRequest, Prefill, RequestError, SubmitError,
     TokenOutput, batch,
 };
+
+mod kept_blocks;
 
 /// The engine's state; [`StepLoop::run`] is its thread.
 pub(crate) struct StepLoop {
@@ -37,6 +40,7 @@ pub(crate) struct StepLoop {
     batch: StepBatch,
     sampler: Sampler,
     sampled: Sampled,
+    disk: Option<DiskTier>,
     stats: EngineStats,
 }
 
@@ -84,6 +88,7 @@ impl StepLoop {
             batch: StepBatch::default(),
             sampler: Sampler::default(),
             sampled: Sampled::default(),
+            disk: None,
             stats: EngineStats::new(),
         }
     }
@@ -95,6 +100,7 @@ impl StepLoop {
             self.turn();
         }
         self.fail_all(&RequestError::ShutDown);
+        self.save_all();
         self.publish();
     }
 
@@ -162,7 +168,7 @@ impl StepLoop {
         match message {
             Message::Submit(id, request) => self.accept(id, *request),
             Message::Probe(probe) => self.probes.push(probe),
-            Message::ResetCache(answer) => answer(self.scheduler.reset_prefix_cache()),
+            Message::ResetCache(answer) => answer(self.reset_cache()),
             Message::Wake => {}
         }
     }
@@ -184,6 +190,7 @@ impl StepLoop {
             return;
         }
         let now = self.clock.now();
+        let restored_tokens = self.restore(&cache_salt, &prompt);
         let active_stop = stop.clone();
         let prompt_len = prompt.len();
         let sequence = NewSequence {
@@ -211,6 +218,7 @@ impl StepLoop {
             first_token: None,
             prefill_step_time: Duration::ZERO,
             cached_tokens: 0,
+            restored_tokens,
             preemptions: 0,
             scoring: Scoring::new(scored),
         };
@@ -253,6 +261,7 @@ impl StepLoop {
             !plan.is_empty(),
             "work is pending, so a step has something to compute"
         );
+        self.save_evicted();
         self.announce(&plan);
         batch::build(&self.scheduler, &plan, &mut self.batch);
         self.want_scores(&plan);
@@ -290,6 +299,7 @@ impl StepLoop {
                 cached_tokens: admitted.cached_tokens,
                 miss: admitted.miss,
                 evicted_ago,
+                restored_tokens: request.restored_tokens,
                 predicted_prefill: admitted.predicted_prefill,
                 queue_time: now.since(request.submitted),
             }));
@@ -457,6 +467,7 @@ impl StepLoop {
 
     fn publish(&mut self) {
         self.stats.take_over(&self.scheduler.stats());
+        self.stats.disk = self.disk.as_ref().map(DiskTier::stats);
         self.shared.publish(&self.stats);
     }
 }

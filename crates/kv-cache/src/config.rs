@@ -15,6 +15,9 @@ pub struct CacheConfig {
     pub fingerprint: Vec<u8>,
     /// Evicted hashes to remember, to tell an evicted prefix from one never seen.
     pub evicted_memory: usize,
+    /// Whether evicted blocks are listed, for somebody who keeps them elsewhere
+    /// ([`PrefixCache::take_evicted`](crate::PrefixCache::take_evicted)).
+    pub list_evicted: bool,
     /// How much can be retained; 0 blocks turn retention off.
     pub retention: RetentionLimits,
 }

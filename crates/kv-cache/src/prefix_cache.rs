@@ -10,7 +10,7 @@ use crate::pool::Parent;
 use crate::retention::Retention;
 use crate::{
     BlockCopy, BlockHash, BlockHasher, BlockId, BlockPool, BlockTable, CacheConfig, CacheStats,
-    Eviction, HashChain, OutOfBlocks, PrefixHit, RetentionKey, Timestamp, TokenId,
+    CachedBlock, Eviction, HashChain, OutOfBlocks, PrefixHit, RetentionKey, Timestamp, TokenId,
 };
 
 /// The block pool and the index of its content.
@@ -47,6 +47,8 @@ pub struct PrefixCache {
     pub(crate) first_blocks: HashMap<BlockHash, u32>,
     pub(crate) evicted: EvictedHashes,
     pub(crate) retention: Retention,
+    /// Full blocks that were evicted since somebody asked.
+    pub(crate) evicted_blocks: Option<Vec<CachedBlock>>,
     pub(crate) generation: u64,
     now: Timestamp,
     stats: CacheStats,
@@ -84,6 +86,7 @@ impl PrefixCache {
             first_blocks: HashMap::new(),
             evicted: EvictedHashes::new(config.evicted_memory),
             retention: Retention::new(config.retention),
+            evicted_blocks: config.list_evicted.then(Vec::new),
             generation: 0,
             now: Timestamp(0),
             stats: CacheStats::default(),
@@ -427,6 +430,14 @@ impl PrefixCache {
             .idle_before_evict
             .record(self.now.since(block.freed_at));
         self.by_hash.remove(&hash);
+        if let Some(evicted) = &mut self.evicted_blocks {
+            let tokens = self.pool.tokens(id, self.pool.block_size());
+            evicted.push(CachedBlock {
+                block: id,
+                hash,
+                tokens: tokens.to_vec(),
+            });
+        }
         let eviction = Eviction {
             at: self.now,
             holder,

@@ -17,6 +17,8 @@ pub struct SchedulerConfig {
     pub fingerprint: Vec<u8>,
     /// Evicted blocks to remember, so that a miss can be told from an eviction.
     pub evicted_memory: usize,
+    /// Whether evicted blocks are listed ([`Scheduler::take_evicted`](crate::Scheduler::take_evicted)).
+    pub list_evicted: bool,
     /// How much of the pool can be retained.
     pub retention: RetentionConfig,
     /// Longest sequence of the model, in tokens.
@@ -112,6 +114,7 @@ impl SchedulerConfig {
             enable_prefix_caching: true,
             fingerprint: Vec::new(),
             evicted_memory: 65_536,
+            list_evicted: false,
             retention: RetentionConfig {
                 max_share: 0.75,
                 max_share_per_key: 0.5,
@@ -213,6 +216,7 @@ impl SchedulerConfig {
             enable_prefix_caching: self.enable_prefix_caching,
             fingerprint: self.fingerprint.clone(),
             evicted_memory: self.evicted_memory,
+            list_evicted: self.list_evicted,
             retention: RetentionLimits {
                 max_blocks: blocks(self.retention.max_share),
                 max_blocks_per_key: blocks(self.retention.max_share_per_key),

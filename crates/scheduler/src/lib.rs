@@ -21,6 +21,7 @@ mod probe;
 mod queue;
 mod request;
 mod reserve;
+mod restore;
 mod retention;
 mod running;
 mod scheduler;

@@ -15,7 +15,9 @@ pub mod serve;
 pub mod settings;
 pub mod values;
 
-use serve::{AccessConfig, EngineConfig, ListenConfig, LogFormat, RequestLimits, ServeConfig};
+use serve::{
+    AccessConfig, EngineConfig, KvDisk, ListenConfig, LogFormat, RequestLimits, ServeConfig,
+};
 use settings::{
     DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName, ServeSettings,
 };
@@ -270,6 +272,7 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
             .unwrap_or(1_024),
         max_num_queued_tokens: settings.max_num_queued_tokens.and_then(|count| count.0),
         watermark,
+        kv_disk: kv_disk(settings)?,
         retention: retention(settings)?,
         seed: settings.seed,
     })
@@ -320,6 +323,26 @@ fn limits(settings: &ServeSettings) -> Result<RequestLimits, ConfigError> {
         max_logprobs: settings.max_logprobs.unwrap_or(20),
         keep_alive,
     })
+}
+
+fn kv_disk(settings: &ServeSettings) -> Result<Option<KvDisk>, ConfigError> {
+    let Some(folder) = settings.kv_disk.clone() else {
+        return match settings.kv_disk_bytes {
+            None => Ok(None),
+            Some(_) => Err(wrong("kv-disk-bytes", "there is no --kv-disk to bound")),
+        };
+    };
+    if !prefix_caching(settings)? {
+        return Err(wrong(
+            "kv-disk",
+            "without prefix caching there is nothing to keep",
+        ));
+    }
+    let max_bytes = settings.kv_disk_bytes.map_or(10 << 30, |size| size.0);
+    Ok(Some(KvDisk {
+        folder,
+        max_bytes: max_bytes as u64,
+    }))
 }
 
 fn retention(settings: &ServeSettings) -> Result<RetentionConfig, ConfigError> {

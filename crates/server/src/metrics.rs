@@ -4,6 +4,7 @@
 //! and what the engine and the edit ledger have counted, read when somebody asks.
 
 mod context;
+mod disk_collector;
 mod engine_collector;
 mod ledger_collector;
 mod request;

@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use anyhow::Context;
-use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
+use engine::{DiskConfig, EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory::Store;
 use models::{CacheNotice, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model};
@@ -252,12 +252,28 @@ fn start_engine(
         pin_threads: engine.pin_threads,
         kv_cache_dtype: engine.kv_cache_dtype,
     };
+    let disk = engine.kv_disk.as_ref().map(|disk| DiskConfig {
+        folder: disk.folder.clone(),
+        max_bytes: disk.max_bytes,
+        fingerprint: disk_fingerprint(&model, engine),
+    });
     let bar = loading_bar();
     let loaded = model.load(&options, &mut |progress| show(&bar, progress))?;
     bar.finish_and_clear();
     loaded.cache_notices.iter().for_each(log_cache_notice);
     tracing::info!(device = loaded.description, "device");
-    Ok(engine::start(scheduler, loaded.runner)?)
+    Ok(engine::start_with_disk(scheduler, loaded.runner, disk)?)
+}
+
+/// What blocks on disk depend on beside the device and their tokens.
+fn disk_fingerprint(model: &Model, engine: &EngineConfig) -> Vec<u8> {
+    let words = format!(
+        "{} {:?} {}",
+        engine.quantization.name(),
+        engine.dtype,
+        kv_dtype(engine).name()
+    );
+    [&model.fingerprint()[..], words.as_bytes()].concat()
 }
 
 /// A bar on standard error; nothing where that is no terminal.

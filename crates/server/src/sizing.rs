@@ -137,6 +137,7 @@ mod tests {
             target_itl: None,
             max_num_queued_reqs: 1,
             max_num_queued_tokens: None,
+            kv_disk: None,
             retention: engine::RetentionConfig {
                 max_share: 0.5,
                 max_share_per_key: 0.5,

@@ -302,6 +302,34 @@ impl Backend for Cpu {
         CpuKvCache::bytes_per_token(shape)
     }
 
+    fn kv_layout(&self) -> String {
+        format!("cpu 1 {}", self.isa.name())
+    }
+
+    fn kv_block_bytes(&self, kv: &CpuKvCache) -> usize {
+        kv.block_bytes()
+    }
+
+    fn read_block(
+        &mut self,
+        kv: &CpuKvCache,
+        block: usize,
+        out: &mut [u8],
+    ) -> Result<(), KernelError> {
+        kv.read_block(block, out);
+        Ok(())
+    }
+
+    fn write_block(
+        &mut self,
+        kv: &mut CpuKvCache,
+        block: usize,
+        bytes: &[u8],
+    ) -> Result<(), KernelError> {
+        kv.write_block(block, bytes);
+        Ok(())
+    }
+
     fn copy_blocks(
         &mut self,
         kv: &mut CpuKvCache,

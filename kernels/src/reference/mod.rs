@@ -47,6 +47,46 @@ pub struct ReferenceKvCache {
     values: Vec<Tensor>,
 }
 
+impl ReferenceKvCache {
+    fn block_bytes(&self) -> usize {
+        self.shape.num_layers * 2 * self.tensor_bytes()
+    }
+
+    /// Of the keys or the values of one layer.
+    fn tensor_bytes(&self) -> usize {
+        let tokens = self.shape.block_size * self.shape.num_kv_heads;
+        tokens * self.shape.head_dim * size_of::<f32>()
+    }
+
+    fn read_block(&self, block: usize, out: &mut [u8]) -> candle_core::Result<()> {
+        assert_eq!(out.len(), self.block_bytes(), "bytes of a block");
+        let tokens = self.shape.block_size;
+        let tensors = self.keys.iter().chain(&self.values);
+        for (tensor, out) in tensors.zip(out.chunks_exact_mut(self.tensor_bytes())) {
+            let tensor = tensor.narrow(0, block * tokens, tokens)?;
+            let elements = tensor.flatten_all()?.to_vec1::<f32>()?;
+            for (element, out) in elements.iter().zip(out.chunks_exact_mut(4)) {
+                out.copy_from_slice(&element.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn write_block(&mut self, block: usize, bytes: &[u8]) -> candle_core::Result<()> {
+        assert_eq!(bytes.len(), self.block_bytes(), "bytes of a block");
+        let tokens = self.shape.block_size;
+        let dims = (tokens, self.shape.num_kv_heads, self.shape.head_dim);
+        let tensors = self.keys.iter().chain(&self.values);
+        for (tensor, bytes) in tensors.zip(bytes.chunks_exact(self.tensor_bytes())) {
+            let elements = bytes.chunks_exact(4);
+            let elements = elements.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            let values = Tensor::from_iter(elements, tensor.device())?.reshape(dims)?;
+            tensor.slice_set(&values, 0, block * tokens)?;
+        }
+        Ok(())
+    }
+}
+
 impl Reference {
     /// The reference on the CPU.
     pub fn cpu() -> Self {
@@ -169,6 +209,34 @@ impl Backend for Reference {
     fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize {
         let head = KvDtype::F32.head_bytes(shape.head_dim);
         2 * shape.num_layers * shape.num_kv_heads * head
+    }
+
+    fn kv_layout(&self) -> String {
+        "reference 1".to_owned()
+    }
+
+    fn kv_block_bytes(&self, kv: &ReferenceKvCache) -> usize {
+        kv.block_bytes()
+    }
+
+    fn read_block(
+        &mut self,
+        kv: &ReferenceKvCache,
+        block: usize,
+        out: &mut [u8],
+    ) -> Result<(), KernelError> {
+        kv.read_block(block, out)
+            .map_err(|e| device_error("read_block", e))
+    }
+
+    fn write_block(
+        &mut self,
+        kv: &mut ReferenceKvCache,
+        block: usize,
+        bytes: &[u8],
+    ) -> Result<(), KernelError> {
+        kv.write_block(block, bytes)
+            .map_err(|e| device_error("write_block", e))
     }
 
     fn copy_blocks(

@@ -43,6 +43,35 @@ pub(crate) fn copied_blocks_read_the_same<B: Backend>(backend: &mut dyn FnMut() 
     }
 }
 
+/// Blocks that were read as bytes and written elsewhere are the same blocks.
+pub(crate) fn blocks_are_carried_as_bytes<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut rng = Rng::new(67);
+    let shape = QkvShape {
+        num_q_heads: 4,
+        num_kv_heads: 2,
+        head_dim: 20,
+    };
+    for (block_size, dtype) in [1, 3, 16, 32].into_iter().flat_map(with_dtypes) {
+        let setup = Setup {
+            dtype,
+            ..Setup::new(shape, block_size)
+        };
+        let context_len = 3 * block_size;
+        let sequences = [Sequence::random(&mut rng, shape, context_len)];
+        let mut cache = Cache::new(backend(), &mut rng, setup, &sequences);
+        let chunk = |query_len| Chunk {
+            seq: 0,
+            context_len,
+            query_len,
+        };
+        cache.step(&[chunk(context_len)]);
+        let want = cache.step(&[chunk(1)]);
+        let spare = cache.spare_blocks();
+        cache.carry_blocks(&spare);
+        assert_same_bits(&format!("{setup:?}"), &cache.step(&[chunk(1)]), &want);
+    }
+}
+
 /// A cache is as large as its elements.
 pub(crate) fn bytes_follow_the_element_type(make: &dyn Fn(usize) -> Cpu) {
     let bytes = |dtype| {

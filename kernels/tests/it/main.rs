@@ -81,6 +81,7 @@ for_every_backend! {
     attention::soft_caps_match_f64 => attention_soft_cap,
     attention::mixed_batches_match_f64 => attention_mixed,
     kv::copied_blocks_read_the_same => copy_blocks,
+    kv::blocks_are_carried_as_bytes => carry_blocks,
 }
 
 /// One test per check of bits and instruction set; `reference` promises none.

@@ -178,6 +178,21 @@ impl<'a, B: Backend> Cache<'a, B> {
         self.backend.copy_blocks(&mut self.kv, &copies).unwrap();
     }
 
+    /// Moves every block of the sequences elsewhere as bytes, tables too, and overwrites it.
+    pub(crate) fn carry_blocks(&mut self, spare: &[u32]) {
+        let mut bytes = vec![0; self.backend.kv_block_bytes(&self.kv)];
+        let poison = vec![0x5a; bytes.len()];
+        let mut spare = spare.iter();
+        for block in self.tables.iter_mut().flatten() {
+            let Some(&dst) = spare.next() else { break };
+            let (backend, kv) = (&mut self.backend, &mut self.kv);
+            backend.read_block(kv, *block as usize, &mut bytes).unwrap();
+            backend.write_block(kv, *block as usize, &poison).unwrap();
+            backend.write_block(kv, dst as usize, &bytes).unwrap();
+            *block = dst;
+        }
+    }
+
     /// Blocks that no sequence has.
     pub(crate) fn spare_blocks(&self) -> Vec<u32> {
         let used = |block: &u32| self.tables.iter().any(|table| table.contains(block));

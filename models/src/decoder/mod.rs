@@ -17,7 +17,7 @@ use crate::log_softmax;
 use crate::quantization::Precision;
 use crate::weights::Checkpoint;
 use crate::weights_cache::CacheNotice;
-use crate::{Logits, ModelRunner};
+use crate::{KvBlocks, Logits, ModelRunner};
 
 use buffers::Buffers;
 use weights::{Packing, Weights};
@@ -328,7 +328,30 @@ impl<B: Backend> Decoder<B> {
     }
 }
 
+impl<B: Backend> KvBlocks for Decoder<B> {
+    fn layout(&self) -> String {
+        self.backend.kv_layout()
+    }
+
+    fn block_bytes(&self) -> usize {
+        self.backend.kv_block_bytes(&self.kv)
+    }
+
+    fn read(&mut self, block: u32, out: &mut [u8]) -> Result<(), KernelError> {
+        self.backend.read_block(&self.kv, block as usize, out)
+    }
+
+    fn write(&mut self, block: u32, bytes: &[u8]) -> Result<(), KernelError> {
+        self.backend
+            .write_block(&mut self.kv, block as usize, bytes)
+    }
+}
+
 impl<B: Backend> ModelRunner for Decoder<B> {
+    fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {
+        Some(self)
+    }
+
     /// # Panics
     /// If the batch exceeds the limits that the model was loaded with, or names a token outside the
     /// vocabulary: the caller's bugs.

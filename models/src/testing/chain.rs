@@ -20,6 +20,16 @@ impl History {
         Self(mix(self.0 ^ mix(u64::from(token) + 1)))
     }
 
+    /// As bytes.
+    pub(super) fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    /// What [`Self::to_bytes`] was.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+    }
+
     /// The token with the largest logit.
     pub(super) fn next_token(self, vocab_size: usize) -> u32 {
         (mix(self.0 ^ 1) % vocab_size as u64) as u32

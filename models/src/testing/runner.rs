@@ -8,7 +8,7 @@ use kernels::{KernelError, StepBatch};
 use super::chain::History;
 use super::fault::ShadowFault;
 use super::shadow::ShadowKv;
-use crate::{Logits, ModelRunner, log_softmax};
+use crate::{KvBlocks, Logits, ModelRunner, log_softmax};
 
 /// Size of a [`FakeRunner`].
 #[derive(Clone, Copy, Debug)]
@@ -291,7 +291,32 @@ impl FakeRunner {
     }
 }
 
+/// A block's bytes are what its slots hold.
+impl KvBlocks for FakeRunner {
+    fn layout(&self) -> String {
+        "fake".to_owned()
+    }
+
+    fn block_bytes(&self) -> usize {
+        self.kv.block_bytes()
+    }
+
+    fn read(&mut self, block: u32, out: &mut [u8]) -> Result<(), KernelError> {
+        self.kv.read_block(block as usize, out);
+        Ok(())
+    }
+
+    fn write(&mut self, block: u32, bytes: &[u8]) -> Result<(), KernelError> {
+        self.kv.write_block(block as usize, bytes);
+        Ok(())
+    }
+}
+
 impl ModelRunner for FakeRunner {
+    fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {
+        Some(self)
+    }
+
     /// # Errors
     /// `Device` at the step given to [`FakeRunner::failing_at_step`].
     ///

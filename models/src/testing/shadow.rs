@@ -16,6 +16,9 @@ struct Slot {
     written: (u64, usize),
 }
 
+/// Bytes of a slot outside of the pool.
+const SLOT_BYTES: usize = 1 + 4 + 4 + 8;
+
 /// A slot per token of the pool; `None` is poison.
 #[derive(Debug)]
 pub(super) struct ShadowKv {
@@ -60,6 +63,41 @@ impl ShadowKv {
             self.slots[dst * self.block_size + offset] = slot;
         }
         Ok(())
+    }
+
+    /// Bytes of a block: of each slot whether it was written, its token, position and history.
+    pub(super) fn block_bytes(&self) -> usize {
+        self.block_size * SLOT_BYTES
+    }
+
+    /// Copies a block's slots to `out`.
+    pub(super) fn read_block(&self, block: usize, out: &mut [u8]) {
+        assert_eq!(out.len(), self.block_bytes(), "bytes of a block");
+        let slots = &self.slots[block * self.block_size..][..self.block_size];
+        for (slot, out) in slots.iter().zip(out.chunks_exact_mut(SLOT_BYTES)) {
+            out.fill(0);
+            if let Some(slot) = slot {
+                out[0] = 1;
+                out[1..5].copy_from_slice(&slot.token.to_le_bytes());
+                out[5..9].copy_from_slice(&slot.position.to_le_bytes());
+                out[9..].copy_from_slice(&slot.history.to_bytes());
+            }
+        }
+    }
+
+    /// Puts back what was read, as if no sequence of the next step had written it.
+    pub(super) fn write_block(&mut self, block: usize, bytes: &[u8]) {
+        assert_eq!(bytes.len(), self.block_bytes(), "bytes of a block");
+        let slots = &mut self.slots[block * self.block_size..][..self.block_size];
+        let number = |bytes: &[u8]| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        for (slot, bytes) in slots.iter_mut().zip(bytes.chunks_exact(SLOT_BYTES)) {
+            *slot = (bytes[0] == 1).then(|| Slot {
+                token: number(&bytes[1..]),
+                position: number(&bytes[5..]),
+                history: History::from_bytes(&bytes[9..]),
+                written: (self.step, usize::MAX),
+            });
+        }
     }
 
     /// Writes the rows of sequence `seq` and returns the history after each of them.

@@ -17,10 +17,12 @@ pub(super) struct Occurrences {
     pub(super) cached_tokens: u64,
     pub(super) copied_tokens: u64,
     pub(super) evictions: u64,
+    pub(super) restored_tokens: u64,
+    pub(super) unread_blocks: u64,
 }
 
 impl Occurrences {
-    fn named(&mut self) -> [(&'static str, &mut u64); 13] {
+    fn named(&mut self) -> [(&'static str, &mut u64); 15] {
         [
             ("finished", &mut self.finished),
             ("refused_as_too_long", &mut self.refused_as_too_long),
@@ -35,6 +37,8 @@ impl Occurrences {
             ("cached_tokens", &mut self.cached_tokens),
             ("copied_tokens", &mut self.copied_tokens),
             ("evictions", &mut self.evictions),
+            ("restored_tokens", &mut self.restored_tokens),
+            ("unread_blocks", &mut self.unread_blocks),
         ]
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Scenario {
     pub(super) operations: Vec<Operation>,
     /// The forward pass that fails, counted from 1.
     pub(super) failing_step: Option<u64>,
+    /// Whether evicted blocks are kept outside of the pool.
+    pub(super) keeps_blocks: bool,
 }
 
 pub(super) enum Operation {
@@ -74,10 +76,12 @@ impl Scenario {
             })
             .collect();
         let failing_step = random.one_in(8).then(|| random.range(1, 60) as u64);
+        let keeps_blocks = random.one_in(3);
         Self {
             config,
             operations,
             failing_step,
+            keeps_blocks,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use models::KvBlocks;
 use models::testing::{FakeCounters, FakeLimits, FakeRunner};
 use scheduler::{Scheduler, Timestamp};
 
@@ -12,7 +13,9 @@ use super::client::Client;
 use super::occurrences::Occurrences;
 use super::probing::Probing;
 use super::scenario::{Operation, Scenario, Submission, VOCAB_SIZE};
+use super::shelf::Shelf;
 use crate::clock::Clock;
+use crate::disk::DiskTier;
 use crate::step_loop::StepLoop;
 use crate::{EngineHandle, GenerateRequest, engine};
 
@@ -52,7 +55,9 @@ pub(super) struct World<'a> {
 
 impl<'a> World<'a> {
     pub(super) fn new(scenario: &'a Scenario) -> Self {
-        let config = &scenario.config;
+        let mut config = scenario.config.clone();
+        config.list_evicted = scenario.keeps_blocks;
+        let config = &config;
         let limits = FakeLimits {
             vocab_size: VOCAB_SIZE,
             num_blocks: config.num_blocks as usize,
@@ -70,7 +75,15 @@ impl<'a> World<'a> {
         let time = Arc::new(AtomicU64::new(0));
         let clock = Box::new(ManualClock(Arc::clone(&time)));
         let scheduler = Scheduler::new(config.clone()).unwrap();
-        let step_loop = StepLoop::new(scheduler, Box::new(runner), inbox, handle.shared(), clock);
+        let block_bytes = KvBlocks::block_bytes(&runner);
+        let mut step_loop =
+            StepLoop::new(scheduler, Box::new(runner), inbox, handle.shared(), clock);
+        if scenario.keeps_blocks {
+            step_loop = step_loop.with_disk(DiskTier::new(
+                Box::new(Shelf::new(block_bytes)),
+                block_bytes,
+            ));
+        }
         Self {
             scenario,
             step_loop,
@@ -168,7 +181,13 @@ impl<'a> World<'a> {
             let (client, refused) = &self.clients[client];
             let heard = client.heard.lock().unwrap();
             if !refused && !heard.left {
-                assert_eq!(heard.admitted, Some(cached_tokens), "what was predicted");
+                // What is kept outside of the pool is not looked for by a probe.
+                let more = self.scenario.keeps_blocks && heard.admitted > Some(cached_tokens);
+                assert!(
+                    more || heard.admitted == Some(cached_tokens),
+                    "{cached_tokens} were predicted and {:?} found",
+                    heard.admitted
+                );
                 self.probed_tokens += cached_tokens as u64;
             }
         }
@@ -187,6 +206,8 @@ impl<'a> World<'a> {
             cached_tokens: stats.prompt_tokens_cached,
             copied_tokens: self.counters.copied_tokens(),
             evictions: stats.evictions,
+            restored_tokens: stats.disk.map_or(0, |disk| disk.restored_tokens),
+            unread_blocks: stats.disk.map_or(0, |disk| disk.store.damaged),
             ..Occurrences::default()
         };
         for (client, refused) in &self.clients {

@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use engine::{
-    Completion, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, PromptLogprob,
-    RequestError, SamplingParams, SchedulerConfig, StopConditions, SubmitError, TokenId,
+    Completion, DiskConfig, EngineHandle, EngineThread, Event, EventSink, GenerateRequest,
+    PromptLogprob, RequestError, SamplingParams, SchedulerConfig, StopConditions, SubmitError,
+    TokenId,
 };
 use models::testing::{FakeCounters, FakeLimits, FakeRunner};
 
@@ -36,6 +37,15 @@ impl Engine {
         config: SchedulerConfig,
         change: impl FnOnce(FakeRunner) -> FakeRunner,
     ) -> Self {
+        Self::start_on(config, change, None)
+    }
+
+    /// An engine whose evicted blocks go to disk.
+    pub(crate) fn start_on(
+        config: SchedulerConfig,
+        change: impl FnOnce(FakeRunner) -> FakeRunner,
+        disk: Option<DiskConfig>,
+    ) -> Self {
         let runner = change(FakeRunner::new(FakeLimits {
             vocab_size: VOCAB_SIZE,
             num_blocks: config.num_blocks as usize,
@@ -44,7 +54,7 @@ impl Engine {
             max_num_seqs: config.max_num_seqs,
         }));
         let counters = runner.counters();
-        let (handle, thread) = engine::start(config, Box::new(runner)).unwrap();
+        let (handle, thread) = engine::start_with_disk(config, Box::new(runner), disk).unwrap();
         Self {
             handle,
             thread,

@@ -5,6 +5,8 @@ mod client;
 #[cfg(test)]
 mod counts;
 #[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod endings;
 #[cfg(test)]
 mod overlap;

@@ -52,6 +52,7 @@ impl World {
             enable_prefix_caching: true,
             fingerprint: b"model".to_vec(),
             evicted_memory: random.below(8),
+            list_evicted: true,
             retention: RetentionLimits {
                 max_blocks: limits.0,
                 max_blocks_per_key: limits.1,

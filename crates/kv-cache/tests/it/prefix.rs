@@ -210,6 +210,7 @@ fn without_caching_nothing_is_kept() {
         enable_prefix_caching: false,
         fingerprint: Vec::new(),
         evicted_memory: 64,
+        list_evicted: false,
         retention: RetentionLimits {
             max_blocks: 0,
             max_blocks_per_key: 0,

@@ -35,6 +35,7 @@ fn a_probe_finds_what_a_lookup_finds() {
             enable_prefix_caching: !random.chance(10),
             fingerprint: b"model".to_vec(),
             evicted_memory: random.below(30),
+            list_evicted: false,
             retention: RetentionLimits {
                 max_blocks: 0,
                 max_blocks_per_key: 0,

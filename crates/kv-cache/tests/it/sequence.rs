@@ -19,6 +19,7 @@ pub(crate) fn cache(num_blocks: u32, block_size: usize) -> PrefixCache {
         enable_prefix_caching: true,
         fingerprint: b"model".to_vec(),
         evicted_memory: 64,
+        list_evicted: true,
         retention: RetentionLimits {
             max_blocks: num_blocks as usize / 2,
             max_blocks_per_key: num_blocks as usize / 4,

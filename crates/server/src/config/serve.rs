@@ -91,10 +91,21 @@ pub struct EngineConfig {
     pub max_num_queued_tokens: Option<usize>,
     /// Fraction of the blocks kept free when a request is admitted beside others.
     pub watermark: f64,
+    /// Where evicted blocks are kept; `None` drops them.
+    pub kv_disk: Option<KvDisk>,
     /// How much of the pool can be retained.
     pub retention: RetentionConfig,
     /// Seed from which requests without one draw theirs; `None` draws it from the system.
     pub seed: Option<u64>,
+}
+
+/// Where evicted blocks are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KvDisk {
+    /// Folder.
+    pub folder: PathBuf,
+    /// Bytes at most.
+    pub max_bytes: u64,
 }
 
 /// What a request may look like.

@@ -312,6 +312,23 @@ pub struct ServeSettings {
     )]
     pub watermark: Option<f64>,
 
+    /// Folder where evicted blocks are kept, so that prefixes survive the pool and a restart
+    /// [default: none]
+    #[arg(
+        long,
+        env = "PURSER_KV_DISK",
+        help_heading = "KV cache",
+        value_name = "FOLDER"
+    )]
+    pub kv_disk: Option<PathBuf>,
+    /// Bytes of --kv-disk; the oldest blocks make room: 512m, 20g [default: 10g]
+    #[arg(
+        long,
+        env = "PURSER_KV_DISK_BYTES",
+        help_heading = "KV cache",
+        value_name = "BYTES"
+    )]
+    pub kv_disk_bytes: Option<ByteSize>,
     /// Fraction of the blocks that may hold retained prefixes (cache_control, prompt_cache_retention)
     /// [default: 0.75]
     #[arg(
@@ -437,6 +454,8 @@ impl ServeSettings {
             no_enable_prefix_caching,
             shared_prefix_cache,
             watermark,
+            kv_disk,
+            kv_disk_bytes,
             retention_max_share,
             retention_max_share_per_key,
             request_records,

@@ -9,6 +9,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use super::disk_collector;
+
 /// Reads [`EngineHandle::stats`].
 #[derive(Debug)]
 pub(super) struct EngineCollector {
@@ -52,6 +54,9 @@ impl Collector for EngineCollector {
             "Tokens computed per step",
             &tokens,
         )?;
+        if let Some(disk) = &stats.disk {
+            disk_collector::encode(disk, &mut encoder)?;
+        }
         block_times(&stats, &mut encoder)?;
         let seconds = StepHistogram(&stats.step_seconds);
         series(
@@ -268,7 +273,7 @@ fn block_times(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Resu
     Ok(())
 }
 
-fn series<M: EncodeMetric>(
+pub(super) fn series<M: EncodeMetric>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,

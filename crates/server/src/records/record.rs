@@ -46,6 +46,8 @@ pub struct Progress {
     pub tokens: Option<Arc<[u32]>>,
     /// Prompt tokens taken from the prefix cache; `None` before admission.
     pub cached_tokens: Option<usize>,
+    /// Of these, tokens whose KV was read back from disk.
+    pub restored_tokens: usize,
     /// Why the cached prefix ended.
     pub miss: Option<MissReason>,
     /// How long before the admission the missing block was evicted.

@@ -66,6 +66,7 @@ impl RecordWriter {
         let mut progress = target.record.lock();
         progress.state = State::Running;
         progress.cached_tokens = Some(admission.cached_tokens);
+        progress.restored_tokens = admission.restored_tokens;
         progress.miss = admission.miss;
         progress.evicted_ago = admission.evicted_ago;
         progress.queue = Some(admission.queue_time);

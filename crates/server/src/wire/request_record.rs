@@ -58,6 +58,7 @@ pub fn cache(record: &Record, store: &RecordStore, tokenizer: &Tokenizer) -> Val
         "matched_tokens": matched,
         "matched_blocks": matched / block_size,
         "uncached_tokens": record.prompt_tokens - matched,
+        "restored_tokens": progress.restored_tokens,
         "retained_tokens": progress.retained_tokens,
         "miss": miss.as_ref().map(explanation),
     })

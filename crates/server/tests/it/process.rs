@@ -237,3 +237,55 @@ fn a_public_address_needs_a_key() {
         "{message}"
     );
 }
+
+/// A question behind a prefix of about a thousand tokens.
+fn long_question() -> Value {
+    let facts: Vec<String> = (0..60)
+        .map(|number| format!("The port of proxy {number} is {}.", 8_000 + 7 * number))
+        .collect();
+    json!({"max_tokens": 8, "temperature": 0, "messages": [
+        {"role": "system", "content": facts.join(" ")},
+        {"role": "user", "content": "What is the port of proxy 7?"},
+    ]})
+}
+
+fn cached_share(answer: &Value) -> f64 {
+    let usage = &answer["usage"];
+    let count = |value: &Value| value.as_f64().expect("a count");
+    count(&usage["prompt_tokens_details"]["cached_tokens"]) / count(&usage["prompt_tokens"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_keeps_the_prefixes_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().to_str().expect("a name");
+    let flags = ["--kv-disk", disk, "--kv-disk-bytes", "1g"];
+    let first = Process::start(&flags);
+    let cold = first.chat(long_question()).await.ok();
+    assert!(cached_share(&cold) < 0.01, "{cold}");
+    first.signal("-TERM");
+    assert!(first.ended().await.success());
+    let second = Process::start(&flags);
+    let warm = second.chat(long_question()).await.ok();
+    assert!(cached_share(&warm) > 0.95, "{warm}");
+    assert_eq!(warm["choices"], cold["choices"]);
+    let record = format!(
+        "{}/v1/requests/{}",
+        second.url,
+        warm["id"].as_str().expect("an id")
+    );
+    let record = second.client.get(record).send().await.unwrap();
+    let record: Value = record.json().await.unwrap();
+    let cache = &record["cache"];
+    let restored = cache["restored_tokens"].as_u64().expect("a count");
+    assert!(
+        restored > 900 && Some(restored) <= cache["matched_tokens"].as_u64(),
+        "{record}"
+    );
+    // Killed in the middle: what was evicted until then may be lost, and nothing is wrong.
+    second.signal("-KILL");
+    let third = Process::start(&flags);
+    let again = third.chat(long_question()).await.ok();
+    assert_eq!(again["choices"], cold["choices"]);
+    assert!(cached_share(&again) > 0.95, "{again}");
+}

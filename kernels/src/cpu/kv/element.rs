@@ -5,11 +5,12 @@ mod tests;
 
 use half::bf16;
 
+use crate::cpu::kv::carry::Bytes;
 use crate::cpu::simd::{Simd, to_bf16};
 use crate::cpu::widen::Widen;
 
 /// An element of cached keys and values.
-pub(crate) trait KvElement: Widen {
+pub(crate) trait KvElement: Widen + Bytes {
     /// Whether a head of a token has a scale of its own.
     const SCALED: bool;
     /// Whether bfloat16 holds an element, so that products may be in it.

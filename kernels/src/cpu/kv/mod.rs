@@ -1,5 +1,6 @@
 //! The paged KV cache.
 
+mod carry;
 mod element;
 mod store;
 
@@ -79,6 +80,27 @@ impl CpuKvCache {
     /// If a slot, a position or the layer does not exist, or the shapes differ.
     pub(crate) fn write(&mut self, pool: &Pool, isa: Isa, layer: usize, rows: KvRows<'_>) {
         with_store!(&mut self.elements, store => store.write(pool, isa, layer, rows));
+    }
+
+    /// Bytes of one block in all layers, as [`Self::read_block`] writes them.
+    pub(crate) fn block_bytes(&self) -> usize {
+        with_store!(&self.elements, store => store.block_bytes())
+    }
+
+    /// Copies a block of all layers to `out`.
+    ///
+    /// # Panics
+    /// If the block does not exist or `out` has another length.
+    pub(crate) fn read_block(&self, block: usize, out: &mut [u8]) {
+        with_store!(&self.elements, store => store.read_block(block, out));
+    }
+
+    /// Puts back what [`Self::read_block`] has copied.
+    ///
+    /// # Panics
+    /// If the block does not exist or `bytes` has another length.
+    pub(crate) fn write_block(&mut self, block: usize, bytes: &[u8]) {
+        with_store!(&mut self.elements, store => store.write_block(block, bytes));
     }
 
     /// Runs `copies` in order, in every layer.

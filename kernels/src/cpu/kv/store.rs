@@ -80,6 +80,18 @@ impl<T: KvElement> Store<T> {
         key_position::<T>(self.shape.block_size, offset)
     }
 
+    /// Keys, values and the scales of both.
+    pub(super) fn arrays(&self) -> (&[T], &[T], &[f32], &[f32]) {
+        let (keys, values) = (&self.keys, &self.values);
+        (keys, values, &self.key_scales, &self.value_scales)
+    }
+
+    /// As [`Self::arrays`].
+    pub(super) fn arrays_mut(&mut self) -> (&mut [T], &mut [T], &mut [f32], &mut [f32]) {
+        let (keys, values) = (&mut self.keys, &mut self.values);
+        (keys, values, &mut self.key_scales, &mut self.value_scales)
+    }
+
     /// One head of one block.
     pub(crate) fn block_head(
         &self,

@@ -43,6 +43,7 @@ fn ask(
         cached_tokens: cached,
         miss: (cached + 1 < prompt.len()).then_some(miss),
         evicted_ago: evicted.then_some(Duration::from_secs(3)),
+        restored_tokens: 0,
         predicted_prefill: Duration::ZERO,
         queue_time: Duration::ZERO,
     });
