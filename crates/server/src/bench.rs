@@ -3,6 +3,7 @@
 //! ```text
 //! purser bench ttft --base-url http://127.0.0.1:8000 --prompt-tokens 2000 --repeat 5
 //! purser bench load --request-rate 2 --input-len lognormal:400,0.8 --output-len 16..256
+//! purser bench agent --agents 8 --turns 43 --pause lognormal:2,0.5
 //! ```
 //!
 //! `ttft` says what a warm prefix is worth: the time to the first token (TTFT) at several prefix
@@ -25,25 +26,40 @@
 //!
 //! - [`ttft`]: the time to the first token, one request at a time.
 //! - [`load`]: many requests, at times of their own or so many at once.
+//! - [`agent`]: conversations that grow by tool results, turn by turn.
 //! - [`compare`]: two files of results.
 
 use std::io;
 
 use clap::{Args, Subcommand};
 
+pub mod agent;
 pub mod compare;
 pub mod load;
 pub mod ttft;
 
+mod arrivals;
 mod asker;
+mod distribution;
 mod endpoint;
 mod error;
+mod goodput;
+mod ledger;
+mod lengths;
+mod outcome;
+mod pauses;
 mod prompt;
 mod record;
+mod summary;
 
+pub use agent::AgentArgs;
+pub use arrivals::Rate;
 pub use compare::CompareArgs;
 pub use error::BenchError;
+pub use goodput::Goodput;
+pub use lengths::Lengths;
 pub use load::LoadArgs;
+pub use pauses::Pauses;
 pub use record::RecordArgs;
 pub use ttft::TtftArgs;
 
@@ -62,6 +78,8 @@ pub enum BenchCommand {
     Ttft(TtftArgs),
     /// Latencies and throughput under load: requests at a rate or so many at a time
     Load(LoadArgs),
+    /// Agents that call tools in a loop: what of their prefixes is cached, and how long turns take
+    Agent(AgentArgs),
     /// Two files of results: ratios with confidence intervals
     Compare(CompareArgs),
 }
@@ -69,11 +87,13 @@ pub enum BenchCommand {
 /// Runs what `args` asks for; results go to standard output and to the file that they name.
 ///
 /// # Errors
-/// What [`ttft::run`], [`load::run`] or [`compare::run`] says; also when the user interrupts it, after the results so far are written.
+/// What the benchmark's own `run` says; also when the user interrupts it, after the results so far
+/// are written.
 pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
     match args.command {
         BenchCommand::Ttft(args) => ttft::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Load(args) => load::run(&args, &mut io::stdout(), interrupted()).await,
+        BenchCommand::Agent(args) => agent::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Compare(args) => compare::run(&args, &mut io::stdout()),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod words;
 
 mod sse;
 mod stream_chunk;
+pub(crate) mod tool_calls;
 
 pub use error::ServerError;
 pub use server_args::ServerArgs;

@@ -58,15 +58,7 @@ impl Asker {
         longest: Longest,
         seed: u64,
     ) -> Result<Self, BenchError> {
-        let client = args.client()?;
-        let mut identity = Identity::discover(&client, args.model.as_deref()).await?;
-        let ids = identity.ask_tokens(&client).await;
-        longest.check(&identity)?;
-        let scout = Scout {
-            client,
-            identity,
-            longest,
-        };
+        let (scout, ids) = Scout::open(args, longest).await?;
         let mut notes = Vec::new();
         let (endpoint, form) = scout.choose(ids, seed, &mut notes).await?;
         Ok(Self {
@@ -75,6 +67,35 @@ impl Asker {
             form,
             notes,
         })
+    }
+
+    /// As [`Self::open`] for those who need messages: chat is asked, in text.
+    ///
+    /// # Errors
+    /// Any [`BenchError`] but those of the command line.
+    pub(super) async fn open_chat(
+        args: &ServerArgs,
+        longest: Longest,
+        seed: u64,
+    ) -> Result<Self, BenchError> {
+        let (scout, _) = Scout::open(args, longest).await?;
+        let mut notes = Vec::new();
+        match scout.text_form(Endpoint::Chat, seed, &mut notes).await {
+            Ok(form) => Ok(Self {
+                scout,
+                endpoint: Endpoint::Chat,
+                form,
+                notes,
+            }),
+            Err(BenchError::Server(ServerError::Refused(refusal)))
+                if refusal.is_route_missing() =>
+            {
+                Err(BenchError::NoChat {
+                    base: scout.client.base().to_owned(),
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn target(&self) -> Target {
@@ -87,6 +108,24 @@ impl Asker {
 
     pub(super) fn form(&self) -> &PromptForm {
         &self.form
+    }
+
+    /// The longest prompt and answer of the server in tokens, where it is known.
+    pub(super) fn limit(&self) -> Option<u64> {
+        self.scout.identity.max_model_len
+    }
+
+    /// Streams the answer to `body`, a request of `endpoint` that is sent as it is but for the model
+    /// and the fields of streaming.
+    ///
+    /// # Errors
+    /// Those of a streamed request, a refusal as the server words it.
+    pub(super) async fn send(
+        &self,
+        endpoint: Endpoint,
+        mut body: Value,
+    ) -> Result<StreamAnswer, BenchError> {
+        Ok(self.scout.stream(endpoint, &mut body).await?)
     }
 
     /// Streams the answer to `prompt`, which are units of the form; `settings` are further fields of
@@ -108,6 +147,23 @@ impl Asker {
 }
 
 impl Scout {
+    /// With the ids of ordinary tokens, where the server has `/tokenize`.
+    async fn open(
+        args: &ServerArgs,
+        longest: Longest,
+    ) -> Result<(Self, Option<Vec<u32>>), BenchError> {
+        let client = args.client()?;
+        let mut identity = Identity::discover(&client, args.model.as_deref()).await?;
+        let ids = identity.ask_tokens(&client).await;
+        longest.check(&identity)?;
+        let scout = Self {
+            client,
+            identity,
+            longest,
+        };
+        Ok((scout, ids))
+    }
+
     /// Token ids if the server takes them, else text; completions if it has them, else chat.
     async fn choose(
         &self,
@@ -198,11 +254,11 @@ impl Scout {
         max_tokens: u32,
         settings: &[(&str, Value)],
     ) -> Result<StreamAnswer, BenchError> {
-        let mut body = endpoint.request(&self.identity.model, prompt, max_tokens);
+        let mut body = endpoint.request(prompt, max_tokens);
         for (name, value) in settings {
             body[*name] = value.clone();
         }
-        match self.client.stream(endpoint.path(), &body).await {
+        match self.stream(endpoint, &mut body).await {
             Err(ServerError::Refused(refusal)) if refusal.is_model_unknown() => {
                 Err(BenchError::ModelUnknown {
                     model: self.identity.model.clone(),
@@ -218,6 +274,17 @@ impl Scout {
                 .too_long(format!("it says {:?}", refusal.message))),
             other => Ok(other?),
         }
+    }
+
+    async fn stream(
+        &self,
+        endpoint: Endpoint,
+        body: &mut Value,
+    ) -> Result<StreamAnswer, ServerError> {
+        body["model"] = Value::from(self.identity.model.as_str());
+        body["stream"] = Value::Bool(true);
+        body["stream_options"]["include_usage"] = Value::Bool(true);
+        self.client.stream(endpoint.path(), body).await
     }
 }
 

@@ -126,6 +126,12 @@ fn notes(a: &File, b: &File) -> Vec<String> {
                 file.failed
             ));
         }
+        if file.in_flight > 0 {
+            notes.push(format!(
+                "{name}: {} requests were in flight at the interruption and count nowhere",
+                file.in_flight
+            ));
+        }
     }
     let settings = a.settings.iter().chain(&b.settings);
     let mut names: Vec<&String> = settings.map(|(name, _)| name).collect();

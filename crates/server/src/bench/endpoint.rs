@@ -17,19 +17,12 @@ impl Endpoint {
         }
     }
 
-    /// A streamed request whose prompt is `prompt`: a text, or for completions also a list of ids.
-    pub(super) fn request(self, model: &str, prompt: Value, max_tokens: u32) -> Value {
+    /// A request whose prompt is `prompt`: a text, or for completions also a list of ids.
+    pub(super) fn request(self, prompt: Value, max_tokens: u32) -> Value {
         let (field, prompt) = match self {
             Self::Completions => ("prompt", prompt),
             Self::Chat => ("messages", json!([{"role": "user", "content": prompt}])),
         };
-        json!({
-            "model": model,
-            field: prompt,
-            "max_tokens": max_tokens,
-            "temperature": 0,
-            "stream": true,
-            "stream_options": {"include_usage": true},
-        })
+        json!({field: prompt, "max_tokens": max_tokens, "temperature": 0})
     }
 }

@@ -41,6 +41,12 @@ pub enum BenchError {
         /// `--base-url`.
         base: String,
     },
+    /// Messages are needed and cannot be sent.
+    #[error("{base} has no /v1/chat/completions, which messages need; is --base-url right?")]
+    NoChat {
+        /// `--base-url`.
+        base: String,
+    },
     /// A hit rate is asked for twice.
     #[error("--hit-rates: {0} is there twice")]
     HitRateTwice(super::ttft::HitRate),

@@ -7,34 +7,28 @@
 use std::future::Future;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::bail;
+use indicatif::ProgressBar;
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::asker::{Asker, Longest, Target};
+use super::ledger::Ledger;
+use super::outcome;
 use super::record::{Progress, Record};
+use super::summary;
 use crate::measure::{clock, progress};
 
 mod args;
-mod arrivals;
-mod goodput;
-mod lengths;
-mod outcome;
 mod plan;
 mod report;
-mod summary;
-mod table;
 
 pub use args::LoadArgs;
-pub use arrivals::Rate;
-pub use goodput::Goodput;
-pub use lengths::Lengths;
 
-use outcome::{Answered, End, Failed, Outcome, ms};
-use plan::{Plan, Planned};
+use plan::{Asked, Plan, Planned};
 use report::{Report, Results};
 
 /// Measures, prints a summary to `out` and writes the file that `args` names.
@@ -63,14 +57,20 @@ pub async fn run(
             () = interrupt => None,
         }
     };
-    results.outcomes.sort_by_key(|outcome| outcome.asked.index);
+    let mut outcomes = results
+        .ledger
+        .as_ref()
+        .map_or_else(Vec::new, Ledger::outcomes);
+    outcomes.sort_by_key(|outcome| outcome.asked.index);
+    let in_flight = outcomes.iter().filter(|o| o.is_in_flight()).count();
     let progress = Progress {
-        done: results.outcomes.len(),
+        done: outcomes.len() - in_flight,
+        in_flight,
         total: args.num_prompts as usize,
         unit: "requests",
     };
-    if let Some(server) = results.server.as_ref().filter(|_| progress.done > 0) {
-        let report = Report::new(args, &record, server, &results);
+    if let Some(server) = results.server.as_ref().filter(|_| !outcomes.is_empty()) {
+        let report = Report::new(args, &record, server, &results, &outcomes);
         record.publish(&report, |out| print(&report, out), out)?;
     }
     progress.outcome(ended)
@@ -94,24 +94,14 @@ async fn measure(
     let mut plan = Plan::new(args, asker.form().clone(), seed);
     asker.ask(&plan.warm_up(), 1, &[]).await?;
     let bar = progress::bar(u64::from(args.num_prompts));
-    let (sender, mut ended) = mpsc::unbounded_channel();
-    let crew = Crew::new(args, asker, sender);
-    let collect = async {
-        while let Some(outcome) = ended.recv().await {
-            results.outcomes.push(outcome);
-            bar.inc(1);
-        }
-    };
-    tokio::join!(crew.send_all(plan), collect);
+    let ledger = Ledger::new(clock::monotonic());
+    results.ledger = Some(ledger.clone());
+    let crew = Crew::new(args, asker, ledger.clone(), bar.clone());
+    crew.send_all(plan).await;
     bar.finish_and_clear();
-    match &results.outcomes[..] {
-        [first, rest @ ..] if rest.iter().all(|outcome| outcome.answered().is_none()) => {
-            match &first.end {
-                End::Failed(failed) => bail!("no request was answered: {}", failed.error),
-                End::Answered(_) => Ok(()),
-            }
-        }
-        _ => Ok(()),
+    match outcome::no_answer(&ledger.outcomes()) {
+        Some(error) => bail!("no request was answered: {error}"),
+        None => Ok(()),
     }
 }
 
@@ -122,25 +112,27 @@ struct Crew {
     is_closed_loop: bool,
     /// One for each request that may run, where there is a limit.
     places: Option<Arc<Semaphore>>,
-    ended: mpsc::UnboundedSender<Outcome>,
+    ledger: Ledger<Asked>,
+    bar: ProgressBar,
 }
 
 impl Crew {
-    fn new(args: &LoadArgs, asker: Asker, ended: mpsc::UnboundedSender<Outcome>) -> Self {
+    fn new(args: &LoadArgs, asker: Asker, ledger: Ledger<Asked>, bar: ProgressBar) -> Self {
         let places = |places: u32| Arc::new(Semaphore::new(places as usize));
         Self {
             asker: Arc::new(asker),
             ignore_eos: args.ignore_eos,
             is_closed_loop: args.is_closed_loop(),
             places: args.max_concurrency.map(places),
-            ended,
+            ledger,
+            bar,
         }
     }
 
     /// Sends every request of `plan` at its time, and waits for the last answer.
     async fn send_all(self, plan: Plan<'_>) {
         let mut running = JoinSet::new();
-        let begin = clock::monotonic();
+        let begin = self.ledger.begin();
         for mut planned in plan {
             tokio::time::sleep_until((begin + planned.at).into()).await;
             let place = match &self.places {
@@ -149,7 +141,6 @@ impl Crew {
             };
             if self.is_closed_loop {
                 planned.at = begin.elapsed();
-                planned.asked.at_ms = ms(planned.at);
             }
             let due = begin + planned.at;
             running.spawn(self.send(planned, due, place));
@@ -165,30 +156,21 @@ impl Crew {
         due: Instant,
         place: Option<OwnedSemaphorePermit>,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (asker, ended) = (self.asker.clone(), self.ended.clone());
+        let (asker, ledger) = (self.asker.clone(), self.ledger.clone());
+        let bar = self.bar.clone();
         let settings = match self.ignore_eos {
             true => vec![("ignore_eos", Value::Bool(true))],
             false => Vec::new(),
         };
         async move {
             let Planned { asked, prompt, .. } = planned;
-            let late: Duration = due.elapsed();
-            let answer = asker.ask(&prompt, asked.output_len, &settings).await;
+            let output_len = asked.output_len;
+            let ticket = ledger.open(asked, due);
+            let answer = asker.ask(&prompt, output_len, &settings).await;
+            ledger.close(ticket, &answer);
+            // Only now: who takes the place finds the request closed.
             drop(place);
-            let end = match answer {
-                Ok(answer) => {
-                    let late = answer.sent.saturating_duration_since(due);
-                    End::Answered(Answered::new(&answer, late))
-                }
-                Err(error) => End::Failed(Failed::new(&error)),
-            };
-            let late_ms = ms(late);
-            // Nobody listens any more after an interruption.
-            let _unheard = ended.send(Outcome {
-                asked,
-                late_ms,
-                end,
-            });
+            bar.inc(1);
         }
     }
 }
@@ -228,7 +210,7 @@ fn introduce(args: &LoadArgs, server: &Target, seed: u64, text: &mut dyn Write) 
 
 fn print(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
-    table::print(out, &report.summary)?;
+    summary::print(out, &report.summary)?;
     for note in &report.notes {
         writeln!(out, "note: {note}")?;
     }

@@ -73,6 +73,14 @@ impl PromptForm {
         }
     }
 
+    /// How many units make `tokens` tokens in a prompt that has others, too; at least 1.
+    pub(super) fn units_within(&self, tokens: u32) -> usize {
+        match self {
+            Self::TokenIds(_) => tokens as usize,
+            Self::Words(rate) => ((f64::from(tokens) / rate.per_word).round() as usize).max(1),
+        }
+    }
+
     /// The prompt as the request's JSON: a list of ids, or a text.
     pub(super) fn render(&self, prompt: &[u32]) -> Value {
         match self {

@@ -54,6 +54,8 @@ pub(super) struct Head<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Progress {
     pub(super) done: usize,
+    /// Under way when the user interrupted the run.
+    pub(super) in_flight: usize,
     pub(super) total: usize,
     /// What is counted, in the plural.
     pub(super) unit: &'static str,
@@ -156,7 +158,11 @@ impl Progress {
 
 impl fmt::Display for Progress {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} of {} {}", self.done, self.total, self.unit)
+        write!(out, "{} of {} {}", self.done, self.total, self.unit)?;
+        match self.in_flight {
+            0 => Ok(()),
+            count => write!(out, ", {count} more in flight"),
+        }
     }
 }
 

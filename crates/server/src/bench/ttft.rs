@@ -50,10 +50,15 @@ pub async fn run(
     };
     let progress = Progress {
         done: results.measurements.len(),
+        in_flight: usize::from(results.under_way.is_some()),
         total: args.total(),
         unit: "measurements",
     };
-    if let Some(server) = results.server.as_ref().filter(|_| progress.done > 0) {
+    if let Some(server) = results
+        .server
+        .as_ref()
+        .filter(|_| progress.done + progress.in_flight > 0)
+    {
         let report = Report::new(args, &record, server, &results);
         record.publish(&report, |out| print(&report, out), out)?;
     }
@@ -83,7 +88,10 @@ async fn measure(
                 hit_rate,
                 prompt_tokens: args.prompt_tokens,
             };
-            results.measurements.push(session.measure(place).await?);
+            results.under_way = Some(place);
+            let measurement = session.measure(place).await;
+            results.under_way = None;
+            results.measurements.push(measurement?);
             bar.inc(1);
         }
     }

@@ -11,6 +11,7 @@ use super::clock;
 use super::error::{Refusal, ServerError, excerpt};
 use super::sse::SseParser;
 use super::stream_chunk::{StreamChunk, Usage};
+use super::tool_calls::ToolCalls;
 
 /// How long to wait for the connection to be given back after `[DONE]`.
 const GIVE_BACK: Duration = Duration::from_millis(500);
@@ -45,8 +46,11 @@ pub(crate) struct StreamAnswer {
     /// Until the stream's last event.
     pub(crate) total: Duration,
     pub(crate) usage: Usage,
-    /// What was said, tool calls left out.
+    /// What was said, without thoughts and tool calls.
     pub(crate) text: String,
+    /// What was thought, where the server says it apart.
+    pub(crate) reasoning: String,
+    pub(crate) tool_calls: ToolCalls,
     /// What the server reports of the context budget, where it does.
     pub(crate) context_budget: Option<Value>,
 }
@@ -172,6 +176,8 @@ impl Client {
                 total: reading.last,
                 usage: reading.usage,
                 text: reading.text,
+                reasoning: reading.reasoning,
+                tool_calls: reading.tool_calls,
                 context_budget: reading.context_budget,
             }),
             None if !is_stream => Err(ServerError::NotOpenAi {
@@ -245,6 +251,8 @@ struct Reading {
     parser: SseParser,
     usage: Usage,
     text: String,
+    reasoning: String,
+    tool_calls: ToolCalls,
     context_budget: Option<Value>,
     token_times: Vec<Duration>,
     last: Duration,
@@ -281,6 +289,8 @@ impl Reading {
             }
             chunk.add_to(&mut self.usage);
             chunk.add_text_to(&mut self.text);
+            chunk.add_reasoning_to(&mut self.reasoning);
+            chunk.add_calls_to(&mut self.tool_calls);
             if let Some(report) = chunk.context_budget.take() {
                 add_report(&mut self.context_budget, report);
             }

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::tool_calls::{CallPiece, ToolCalls};
+
 /// The body of one event, of `/v1/completions` or of `/v1/chat/completions`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct StreamChunk {
@@ -35,7 +37,7 @@ struct Delta {
     content: Option<String>,
     reasoning_content: Option<String>,
     reasoning: Option<String>,
-    tool_calls: Option<Vec<Value>>,
+    tool_calls: Option<Vec<CallPiece>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +87,28 @@ impl StreamChunk {
                 .and_then(|delta| delta.content.as_ref());
             text.extend(choice.text.as_deref().or(said.map(String::as_str)));
         }
+    }
+
+    /// Appends the thoughts that this chunk adds to the answer.
+    pub(crate) fn add_reasoning_to(&self, reasoning: &mut String) {
+        for delta in self.deltas() {
+            let thought = delta.reasoning_content.as_ref();
+            reasoning.extend(thought.or(delta.reasoning.as_ref()).map(String::as_str));
+        }
+    }
+
+    /// Adds the pieces of tool calls in this chunk.
+    pub(crate) fn add_calls_to(&self, calls: &mut ToolCalls) {
+        for delta in self.deltas() {
+            for piece in delta.tool_calls.iter().flatten() {
+                calls.add(piece);
+            }
+        }
+    }
+
+    fn deltas(&self) -> impl Iterator<Item = &Delta> {
+        let choices = self.choices.iter().flatten();
+        choices.filter_map(|choice| choice.delta.as_ref())
     }
 
     /// Fills in what this chunk reports.

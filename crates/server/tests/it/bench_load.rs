@@ -241,6 +241,40 @@ async fn an_interrupted_run_keeps_what_it_has() {
 }
 
 #[tokio::test]
+async fn what_is_in_flight_at_an_interruption_is_counted() {
+    // Two requests find out how it is asked and warm it; four are answered.
+    let config = Config {
+        silent_from: 7,
+        ..steady()
+    };
+    let (fake, url) = Fake::start(config).await;
+    let interrupt = async {
+        while fake.seen().len() < 9 {
+            fake.came.notified().await;
+        }
+    };
+    let options = "--num-prompts 10 --max-concurrency 3 --input-len 8 --output-len 2";
+    let ran = bench_until(&url, options, interrupt).await;
+    let error = ran.error.as_ref().unwrap();
+    let told = "interrupted after 4 of 10 requests, 3 more in flight";
+    assert!(error.contains(told), "{error}");
+    assert_eq!(ran.summary("in_flight_at_interrupt"), 3);
+    assert_eq!(ran.summary("completed"), 4);
+    assert_eq!(ran.summary("failed"), 0);
+    assert_eq!(ran.json["complete"], false);
+    assert!(
+        ran.text.contains("3 in flight at the interruption"),
+        "{}",
+        ran.text
+    );
+    for (index, request) in ran.requests().iter().enumerate() {
+        let is_answered = request["ttft_ms"].is_number();
+        let is_in_flight = request["in_flight_ms"].is_number();
+        assert_eq!((is_answered, is_in_flight), (index < 4, index >= 4));
+    }
+}
+
+#[tokio::test]
 async fn text_is_asked_where_there_is_no_tokenizer() {
     let config = Config {
         tokenize: Tokenize::Missing,

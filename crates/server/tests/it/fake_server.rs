@@ -43,6 +43,8 @@ pub(crate) enum Counts {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Flow {
     Good,
+    /// Calls a tool with what would be the text.
+    Calls,
     /// Ends with `[DONE]`, but without a token.
     Empty,
     /// Reports an error instead of the first token.
@@ -58,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) flow: Flow,
     /// Tokens per cache block.
     pub(crate) block: usize,
+    /// The text of each token.
+    pub(crate) token: &'static str,
     /// Bytes per piece of the stream.
     pub(crate) cut: usize,
     pub(crate) has_completions: bool,
@@ -75,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) models: Vec<&'static str>,
     /// Streamed requests from this one on are refused with 500.
     pub(crate) broken_from: usize,
+    /// Streamed requests from this one on, counted from 1, get no token.
+    pub(crate) silent_from: usize,
 }
 
 impl Default for Config {
@@ -84,6 +90,7 @@ impl Default for Config {
             counts: Counts::Cached,
             flow: Flow::Good,
             block: 1,
+            token: "é",
             cut: 7,
             has_completions: true,
             has_chat: true,
@@ -96,6 +103,7 @@ impl Default for Config {
             says_limit: true,
             models: vec!["fake-1", "fake-2"],
             broken_from: usize::MAX,
+            silent_from: usize::MAX,
         }
     }
 }
@@ -169,7 +177,7 @@ impl Fake {
         };
         let mut tokens = Vec::new();
         for word in text.split_whitespace() {
-            let (initial, rest) = word.split_at(1);
+            let (initial, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
             if "aeiou".contains(initial) {
                 tokens.push(id(initial.to_owned()));
                 tokens.push(id(rest.to_owned()));
@@ -208,7 +216,7 @@ impl Fake {
             Some(_) => max_tokens as usize,
             None => 1,
         };
-        let cached = {
+        let (cached, is_silent) = {
             let mut seen = self.seen.lock().unwrap();
             if seen.len() + 1 >= self.config.broken_from {
                 return error(
@@ -242,15 +250,20 @@ impl Fake {
                 authorization,
                 peer,
             });
-            cached
+            (cached, seen.len() >= self.config.silent_from)
         };
         self.came.notify_one();
-        self.stream([len, cached, completion], is_chat)
+        let prefill = match is_silent {
+            true => Duration::from_secs(3600),
+            false => self.config.prefill * (len - cached) as u32,
+        };
+        self.stream([len, cached, completion], prefill, is_chat)
     }
 
     fn stream(
         self: &Arc<Self>,
         [prompt, cached, completion]: [usize; 3],
+        prefill: Duration,
         is_chat: bool,
     ) -> Response {
         let choice = |text: &str, reason: Value| match is_chat {
@@ -264,7 +277,14 @@ impl Fake {
             before.push_str(&chunk(json!({"choices": [role], "usage": null})));
         }
         let token = match self.config.flow {
-            Flow::Good => chunk(json!({"choices": [choice("é", Value::Null)], "usage": null})),
+            Flow::Good => {
+                let text = choice(self.config.token, Value::Null);
+                chunk(json!({"choices": [text], "usage": null}))
+            }
+            Flow::Calls => {
+                let call = json!({"index": 0, "id": "", "function": {"arguments": ""}});
+                chunk(json!({"choices": [{"delta": {"tool_calls": [call]}}], "usage": null}))
+            }
             Flow::Error => chunk(json!({"error": {"message": "out of memory"}})),
             Flow::Empty => String::new(),
             Flow::NoStream => {
@@ -272,12 +292,18 @@ impl Fake {
             }
         };
         let mut after = String::new();
-        if self.config.flow == Flow::Good {
+        if self.config.flow == Flow::Calls {
+            let function = json!({"name": "read_file", "arguments": "{\"path\": \"a\"}"});
+            let call = json!({"index": 0, "id": "call-1", "function": function});
+            before.push_str(&chunk(
+                json!({"choices": [{"delta": {"tool_calls": [call]}}]}),
+            ));
+        }
+        if matches!(self.config.flow, Flow::Good | Flow::Calls) {
             after.push_str(&chunk(json!({"choices": [choice("", json!("length"))]})));
             after.extend(self.counts([prompt, cached, completion]).map(chunk));
         }
         after.push_str("data: [DONE]\n\n");
-        let prefill = self.config.prefill * (prompt - cached) as u32;
         let between = self.config.between.unwrap_or_default();
         let mut parts = vec![(Duration::ZERO, before), (prefill, token.clone())];
         parts.extend((1..completion).map(|_| (between, token.clone())));
@@ -422,8 +448,16 @@ async fn chat(
     if !fake.config.has_chat {
         return missing();
     }
-    let text = body["messages"][0]["content"].as_str().unwrap_or_default();
-    let tokens = fake.encode(&format!("<bos> <user> {text} <end> <assistant>"));
+    let mut text = "<bos>".to_owned();
+    for message in body["messages"].as_array().unwrap() {
+        let field = |name: &str| message[name].as_str().unwrap_or_default();
+        text.push_str(&format!(" <{}> {}", field("role"), field("content")));
+        for call in message["tool_calls"].as_array().into_iter().flatten() {
+            text.push_str(&format!(" <call> {}", call["function"]["arguments"]));
+        }
+        text.push_str(" <end>");
+    }
+    let tokens = fake.encode(&format!("{text} <assistant>"));
     fake.answer(
         tokens,
         Request {

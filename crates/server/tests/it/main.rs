@@ -6,6 +6,7 @@ mod answer;
 mod anthropic_blocks;
 mod auth;
 mod bad_input;
+mod bench_agent;
 mod bench_load;
 mod bench_ttft;
 mod budget_fuzz;

@@ -17,6 +17,8 @@ pub(super) struct File {
     pub(super) samples: Vec<Sample>,
     /// Requests without an answer.
     pub(super) failed: usize,
+    /// Requests that had no end when the user interrupted the run.
+    pub(super) in_flight: usize,
 }
 
 /// Which run it was.
@@ -54,6 +56,9 @@ struct Content {
     #[serde(flatten)]
     run: Run,
     settings: Map<String, Value>,
+    /// Of `bench ttft`; the other benchmarks say it of each request.
+    #[serde(default)]
+    in_flight_at_interrupt: usize,
     #[serde(default)]
     measurements: Vec<Measurement>,
     #[serde(default)]
@@ -67,9 +72,11 @@ struct Measurement {
     ttft_ms: f64,
 }
 
-/// Of `bench load`; a request without an answer has no times.
+/// Of `bench load` and `bench agent`; a request without an answer has no times of one.
 #[derive(Debug, Deserialize)]
 struct Request {
+    error: Option<String>,
+    in_flight_ms: Option<f64>,
     ttft_ms: Option<f64>,
     tpot_ms: Option<f64>,
     e2el_ms: Option<f64>,
@@ -87,15 +94,17 @@ impl File {
             .with_context(|| format!("{place} is no file of results of `purser bench`"))?;
         let samples = match content.run.benchmark.as_str() {
             "ttft" => of_ttft(&content.measurements),
-            "load" => of_load(&content.requests),
+            "load" | "agent" => of_load(&content.requests),
             other => bail!("{place}: `bench {other}` is not known"),
         };
-        let is_failed = |request: &&Request| request.ttft_ms.is_none();
+        let count = |of: fn(&&Request) -> bool| content.requests.iter().filter(of).count();
+        let in_flight = count(|request| request.in_flight_ms.is_some());
         Ok(Self {
             run: content.run,
             settings: content.settings,
             samples,
-            failed: content.requests.iter().filter(is_failed).count(),
+            failed: count(|request| request.error.is_some()),
+            in_flight: in_flight + content.in_flight_at_interrupt,
         })
     }
 }

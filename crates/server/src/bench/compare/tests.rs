@@ -6,9 +6,10 @@ use tempfile::TempDir;
 
 use super::{CompareArgs, run};
 
-/// A file of results with `times` as TTFT of requests; a negative one is a failure.
+/// A file of results with `times` as TTFT of requests; -1 is a failure, less is in flight.
 fn load(folder: &TempDir, name: &str, times: &[f64], input_len: u32) -> PathBuf {
     let request = |&ttft: &f64| match ttft < 0.0 {
+        true if ttft < -1.0 => json!({"index": 0, "in_flight_ms": -ttft}),
         true => json!({"index": 0, "status": 500, "error": "no"}),
         false => {
             json!({"index": 0, "ttft_ms": ttft, "e2el_ms": 3.0 * ttft, "tpot_ms": null, "itl_ms": []})
@@ -100,11 +101,12 @@ fn what_is_faster_is_said_to_be_and_what_is_alike_is_not() {
 fn what_makes_runs_incomparable_is_noted() {
     let folder = tempfile::tempdir().unwrap();
     let a = load(&folder, "a.json", &around(200.0), 512);
-    let b = load(&folder, "b.json", &[100.0, -1.0, 120.0, -1.0], 64);
+    let b = load(&folder, "b.json", &[100.0, -1.0, 120.0, -1.0, -9.0], 64);
     let json: Value = serde_json::from_str(&compare(&a, &b, true).unwrap()).unwrap();
     let notes = json["notes"].to_string();
     for note in [
         "B: 2 requests failed",
+        "B: 1 requests were in flight",
         "input_len differs: 512 and 64",
         "fewer than 20",
     ] {

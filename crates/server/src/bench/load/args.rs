@@ -2,9 +2,9 @@
 
 use clap::{ArgAction, Args};
 
-use super::arrivals::Rate;
-use super::goodput::Goodput;
-use super::lengths::Lengths;
+use crate::bench::arrivals::Rate;
+use crate::bench::goodput::Goodput;
+use crate::bench::lengths::Lengths;
 use crate::bench::record::{Record, RecordArgs};
 use crate::measure::ServerArgs;
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::LoadArgs;
-use super::arrivals::Arrivals;
-use super::outcome::ms;
+use crate::bench::arrivals::Arrivals;
 use crate::bench::prompt::{PromptForm, PromptSource};
 use crate::measure::random::Random;
 
@@ -39,8 +38,6 @@ pub(super) struct Planned {
 pub(super) struct Asked {
     /// From 0, in order of arrival.
     pub(super) index: u32,
-    /// After the beginning, in milliseconds.
-    pub(super) at_ms: f64,
     /// Requests of a group begin with the same tokens.
     pub(super) prefix_group: Option<u32>,
     /// Tokens besides the prefix.
@@ -94,7 +91,6 @@ impl Iterator for Plan<'_> {
         prompt.extend(self.source.fresh(own));
         let asked = Asked {
             index: self.next,
-            at_ms: ms(at),
             prefix_group: group.map(|group| group as u32),
             input_len,
             output_len,

@@ -3,19 +3,22 @@
 use serde::Serialize;
 
 use super::args::LoadArgs;
-use super::arrivals::Rate;
-use super::goodput::Goodput;
-use super::lengths::Lengths;
-use super::outcome::Outcome;
-use super::summary::Summary;
+use super::plan::Asked;
+use crate::bench::arrivals::Rate;
 use crate::bench::asker::Target;
+use crate::bench::goodput::Goodput;
+use crate::bench::ledger::Ledger;
+use crate::bench::lengths::Lengths;
+use crate::bench::outcome::Outcome;
 use crate::bench::record::{Head, Record};
+use crate::bench::summary::Summary;
 
 /// Results while they come in.
 #[derive(Debug, Default)]
 pub(super) struct Results {
     pub(super) server: Option<Target>,
-    pub(super) outcomes: Vec<Outcome>,
+    /// Since the first request could be sent.
+    pub(super) ledger: Option<Ledger<Asked>>,
     pub(super) notes: Vec<String>,
 }
 
@@ -27,7 +30,7 @@ pub(super) struct Report<'a> {
     settings: Settings<'a>,
     pub(super) summary: Summary,
     pub(super) notes: Vec<String>,
-    requests: &'a [Outcome],
+    requests: &'a [Outcome<Asked>],
 }
 
 #[derive(Debug, Serialize)]
@@ -45,20 +48,21 @@ struct Settings<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// Sums up what there is of `results`, whose server is `server`.
+    /// Sums up `outcomes`, which are those of `results`, whose server is `server`.
     pub(super) fn new(
         args: &'a LoadArgs,
         record: &'a Record,
         server: &'a Target,
-        results: &'a Results,
+        results: &Results,
+        outcomes: &'a [Outcome<Asked>],
     ) -> Self {
-        let summary = Summary::of(&results.outcomes, args.goodput.as_ref());
+        let summary = Summary::of(outcomes, args.goodput.as_ref());
         let mut notes = results.notes.clone();
-        notes.extend(remarks(args, &results.outcomes, &summary));
+        notes.extend(remarks(args, outcomes, &summary));
         Self {
             head: record.head(
                 args.command_line(&server.identity.model, record),
-                results.outcomes.len() == args.num_prompts as usize,
+                summary.completed + summary.failed == args.num_prompts as usize,
                 server,
             ),
             settings: Settings {
@@ -75,7 +79,7 @@ impl<'a> Report<'a> {
             },
             summary,
             notes,
-            requests: &results.outcomes,
+            requests: outcomes,
         }
     }
 }
@@ -84,7 +88,7 @@ impl<'a> Report<'a> {
 const LATE_MS: f64 = 5.0;
 
 /// What a reader of the numbers should know and may not see in them.
-fn remarks(args: &LoadArgs, outcomes: &[Outcome], summary: &Summary) -> Vec<String> {
+fn remarks(args: &LoadArgs, outcomes: &[Outcome<Asked>], summary: &Summary) -> Vec<String> {
     let mut remarks = Vec::new();
     let answered = || outcomes.iter().filter_map(|o| Some((o, o.answered()?)));
     let short = answered()

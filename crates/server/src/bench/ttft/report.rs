@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::args::{HitRate, TtftArgs};
-use super::measurement::Measurement;
+use super::measurement::{Measurement, Place};
 use super::summary::{self, Line, Row};
 use crate::bench::asker::Target;
 use crate::bench::record::{Head, Record};
@@ -13,6 +13,8 @@ use crate::bench::record::{Head, Record};
 pub(super) struct Results {
     pub(super) server: Option<Target>,
     pub(super) measurements: Vec<Measurement>,
+    /// What is being measured.
+    pub(super) under_way: Option<Place>,
     pub(super) notes: Vec<String>,
 }
 
@@ -22,6 +24,8 @@ pub(super) struct Report<'a> {
     #[serde(flatten)]
     head: Head<'a>,
     settings: Settings<'a>,
+    /// Measurements without an end when the user interrupted the run.
+    in_flight_at_interrupt: usize,
     pub(super) summary: Vec<Row>,
     pub(super) line: Option<Line>,
     pub(super) notes: Vec<String>,
@@ -59,6 +63,7 @@ impl<'a> Report<'a> {
                 hit_rates: &args.hit_rates,
                 max_tokens: args.max_tokens,
             },
+            in_flight_at_interrupt: usize::from(results.under_way.is_some()),
             summary: rows,
             line: summary::line(&results.measurements),
             notes,
@@ -70,6 +75,9 @@ impl<'a> Report<'a> {
 /// What a reader of the numbers should know and may not see in them.
 fn remarks(rows: &[Row], seed: u64) -> Vec<String> {
     let mut remarks = Vec::new();
+    if rows.is_empty() {
+        return remarks;
+    }
     if rows.iter().all(|row| row.hit_rate_observed.is_none()) {
         remarks.push(
             "the server does not report cached tokens, so hit rates are as asked only \

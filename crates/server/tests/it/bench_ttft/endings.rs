@@ -195,7 +195,11 @@ async fn places_that_cannot_be_written_are_found_at_once() {
 
 #[tokio::test]
 async fn an_interrupted_run_keeps_what_it_has() {
-    let (fake, url) = Fake::start(Config::default()).await;
+    let config = Config {
+        silent_from: 12,
+        ..Config::default()
+    };
+    let (fake, url) = Fake::start(config).await;
     let folder = tempfile::tempdir().unwrap();
     let (args, output) = arguments(&url, &folder, &["--prompt-tokens", "100"]);
     let interrupt = async {
@@ -214,8 +218,9 @@ async fn an_interrupted_run_keeps_what_it_has() {
     assert!((4..=10).contains(&taken), "{taken}");
     assert_eq!(
         error,
-        format!("interrupted after {taken} of 35 measurements")
+        format!("interrupted after {taken} of 35 measurements, 1 more in flight")
     );
+    assert_eq!(json["in_flight_at_interrupt"], 1);
     assert_eq!(json["complete"], false);
     assert!(String::from_utf8(out).unwrap().contains("p50 ms"));
 }

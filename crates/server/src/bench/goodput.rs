@@ -89,7 +89,7 @@ impl Serialize for Goodput {
 #[cfg(test)]
 mod tests {
     use super::Goodput;
-    use crate::bench::load::outcome::Answered;
+    use crate::bench::outcome::Answered;
 
     #[test]
     fn a_request_meets_all_of_it_or_not() {

@@ -1,16 +1,10 @@
 use super::{Spread, Summary};
-use crate::bench::load::outcome::{Answered, End, Failed, Outcome};
-use crate::bench::load::plan::Asked;
+use crate::bench::outcome::{Answered, End, Failed, Outcome};
 
-fn outcome(index: u32, at_ms: f64, end: End) -> Outcome {
+fn outcome(index: u32, at_ms: f64, end: End) -> Outcome<u32> {
     Outcome {
-        asked: Asked {
-            index,
-            at_ms,
-            prefix_group: None,
-            input_len: 10,
-            output_len: 3,
-        },
+        asked: index,
+        at_ms,
         late_ms: 0.5,
         end,
     }
@@ -43,10 +37,12 @@ fn throughput_is_over_the_time_from_the_first_request_to_the_last_token() {
         outcome(2, 2000.0, failed(Some(429))),
         outcome(3, 9000.0, failed(None)),
         outcome(4, 2100.0, failed(Some(429))),
+        outcome(5, 2200.0, End::InFlight { in_flight_ms: 9e3 }),
     ];
     let goodput = "ttft:200".parse().unwrap();
     let summary = Summary::of(&outcomes, Some(&goodput));
     assert_eq!((summary.completed, summary.failed), (2, 3));
+    assert_eq!(summary.in_flight_at_interrupt, 1);
     let failures: Vec<(&str, usize)> = summary
         .failures
         .iter()

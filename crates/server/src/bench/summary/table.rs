@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::summary::{Spread, Summary};
+use super::{Spread, Summary};
 
 /// # Errors
 /// When `out` cannot be written.
-pub(super) fn print(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+pub(in crate::bench) fn print(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
     let Summary {
         completed,
         failed,
@@ -19,7 +19,12 @@ pub(super) fn print(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
         write!(out, "{separator}{kind}: {count}")?;
     }
     let close = if summary.failures.is_empty() { "" } else { ")" };
-    writeln!(out, "{close} in {duration_s:.2} s")?;
+    write!(out, "{close}")?;
+    if summary.in_flight_at_interrupt > 0 {
+        let count = summary.in_flight_at_interrupt;
+        write!(out, ", {count} in flight at the interruption")?;
+    }
+    writeln!(out, " in {duration_s:.2} s")?;
     write!(out, "{:.3} requests/s", summary.request_throughput)?;
     if let Some(goodput) = summary.request_goodput {
         write!(out, ", of them good {goodput:.3}")?;

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::plan::Asked;
-use crate::bench::BenchError;
+use super::BenchError;
 use crate::measure::ServerError;
 use crate::measure::client::StreamAnswer;
 
-/// One request of a run; times in milliseconds, counts in tokens.
+/// One request of a run, which asked for `A`; times in milliseconds, counts in tokens.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct Outcome<A> {
     #[serde(flatten)]
-    pub(super) asked: Asked,
-    /// From the time at which it should have been sent to the time at which it was.
+    pub(super) asked: A,
+    /// When it should have been sent, after the beginning.
+    pub(super) at_ms: f64,
+    /// From then to the time at which it was.
     pub(super) late_ms: f64,
     #[serde(flatten)]
     pub(super) end: End,
@@ -26,6 +27,11 @@ pub(super) struct Outcome {
 pub(super) enum End {
     Answered(Answered),
     Failed(Failed),
+    /// It had no end when the user interrupted the run.
+    InFlight {
+        /// How long it had been due by then.
+        in_flight_ms: f64,
+    },
 }
 
 /// An answer. Times begin when the request should have been sent, so that waiting for this tool or
@@ -54,9 +60,19 @@ pub(super) struct Failed {
     pub(super) error: String,
 }
 
+impl End {
+    /// The end of a request that should have been sent when it was `late` already.
+    pub(super) fn of(answer: &Result<StreamAnswer, BenchError>, late: Duration) -> Self {
+        match answer {
+            Ok(answer) => Self::Answered(Answered::new(answer, late)),
+            Err(error) => Self::Failed(Failed::new(error)),
+        }
+    }
+}
+
 impl Answered {
     /// An answer to a request that was sent `late`.
-    pub(super) fn new(answer: &StreamAnswer, late: Duration) -> Self {
+    fn new(answer: &StreamAnswer, late: Duration) -> Self {
         let chunks = &answer.token_times;
         let counted = answer.usage.completion_tokens;
         let completion_tokens = counted.unwrap_or(chunks.len() as u64);
@@ -78,7 +94,7 @@ impl Answered {
 }
 
 impl Failed {
-    pub(super) fn new(error: &BenchError) -> Self {
+    fn new(error: &BenchError) -> Self {
         let status = match error {
             BenchError::Server(
                 ServerError::Refused(refusal) | ServerError::Unauthorized(refusal),
@@ -100,12 +116,27 @@ impl Failed {
     }
 }
 
-impl Outcome {
+impl<A> Outcome<A> {
     pub(super) fn answered(&self) -> Option<&Answered> {
         match &self.end {
             End::Answered(answered) => Some(answered),
-            End::Failed(_) => None,
+            End::Failed(_) | End::InFlight { .. } => None,
         }
+    }
+
+    pub(super) fn is_in_flight(&self) -> bool {
+        matches!(self.end, End::InFlight { .. })
+    }
+}
+
+/// What the first request failed with, where none was answered.
+pub(super) fn no_answer<A>(outcomes: &[Outcome<A>]) -> Option<&str> {
+    if outcomes.iter().any(|outcome| outcome.answered().is_some()) {
+        return None;
+    }
+    match &outcomes.first()?.end {
+        End::Failed(failed) => Some(&failed.error),
+        End::Answered(_) | End::InFlight { .. } => None,
     }
 }
 

@@ -8,11 +8,17 @@ use super::goodput::Goodput;
 use super::outcome::{Answered, End, Outcome};
 use crate::measure::quantile::quantile;
 
+mod table;
+
+pub(super) use table::print;
+
 /// Rates per second, counts in tokens, times in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Summary {
     pub(super) completed: usize,
     pub(super) failed: usize,
+    /// Requests without an end when the user interrupted the run.
+    pub(super) in_flight_at_interrupt: usize,
     /// Failures by HTTP status.
     pub(super) failures: BTreeMap<String, usize>,
     /// From the first request's time to the last token.
@@ -71,7 +77,7 @@ impl Spread {
 }
 
 impl Summary {
-    pub(super) fn of(outcomes: &[Outcome], goodput: Option<&Goodput>) -> Self {
+    pub(super) fn of<A>(outcomes: &[Outcome<A>], goodput: Option<&Goodput>) -> Self {
         let answered: Vec<&Answered> = outcomes.iter().filter_map(Outcome::answered).collect();
         let mut failures = BTreeMap::new();
         for outcome in outcomes {
@@ -96,7 +102,8 @@ impl Summary {
         let good = |goodput: &Goodput| answered.iter().filter(|a| goodput.is_met(a)).count();
         Self {
             completed: answered.len(),
-            failed: outcomes.len() - answered.len(),
+            failed: failures.values().sum(),
+            in_flight_at_interrupt: outcomes.iter().filter(|o| o.is_in_flight()).count(),
             failures,
             duration_s,
             request_throughput: per_second(answered.len() as f64),
@@ -117,11 +124,11 @@ impl Summary {
 }
 
 /// From the first request's time to the last token of all.
-fn duration_ms(outcomes: &[Outcome]) -> f64 {
-    let begin = outcomes.iter().map(|outcome| outcome.asked.at_ms);
+fn duration_ms<A>(outcomes: &[Outcome<A>]) -> f64 {
+    let begin = outcomes.iter().map(|outcome| outcome.at_ms);
     let end = outcomes
         .iter()
-        .filter_map(|outcome| Some(outcome.asked.at_ms + outcome.answered()?.e2el_ms));
+        .filter_map(|outcome| Some(outcome.at_ms + outcome.answered()?.e2el_ms));
     let begin = begin.fold(f64::INFINITY, f64::min);
     (end.fold(begin, f64::max) - begin).max(0.0)
 }
