@@ -4,6 +4,7 @@
 //! purser bench ttft --base-url http://127.0.0.1:8000 --prompt-tokens 2000 --repeat 5
 //! purser bench load --request-rate 2 --input-len lognormal:400,0.8 --output-len 16..256
 //! purser bench agent --agents 8 --turns 43 --pause lognormal:2,0.5
+//! purser bench replay conversation_trace.jsonl --speed 0.5 --limit 200
 //! ```
 //!
 //! `ttft` says what a warm prefix is worth: the time to the first token (TTFT) at several prefix
@@ -27,6 +28,7 @@
 //! - [`ttft`]: the time to the first token, one request at a time.
 //! - [`load`]: many requests, at times of their own or so many at once.
 //! - [`agent`]: conversations that grow by tool results, turn by turn.
+//! - [`replay`]: the requests of a trace.
 //! - [`compare`]: two files of results.
 
 use std::io;
@@ -36,6 +38,7 @@ use clap::{Args, Subcommand};
 pub mod agent;
 pub mod compare;
 pub mod load;
+pub mod replay;
 pub mod ttft;
 
 mod arrivals;
@@ -61,6 +64,7 @@ pub use lengths::Lengths;
 pub use load::LoadArgs;
 pub use pauses::Pauses;
 pub use record::RecordArgs;
+pub use replay::ReplayArgs;
 pub use ttft::TtftArgs;
 
 /// Measure a running server.
@@ -80,6 +84,8 @@ pub enum BenchCommand {
     Load(LoadArgs),
     /// Agents that call tools in a loop: what of their prefixes is cached, and how long turns take
     Agent(AgentArgs),
+    /// The requests of a trace at its times, or faster: Mooncake's, ShareGPT's, whole requests
+    Replay(ReplayArgs),
     /// Two files of results: ratios with confidence intervals
     Compare(CompareArgs),
 }
@@ -94,6 +100,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Ttft(args) => ttft::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Load(args) => load::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Agent(args) => agent::run(&args, &mut io::stdout(), interrupted()).await,
+        BenchCommand::Replay(args) => replay::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Compare(args) => compare::run(&args, &mut io::stdout()),
     }
 }

@@ -23,6 +23,9 @@ pub(super) struct Arrivals {
 }
 
 impl Rate {
+    /// All at once.
+    pub const INFINITE: Self = Self(f64::INFINITY);
+
     /// Whether requests arrive all at once.
     #[must_use]
     pub fn is_infinite(self) -> bool {

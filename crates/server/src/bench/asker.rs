@@ -106,6 +106,11 @@ impl Asker {
         }
     }
 
+    /// Where prompts go.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+
     pub(super) fn form(&self) -> &PromptForm {
         &self.form
     }

@@ -72,7 +72,7 @@ struct Measurement {
     ttft_ms: f64,
 }
 
-/// Of `bench load` and `bench agent`; a request without an answer has no times of one.
+/// Of the other benchmarks; a request without an answer has no times of one.
 #[derive(Debug, Deserialize)]
 struct Request {
     error: Option<String>,
@@ -94,7 +94,7 @@ impl File {
             .with_context(|| format!("{place} is no file of results of `purser bench`"))?;
         let samples = match content.run.benchmark.as_str() {
             "ttft" => of_ttft(&content.measurements),
-            "load" | "agent" => of_load(&content.requests),
+            "load" | "agent" | "replay" => of_load(&content.requests),
             other => bail!("{place}: `bench {other}` is not known"),
         };
         let count = |of: fn(&&Request) -> bool| content.requests.iter().filter(of).count();
