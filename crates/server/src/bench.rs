@@ -30,6 +30,7 @@
 //! - [`agent`]: conversations that grow by tool results, turn by turn.
 //! - [`replay`]: the requests of a trace.
 //! - [`compare`]: two files of results.
+//! - [`report`]: files of results as a page.
 
 use std::io;
 
@@ -39,6 +40,7 @@ pub mod agent;
 pub mod compare;
 pub mod load;
 pub mod replay;
+pub mod report;
 pub mod ttft;
 
 mod arrivals;
@@ -50,9 +52,11 @@ mod goodput;
 mod ledger;
 mod lengths;
 mod outcome;
+mod page;
 mod pauses;
 mod prompt;
 mod record;
+mod results;
 mod summary;
 
 pub use agent::AgentArgs;
@@ -65,6 +69,7 @@ pub use load::LoadArgs;
 pub use pauses::Pauses;
 pub use record::RecordArgs;
 pub use replay::ReplayArgs;
+pub use report::ReportArgs;
 pub use ttft::TtftArgs;
 
 /// Measure a running server.
@@ -88,6 +93,8 @@ pub enum BenchCommand {
     Replay(ReplayArgs),
     /// Two files of results: ratios with confidence intervals
     Compare(CompareArgs),
+    /// Files of results as a page with tables and charts
+    Report(ReportArgs),
 }
 
 /// Runs what `args` asks for; results go to standard output and to the file that they name.
@@ -102,6 +109,7 @@ pub async fn run(args: BenchArgs) -> anyhow::Result<()> {
         BenchCommand::Agent(args) => agent::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Replay(args) => replay::run(&args, &mut io::stdout(), interrupted()).await,
         BenchCommand::Compare(args) => compare::run(&args, &mut io::stdout()),
+        BenchCommand::Report(args) => report::run(&args, &mut io::stdout()),
     }
 }
 

@@ -28,7 +28,6 @@ pub mod placement;
 
 mod asker;
 mod bootstrap;
-mod chart;
 mod compose;
 mod cut;
 mod differences;

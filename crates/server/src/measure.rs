@@ -6,9 +6,11 @@
 pub mod error;
 pub mod server_args;
 
+pub(crate) mod chart;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod identity;
+pub(crate) mod machine;
 pub(crate) mod progress;
 pub(crate) mod quantile;
 pub(crate) mod random;

@@ -8,14 +8,13 @@ use anyhow::ensure;
 use clap::Args;
 use serde::Serialize;
 
+use super::results::{ResultsFile, Run};
 use crate::measure::random::Random;
 
 mod bootstrap;
-mod file;
 mod table;
 
 use bootstrap::Interval;
-use file::{File, Run};
 
 /// Draws of the bootstrap begin with it, so that the same files give the same intervals.
 const SEED: u64 = 1;
@@ -63,7 +62,8 @@ struct Row {
 /// # Errors
 /// When a file cannot be read, holds no results of a benchmark, or not of the same one as the other.
 pub fn run(args: &CompareArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let [a, b] = [File::read(&args.baseline)?, File::read(&args.candidate)?];
+    let [a, b] = [&args.baseline, &args.candidate].map(|path| ResultsFile::read(path));
+    let [a, b] = [a?, b?];
     ensure!(
         a.run.benchmark == b.run.benchmark,
         "{} has results of `bench {}`, {} of `bench {}`",
@@ -92,7 +92,7 @@ pub fn run(args: &CompareArgs, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 /// Every quantile that both runs have numbers for, in the order of `a`.
-fn rows(a: &File, b: &File) -> Vec<Row> {
+fn rows(a: &ResultsFile, b: &ResultsFile) -> Vec<Row> {
     let mut rows = Vec::new();
     for sample in &a.samples {
         let Some(other) = b.samples.iter().find(|other| other.metric == sample.metric) else {
@@ -114,7 +114,7 @@ fn rows(a: &File, b: &File) -> Vec<Row> {
     rows
 }
 
-fn notes(a: &File, b: &File) -> Vec<String> {
+fn notes(a: &ResultsFile, b: &ResultsFile) -> Vec<String> {
     let mut notes = Vec::new();
     for (name, file) in [("A", a), ("B", b)] {
         if !file.run.complete {

@@ -4,12 +4,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 
 use super::asker::Target;
+use super::page;
+use super::results::ResultsFile;
 use crate::measure::clock;
+use crate::measure::machine::Machine;
 use crate::measure::server_args::quoted;
 
 /// Options that say what becomes of the results.
@@ -19,6 +22,10 @@ pub struct RecordArgs {
     /// BENCHMARK-TIME.json in the current folder]
     #[arg(long, value_name = "FILE.json")]
     pub output: Option<PathBuf>,
+
+    /// File for a page with the tables and charts, which needs no network to be read
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
 
     /// Prompts are drawn from this number: use each only once per server start, or what should be
     /// cold is cached [default: from the time of day]
@@ -34,6 +41,8 @@ pub(super) struct Record {
     started_at: String,
     pub(super) seed: u64,
     output: PathBuf,
+    html: Option<PathBuf>,
+    machine: Machine,
 }
 
 /// What every file of results begins with.
@@ -41,6 +50,10 @@ pub(super) struct Record {
 pub(super) struct Head<'a> {
     benchmark: &'static str,
     purser_version: &'static str,
+    /// The commit of this tool, where `PURSER_COMMIT` named it when it was built.
+    purser_commit: Option<&'static str>,
+    /// Where this tool ran; also the server's where its address is this machine's.
+    machine: &'a Machine,
     started_at: &'a str,
     /// The command that repeats the run; it leaves out the key.
     command: String,
@@ -69,6 +82,10 @@ impl RecordArgs {
             words.push_str(" --output ");
             words.push_str(&quoted(&output.to_string_lossy()));
         }
+        if let Some(html) = &self.html {
+            words.push_str(" --html ");
+            words.push_str(&quoted(&html.to_string_lossy()));
+        }
         words
     }
 }
@@ -87,13 +104,23 @@ impl Record {
                 started_at.replace([':', '-'], "")
             ))
         });
-        check_output(&output)?;
+        check_output("--output", &output)?;
+        if let Some(html) = &args.html {
+            check_output("--html", html)?;
+            ensure!(
+                *html != output,
+                "--html {}: --output is the same file",
+                html.display()
+            );
+        }
         Ok(Self {
             benchmark,
             started_at,
             // Microseconds stay below 2^53, where JSON readers in other languages begin to round.
             seed: args.seed.unwrap_or(now.as_micros() as u64),
             output,
+            html: args.html.clone(),
+            machine: Machine::this(),
         })
     }
 
@@ -111,6 +138,8 @@ impl Record {
         Head {
             benchmark: self.benchmark,
             purser_version: env!("CARGO_PKG_VERSION"),
+            purser_commit: option_env!("PURSER_COMMIT"),
+            machine: &self.machine,
             started_at: &self.started_at,
             command,
             seed: self.seed,
@@ -119,7 +148,7 @@ impl Record {
         }
     }
 
-    /// Writes `report` to its file and `table` to `out`, or only `report` to `out`.
+    /// Writes `report` to its files and `table` to `out`, or only `report` to `out`.
     ///
     /// # Errors
     /// When one of them cannot be written.
@@ -131,12 +160,24 @@ impl Record {
     ) -> anyhow::Result<()> {
         if self.is_printed() {
             write(report, out).context("cannot write to standard output")?;
-            return Ok(());
+        } else {
+            table(out).context("cannot write to standard output")?;
+            let place = self.output.display();
+            let mut text = Vec::new();
+            write(report, &mut text)?;
+            save(&text, &self.output).with_context(|| format!("cannot write {place}"))?;
+            writeln!(out, "every measurement: {place}")?;
         }
-        table(out).context("cannot write to standard output")?;
-        let place = self.output.display();
-        save(report, &self.output).with_context(|| format!("cannot write {place}"))?;
-        writeln!(out, "every measurement: {place}")?;
+        let Some(html) = &self.html else {
+            return Ok(());
+        };
+        let results = ResultsFile::of(serde_json::to_value(report)?)?;
+        let place = html.display();
+        let text = page::render(&[(self.benchmark.to_owned(), results)]);
+        save(text.as_bytes(), html).with_context(|| format!("cannot write {place}"))?;
+        if !self.is_printed() {
+            writeln!(out, "tables and charts: {place}")?;
+        }
         Ok(())
     }
 }
@@ -172,28 +213,28 @@ fn write(report: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Writes the file beside its place first, so that no half of it replaces an earlier one.
-fn save(report: &impl Serialize, path: &Path) -> io::Result<()> {
-    let mut text = Vec::new();
-    write(report, &mut text)?;
+pub(super) fn save(text: &[u8], path: &Path) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".unfinished");
     fs::write(&unfinished, text)?;
     fs::rename(&unfinished, path)
 }
 
-fn check_output(path: &Path) -> anyhow::Result<()> {
+/// # Errors
+/// When no file can be at `path`, which `option` names.
+pub(super) fn check_output(option: &str, path: &Path) -> anyhow::Result<()> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
         bail!(
-            "--output {}: there is no folder {}",
+            "{option} {}: there is no folder {}",
             path.display(),
             folder.display()
         );
     }
     if path.is_dir() {
-        bail!("--output {} is a folder", path.display());
+        bail!("{option} {} is a folder", path.display());
     }
     Ok(())
 }

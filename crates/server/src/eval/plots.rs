@@ -1,8 +1,8 @@
 //! Which charts the results give.
 
-use super::chart::{Chart, Point, Series};
 use super::policy::Policy;
 use super::summary::Row;
+use crate::measure::chart::{Axis, Chart, Mark, Point, Series, Style};
 
 /// Retention by budget; policies without one are levels.
 pub(super) fn by_budget(rows: &[Row]) -> Chart {
@@ -15,13 +15,15 @@ pub(super) fn by_budget(rows: &[Row]) -> Chart {
     ticks.dedup();
     Chart {
         title: "Planted facts retained, by budget".to_owned(),
-        x_label: "budget, % of the whole episode".to_owned(),
-        y_label: "facts answered rightly".to_owned(),
-        x_range: (0.0, 100.0),
-        x_ticks: ticks
-            .iter()
-            .map(|&tick| (tick, format!("{tick:.0}")))
-            .collect(),
+        x: Axis {
+            label: "budget, % of the whole episode".to_owned(),
+            range: (0.0, 100.0),
+            ticks: ticks
+                .iter()
+                .map(|&tick| (tick, format!("{tick:.0}")))
+                .collect(),
+        },
+        y: Axis::percent("facts answered rightly"),
         series: series(rows, |row| row.budget.map(f64::from)),
     }
 }
@@ -30,15 +32,10 @@ pub(super) fn by_budget(rows: &[Row]) -> Chart {
 pub(super) fn by_prefill(rows: &[Row]) -> Chart {
     let prefilled = |row: &Row| row.cost.as_ref().map(|cost| cost.prefilled_tokens);
     let most = rows.iter().filter_map(prefilled).fold(0.0, f64::max);
-    let step = step(most);
-    let last = (most / step).ceil().max(1.0) as usize;
-    let ticks = (0..=last).map(|tick| tick as f64 * step);
     Chart {
         title: "Planted facts retained, by tokens computed".to_owned(),
-        x_label: "prefilled tokens per episode".to_owned(),
-        y_label: "facts answered rightly".to_owned(),
-        x_range: (0.0, last as f64 * step),
-        x_ticks: ticks.map(|tick| (tick, format!("{tick:.0}"))).collect(),
+        x: Axis::from_zero("prefilled tokens per episode", most),
+        y: Axis::percent("facts answered rightly"),
         series: series(rows, prefilled),
     }
 }
@@ -66,23 +63,14 @@ fn series(rows: &[Row], x: impl Fn(&Row) -> Option<f64>) -> Vec<Series> {
         if !points.is_empty() {
             all.push(Series {
                 name: policy.name().to_owned(),
-                level: of_policy.iter().all(|row| x(row).is_none()),
+                style: Style::numbered(all.len()),
+                mark: match of_policy.iter().all(|row| x(row).is_none()) {
+                    true => Mark::Level,
+                    false => Mark::LineAndPoints,
+                },
                 points,
             });
         }
     }
     all
-}
-
-/// 1, 2 or 5 times a power of ten, so that there are four to ten ticks.
-fn step(most: f64) -> f64 {
-    let mut power = 1.0;
-    loop {
-        for factor in [1.0, 2.0, 5.0] {
-            if most <= factor * power * 8.0 {
-                return factor * power;
-            }
-        }
-        power *= 10.0;
-    }
 }

@@ -8,6 +8,7 @@ mod auth;
 mod bad_input;
 mod bench_agent;
 mod bench_load;
+mod bench_page;
 mod bench_replay;
 mod bench_ttft;
 mod budget_fuzz;

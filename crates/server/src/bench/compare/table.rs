@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::file::Run;
 use super::{Comparison, Interval};
+use crate::bench::results::Run;
 
 /// # Errors
 /// When `out` cannot be written.

@@ -165,7 +165,7 @@ fn other_files_are_refused() {
     assert!(
         compare(&a, &text, false)
             .unwrap_err()
-            .contains("no file of results")
+            .contains("no results")
     );
     let missing = folder.path().join("missing.json");
     assert!(

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::curve::{Curve, Place};
 use crate::eval::bootstrap::Interval;
-use crate::eval::chart::{Chart, Point, Series};
 use crate::eval::markdown::{cells, shares};
 use crate::eval::report::Origin;
+use crate::measure::chart::{Axis, Chart, Mark, Point, Series, Style};
 
 /// An answer.
 #[derive(Debug, Clone, Serialize)]
@@ -116,23 +116,33 @@ impl Report<'_> {
         let mut series = vec![Series {
             name: "by place".to_owned(),
             points: places.collect(),
-            level: false,
+            mark: Mark::LineAndPoints,
+            style: Style::numbered(0),
         }];
-        series.extend(self.curve.rules.iter().filter_map(|rule| {
-            Some(Series {
-                name: rule.rule.to_owned(),
-                points: vec![point(0.0, rule.accuracy?)],
-                level: true,
-            })
-        }));
+        series.extend(
+            self.curve
+                .rules
+                .iter()
+                .enumerate()
+                .filter_map(|(number, rule)| {
+                    Some(Series {
+                        name: rule.rule.to_owned(),
+                        points: vec![point(0.0, rule.accuracy?)],
+                        mark: Mark::Level,
+                        style: Style::numbered(number + 1),
+                    })
+                }),
+        );
         Chart {
             title: "The document that answers, by its place".to_owned(),
-            x_label: "place among the documents, %".to_owned(),
-            y_label: "answered rightly".to_owned(),
-            x_range: (0.0, 100.0),
-            x_ticks: [0.0, 25.0, 50.0, 75.0, 100.0]
-                .map(|at| (at, format!("{at:.0}")))
-                .to_vec(),
+            x: Axis {
+                label: "place among the documents, %".to_owned(),
+                range: (0.0, 100.0),
+                ticks: [0.0, 25.0, 50.0, 75.0, 100.0]
+                    .map(|at| (at, format!("{at:.0}")))
+                    .to_vec(),
+            },
+            y: Axis::percent("answered rightly"),
             series,
         }
     }

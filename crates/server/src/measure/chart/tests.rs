@@ -1,4 +1,4 @@
-use super::{Chart, Point, Series};
+use super::{Axis, Chart, Mark, Point, Series, Style};
 
 fn point(x: f64, y: f64) -> Point {
     Point {
@@ -12,20 +12,24 @@ fn point(x: f64, y: f64) -> Point {
 fn chart() -> Chart {
     Chart {
         title: "Facts & <budgets>".to_owned(),
-        x_label: "budget \"B\"".to_owned(),
-        y_label: "right".to_owned(),
-        x_range: (0.0, 100.0),
-        x_ticks: vec![(0.0, "0".to_owned()), (100.0, "100".to_owned())],
+        x: Axis {
+            label: "budget \"B\"".to_owned(),
+            range: (0.0, 100.0),
+            ticks: vec![(0.0, "0".to_owned()), (100.0, "100".to_owned())],
+        },
+        y: Axis::percent("right"),
         series: vec![
             Series {
                 name: "full".to_owned(),
                 points: vec![point(0.0, 90.0)],
-                level: true,
+                mark: Mark::Level,
+                style: Style::numbered(0),
             },
             Series {
                 name: "last_n".to_owned(),
                 points: vec![point(25.0, 40.0), point(100.0, 90.0)],
-                level: false,
+                mark: Mark::LineAndPoints,
+                style: Style::numbered(1),
             },
         ],
     }
@@ -88,10 +92,55 @@ fn points_are_where_their_figures_say() {
 #[test]
 fn a_chart_of_nothing_is_a_chart() {
     let empty = Chart {
-        x_range: (0.0, 0.0),
+        x: Axis {
+            range: (0.0, 0.0),
+            ..chart().x
+        },
         series: Vec::new(),
         ..chart()
     };
     check_well_formed(&empty.to_svg());
     assert!(!empty.to_svg().contains("NaN"));
+}
+
+#[test]
+fn axes_end_at_round_numbers() {
+    let ticks = |most: f64| -> Vec<String> {
+        let axis = Axis::from_zero("", most);
+        axis.ticks.into_iter().map(|(_, label)| label).collect()
+    };
+    assert_eq!(ticks(7.3), ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+    assert_eq!(
+        ticks(0.31),
+        [
+            "0.00", "0.05", "0.10", "0.15", "0.20", "0.25", "0.30", "0.35"
+        ]
+    );
+    assert_eq!(
+        ticks(1200.0),
+        ["0", "200", "400", "600", "800", "1000", "1200"]
+    );
+    assert_eq!(ticks(0.0), ["0", "1"]);
+    assert_eq!(Axis::of_counts("", 2.0).ticks.len(), 3);
+}
+
+#[test]
+fn series_are_drawn_as_they_say() {
+    let marked = |mark: Mark| {
+        let mut chart = chart();
+        chart.series.truncate(1);
+        chart.series[0].points = vec![Point::at(0.0, 10.0), Point::at(50.0, 20.0)];
+        chart.series[0].mark = mark;
+        let svg = chart.to_svg();
+        check_well_formed(&svg);
+        (
+            svg.matches("<polyline").count(),
+            svg.matches("<circle").count(),
+        )
+    };
+    // One of each is in the legend.
+    assert_eq!(marked(Mark::LineAndPoints), (2, 2));
+    assert_eq!(marked(Mark::Line), (2, 0));
+    assert_eq!(marked(Mark::Points), (0, 3));
+    assert_eq!(marked(Mark::Level), (2, 0));
 }

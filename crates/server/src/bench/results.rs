@@ -1,4 +1,4 @@
-//! Results as they are read back.
+//! Files of results as they are read back.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +8,13 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What is compared of a file of results.
+/// A file of results.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct ResultsFile {
     pub(super) run: Run,
     pub(super) settings: Map<String, Value>,
+    /// What else is in it, by the names of the file.
+    pub(super) content: Value,
     /// None of them empty.
     pub(super) samples: Vec<Sample>,
     /// Requests without an answer.
@@ -84,24 +86,33 @@ struct Request {
     itl_ms: Vec<f64>,
 }
 
-impl File {
+impl ResultsFile {
     /// # Errors
     /// When it cannot be read or holds no results.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let place = path.display();
         let text = fs::read(path).with_context(|| format!("cannot read {place}"))?;
-        let content: Content = serde_json::from_slice(&text)
+        let content: Value = serde_json::from_slice(&text)
             .with_context(|| format!("{place} is no file of results of `purser bench`"))?;
+        Self::of(content).with_context(|| place.to_string())
+    }
+
+    /// # Errors
+    /// When `file` holds no results of a benchmark.
+    pub(super) fn of(file: Value) -> anyhow::Result<Self> {
+        let content =
+            Content::deserialize(&file).context("these are no results of `purser bench`")?;
         let samples = match content.run.benchmark.as_str() {
             "ttft" => of_ttft(&content.measurements),
             "load" | "agent" | "replay" => of_load(&content.requests),
-            other => bail!("{place}: `bench {other}` is not known"),
+            other => bail!("`bench {other}` is not known"),
         };
         let count = |of: fn(&&Request) -> bool| content.requests.iter().filter(of).count();
         let in_flight = count(|request| request.in_flight_ms.is_some());
         Ok(Self {
             run: content.run,
             settings: content.settings,
+            content: file,
             samples,
             failed: count(|request| request.error.is_some()),
             in_flight: in_flight + content.in_flight_at_interrupt,
