@@ -4,6 +4,7 @@
 //! - [`tidy`]: the rules that no compiler checks, each a function from the tree to complaints.
 //! - [`licences`]: every dependency's licence against `deny.toml`.
 //! - [`clients`]: the real server with curl and the `openai` package as clients.
+//! - [`web`]: the real server's web page in a real browser.
 
 #![expect(
     clippy::print_stdout,
@@ -15,3 +16,4 @@ pub mod clients;
 pub mod licences;
 pub mod tidy;
 pub mod tree;
+pub mod web;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use xtask::{ci, clients, licences, tidy, tree::Tree};
+use xtask::{ci, clients, licences, tidy, tree::Tree, web};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -15,7 +15,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything that must pass: format, lints, tidy, licences, tests, docs, clients.
+    /// Everything that must pass: format, lints, tidy, licences, tests, docs, clients, page.
     Ci,
     /// The rules of ARCHITECTURE.md that no compiler checks.
     Tidy,
@@ -23,6 +23,11 @@ enum Task {
     Licences,
     /// Talks to the server with curl and the openai Python package.
     Clients {
+        /// A built `purser` [default: it is built in release]
+        binary: Option<PathBuf>,
+    },
+    /// Tests the web page in Chromium; needs Node.js with npm.
+    Web {
         /// A built `purser` [default: it is built in release]
         binary: Option<PathBuf>,
     },
@@ -36,5 +41,6 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&tree),
         Task::Licences => licences::run(&tree),
         Task::Clients { binary } => clients::run(&tree, binary.as_deref()),
+        Task::Web { binary } => web::run(&tree, binary.as_deref()),
     }
 }
