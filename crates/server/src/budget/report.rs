@@ -1,6 +1,7 @@
 //! What was done, in the terms of the answer.
 
 mod applied;
+mod cached;
 mod conflicts;
 mod importance;
 mod summaries;
@@ -178,13 +179,11 @@ fn budget(findings: &Findings<'_>, used: usize) -> BudgetReport {
 
 fn zones(findings: &Findings<'_>) -> BTreeMap<String, ZoneReport> {
     let (draft, plan) = (findings.draft, &findings.revision.plan);
-    let cached = findings.after.prompts[0].cached_tokens;
     let mut zones = BTreeMap::new();
     for (rule, share) in draft.resolved.policy.zones.iter().zip(&plan.allocation) {
         let is_its = |segment: &&Segment| segment.zone == rule.zone;
         let segments = draft.division.segments.iter().filter(is_its);
         let before = segments.map(|segment| segment.tokens).sum();
-        let standing = draft.standing.segments.iter().filter(is_its);
         let edits = findings
             .revision
             .edits
@@ -197,9 +196,7 @@ fn zones(findings: &Findings<'_>) -> BTreeMap<String, ZoneReport> {
             target: rule.bounds.target,
             max: rule.bounds.max,
             allocated: share.allocated,
-            cached: standing
-                .map(|segment| cached.saturating_sub(segment.start).min(segment.tokens))
-                .sum(),
+            cached: cached::cached(findings, &rule.zone),
             edits: edits.count(),
         };
         if before > 0 || share.after > 0 || rule.bounds.min > 0 {

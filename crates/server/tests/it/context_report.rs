@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::context::{CHAT, agent, body, number, world};
+use crate::context::{CHAT, agent, body, edited_message, number, world};
 use crate::world::{Setup, World};
 
 /// B of all requests here.
@@ -154,6 +154,32 @@ async fn as_much_of_the_stable_prefix_is_hit_as_is_cached() {
     assert!(0 < matched && matched < stable, "{other}");
     let hit = other["cache"]["stable_prefix_hit"].as_f64().unwrap();
     assert_eq!(hit, matched as f64 / stable as f64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_cached_of_a_zone_is_counted_behind_the_edits() {
+    let world = world().await;
+    report(&world, body(30, &budget())).await;
+    // Planned anew, the edits are others from some call on: what is in front of it is cached.
+    let mut forgetful = budget();
+    forgetful["ablation"] = json!(["ledger"]);
+    let report = report(&world, body(30, &forgetful)).await;
+    let cached = |zone: &str| at(&report, &format!("/zones/{zone}/cached"));
+    let calls = cached("live_turn") as f64 / at(&report, "/zones/live_turn/after") as f64;
+    assert!(0.2 < calls && calls < 0.8, "{report}");
+    // As many results as calls, each as long as its edit has left it.
+    let edits = report["edits"].as_array().unwrap().iter();
+    let results = edits
+        .filter(|edit| ((edited_message(edit) - 3) / 2) as f64 <= 30.0 * calls)
+        .map(|edit| at(edit, "/after"));
+    let difference = cached("tool_outputs").abs_diff(results.sum());
+    assert!(
+        difference <= 160,
+        "{difference}, more than one result: {report}"
+    );
+    let zones = ["system", "tool_schemas", "tool_outputs", "live_turn"].map(cached);
+    let all: usize = zones.into_iter().sum();
+    assert!(all <= at(&report, "/cache/matched"), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
