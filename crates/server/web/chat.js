@@ -172,7 +172,8 @@ class Answer {
       const cached = usage.prompt_tokens_details.cached_tokens;
       figures.push(`${count(cached)} of ${counted(usage.prompt_tokens, "prompt token")} cached`);
       const seconds = (this.#last - this.#first) / 1e3;
-      const speed = usage.completion_tokens > 1 && seconds > 0
+      // Of a few tokens, the time says more of packets than of the model.
+      const speed = usage.completion_tokens > 8 && seconds > 0
         ? `, ${rate((usage.completion_tokens - 1) / seconds)} a second` : "";
       figures.push(`${counted(usage.completion_tokens, "token")}${speed}`);
     }

@@ -57,7 +57,9 @@ export class Detail {
     parts.push(element("p", {}, element("strong", {}, words(miss.reason)), ` at token ` +
       `${count(miss.token)}, block ${count(miss.block)}. ${miss.explanation ?? ""}`));
     const other = miss.diverged_from;
-    const sides = [[`This request`, id, miss.here], ["Nearest earlier request", other?.id, other?.there]]
+    // Where the two part may lie inside of the block that was not found.
+    const here = other?.here ?? miss.here;
+    const sides = [["This request", id, here], ["Nearest earlier request", other?.id, other?.there]]
       .filter(([, , place]) => place)
       .map(([name, owner, place]) => this.#side(name, owner, place, owner !== id));
     if (sides.length > 0) parts.push(element("div", { class: "sides" }, sides));
