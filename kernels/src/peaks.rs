@@ -67,6 +67,11 @@ impl Peak {
     }
 }
 
+/// Reads all of `words`, on the calling thread; their sum.
+pub fn read(words: &[u64]) -> u64 {
+    black_box(words.iter().fold(0, |sum, word| sum.wrapping_add(*word)))
+}
+
 /// Independent sums: enough to hide the latency of an accumulation (4 or 5 cycles, two in a cycle),
 /// few enough for 16 registers.
 pub(crate) const SUMS: usize = 12;

@@ -31,10 +31,11 @@ mod source;
 pub mod testing;
 mod weights;
 mod weights_cache;
+mod work;
 
 pub use config::ModelConfig;
 pub use gguf::GgufError;
-pub use kernels::KvDtype;
+pub use kernels::{KvDtype, peaks};
 pub use kv_cache_dtype::KvCacheDtype;
 pub use limits::Limits;
 pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};

@@ -281,6 +281,16 @@ impl Model {
 
     /// Bytes of the weights once they are loaded as `dtype` and `quantization` say.
     pub fn loaded_weight_bytes(&self, dtype: Dtype, quantization: Quantization) -> usize {
+        self.loaded_bytes_where(dtype, quantization, |_| true)
+    }
+
+    /// The same of the tensors whose names `is_counted`.
+    pub(crate) fn loaded_bytes_where(
+        &self,
+        dtype: Dtype,
+        quantization: Quantization,
+        is_counted: impl Fn(&str) -> bool,
+    ) -> usize {
         let plain = match dtype {
             Dtype::Auto | Dtype::Float16 => WeightFormat::Checkpoint,
             Dtype::Float32 => WeightFormat::F32,
@@ -290,10 +300,11 @@ impl Model {
             quantization,
             plain,
         };
-        let tensors = expected(&self.config);
-        let bytes = tensors.iter().map(|tensor| {
+        let tensors = expected(&self.config).into_iter();
+        let counted = tensors.filter(|tensor| is_counted(&tensor.name));
+        let bytes = counted.map(|tensor| {
             let dtype = self.checkpoint.dtype(&tensor.name);
-            precision.loaded_bytes(tensor, dtype, &self.config)
+            precision.loaded_bytes(&tensor, dtype, &self.config)
         });
         bytes.sum()
     }

@@ -1,14 +1,13 @@
 //! What the machine can do at most: bytes read per second, and operations per second of each
 //! instruction path that it has. One JSON line per quantity and number of threads.
 
-use std::hint::black_box;
 use std::io::Write;
 
 use benches::machine::Provenance;
 use benches::stopwatch::Stopwatch;
 use benches::summary::Summary;
 use clap::Parser;
-use kernels::peaks::{Operands, Peak};
+use kernels::peaks::{Operands, Peak, read as read_words};
 use serde::Serialize;
 
 /// Measure read bandwidth and peak rates.
@@ -90,9 +89,7 @@ fn read(words: &[u64], threads: usize) -> f64 {
     let stopwatch = Stopwatch::start();
     std::thread::scope(|scope| {
         for part in words.chunks(share) {
-            scope.spawn(move || {
-                black_box(part.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word)))
-            });
+            scope.spawn(move || read_words(part));
         }
     });
     stopwatch.elapsed().as_secs_f64()

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::bench::BenchArgs;
 use crate::config::settings::ServeSettings;
+use crate::doctor::DoctorArgs;
 use crate::eval::EvalArgs;
 use crate::why::WhyArgs;
 
@@ -14,6 +15,7 @@ Examples:
   purser serve ./model --max-model-len 8k    serve a folder
   purser bench ttft                          measure a running server
   purser why a.json b.json                   see where two requests part
+  purser doctor Qwen/Qwen3-0.6B              see what fits here, and how fast it can be
   purser eval context                        see what survives a context budget
 
   curl http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' \\
@@ -44,6 +46,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Say where two request bodies part, and what that costs the prefix cache
     Why(WhyArgs),
+    /// Say what this machine and a model allow, and which settings would change something
+    Doctor(Box<DoctorArgs>),
     /// Evaluate what a context budget costs and which facts survive it
     Eval(EvalArgs),
 }

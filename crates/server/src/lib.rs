@@ -12,6 +12,7 @@ pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod eval;
 pub mod listen;
 pub mod measure;

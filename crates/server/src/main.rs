@@ -9,6 +9,7 @@ use server::cli::{Cli, Command, one_line};
 use server::config::serve::LogFormat;
 use server::config::settings::ServeSettings;
 use server::{bench, config, eval, serve, why};
+use server::{bench, config, doctor, eval, serve};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -33,6 +34,10 @@ fn run() -> anyhow::Result<()> {
         Some(Command::Serve(settings)) => runtime.block_on(run_server(*settings)),
         Some(Command::Bench(args)) => runtime.block_on(bench::run(args)),
         Some(Command::Why(args)) => why::run(&args, &mut std::io::stdout().lock()),
+        Some(Command::Doctor(args)) => {
+            let environment = &config::process_environment;
+            runtime.block_on(doctor::run(*args, environment, &mut std::io::stdout()))
+        }
         Some(Command::Eval(args)) => runtime.block_on(eval::run(args)),
     }
 }

@@ -1,4 +1,9 @@
-use super::{Operands, Peak};
+use super::{Operands, Peak, read};
+
+#[test]
+fn every_word_is_read() {
+    assert_eq!(read(&[1, 2, 4, u64::MAX]), 6);
+}
 
 #[test]
 fn operations_are_counted_as_by_hand() {

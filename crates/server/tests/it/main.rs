@@ -20,6 +20,7 @@ mod context;
 mod context_metrics;
 mod context_report;
 mod dashboard;
+mod doctor;
 mod documents;
 mod drift;
 mod endpoints;
