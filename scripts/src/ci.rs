@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 
 use crate::tree::Tree;
-use crate::{clients, licences, tidy, web};
+use crate::{clients, licences, tidy};
 
 /// Runs every step and stops at the first that fails.
 ///
@@ -60,7 +60,6 @@ pub fn run(tree: &Tree) -> anyhow::Result<()> {
     // takes half as long again as all of this.
     let built = clients::target_folder(tree).join("debug/purser");
     step("clients", || clients::run(tree, Some(&built)))?;
-    step("web", || web::run(tree, Some(&built)))?;
     println!("ci: ok");
     Ok(())
 }

@@ -15,7 +15,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything that must pass: format, lints, tidy, licences, tests, docs, clients, page.
+    /// Everything that must pass: format, lints, tidy, licences, tests, docs, clients.
     Ci,
     /// The rules of ARCHITECTURE.md that no compiler checks.
     Tidy,

@@ -93,7 +93,7 @@ impl Folder {
         }
         let record_len = format.record_len() as u64;
         let records = (bytes - HEADER as u64) / record_len;
-        if (bytes - HEADER as u64) % record_len != 0 {
+        if !(bytes - HEADER as u64).is_multiple_of(record_len) {
             tracing::warn!(
                 file = %self.file(number).display(),
                 "the last block of a file is incomplete, and skipped"

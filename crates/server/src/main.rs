@@ -8,8 +8,7 @@ use clap::Parser;
 use server::cli::{Cli, Command, one_line};
 use server::config::serve::LogFormat;
 use server::config::settings::ServeSettings;
-use server::{bench, config, eval, serve, why};
-use server::{bench, config, doctor, eval, serve};
+use server::{bench, config, doctor, eval, serve, why};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {

@@ -12,10 +12,7 @@
 //! environment, and every thread, the caller's too, would have to agree. Instead `exp` flushes
 //! results that could make products subnormal.
 
-#![expect(
-    unsafe_code,
-    reason = "tasks write disjoint rows of what products take"
-)]
+#![expect(unsafe_code, reason = "tasks write disjoint rows of products")]
 
 mod attention;
 mod exp;
@@ -228,11 +225,8 @@ impl Backend for Cpu {
     type KvCache = CpuKvCache;
 
     fn description(&self) -> String {
-        format!(
-            "cpu: {}, {} threads",
-            self.isa.name(),
-            self.pool.num_threads()
-        )
+        let (name, threads) = (self.isa.name(), self.pool.num_threads());
+        format!("cpu: {name}, {threads} threads")
     }
 
     fn batch_invariant(&self) -> bool {
@@ -285,12 +279,10 @@ impl Backend for Cpu {
     }
 
     fn buffer(&self, max_rows: usize, cols: usize) -> Result<CpuBuffer, KernelError> {
-        let data = AlignedSlice::zeroed(max_rows.saturating_mul(cols), "activations")?;
-        let operand = Operand::new()?;
         Ok(CpuBuffer {
-            data,
+            data: AlignedSlice::zeroed(max_rows.saturating_mul(cols), "activations")?,
             cols,
-            operand,
+            operand: Operand::new()?,
         })
     }
 

@@ -76,7 +76,7 @@ impl Scenario {
             })
             .collect();
         let failing_step = random.one_in(8).then(|| random.range(1, 60) as u64);
-        let keeps_blocks = random.one_in(3);
+        let keeps_blocks = random.one_in(2);
         Self {
             config,
             operations,

@@ -7,7 +7,7 @@ use kv_store::{Hash, StoreStats};
 use crate::disk::BlockKeeper;
 
 /// Reads of which one fails.
-const FAILING: u64 = 7;
+const FAILING: u64 = 3;
 
 /// Every block that was put, and sometimes one that cannot be read.
 #[derive(Default)]

@@ -46,7 +46,7 @@ fn what_was_evicted_comes_back() {
     // The thread that writes may be behind.
     for _ in 0..6_000 {
         let disk = engine.handle.stats().disk.unwrap();
-        if disk.store.written >= 300 || disk.store.dropped > 0 {
+        if disk.store.written >= 200 || disk.store.dropped > 0 {
             break;
         }
         std::thread::sleep(std::time::Duration::from_millis(10));

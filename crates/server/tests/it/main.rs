@@ -19,6 +19,7 @@ mod completions;
 mod context;
 mod context_metrics;
 mod context_report;
+mod counted;
 mod dashboard;
 mod doctor;
 mod documents;
