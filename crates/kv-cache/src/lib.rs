@@ -6,6 +6,8 @@
 //! - [`BlockPool`] owns the blocks: reference counts, the free list, the tokens of cached blocks.
 //! - [`PrefixCache`] owns the pool and knows which block holds which tokens after which prefix. All
 //!   operations go through it.
+//! - [`PrefixCache::retain`] keeps prefixes beyond their turn, and [`Restore`] brings blocks back that
+//!   were kept outside of the pool.
 //! - [`PrefixProbe`] asks it about many prompts without changing anything.
 //! - [`BlockTable`] is a sequence's list of blocks; [`HashChain`] the names of its full blocks.
 

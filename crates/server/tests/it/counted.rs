@@ -33,9 +33,9 @@ async fn stream(world: &World, prompt: &[u32]) -> Seen {
     }
     let events = text.lines().filter_map(|line| line.strip_prefix("data: "));
     let chunks = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-    let usage = chunks.map(|chunk| chunk["usage"].clone()).last();
+    let mut usages = chunks.map(|chunk| chunk["usage"].clone());
     Seen {
-        usage: usage.expect("the usage comes last"),
+        usage: usages.next_back().expect("the usage comes last"),
         ttft: ttft.expect("something was sent"),
     }
 }
