@@ -163,9 +163,9 @@ impl Choice {
     fn token(&mut self, output: TokenOutput) -> Vec<AnswerEvent> {
         self.num_tokens += 1;
         self.prefilled(output.prefill.map(|prefill| prefill.step_time));
-        self.metrics.token();
+        let ttft = self.metrics.token();
         let token = output.token.0;
-        self.record.token(token, output.prefill.as_ref());
+        self.record.token(token, ttft, output.prefill.as_ref());
         if let Some(prefill) = output.prefill {
             self.retained_tokens = prefill.retained_tokens;
         }

@@ -93,9 +93,10 @@ impl RequestMetrics {
         }
     }
 
-    /// A token has arrived.
-    pub fn token(&mut self) {
+    /// A token has arrived; with the first, the time to it.
+    pub fn token(&mut self) -> Option<Duration> {
         let now = clock::now();
+        let ttft = self.last_token.is_none().then(|| now - self.started);
         match self.last_token {
             None => {
                 self.first_token = Some(now);
@@ -115,6 +116,7 @@ impl RequestMetrics {
         }
         self.last_token = Some(now);
         self.num_tokens += 1;
+        ttft
     }
 
     /// The engine has finished it.

@@ -1,7 +1,7 @@
 //! Follows a request and writes down what becomes of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::{Admission, Completion, Prefill, RequestId};
 
@@ -73,17 +73,15 @@ impl RecordWriter {
         progress.predicted_ttft = Some(admission.queue_time + admission.predicted_prefill);
     }
 
-    /// A token has arrived; the first brings what the prompt has cost.
-    pub fn token(&mut self, token: u32, prefill: Option<&Prefill>) {
+    /// A token has arrived; the first brings the time to it and what the prompt has cost.
+    pub fn token(&mut self, token: u32, ttft: Option<Duration>, prefill: Option<&Prefill>) {
         let Some(target) = &mut self.target else {
             return;
         };
         target.output.push(token);
         let mut progress = target.record.lock();
         progress.completion_tokens += 1;
-        if progress.ttft.is_none() {
-            progress.ttft = Some(target.started.elapsed());
-        }
+        progress.ttft = progress.ttft.or(ttft);
         if let Some(prefill) = prefill {
             progress.retained_tokens = prefill.retained_tokens;
         }

@@ -103,7 +103,7 @@ async fn the_figures_are_those_that_a_client_counts() {
     let total = sample(&text, "purser_time_to_first_token_seconds_sum", &[]) * 1e3;
     let records: f64 = told.iter().sum();
     assert!(
-        (total - records).abs() < 5.0,
+        (total - records).abs() < 0.1,
         "{total} and {records} ms in all"
     );
 }

@@ -54,7 +54,7 @@ fn ask(
 fn answer(store: &RecordStore, origin: Origin, prompt: &[u32], output: &[u32]) {
     let mut writer = ask(store, origin, prompt, 0, MissCause::NeverSeen);
     for &token in output {
-        writer.token(token, None);
+        writer.token(token, None, None);
     }
     writer.finished("stop");
 }

@@ -45,7 +45,7 @@ fn the_oldest_tokens_make_room_and_the_figures_stay() {
     let store = store(10, 8);
     let mut first = store.begin(origin("a"), &[1, 2, 3]);
     store.begin(origin("b"), &[4, 5, 6]).finished("stop");
-    first.token(9, None);
+    first.token(9, None, None);
     first.finished("length");
     let get = |id| store.get(id, Tenant::of(b"me")).expect("kept");
     assert_eq!(get("a").tokens().as_deref(), Some(&[1, 2, 3, 9][..]));
