@@ -21,6 +21,7 @@ mod scoring;
 mod simulation;
 mod stats;
 mod step_loop;
+mod step_phases;
 
 pub use disk::{DiskConfig, DiskError, DiskStats};
 pub use engine::{EngineThread, StartError, start, start_with_disk};
@@ -39,3 +40,4 @@ pub use scheduler::{
     StepCosts, StopConditions,
 };
 pub use stats::{EngineStats, Histogram};
+pub use step_phases::StepPhase;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::DiskStats;
+use crate::step_phases::PhaseWatch;
+use crate::{DiskStats, StepPhase};
 use kv_cache::BlockTimes;
 use scheduler::SchedulerStats;
 
@@ -61,8 +62,10 @@ pub struct EngineStats {
     pub prefill_tokens_per_second: Option<f64>,
     /// Steps by tokens computed in them.
     pub step_tokens: Histogram,
-    /// Steps by duration in seconds.
+    /// Steps by duration of forward pass and sampling, in seconds.
     pub step_seconds: Histogram,
+    /// Steps by seconds spent in each phase, in the order of [`StepPhase::ALL`].
+    pub step_phase_seconds: [Histogram; StepPhase::ALL.len()],
 }
 
 impl EngineStats {
@@ -78,6 +81,13 @@ impl EngineStats {
             step_seconds: Histogram::new(vec![
                 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
             ]),
+            step_phase_seconds: std::array::from_fn(|_| {
+                // From what a plan takes to what a long prompt's chunk takes on a slow processor.
+                Histogram::new(vec![
+                    1e-6, 1e-5, 1e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
+                    5.0,
+                ])
+            }),
             ..Self::default()
         }
     }
@@ -111,6 +121,12 @@ impl EngineStats {
         self.steps += 1;
         self.step_tokens.record(tokens as f64);
         self.step_seconds.record(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn record_phases(&mut self, watch: &PhaseWatch) {
+        for (histogram, spent) in self.step_phase_seconds.iter_mut().zip(watch.spent()) {
+            histogram.record(spent.as_secs_f64());
+        }
     }
 }
 

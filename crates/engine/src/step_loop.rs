@@ -1,6 +1,6 @@
 //! One OS thread that owns the scheduler and the model.
 //!
-//! A step is plan, launch, commit; between steps the inbox is drained and closed sinks are
+//! A step is plan, compute, commit; between steps the inbox is drained and closed sinks are
 //! cancelled. Nothing here is shared: callers send messages and hear events.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ use crate::handle::{Message, Shared};
 use crate::probe::WaitingProbes;
 use crate::sampler::{Row, Sample, Sampler};
 use crate::scoring::Scoring;
+use crate::step_phases::{PhaseWatch, StepPhase};
 use crate::{
     Admission, EngineStats, Event, GenerateRequest, Prefill, RequestError, SubmitError,
     TokenOutput, batch,
@@ -106,9 +107,11 @@ impl StepLoop {
 
     /// Cancels what nobody waits for, and computes a step if there is anything to compute.
     pub(crate) fn turn(&mut self) {
+        let mut watch = PhaseWatch::start(self.clock.now());
         self.cancel_closed();
         if !self.is_idle() {
-            self.step();
+            self.step(&mut watch);
+            self.stats.record_phases(&watch);
         }
         self.publish();
     }
@@ -255,26 +258,30 @@ impl StepLoop {
         });
     }
 
-    fn step(&mut self) {
+    fn step(&mut self, watch: &mut PhaseWatch) {
         let plan = self.scheduler.plan_step(self.clock.now());
         assert!(
             !plan.is_empty(),
             "work is pending, so a step has something to compute"
         );
+        let planned = self.clock.now();
+        watch.end_of(StepPhase::Schedule, planned);
+        self.announce(&plan, planned);
+        watch.end_of(StepPhase::Send, self.clock.now());
         self.save_evicted();
-        self.announce(&plan);
         batch::build(&self.scheduler, &plan, &mut self.batch);
         self.want_scores(&plan);
         let launched = self.clock.now();
-        match self.launch(&plan) {
-            Ok(()) => self.commit(&plan, launched),
+        watch.end_of(StepPhase::Launch, launched);
+        match self.compute(&plan, watch) {
+            Ok(()) => self.commit(&plan, launched, watch),
             Err(error) => self.fail_step(&plan, &error),
         }
+        watch.end_of(StepPhase::Send, self.clock.now());
     }
 
     /// Tells callers that their requests run, or that they have made room for others.
-    fn announce(&mut self, plan: &StepPlan) {
-        let now = self.clock.now();
+    fn announce(&mut self, plan: &StepPlan, now: Timestamp) {
         for id in &plan.abandoned {
             if let Some(mut request) = self.requests.remove(id) {
                 request.sink.send(Event::Failed(RequestError::Abandoned));
@@ -334,11 +341,10 @@ impl StepLoop {
     }
 
     /// Computes the batch and chooses the tokens, into `self.sampled`.
-    fn launch(&mut self, plan: &StepPlan) -> Result<(), String> {
-        let logits = self
-            .runner
-            .forward(&self.batch)
-            .map_err(|error| error.to_string())?;
+    fn compute(&mut self, plan: &StepPlan, watch: &mut PhaseWatch) -> Result<(), String> {
+        let computed = self.runner.forward(&self.batch);
+        watch.end_of(StepPhase::Device, self.clock.now());
+        let logits = computed.map_err(|error| error.to_string())?;
         let sampled = &mut self.sampled;
         sampled.clear();
         sampled.scores.extend_from_slice(logits.scores());
@@ -370,10 +376,11 @@ impl StepLoop {
                 Err(error) => sampled.unusable.push((id, error.to_string())),
             }
         }
+        watch.end_of(StepPhase::Sample, self.clock.now());
         Ok(())
     }
 
-    fn commit(&mut self, plan: &StepPlan, launched: Timestamp) {
+    fn commit(&mut self, plan: &StepPlan, launched: Timestamp, watch: &mut PhaseWatch) {
         let now = self.clock.now();
         let mut sampled = std::mem::take(&mut self.sampled);
         self.take_scores(plan, &sampled.scores);
@@ -383,6 +390,7 @@ impl StepLoop {
         }
         let elapsed = now.since(launched);
         let outcome = self.scheduler.commit_step(plan, &sampled.tokens, elapsed);
+        watch.end_of(StepPhase::Schedule, self.clock.now());
         self.stats.record_step(self.batch.num_tokens(), elapsed);
         self.count_prefill_time(plan, elapsed);
         self.stats.generation_tokens += outcome.updates.len() as u64;

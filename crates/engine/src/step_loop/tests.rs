@@ -49,11 +49,27 @@ impl EventSink for ChannelSink {
     }
 }
 
+/// A sink for whose every event the clock advances by a microsecond.
+struct SlowSink(Arc<AtomicU64>);
+
+impl EventSink for SlowSink {
+    fn send(&mut self, _: Event) {
+        self.0.fetch_add(1_000, Ordering::Relaxed);
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
 /// A loop that computes 16 tokens in a step.
 fn step_loop() -> (StepLoop, EngineHandle) {
+    step_loop_with(Arc::new(AtomicU64::new(0)))
+}
+
+fn step_loop_with(time: Arc<AtomicU64>) -> (StepLoop, EngineHandle) {
     let mut config = SchedulerConfig::new(4, 100, 256);
     (config.max_num_batched_tokens, config.max_num_seqs) = (16, 4);
-    let time = Arc::new(AtomicU64::new(0));
     let runner = DoublingRunner {
         inner: FakeRunner::new(FakeLimits {
             vocab_size: VOCAB_SIZE,
@@ -80,6 +96,23 @@ fn submit(
     stop: Vec<TokenId>,
 ) -> Receiver<Event> {
     let (sender, events) = channel();
+    submit_to(
+        handle,
+        prompt,
+        max_tokens,
+        stop,
+        Box::new(ChannelSink(sender)),
+    );
+    events
+}
+
+fn submit_to(
+    handle: &EngineHandle,
+    prompt: &[u32],
+    max_tokens: usize,
+    stop: Vec<TokenId>,
+    sink: Box<dyn EventSink>,
+) {
     let request = GenerateRequest {
         prompt: prompt.iter().map(|&token| TokenId(token)).collect(),
         sampling: SamplingParams::greedy(),
@@ -94,10 +127,9 @@ fn submit(
         background: false,
         retention: None,
         scored: Vec::new(),
-        sink: Box::new(ChannelSink(sender)),
+        sink,
     };
     handle.submit(request).expect("the engine takes it");
-    events
 }
 
 /// The times with the tokens, and the end.
@@ -155,4 +187,28 @@ fn an_answer_without_a_token_has_it_with_its_end() {
     let (times, end) = heard(&events);
     assert_eq!((times, end.completion_tokens), (Vec::new(), 1));
     assert_eq!(end.prefill_step_time, Duration::from_nanos(1 + 2));
+}
+
+#[test]
+fn a_steps_time_is_split_by_what_it_went_to() {
+    let time = Arc::new(AtomicU64::new(0));
+    let (mut step_loop, handle) = step_loop_with(Arc::clone(&time));
+    let prompt: Vec<u32> = (0..20).collect();
+    let sink = Box::new(SlowSink(Arc::clone(&time)));
+    submit_to(&handle, &prompt, 3, Vec::new(), sink);
+    run(&mut step_loop);
+    let spent = |phase: StepPhase| {
+        let seconds = &step_loop.stats.step_phase_seconds[phase as usize];
+        assert_eq!(seconds.counts.iter().sum::<u64>(), 4, "one for each step");
+        Duration::from_secs_f64(seconds.sum)
+    };
+    // The model advances the clock by 1, 2, 4 and 8 ns; there are an admission, three tokens and
+    // an end to be sent.
+    assert_eq!(spent(StepPhase::Device), Duration::from_nanos(15));
+    assert_eq!(spent(StepPhase::Send), Duration::from_micros(5));
+    for phase in [StepPhase::Schedule, StepPhase::Launch, StepPhase::Sample] {
+        assert_eq!(spent(phase), Duration::ZERO, "{}", phase.name());
+    }
+    let all: Duration = StepPhase::ALL.into_iter().map(spent).sum();
+    assert_eq!(all, Duration::from_nanos(time.load(Ordering::Relaxed)));
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use engine::{EngineHandle, EngineStats, Histogram, TIME_BOUNDS};
+use engine::{EngineHandle, EngineStats, Histogram, StepPhase, TIME_BOUNDS};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -62,9 +62,10 @@ impl Collector for EngineCollector {
         series(
             &mut encoder,
             "purser_step_seconds",
-            "Seconds per step",
+            "Seconds per step, forward pass and sampling",
             &seconds,
-        )
+        )?;
+        step_phases(&stats, &mut encoder)
     }
 }
 
@@ -271,6 +272,18 @@ fn block_times(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Resu
         }
     }
     Ok(())
+}
+
+/// A histogram for each phase.
+fn step_phases(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let name = "purser_step_phase_seconds";
+    let help = "Seconds per step by what they went to; the phases are all of a step";
+    let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    let phases = StepPhase::ALL.iter().zip(&stats.step_phase_seconds);
+    phases.into_iter().try_for_each(|(phase, seconds)| {
+        let labels = [("phase", phase.name())];
+        StepHistogram(seconds).encode(encoder.encode_family(&labels)?)
+    })
 }
 
 pub(super) fn series<M: EncodeMetric>(
