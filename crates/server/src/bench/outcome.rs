@@ -39,6 +39,8 @@ pub(super) enum End {
 /// omission", Tene).
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Answered {
+    /// The `id` of the answer: Purser has more to say of it at `/v1/requests/{id}`.
+    pub(super) response_id: Option<String>,
     pub(super) prompt_tokens: Option<u64>,
     pub(super) cached_tokens: Option<u64>,
     /// By the server's count, or one for each chunk.
@@ -79,6 +81,7 @@ impl Answered {
         let last = chunks.last().copied().unwrap_or(answer.ttft);
         let after_first = ms(last - answer.ttft);
         Self {
+            response_id: answer.id.clone(),
             prompt_tokens: answer.usage.prompt_tokens,
             cached_tokens: answer.usage.cached_tokens,
             completion_tokens,

@@ -41,7 +41,7 @@ pub(super) struct Request {
 /// What came of a request.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
-    Answer(StreamAnswer),
+    Answer(Box<StreamAnswer>),
     /// The server could not do it: the prompt is too long, the budget too small, ..
     Refused(Refusal),
 }
@@ -109,7 +109,7 @@ impl Asker {
             body["context_budget"] = budget.clone();
         }
         match self.client.stream(path, &body).await {
-            Ok(answer) => Ok(Outcome::Answer(answer)),
+            Ok(answer) => Ok(Outcome::Answer(Box::new(answer))),
             Err(ServerError::Refused(refusal))
                 if matches!(refusal.status, 400 | 413 | 422 | 429) =>
             {

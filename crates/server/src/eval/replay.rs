@@ -228,7 +228,7 @@ impl Replay<'_> {
 impl Turn {
     fn of(outcome: Outcome) -> Self {
         let answer: StreamAnswer = match outcome {
-            Outcome::Answer(answer) => answer,
+            Outcome::Answer(answer) => *answer,
             Outcome::Refused(refusal) => {
                 return Self {
                     refused: Some(refusal.message),

@@ -16,6 +16,9 @@ use super::tool_calls::ToolCalls;
 /// How long to wait for the connection to be given back after `[DONE]`.
 const GIVE_BACK: Duration = Duration::from_millis(500);
 
+/// A request that fails sooner than this may have met a connection that was closed before.
+const STALE: Duration = Duration::from_millis(100);
+
 /// Bytes of a body that are kept for an error message.
 const HEAD: usize = 300;
 
@@ -46,6 +49,8 @@ pub(crate) struct StreamAnswer {
     /// Until the stream's last event.
     pub(crate) total: Duration,
     pub(crate) usage: Usage,
+    /// The server's name for the answer.
+    pub(crate) id: Option<String>,
     /// What was said, without thoughts and tool calls.
     pub(crate) text: String,
     /// What was thought, where the server says it apart.
@@ -145,8 +150,7 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "text/event-stream")
             .body(body.to_string());
-        let sent = clock::monotonic();
-        let mut response = self.send(request, &url).await?;
+        let (sent, mut response) = self.send(request, &url).await?;
         let kind = response.headers().get(header::CONTENT_TYPE);
         let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let mut reading = Reading::default();
@@ -175,6 +179,7 @@ impl Client {
                 token_times: reading.token_times,
                 total: reading.last,
                 usage: reading.usage,
+                id: reading.id,
                 text: reading.text,
                 reasoning: reading.reasoning,
                 tool_calls: reading.tool_calls,
@@ -189,7 +194,7 @@ impl Client {
     }
 
     async fn json(&self, request: RequestBuilder, url: String) -> Result<JsonAnswer, ServerError> {
-        let response = self.send(request, &url).await?;
+        let (_, response) = self.send(request, &url).await?;
         let server = response.headers().get(header::SERVER);
         let server = server
             .and_then(|value| value.to_str().ok())
@@ -205,15 +210,26 @@ impl Client {
         Ok(JsonAnswer { body, server })
     }
 
-    /// The response, if its status is a good one.
-    async fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, ServerError> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.failed(url, &error))?;
+    /// The response, if its status is a good one, and when the request was sent.
+    async fn send(
+        &self,
+        request: RequestBuilder,
+        url: &str,
+    ) -> Result<(Instant, Response), ServerError> {
+        let again = request.try_clone();
+        let mut sent = clock::monotonic();
+        let mut answer = request.send().await;
+        if let (Err(error), Some(again)) = (&answer, again)
+            && is_stale(error)
+            && sent.elapsed() < STALE
+        {
+            sent = clock::monotonic();
+            answer = again.send().await;
+        }
+        let response = answer.map_err(|error| self.failed(url, &error))?;
         let status = response.status();
         if status.is_success() {
-            return Ok(response);
+            return Ok((sent, response));
         }
         let text = response.text().await.unwrap_or_default();
         let refusal = Refusal::new(url.to_owned(), status.as_u16(), &text);
@@ -254,6 +270,7 @@ struct Reading {
     reasoning: String,
     tool_calls: ToolCalls,
     context_budget: Option<Value>,
+    id: Option<String>,
     token_times: Vec<Duration>,
     last: Duration,
     /// The first bytes of the body, for the error if it is no stream of events.
@@ -291,6 +308,9 @@ impl Reading {
             chunk.add_text_to(&mut self.text);
             chunk.add_reasoning_to(&mut self.reasoning);
             chunk.add_calls_to(&mut self.tool_calls);
+            if let (None, Some(Value::String(id))) = (&self.id, chunk.id.take()) {
+                self.id = Some(id);
+            }
             if let Some(report) = chunk.context_budget.take() {
                 add_report(&mut self.context_budget, report);
             }
@@ -309,6 +329,20 @@ fn add_report(known: &mut Option<Value>, report: Value) {
         (Some(Value::Object(known)), Value::Object(later)) => known.extend(later),
         (known, report) => *known = Some(report),
     }
+}
+
+/// Whether a connection ended before the answer began. llama.cpp's server promises to keep its
+/// connections and closes them after each stream; a request may be on its way by then, which
+/// nobody reads.
+fn is_stale(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_incomplete_message() || error.is_canceled();
+        }
+        source = error.source();
+    }
+    false
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -8,6 +8,8 @@ use super::tool_calls::{CallPiece, ToolCalls};
 /// The body of one event, of `/v1/completions` or of `/v1/chat/completions`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct StreamChunk {
+    /// The server's name for the answer; a text, where it follows OpenAI.
+    pub(crate) id: Option<Value>,
     choices: Option<Vec<Choice>>,
     usage: Option<WireUsage>,
     timings: Option<Timings>,

@@ -330,3 +330,84 @@ async fn our_server_finds_the_prefixes_of_a_trace() {
     let cached = ran.numbers("cached_tokens");
     assert!(cached[1] >= 1008.0 && cached[3] >= 1184.0, "{cached:?}");
 }
+
+/// Two conversations of two turns whose system prompts say when they began.
+fn two_conversations() -> String {
+    let system = |clock: &str| {
+        json!({"role": "system", "content": format!("You are an agent of the harbour. It is {clock} \
+            now. Say what you know of ships, tides and cranes, and say what you do not know.")})
+    };
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let said = json!({"role": "assistant", "content": "At noon."});
+    let line = |id: &str, follows: Option<&str>, messages: Value| {
+        let body = json!({"messages": messages, "max_tokens": 3, "temperature": 0});
+        let mut line = json!({"id": id, "at_ms": 0, "body": body});
+        if let Some(follows) = follows {
+            line["follows"] = follows.into();
+        }
+        line
+    };
+    let opening = |clock: &str| json!([system(clock), user("When does the ferry come?")]);
+    let more = |clock: &str| {
+        json!([
+            system(clock),
+            user("When does the ferry come?"),
+            said,
+            user("And the tug?")
+        ])
+    };
+    let lines = [
+        line("a1", None, opening("11:45")),
+        line("a2", Some("a1"), more("11:45")),
+        line("b1", Some("a2"), opening("11:46")),
+        line("b2", Some("b1"), more("11:46")),
+    ];
+    lines.map(|line| line.to_string()).join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_broke_a_traces_prefix_is_named() {
+    let world = World::start(Setup::default()).await;
+    let ran = bench(&world.url, &two_conversations(), "").await;
+    assert_eq!(ran.error, None);
+    let ids: Vec<&str> = ran
+        .requests()
+        .iter()
+        .map(|r| r["response_id"].as_str().unwrap())
+        .collect();
+    let mut told = Vec::new();
+    for id in &ids {
+        told.push(world.get(&format!("/v1/requests/{id}")).await.ok());
+    }
+    // Second turns find their first ones: only what is new was never seen.
+    for (turn, record) in [(1, &told[1]), (3, &told[3])] {
+        let from = &record["cache"]["miss"]["diverged_from"];
+        assert_eq!(from["id"], ids[turn - 1], "{record}");
+    }
+    // The second conversation parts from the first one in the system prompt, by the clock.
+    let miss = &told[2]["cache"]["miss"];
+    assert_eq!(miss["reason"], "never_seen", "{miss}");
+    let from = &miss["diverged_from"];
+    assert!(
+        [ids[0], ids[1]].contains(&from["id"].as_str().unwrap()),
+        "{from}"
+    );
+    let passage = |side: &str| {
+        let field = |name: &str| from[side][name].as_str().unwrap().to_owned();
+        (field("before"), field("text"), field("after"))
+    };
+    let ((before, here, after), (old_before, there, old_after)) =
+        (passage("here"), passage("there"));
+    assert_eq!(before, old_before);
+    assert_ne!(here, there);
+    assert!(
+        format!("{before}{here}{after}").contains("It is 11:46 now"),
+        "{from}"
+    );
+    assert!(
+        format!("{old_before}{there}{old_after}").contains("It is 11:45 now"),
+        "{from}"
+    );
+    // The token itself is the digit that changed.
+    assert!(here.contains('6') && there.contains('5'), "{from}");
+}

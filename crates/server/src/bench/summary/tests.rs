@@ -12,6 +12,7 @@ fn outcome(index: u32, at_ms: f64, end: End) -> Outcome<u32> {
 
 fn answered(ttft_ms: f64, e2el_ms: f64, cached: Option<u64>) -> End {
     End::Answered(Answered {
+        response_id: None,
         prompt_tokens: Some(10),
         cached_tokens: cached,
         completion_tokens: 3,

@@ -16,6 +16,7 @@ fn answer(text: &str, reasoning: &str, calls: &[Value]) -> StreamAnswer {
         token_times: Vec::new(),
         total: Default::default(),
         usage: Default::default(),
+        id: None,
         text: text.to_owned(),
         reasoning: reasoning.to_owned(),
         tool_calls,
