@@ -9,6 +9,7 @@ use super::record::{Progress, Record};
 use crate::measure::progress;
 
 mod args;
+mod line;
 mod measurement;
 mod report;
 mod session;
@@ -125,8 +126,14 @@ fn introduce(args: &TtftArgs, server: &Target, seed: u64, text: &mut dyn Write) 
 fn print(report: &Report<'_>, mut out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     table::print_rows(&mut out, &report.summary)?;
-    if let Some(line) = &report.line {
-        table::print_line(&mut out, line)?;
+    let lines = [
+        ("all measurements", &report.line),
+        ("medians", &report.line_of_medians),
+    ];
+    for (of, line) in lines {
+        if let Some(line) = line {
+            table::print_line(&mut out, of, line)?;
+        }
     }
     for note in &report.notes {
         writeln!(out, "note: {note}")?;

@@ -49,7 +49,8 @@ fn ttft() -> (String, ResultsFile) {
         &json!({
             "measurements": [measurement(0.0, 100.0), measurement(50.0, 60.0)],
             "summary": [{"hit_rate_asked": 50.0, "n": 1, "p50_ms": 60.0}],
-            "line": {"fixed_ms": 20.0, "ms_per_token": 0.08, "r_squared": 1.0},
+            "line": {"fixed_ms": 21.0, "ms_per_token": 0.09, "r_squared": 0.9},
+            "line_of_medians": {"fixed_ms": 20.0, "ms_per_token": 0.08, "r_squared": 1.0},
         }),
     )
 }

@@ -12,19 +12,24 @@ pub(super) fn show(page: &mut Document, files: &[&Shown<'_>]) {
         if files.len() > 1 {
             page.heading(3, &format!("{}: {}", one.letter, one.name));
         }
-        let line = &one.content()["line"];
-        if !line.is_null() {
-            page.paragraph(&format!(
-                "TTFT = {} ms + {} ms per uncached token, R² {}",
-                number(&line["fixed_ms"], 2),
-                number(&line["ms_per_token"], 4),
-                number(&line["r_squared"], 3)
-            ));
+        for (of, line) in [
+            ("all measurements", &one.content()["line"]),
+            ("medians", &one.content()["line_of_medians"]),
+        ] {
+            if !line.is_null() {
+                page.paragraph(&format!(
+                    "Through {of}: TTFT = {} ms + {} ms per uncached token, R² {}",
+                    number(&line["fixed_ms"], 2),
+                    number(&line["ms_per_token"], 4),
+                    number(&line["r_squared"], 3)
+                ));
+            }
         }
         let rows = one.content()["summary"].as_array().into_iter().flatten();
         let rows: Vec<Vec<String>> = rows.map(cells).collect();
         let headings = [
             "hit rate", "observed", "n", "p50 ms", "p95 ms", "min ms", "max ms", "p50/cold",
+            "p50/line",
         ];
         page.table(&headings, &rows);
     }
@@ -40,11 +45,12 @@ fn cells(row: &Value) -> Vec<String> {
         number(&row["min_ms"], 2),
         number(&row["max_ms"], 2),
         number(&row["ratio_to_cold"], 3),
+        number(&row["ratio_to_line"], 2),
     ]
 }
 
 /// Every measurement at the hit rate that the server reported, or else the one that was asked for,
-/// and the fitted line.
+/// and the line through the medians.
 fn chart(files: &[&Shown<'_>]) -> Chart {
     let mut series = Vec::new();
     let mut most: f64 = 0.0;
@@ -90,7 +96,9 @@ fn measurements(one: &Shown<'_>) -> Vec<Point> {
 /// The line from nothing to all cached, of a prompt of the mean length; it ends where it would be
 /// below 0.
 fn fitted(one: &Shown<'_>) -> Option<Vec<Point>> {
-    let line = &one.content()["line"];
+    let content = one.content();
+    // Files of earlier versions have only the line through all measurements.
+    let line = content.get("line_of_medians").unwrap_or(&content["line"]);
     let (fixed, slope) = (line["fixed_ms"].as_f64()?, line["ms_per_token"].as_f64()?);
     let all = one.content()["measurements"].as_array()?;
     let tokens = |measurement: &Value| {

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::args::{HitRate, TtftArgs};
+use super::line::Line;
 use super::measurement::{Measurement, Place};
-use super::summary::{self, Line, Row};
+use super::summary::{self, Row};
 use crate::bench::asker::Target;
 use crate::bench::record::{Head, Record};
 
@@ -27,7 +28,10 @@ pub(super) struct Report<'a> {
     /// Measurements without an end when the user interrupted the run.
     in_flight_at_interrupt: usize,
     pub(super) summary: Vec<Row>,
+    /// Through all measurements.
     pub(super) line: Option<Line>,
+    /// Through the medians of the hit rates, which a few disturbed measurements do not move.
+    pub(super) line_of_medians: Option<Line>,
     pub(super) notes: Vec<String>,
     measurements: &'a [Measurement],
 }
@@ -48,7 +52,8 @@ impl<'a> Report<'a> {
         server: &'a Target,
         results: &'a Results,
     ) -> Self {
-        let rows = summary::rows(&results.measurements);
+        let mut rows = summary::rows(&results.measurements);
+        let line_of_medians = summary::line_of_medians(&mut rows, &results.measurements);
         let mut notes = results.notes.clone();
         notes.extend(remarks(&rows, record.seed));
         Self {
@@ -65,7 +70,8 @@ impl<'a> Report<'a> {
             },
             in_flight_at_interrupt: usize::from(results.under_way.is_some()),
             summary: rows,
-            line: summary::line(&results.measurements),
+            line: Line::of_all(&results.measurements),
+            line_of_medians,
             notes,
             measurements: &results.measurements,
         }

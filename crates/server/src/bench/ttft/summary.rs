@@ -1,8 +1,9 @@
-//! Percentiles per hit rate, and what a token costs.
+//! Percentiles per hit rate.
 
 use serde::Serialize;
 
 use super::args::HitRate;
+use super::line::{Line, UncachedCounts};
 use super::measurement::Measurement;
 use crate::measure::quantile::quantile;
 
@@ -19,19 +20,8 @@ pub(super) struct Row {
     pub(super) max_ms: f64,
     /// `p50_ms` by that of 0 %; `None` if 0 % was not measured.
     pub(super) ratio_to_cold: Option<f64>,
-}
-
-/// TTFT = `fixed_ms` + `ms_per_token` * uncached tokens, by least squares over all measurements.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Line {
-    pub(super) fixed_ms: f64,
-    pub(super) ms_per_token: f64,
-    /// `None` where more tokens do not take longer.
-    pub(super) prefill_tokens_per_second: Option<f64>,
-    /// The share of the variance that the line explains.
-    pub(super) r_squared: f64,
-    /// Where the counts of uncached tokens come from: `usage` or `asked`.
-    pub(super) uncached_tokens_from: &'static str,
+    /// `p50_ms` by what the line through the medians says of as many uncached tokens.
+    pub(super) ratio_to_line: Option<f64>,
 }
 
 /// One row per hit rate that was measured, in rising order.
@@ -50,34 +40,29 @@ pub(super) fn rows(measurements: &[Measurement]) -> Vec<Row> {
     rows
 }
 
-/// `None` with fewer than two different counts of uncached tokens.
-pub(super) fn line(measurements: &[Measurement]) -> Option<Line> {
-    let reported: Option<Vec<f64>> = measurements
-        .iter()
-        .map(Measurement::uncached_reported)
-        .collect();
-    let (tokens, from) = match reported {
-        Some(tokens) => (tokens, "usage"),
-        None => (
-            measurements
-                .iter()
-                .map(Measurement::uncached_asked)
-                .collect(),
-            "asked",
-        ),
+/// The line through the medians of `rows`, which are those of `measurements`; the rows' ratios to
+/// it are set. `None` as for [`Line::through`].
+pub(super) fn line_of_medians(rows: &mut [Row], measurements: &[Measurement]) -> Option<Line> {
+    let counts = UncachedCounts::of(measurements);
+    let uncached = |row: &Row| {
+        let of_row = measurements.iter().zip(&counts.tokens);
+        let mut tokens: Vec<f64> = of_row
+            .filter(|(measurement, _)| measurement.hit_rate_asked == row.hit_rate_asked)
+            .map(|(_, &tokens)| tokens)
+            .collect();
+        tokens.sort_by(f64::total_cmp);
+        quantile(&tokens, 0.5)
     };
-    let times: Vec<f64> = measurements.iter().map(|m| m.ttft_ms).collect();
-    let (fixed_ms, ms_per_token, r_squared) = least_squares(&tokens, &times)?;
-    Some(Line {
-        fixed_ms,
-        ms_per_token,
-        prefill_tokens_per_second: (ms_per_token > 0.0).then(|| 1e3 / ms_per_token),
-        r_squared,
-        uncached_tokens_from: from,
-    })
+    let x: Vec<f64> = rows.iter().map(uncached).collect();
+    let y: Vec<f64> = rows.iter().map(|row| row.p50_ms).collect();
+    let line = Line::through(&x, &y, counts.from)?;
+    for (row, &tokens) in rows.iter_mut().zip(&x) {
+        row.ratio_to_line = Some(row.p50_ms / line.at(tokens));
+    }
+    Some(line)
 }
 
-/// `rate` is one of the measurements'; the ratio to cold is left open.
+/// `rate` is one of the measurements'; the ratios are left open.
 fn row(measurements: &[Measurement], rate: HitRate) -> Row {
     let of_rate = || measurements.iter().filter(|m| m.hit_rate_asked == rate);
     let mut times: Vec<f64> = of_rate().map(|m| m.ttft_ms).collect();
@@ -92,28 +77,11 @@ fn row(measurements: &[Measurement], rate: HitRate) -> Row {
         min_ms: quantile(&times, 0.0),
         max_ms: quantile(&times, 1.0),
         ratio_to_cold: None,
+        ratio_to_line: None,
     }
 }
 
-/// Intercept, slope and R² of the line through (`x`, `y`).
-fn least_squares(x: &[f64], y: &[f64]) -> Option<(f64, f64, f64)> {
-    if x.len() < 2 {
-        return None;
-    }
-    let (mean_x, mean_y) = (mean(x), mean(y));
-    let deviations = || x.iter().zip(y).map(|(x, y)| (x - mean_x, y - mean_y));
-    let xx: f64 = deviations().map(|(x, _)| x * x).sum();
-    let xy: f64 = deviations().map(|(x, y)| x * y).sum();
-    let yy: f64 = deviations().map(|(_, y)| y * y).sum();
-    if xx == 0.0 {
-        return None;
-    }
-    let slope = xy / xx;
-    let r_squared = if yy == 0.0 { 1.0 } else { slope * xy / yy };
-    Some((mean_y - slope * mean_x, slope, r_squared))
-}
-
-fn mean(numbers: &[f64]) -> f64 {
+pub(super) fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len() as f64
 }
 

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::summary::{Line, Row};
+use super::line::Line;
+use super::summary::Row;
 
-const HEADINGS: [&str; 8] = [
-    "hit rate", "observed", "n", "p50 ms", "p95 ms", "min ms", "max ms", "p50/cold",
+const HEADINGS: [&str; 9] = [
+    "hit rate", "observed", "n", "p50 ms", "p95 ms", "min ms", "max ms", "p50/cold", "p50/line",
 ];
 
 /// Prints one line per hit rate, columns aligned to the right.
@@ -13,7 +14,7 @@ const HEADINGS: [&str; 8] = [
 /// # Errors
 /// When `out` cannot be written.
 pub(super) fn print_rows(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
-    let lines: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
+    let lines: Vec<[String; 9]> = std::iter::once(HEADINGS.map(str::to_owned))
         .chain(rows.iter().map(cells))
         .collect();
     let widths: Vec<usize> = (0..HEADINGS.len())
@@ -36,15 +37,15 @@ pub(super) fn print_rows(out: &mut impl Write, rows: &[Row]) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints what a token costs.
+/// Prints what a token costs; `of` says what the line goes through.
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub(super) fn print_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
+pub(super) fn print_line(out: &mut impl Write, of: &str, line: &Line) -> io::Result<()> {
     let sign = if line.ms_per_token < 0.0 { '-' } else { '+' };
     write!(
         out,
-        "TTFT = {:.2} ms {sign} {:.4} ms per uncached token",
+        "{of}: TTFT = {:.2} ms {sign} {:.4} ms per uncached token",
         line.fixed_ms,
         line.ms_per_token.abs()
     )?;
@@ -58,7 +59,7 @@ pub(super) fn print_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
     writeln!(out, ", R2 {:.3}, uncached tokens {from}", line.r_squared)
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; 9] {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "n/a".to_owned());
     [
         format!("{} %", row.hit_rate_asked),
@@ -69,5 +70,6 @@ fn cells(row: &Row) -> [String; 8] {
         format!("{:.2}", row.min_ms),
         format!("{:.2}", row.max_ms),
         or_none(row.ratio_to_cold.map(|ratio| format!("{ratio:.3}"))),
+        or_none(row.ratio_to_line.map(|ratio| format!("{ratio:.2}"))),
     ]
 }

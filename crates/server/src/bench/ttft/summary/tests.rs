@@ -1,5 +1,6 @@
+use super::super::line::Line;
 use super::super::measurement::Measurement;
-use super::{line, rows};
+use super::{line_of_medians, rows};
 
 fn measurement(percent: &str, prompt: u64, cached: Option<u64>, ttft_ms: f64) -> Measurement {
     Measurement {
@@ -58,7 +59,7 @@ fn one_unreported_hit_makes_the_row_unreported_and_no_cold_no_ratio() {
 #[test]
 fn the_line_says_what_a_token_costs() {
     // 10 ms and 0.05 ms per uncached token.
-    let line = line(&[
+    let line = Line::of_all(&[
         measurement("0", 1000, Some(0), 60.0),
         measurement("50", 1000, Some(480), 36.0),
         measurement("100", 1000, Some(999), 10.05),
@@ -76,7 +77,7 @@ fn the_line_says_what_a_token_costs() {
 
 #[test]
 fn the_line_goes_by_what_was_asked_where_the_server_counts_nothing() {
-    let line = line(&[
+    let line = Line::of_all(&[
         measurement("0", 1000, None, 60.0),
         measurement("50", 1000, None, 35.0),
     ])
@@ -88,7 +89,7 @@ fn the_line_goes_by_what_was_asked_where_the_server_counts_nothing() {
 #[test]
 fn scatter_around_the_line_lowers_r_squared() {
     // Hand-computed: x = 0, 1000, 0, 1000; y = 0, 3, 1, 4: slope 0.003, R2 = 9 / 10.
-    let line = line(&[
+    let line = Line::of_all(&[
         measurement("100", 1000, Some(1000), 0.0),
         measurement("0", 1000, Some(0), 3.0),
         measurement("100", 1000, Some(1000), 1.0),
@@ -102,15 +103,53 @@ fn scatter_around_the_line_lowers_r_squared() {
 #[test]
 fn no_line_goes_through_one_count() {
     let cold = measurement("0", 1000, Some(0), 60.0);
-    assert_eq!(line(&[cold.clone(), cold]), None);
-    assert_eq!(line(&[]), None);
+    assert_eq!(Line::of_all(&[cold.clone(), cold]), None);
+    assert_eq!(Line::of_all(&[]), None);
 }
 
 #[test]
 fn a_falling_line_has_no_prefill_rate() {
-    let line = line(&[
+    let line = Line::of_all(&[
         measurement("0", 1000, Some(0), 1.0),
         measurement("100", 1000, Some(999), 2.0),
     ]);
     assert_eq!(line.unwrap().prefill_tokens_per_second, None);
+}
+
+#[test]
+fn a_disturbed_measurement_does_not_move_the_line_of_medians() {
+    let measurements = [
+        measurement("0", 1000, Some(0), 110.0),
+        measurement("0", 1000, Some(0), 900.0),
+        measurement("0", 1000, Some(0), 110.0),
+        measurement("50", 1000, Some(500), 60.0),
+        measurement("99", 1000, Some(990), 11.0),
+    ];
+    let all = Line::of_all(&measurements).unwrap();
+    assert!(all.r_squared < 0.5, "{all:?}");
+    let mut rows = rows(&measurements);
+    let line = line_of_medians(&mut rows, &measurements).unwrap();
+    assert!((line.fixed_ms - 10.0).abs() < 1e-9, "{line:?}");
+    assert!((line.ms_per_token - 0.1).abs() < 1e-12, "{line:?}");
+    assert!((line.r_squared - 1.0).abs() < 1e-12, "{line:?}");
+    for row in rows {
+        assert!((row.ratio_to_line.unwrap() - 1.0).abs() < 1e-9, "{row:?}");
+    }
+}
+
+#[test]
+fn a_row_above_the_line_says_by_how_much() {
+    // Hand-computed: y = 10, 30, 20 at x = 0, 500, 1000: 15 + 0.01 x.
+    let measurements = [
+        measurement("0", 1000, Some(0), 20.0),
+        measurement("50", 1000, Some(500), 30.0),
+        measurement("100", 1000, Some(1000), 10.0),
+    ];
+    let mut rows = rows(&measurements);
+    line_of_medians(&mut rows, &measurements).unwrap();
+    let ratios: Vec<f64> = rows.iter().filter_map(|row| row.ratio_to_line).collect();
+    for (ratio, expected) in ratios.iter().zip([20.0 / 25.0, 30.0 / 20.0, 10.0 / 15.0]) {
+        assert!((ratio - expected).abs() < 1e-9, "{ratios:?}");
+    }
+    assert_eq!(ratios.len(), 3);
 }
