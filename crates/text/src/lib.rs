@@ -38,6 +38,7 @@
 mod chat_template;
 mod detokenizer;
 mod encoding;
+mod grammar;
 mod stop_matcher;
 mod token_decoder;
 mod tokenizer;
@@ -47,6 +48,7 @@ mod tool_call;
 pub use chat_template::{ChatInput, ChatTemplate, ChatTemplates, LoadTemplateError, TemplateError};
 pub use detokenizer::{Detokenizer, SpecialTokenText};
 pub use encoding::Encoding;
+pub use grammar::{Grammar, GrammarCompiler, GrammarError, GrammarMatcher, TokenSet};
 pub use stop_matcher::{EmptyStopString, StopDelta, StopMatcher};
 pub use tokenizer::{EncodeError, Tokenizer, TokenizerError};
 pub use tokenizer_files::{ConfigError, SpecialTokens, TokenizerFiles};

@@ -175,6 +175,17 @@ impl Tokenizer {
         self.shared.inner.get_vocab_size(true)
     }
 
+    /// One more than the highest id.
+    pub fn num_ids(&self) -> usize {
+        let vocab = self.shared.inner.get_vocab(true);
+        vocab.into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// Whether tokens spell the bytes of a text, wherever in it they stand.
+    pub fn is_byte_level(&self) -> bool {
+        matches!(self.shared.decoder, TokenDecoder::ByteLevel)
+    }
+
     /// Whether the vocabulary has a token of this id.
     pub fn contains(&self, id: u32) -> bool {
         self.raw_token(id).is_some()

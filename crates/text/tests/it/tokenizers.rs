@@ -18,7 +18,7 @@ const NAMES: [&str; 6] = [
 /// Byte-level tokenizers, whose streams always add up to decoding at once.
 const BYTE_LEVEL: [&str; 2] = ["byte_level", "pebble"];
 
-fn load(name: &str) -> Tokenizer {
+pub(crate) fn load(name: &str) -> Tokenizer {
     let folder = match name {
         "pebble" => "../../../../models/embedded/pebble-20m".to_owned(),
         _ => format!("tokenizers/{name}"),
