@@ -284,6 +284,7 @@ impl DecodingEngine {
             cache_salt: Vec::new(),
             min_output_tokens: 0,
             background: false,
+            constraint: None,
             retention: None,
             scored: Vec::new(),
             sink: Box::new(Sink(sender)),

@@ -210,6 +210,7 @@ impl PredictingEngine {
             cache_salt: Vec::new(),
             min_output_tokens: 0,
             background: false,
+            constraint: None,
             retention: None,
             scored: Vec::new(),
             sink: Box::new(ChannelSink(sender)),

@@ -5,8 +5,10 @@ use std::time::Duration;
 use kv_cache::TokenId;
 use scheduler::{FinishReason, Timestamp, Update};
 
+use crate::constraint::Following;
+use crate::sampler::NonFiniteLogits;
 use crate::scoring::Scoring;
-use crate::{Completion, Event, EventSink, SamplingParams};
+use crate::{Completion, Event, EventSink, RequestError, SamplingParams, TokenMask};
 
 /// A request that the scheduler has taken and not yet finished.
 pub(crate) struct ActiveRequest {
@@ -15,6 +17,7 @@ pub(crate) struct ActiveRequest {
     pub(crate) prompt_len: usize,
     pub(crate) min_tokens: usize,
     pub(crate) stop_token_ids: Vec<TokenId>,
+    pub(crate) following: Option<Following>,
     pub(crate) submitted: Timestamp,
     pub(crate) admitted: Option<Timestamp>,
     pub(crate) first_token: Option<Timestamp>,
@@ -35,6 +38,21 @@ impl ActiveRequest {
             &self.stop_token_ids
         } else {
             &[]
+        }
+    }
+
+    /// The only tokens that may be sampled. None where the constraint has failed.
+    pub(crate) fn allowed(&self) -> Option<&TokenMask> {
+        static NOTHING: TokenMask = TokenMask::nothing();
+        let following = self.following.as_ref()?;
+        Some(following.allowed().unwrap_or(&NOTHING))
+    }
+
+    /// Why no token could be chosen: the constraint's reason, or the logits'.
+    pub(crate) fn why_no_token(&self, error: NonFiniteLogits) -> RequestError {
+        match self.following.as_ref().and_then(Following::error) {
+            Some(constraint) => constraint.clone().into(),
+            None => RequestError::Model(error.to_string()),
         }
     }
 

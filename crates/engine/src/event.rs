@@ -5,7 +5,7 @@ use std::time::Duration;
 use kv_cache::{MissReason, TokenId};
 use scheduler::FinishReason;
 
-use crate::SubmitError;
+use crate::{ConstraintError, SubmitError};
 
 /// The receiving end of a request, called on the engine's thread: it must never block.
 ///
@@ -133,6 +133,9 @@ pub enum RequestError {
     /// The device failed while the request was running.
     #[error("the model failed: {0}")]
     Model(String),
+    /// The request's constraint could not go on.
+    #[error("the constraint failed: {0}")]
+    Constraint(#[from] ConstraintError),
     /// A background request whose memory others needed. What it computed may still be cached.
     #[error("the background request was abandoned for others")]
     Abandoned,

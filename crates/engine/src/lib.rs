@@ -9,6 +9,7 @@
 mod active;
 mod batch;
 mod clock;
+mod constraint;
 mod disk;
 mod engine;
 mod event;
@@ -23,6 +24,7 @@ mod stats;
 mod step_loop;
 mod step_phases;
 
+pub use constraint::{ConstraintError, TokenConstraint, TokenMask};
 pub use disk::{DiskConfig, DiskError, DiskStats};
 pub use engine::{EngineThread, StartError, start, start_with_disk};
 pub use event::{

@@ -3,7 +3,7 @@
 use kv_cache::TokenId;
 use scheduler::{RetentionRequest, StopConditions};
 
-use crate::EventSink;
+use crate::{EventSink, TokenConstraint};
 
 /// A prompt to continue.
 ///
@@ -31,6 +31,8 @@ pub struct GenerateRequest {
     /// [`RequestError::Abandoned`](crate::RequestError::Abandoned) when others need its memory or
     /// its place. Excludes `min_output_tokens`.
     pub background: bool,
+    /// What the answer may go on with; stop tokens that it allows end the answer.
+    pub constraint: Option<Box<dyn TokenConstraint>>,
     /// What of the prompt is kept beyond its turn.
     pub retention: Option<RetentionRequest>,
     /// Positions of prompt tokens whose log probability is wanted

@@ -1,6 +1,6 @@
 //! Chooses one token per row.
 //!
-//! Order, as in Hugging Face's logits processors: forbidden tokens, repetition, presence and
+//! Order, as in Hugging Face's logits processors: forbidden tokens and the constraint, repetition, presence and
 //! frequency penalties, `logit_bias`, temperature, `top_k`, `top_p` (over what `top_k` left),
 //! `min_p`, then one draw keyed by (seed, position). A draw depends on nothing else, so neither the
 //! batch nor a preemption changes an answer.
@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kv_cache::TokenId;
 use models::{LogSoftmax, Logits};
 
-use crate::{SamplingParams, TokenLogprobs};
+use crate::{SamplingParams, TokenLogprobs, TokenMask};
 
 mod candidates;
 mod random;
@@ -30,6 +30,8 @@ pub(crate) struct Row<'a> {
     pub(crate) prompt_len: usize,
     /// Tokens that may not be chosen yet (stop tokens before `min_tokens`).
     pub(crate) forbidden: &'a [TokenId],
+    /// The only tokens that may be chosen; `None` is all.
+    pub(crate) allowed: Option<&'a TokenMask>,
 }
 
 /// A chosen token.
@@ -142,6 +144,7 @@ impl RowSampler {
             || params.frequency_penalty != 0.0
             || !params.logit_bias.is_empty()
             || !row.forbidden.is_empty()
+            || row.allowed.is_some()
     }
 
     fn adjust(&mut self, row: Row<'_>) {
@@ -155,6 +158,13 @@ impl RowSampler {
         for &(token, bias) in &params.logit_bias {
             if let Some(logit) = self.logits.get_mut(token.0 as usize) {
                 *logit += bias;
+            }
+        }
+        if let Some(allowed) = row.allowed {
+            allowed.apply_to(&mut self.logits);
+            // An answer that is complete has nothing to say until it may stop.
+            if allowed.is_within(row.forbidden) {
+                return;
             }
         }
         for token in row.forbidden {

@@ -13,6 +13,7 @@
 //! seed S alone. Seeds that once failed are kept in `simulation/failed_seeds.txt` and always run.
 
 mod client;
+mod constraint;
 mod occurrences;
 mod probing;
 mod random;

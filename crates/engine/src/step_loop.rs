@@ -16,6 +16,7 @@ use scheduler::{FinishReason, NewSequence, RequestId, Scheduler, StepPlan, Times
 
 use crate::active::ActiveRequest;
 use crate::clock::Clock;
+use crate::constraint::ConstraintThreads;
 use crate::disk::DiskTier;
 use crate::handle::{Message, Shared};
 use crate::probe::WaitingProbes;
@@ -27,6 +28,7 @@ use crate::{
     TokenOutput, batch,
 };
 
+mod constrained;
 mod kept_blocks;
 
 /// The engine's state; [`StepLoop::run`] is its thread.
@@ -41,6 +43,7 @@ pub(crate) struct StepLoop {
     batch: StepBatch,
     sampler: Sampler,
     sampled: Sampled,
+    constraints: ConstraintThreads,
     disk: Option<DiskTier>,
     stats: EngineStats,
 }
@@ -54,8 +57,8 @@ struct Sampled {
     tokens: Vec<(RequestId, TokenId)>,
     /// The same tokens, with what else was asked for.
     samples: Vec<Sample>,
-    /// Requests whose logits no token can be chosen from.
-    unusable: Vec<(RequestId, String)>,
+    /// Requests for which no token can be chosen.
+    unusable: Vec<(RequestId, RequestError)>,
     /// Log probabilities of the tokens that the batch wanted scored, in its order.
     scores: Vec<f32>,
 }
@@ -89,6 +92,7 @@ impl StepLoop {
             batch: StepBatch::default(),
             sampler: Sampler::default(),
             sampled: Sampled::default(),
+            constraints: ConstraintThreads::default(),
             disk: None,
             stats: EngineStats::new(),
         }
@@ -185,6 +189,7 @@ impl StepLoop {
             cache_salt,
             min_output_tokens,
             background,
+            constraint,
             retention,
             scored,
             mut sink,
@@ -216,6 +221,7 @@ impl StepLoop {
             prompt_len,
             min_tokens: active_stop.min_tokens,
             stop_token_ids: active_stop.stop_token_ids,
+            following: constraint.map(|constraint| self.constraints.follow(id, constraint)),
             submitted: now,
             admitted: None,
             first_token: None,
@@ -356,6 +362,7 @@ impl StepLoop {
         let rows = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
         sampled.rows.extend(rows.map(|chunk| chunk.request));
         assert_eq!(logits.num_rows(), sampled.rows.len(), "a row for each");
+        constrained::wait(&self.constraints, &mut self.requests, &sampled.rows);
         let (scheduler, requests, ids) = (&self.scheduler, &self.requests, &sampled.rows);
         let row = |index: usize| {
             let request = &requests[&ids[index]];
@@ -365,6 +372,7 @@ impl StepLoop {
                 history,
                 prompt_len: request.prompt_len,
                 forbidden: request.forbidden(history.len()),
+                allowed: request.allowed(),
             }
         };
         for (&id, sample) in ids.iter().zip(self.sampler.sample(&logits, row)) {
@@ -373,7 +381,10 @@ impl StepLoop {
                     sampled.tokens.push((id, sample.token));
                     sampled.samples.push(sample);
                 }
-                Err(error) => sampled.unusable.push((id, error.to_string())),
+                Err(error) => {
+                    let error = requests[&id].why_no_token(error);
+                    sampled.unusable.push((id, error));
+                }
             }
         }
         watch.end_of(StepPhase::Sample, self.clock.now());
@@ -386,7 +397,7 @@ impl StepLoop {
         self.take_scores(plan, &sampled.scores);
         for (id, error) in sampled.unusable.drain(..) {
             // Before the commit, so that the KV it computed is not published to others.
-            self.fail(id, RequestError::Model(error));
+            self.fail(id, error);
         }
         let elapsed = now.since(launched);
         let outcome = self.scheduler.commit_step(plan, &sampled.tokens, elapsed);
@@ -426,6 +437,9 @@ impl StepLoop {
         if is_first && request.scoring.is_wanted() {
             let scoring = std::mem::take(&mut request.scoring);
             request.sink.send(Event::Scored(scoring.into_found()));
+        }
+        if let (None, Some(following)) = (&update.finished, &mut request.following) {
+            following.accept(sample.token);
         }
         if !matches!(update.finished, Some(FinishReason::Stop(_))) {
             let Sample { token, logprobs } = sample;

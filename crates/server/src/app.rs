@@ -10,6 +10,7 @@ use crate::budget::compaction::Compactor;
 use crate::budget::state::Budgeter;
 use crate::clock;
 use crate::config::serve::{AccessConfig, RequestLimits};
+use crate::grammars::Grammars;
 use crate::metrics::Metrics;
 use crate::model::ServedModel;
 use crate::records::RecordStore;
@@ -25,6 +26,7 @@ struct Shared {
     model: ServedModel,
     engine: EngineHandle,
     text_pool: TextPool,
+    grammars: Grammars,
     memory: Arc<Store>,
     budgeter: Budgeter,
     compactor: Compactor,
@@ -81,6 +83,7 @@ impl App {
             model,
             engine,
             text_pool: TextPool::new(),
+            grammars: Grammars::default(),
             memory: Arc::new(memory),
             budgeter,
             compactor: Compactor::new(metrics.compactions().clone()),
@@ -113,6 +116,11 @@ impl App {
     /// Where text is rendered and tokenised.
     pub fn text_pool(&self) -> &TextPool {
         &self.shared.text_pool
+    }
+
+    /// Where grammars are compiled.
+    pub fn grammars(&self) -> &Grammars {
+        &self.shared.grammars
     }
 
     /// Where offloaded text and memories are kept.

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod doctor;
 pub mod eval;
+pub mod grammars;
 pub mod listen;
 pub mod measure;
 pub mod metrics;

@@ -7,6 +7,7 @@ pub mod completion;
 pub mod context;
 pub mod feedback;
 pub mod fields;
+pub mod grammar;
 pub mod memory;
 pub mod messages;
 pub mod notes;

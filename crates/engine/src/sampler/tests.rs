@@ -5,7 +5,7 @@ use kv_cache::TokenId;
 use models::Logits;
 
 use super::{NonFiniteLogits, Row, RowSampler, Sample, Sampler, random};
-use crate::SamplingParams;
+use crate::{SamplingParams, TokenMask};
 
 fn sample(logits: &[f32], params: &SamplingParams, history: &[u32], prompt_len: usize) -> Sample {
     let history: Vec<TokenId> = history.iter().map(|&t| TokenId(t)).collect();
@@ -14,6 +14,7 @@ fn sample(logits: &[f32], params: &SamplingParams, history: &[u32], prompt_len: 
         history: &history,
         prompt_len,
         forbidden: &[],
+        allowed: None,
     };
     RowSampler::default().sample(logits, row).unwrap()
 }
@@ -188,6 +189,7 @@ fn a_rows_sample_depends_on_no_other_row_and_no_worker() {
         history: &history[..index % 3 + 1],
         prompt_len: 1,
         forbidden: &[],
+        allowed: None,
     };
     let all = Logits::new(&data, vocab_size);
     let alone: Vec<_> = (0..num_rows)
@@ -300,6 +302,7 @@ fn counts_do_not_leak_between_rows() {
             history: &history,
             prompt_len: 1,
             forbidden: &[],
+            allowed: None,
         };
         assert_eq!(
             sampler.sample(&[2.0, 1.5, 0.0], row).unwrap().token,
@@ -322,6 +325,7 @@ fn bias_and_forbidden_tokens_are_applied_and_unknown_ones_harmless() {
         history: &history,
         prompt_len: 1,
         forbidden: &forbidden,
+        allowed: None,
     };
     let sample = RowSampler::default()
         .sample(&[1.0, 0.0, -3.0], row)
@@ -354,6 +358,7 @@ fn logits_without_a_finite_maximum_are_an_error() {
         history: &[],
         prompt_len: 0,
         forbidden: &[],
+        allowed: None,
     };
     for logits in [
         [f32::NAN; 3],
@@ -365,4 +370,27 @@ fn logits_without_a_finite_maximum_are_an_error() {
             Err(NonFiniteLogits)
         );
     }
+}
+
+#[test]
+fn only_what_is_allowed_is_chosen() {
+    let mut params = SamplingParams::greedy();
+    params.logit_bias = vec![(TokenId(0), 100.0)];
+    let (one_or_three, three) = (TokenMask::from_words(vec![0b1010]), [TokenId(3)]);
+    let sample = |allowed: &TokenMask, forbidden: &[TokenId]| {
+        let row = Row {
+            params: &params,
+            history: &[TokenId(0)],
+            prompt_len: 1,
+            forbidden,
+            allowed: Some(allowed),
+        };
+        RowSampler::default().sample(&[9.0, 1.0, 5.0, 2.0, 8.0], row)
+    };
+    assert_eq!(sample(&one_or_three, &[]).unwrap().token, TokenId(3));
+    assert_eq!(sample(&one_or_three, &three).unwrap().token, TokenId(1));
+    // What is complete may stop, even before it should.
+    let only_three = TokenMask::from_words(vec![0b1000]);
+    assert_eq!(sample(&only_three, &three).unwrap().token, TokenId(3));
+    assert_eq!(sample(&TokenMask::nothing(), &[]), Err(NonFiniteLogits));
 }

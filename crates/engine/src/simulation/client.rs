@@ -6,6 +6,7 @@ use kv_cache::TokenId;
 use models::LogSoftmax;
 use models::testing::FakeRunner;
 
+use super::constraint::{BREAKS_AFTER, Thirds};
 use super::occurrences::Occurrences;
 use super::scenario::{Submission, VOCAB_SIZE};
 use crate::sampler::{Row, RowSampler};
@@ -121,6 +122,10 @@ impl Client {
                 assert_eq!(heard.tokens, tokens);
             }
             (None, Some(RequestError::Model(_))) => assert!(may_fail, "no step was to fail"),
+            (None, Some(RequestError::Constraint(_))) => {
+                assert_eq!(self.submission.constraint(), Some(true));
+                assert_eq!(heard.tokens.len(), BREAKS_AFTER);
+            }
             (None, Some(RequestError::Refused(_))) => assert!(heard.tokens.is_empty()),
             (None, Some(RequestError::Abandoned)) => assert!(self.submission.background),
             (None, Some(RequestError::ShutDown)) => panic!("nobody shut the engine down"),
@@ -135,10 +140,13 @@ impl Client {
         occurrences.refused_as_too_long += u64::from(refused);
         occurrences.left += u64::from(heard.left && heard.finished.is_none());
         occurrences.finished += u64::from(heard.finished.is_some());
+        let constrained = self.submission.constraint().is_some();
+        occurrences.constrained += u64::from(heard.finished.is_some() && constrained);
         match heard.failed {
             Some(RequestError::Model(_)) => occurrences.failed_with_a_step += 1,
             Some(RequestError::Refused(_)) => occurrences.refused_by_queue += 1,
             Some(RequestError::Abandoned) => occurrences.abandoned += 1,
+            Some(RequestError::Constraint(_)) => occurrences.broken_constraints += 1,
             Some(RequestError::ShutDown) | None => {}
         }
     }
@@ -190,11 +198,13 @@ impl Client {
             } else {
                 &[]
             };
+            let allowed = self.submission.constraint().map(|_| Thirds::mask(&tokens));
             let row = Row {
                 params: sampling,
                 history: &history,
                 prompt_len: prompt.len(),
                 forbidden,
+                allowed: allowed.as_ref(),
             };
             let token = sampler.sample(&logits, row).unwrap().token;
             if stop.stop_token_ids.contains(&token) {

@@ -19,10 +19,12 @@ pub(super) struct Occurrences {
     pub(super) evictions: u64,
     pub(super) restored_tokens: u64,
     pub(super) unread_blocks: u64,
+    pub(super) broken_constraints: u64,
+    pub(super) constrained: u64,
 }
 
 impl Occurrences {
-    fn named(&mut self) -> [(&'static str, &mut u64); 15] {
+    fn named(&mut self) -> [(&'static str, &mut u64); 17] {
         [
             ("finished", &mut self.finished),
             ("refused_as_too_long", &mut self.refused_as_too_long),
@@ -39,6 +41,8 @@ impl Occurrences {
             ("evictions", &mut self.evictions),
             ("restored_tokens", &mut self.restored_tokens),
             ("unread_blocks", &mut self.unread_blocks),
+            ("broken_constraints", &mut self.broken_constraints),
+            ("constrained", &mut self.constrained),
         ]
     }
 

@@ -44,6 +44,12 @@ pub(super) struct Submission {
 }
 
 impl Submission {
+    /// Whether it has a constraint, and if so, whether that breaks.
+    pub(super) fn constraint(&self) -> Option<bool> {
+        let last = self.prompt.last()?.0;
+        last.is_multiple_of(4).then_some(last.is_multiple_of(5))
+    }
+
     /// Positions to score: none of every third request, some or all of the others.
     pub(super) fn scored(&self) -> Vec<usize> {
         let first = self.prompt[0].0 as usize;

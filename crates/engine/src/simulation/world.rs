@@ -10,6 +10,7 @@ use models::testing::{FakeCounters, FakeLimits, FakeRunner};
 use scheduler::{Scheduler, Timestamp};
 
 use super::client::Client;
+use super::constraint::Thirds;
 use super::occurrences::Occurrences;
 use super::probing::Probing;
 use super::scenario::{Operation, Scenario, Submission, VOCAB_SIZE};
@@ -146,6 +147,9 @@ impl<'a> World<'a> {
             cache_salt: submission.cache_salt.clone(),
             min_output_tokens: submission.min_output_tokens,
             background: submission.background,
+            constraint: submission
+                .constraint()
+                .map(|breaks| Box::new(Thirds::new(breaks)) as Box<_>),
             retention: None,
             scored: submission.scored(),
             sink: client.sink(),

@@ -125,6 +125,7 @@ fn submit_to(
         cache_salt: Vec::new(),
         min_output_tokens: 0,
         background: false,
+        constraint: None,
         retention: None,
         scored: Vec::new(),
         sink,

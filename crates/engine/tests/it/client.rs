@@ -94,6 +94,7 @@ impl Engine {
             cache_salt: Vec::new(),
             min_output_tokens: 0,
             background: false,
+            constraint: None,
             retention: None,
             scored: scored.to_vec(),
             sink: Box::new(Sink {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use context::Window;
 use engine::{Event, GenerateRequest, RetentionRequest, StopConditions, TokenId};
-use text::{Detokenizer, SpecialTokenText, StopMatcher};
+use text::{Detokenizer, GrammarMatcher, SpecialTokenText, StopMatcher};
 use tokio::sync::mpsc;
 
 use super::choice::{AnswerEvent, Choice};
@@ -15,6 +15,7 @@ use super::sink::ChoiceSink;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::drift::Recording;
+use crate::grammars;
 use crate::metrics::Forecast;
 use crate::records::{Origin, RecordWriter};
 use crate::validate::sampling::Generation;
@@ -28,6 +29,8 @@ pub struct Order<'a> {
     pub generation: &'a Generation,
     /// Output tokens when the request does not say.
     pub default_max_tokens: Option<usize>,
+    /// What `generation.grammar` has been compiled to.
+    pub grammar: Option<&'a GrammarMatcher>,
     /// Whether tool calls are looked for.
     pub parse_tool_calls: bool,
     /// What prompt and output may have together.
@@ -104,6 +107,7 @@ impl Answers {
                     cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
                     min_output_tokens: order.min_output_tokens.min(max_tokens),
                     background: false,
+                    constraint: order.grammar.map(grammars::constraint),
                     retention: order.retention.clone().filter(|_| answer == 0),
                     scored: match is_first {
                         true => order.scored.clone(),

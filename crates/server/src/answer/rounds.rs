@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use context::Window;
+use text::GrammarMatcher;
 
 use super::answers::{Answers, Order};
 use super::choice::{AnswerEvent, Finish, FinishedAs};
@@ -32,6 +33,7 @@ struct Serving {
     caller: Caller,
     origin: Option<Origin>,
     generation: Generation,
+    grammar: Option<GrammarMatcher>,
     window: Window,
     min_output_tokens: usize,
     /// Tokens that the rounds may generate together.
@@ -71,6 +73,7 @@ impl Rounds {
             caller: order.caller.clone(),
             origin: order.origin.cloned(),
             generation: order.generation.clone(),
+            grammar: order.grammar.map(GrammarMatcher::fork),
             window: order.window,
             min_output_tokens: order.min_output_tokens,
             max_tokens: answers.max_tokens(),
@@ -228,6 +231,7 @@ impl Serving {
             prompts: vec![prompt],
             generation: &generation,
             default_max_tokens: None,
+            grammar: self.grammar.as_ref(),
             parse_tool_calls: true,
             window: self.window,
             min_output_tokens: reserve,

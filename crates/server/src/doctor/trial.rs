@@ -91,6 +91,7 @@ fn complete(
         cache_salt: salt.to_vec(),
         min_output_tokens: 0,
         background: false,
+        constraint: None,
         retention: None,
         scored: Vec::new(),
         sink: Box::new(Channel(sender)),

@@ -75,6 +75,7 @@ pub(super) async fn warm(
         prompts: vec![tokens],
         generation: &generation,
         default_max_tokens: None,
+        grammar: None,
         parse_tool_calls: false,
         window: app.model().window,
         min_output_tokens: 0,

@@ -70,6 +70,8 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let has_tools = request.conversation.tools.are_callable();
     let generation = request.generation;
+    let grammars = app.grammars();
+    let grammar = grammars.compile(&app, generation.grammar.as_ref()).await?;
     let marked = Marked::of(&request.conversation);
     let context = if request.wish.mode(&app)? == Mode::Off {
         check_silent(&generation)?;
@@ -112,6 +114,7 @@ async fn answer(
         prompts: vec![context.tokens],
         generation: &generation,
         default_max_tokens,
+        grammar: grammar.as_ref(),
         parse_tool_calls: has_tools || context.server_tools.is_some(),
         window: context.window,
         min_output_tokens: context.min_output_tokens,

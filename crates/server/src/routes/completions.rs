@@ -44,10 +44,13 @@ pub(super) async fn complete(
     let origin = identity.origin("/v1/completions", &caller, &generation);
     let first = prompts.first().map_or(&[][..], Vec::as_slice);
     let retention = retention::request(&app, &caller, &generation.cache, None, first).await;
+    let grammars = app.grammars();
+    let grammar = grammars.compile(&app, generation.grammar.as_ref()).await?;
     let order = Order {
         prompts,
         generation: &generation,
         default_max_tokens: Some(DEFAULT_MAX_TOKENS),
+        grammar: grammar.as_ref(),
         parse_tool_calls: false,
         window: app.model().window,
         min_output_tokens: 0,

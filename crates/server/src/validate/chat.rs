@@ -93,7 +93,6 @@ pub fn from_fields(
         management: budget::management(&mut fields)?,
     };
     let generation = sampling::generation(&mut fields, model, logprobs, limits.max_n)?;
-    check_response_format(&mut fields)?;
     check_modalities(&mut fields)?;
     let unsupported = [&UNSUPPORTED[..], &CHAT_UNSUPPORTED[..]].concat();
     fields.finish(&HARMLESS, &unsupported)?;
@@ -141,24 +140,6 @@ fn logprobs(fields: &mut Fields, limits: &RequestLimits) -> Result<Option<u32>, 
         (false, Some(_)) => {
             let message = "`top_logprobs` is only allowed when `logprobs` is true.";
             Err(ApiError::field("top_logprobs", message))
-        }
-    }
-}
-
-fn check_response_format(fields: &mut Fields) -> Result<(), ApiError> {
-    let Some(format) = fields.value("response_format") else {
-        return Ok(());
-    };
-    match format.get("type").and_then(Value::as_str) {
-        Some("text") => Ok(()),
-        Some(other) => {
-            let message =
-                format!("`response_format`: type `{other}` is not supported, only `text`.");
-            Err(ApiError::unsupported("response_format", message))
-        }
-        None => {
-            let message = "`response_format` must be an object with a `type`.";
-            Err(ApiError::field("response_format", message))
         }
     }
 }

@@ -64,7 +64,6 @@ pub fn request(
     let own = [
         ("echo", "repeating the prompt is not supported."),
         ("suffix", "filling in the middle is not supported."),
-        ("response_format", "constrained decoding is not supported."),
         ("prompt_embeds", "prompts are text or token ids."),
     ];
     fields.finish(&HARMLESS, &[&UNSUPPORTED[..], &own[..]].concat())?;

@@ -4,6 +4,7 @@ use engine::{SamplingParams, TokenId};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, integer, number, wrong_type};
+use super::grammar::{self, AskedGrammar};
 use super::retention::{self, CacheWish};
 use crate::model::ServedModel;
 use crate::wire::error::ApiError;
@@ -51,6 +52,8 @@ pub struct Generation {
     pub include_stop: bool,
     /// Tokens that end the answer, the model's own included unless it is to ignore them.
     pub stop_token_ids: Vec<TokenId>,
+    /// What form the answer has to have.
+    pub grammar: Option<AskedGrammar>,
     /// Class of the request; lower is earlier.
     pub priority: i32,
     /// Keeps the request's cached prefixes to requests with the same salt.
@@ -97,6 +100,7 @@ pub fn generation(
             .boolean("include_stop_str_in_output")?
             .unwrap_or(false),
         stop_token_ids: stop_tokens(fields, model, ignore_eos)?,
+        grammar: grammar::asked(fields)?,
         priority: priority(fields)?,
         cache_salt: cache_salt(fields)?,
         cache: retention::cache_wish(fields)?,
@@ -106,6 +110,13 @@ pub fn generation(
         include_context_budget: options.include_context_budget,
     };
     check_detokenizing(fields)?;
+    if let (true, Some(grammar)) = (ignore_eos, &generation.grammar) {
+        let message = format!(
+            "`ignore_eos`: an answer that is complete by `{}` has nothing to go on with.",
+            grammar.field
+        );
+        return Err(ApiError::field("ignore_eos", message));
+    }
     if let Some(max_tokens) = max_tokens.filter(|&max| max < generation.min_tokens) {
         let message = format!(
             "Invalid value for `min_tokens`: {} is more than the {max_tokens} output tokens.",
@@ -342,17 +353,19 @@ fn check_detokenizing(fields: &mut Fields) -> Result<(), ApiError> {
 }
 
 /// Fields of vLLM and OpenAI that would change the answer and that the server does not have.
-pub const UNSUPPORTED: [(&str, &str); 19] = [
+pub const UNSUPPORTED: [(&str, &str); 18] = [
     (
-        "structured_outputs",
-        "constrained decoding is not supported.",
+        "guided_json",
+        "use `structured_outputs.json` or `response_format`.",
     ),
-    ("guided_json", "constrained decoding is not supported."),
-    ("guided_regex", "constrained decoding is not supported."),
-    ("guided_choice", "constrained decoding is not supported."),
-    ("guided_grammar", "constrained decoding is not supported."),
-    ("grammar", "constrained decoding is not supported."),
-    ("json_schema", "constrained decoding is not supported."),
+    ("guided_regex", "use `structured_outputs.regex`."),
+    ("guided_choice", "use `structured_outputs.choice`."),
+    (
+        "guided_grammar",
+        "use `structured_outputs.grammar`, in Lark.",
+    ),
+    ("grammar", "use `structured_outputs.grammar`, in Lark."),
+    ("json_schema", "use `response_format`."),
     ("use_beam_search", "beam search is not supported."),
     ("length_penalty", "beam search is not supported."),
     ("early_stopping", "beam search is not supported."),

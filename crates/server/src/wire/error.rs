@@ -254,6 +254,9 @@ impl From<RequestError> for ApiError {
         match error {
             RequestError::Refused(refused) => refused.into(),
             RequestError::Model(reason) => Self::internal(format!("The model failed: {reason}.")),
+            RequestError::Constraint(error) => {
+                Self::internal(format!("The answer cannot follow its grammar: {error}."))
+            }
             RequestError::Abandoned => Self::overloaded(Duration::from_secs(1)),
             RequestError::ShutDown => Self::shutting_down(),
         }

@@ -40,6 +40,7 @@ mod requests;
 mod runners;
 mod server_tools;
 mod settings;
+mod structured;
 mod summaries;
 mod supply;
 mod three_reads;

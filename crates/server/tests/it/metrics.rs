@@ -119,6 +119,7 @@ fn request(seed: u32, min_output_tokens: usize, background: bool) -> GenerateReq
         cache_salt: Vec::new(),
         min_output_tokens,
         background,
+        constraint: None,
         retention: None,
         scored: Vec::new(),
         sink: Box::new(Unheard),

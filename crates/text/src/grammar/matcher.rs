@@ -41,6 +41,14 @@ impl GrammarMatcher {
         self.matcher.consume_token(token).map_err(stuck)
     }
 
+    /// Another answer at the same place; they share nothing that one of them changes.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self {
+            matcher: self.matcher.deep_clone(),
+        }
+    }
+
     /// Whether the answer may end here.
     ///
     /// # Errors

@@ -93,6 +93,7 @@ impl ModelCall {
             cache_salt: self.cache_salt,
             min_output_tokens: 0,
             background: self.background,
+            constraint: None,
             retention: None,
             scored: Vec::new(),
             sink: Box::new(sink),
@@ -104,6 +105,7 @@ impl ModelCall {
             .map_err(|error| match error {
                 RequestError::Refused(refused) => CompactionFailure::Refused(refused),
                 RequestError::Model(error) => CompactionFailure::Model(error),
+                RequestError::Constraint(error) => CompactionFailure::Model(error.to_string()),
                 RequestError::Abandoned => CompactionFailure::Abandoned,
                 RequestError::ShutDown => CompactionFailure::ShuttingDown,
             })
