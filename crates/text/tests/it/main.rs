@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod answers;
 mod golden;
 mod random;
 mod stops;
 mod templates;
 mod tokenizers;
-mod tool_calls;
