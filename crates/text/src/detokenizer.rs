@@ -1,5 +1,7 @@
 //! Tokens to text, one token at a time.
 
+use std::collections::BTreeSet;
+
 use crate::Tokenizer;
 use crate::token_decoder::{Piece, TokenDecoder};
 
@@ -26,6 +28,8 @@ pub enum SpecialTokenText {
 pub struct Detokenizer {
     tokenizer: Tokenizer,
     special: SpecialTokenText,
+    /// Special tokens that are written all the same.
+    kept: BTreeSet<u32>,
     /// Beginning of a character, at most 3 bytes.
     pending: Vec<u8>,
     /// Whether a token has been decoded.
@@ -45,16 +49,30 @@ impl Detokenizer {
         Self {
             tokenizer,
             special,
+            kept: BTreeSet::new(),
             pending: Vec::new(),
             started: false,
             strip,
         }
     }
 
+    /// Writes these special tokens even where special tokens are left out, for a parser that needs
+    /// to see them ([`crate::AnswerFormat::special_markers`]). Text that is no token of the
+    /// vocabulary, or not a special one, changes nothing.
+    #[must_use]
+    pub fn keeping(mut self, tokens: &[&str]) -> Self {
+        let ids = tokens
+            .iter()
+            .filter_map(|token| self.tokenizer.token_to_id(token));
+        self.kept.extend(ids);
+        self
+    }
+
     /// Adds a token and returns the text that it completes, often empty. Ids that the
     /// vocabulary lacks have no text.
     pub fn push(&mut self, id: u32) -> String {
-        if self.special == SpecialTokenText::Skip && self.tokenizer.is_special(id) {
+        let skips = self.special == SpecialTokenText::Skip && !self.kept.contains(&id);
+        if skips && self.tokenizer.is_special(id) {
             return String::new();
         }
         let Some(token) = self.tokenizer.raw_token(id) else {

@@ -1,5 +1,5 @@
-//! Between text and tokens: tokenizer, chat template, incremental detokenizer, stop strings and
-//! tool-call parsers. No async, no HTTP; token ids are plain `u32`.
+//! Between text and tokens: tokenizer, chat template, incremental detokenizer, stop strings,
+//! parsers of reasoning and tool calls. No async, no HTTP; token ids are plain `u32`.
 //!
 //! # Tour
 //!
@@ -18,38 +18,56 @@
 //! let prompt = template.render(&ChatInput::new(&messages, now))?;
 //! let ids = tokenizer.encode(&prompt, false)?; // the template has written the special tokens
 //!
-//! let mut detokenizer = Detokenizer::new(&tokenizer, SpecialTokenText::Skip);
+//! let reasoning = ReasoningFormat::detect(template.source());
+//! let format = AnswerFormat {
+//!     reasoning,
+//!     reasoning_open: reasoning.is_some_and(|reasoning| reasoning.is_open_after(&prompt)),
+//!     tool_calls: ToolCallFormat::detect(template.source()),
+//!     tools: &[], // those that were rendered
+//! };
+//! let markers = format.special_markers(); // tokens that the parser must see
+//! let mut detokenizer = Detokenizer::new(&tokenizer, SpecialTokenText::Skip).keeping(&markers);
 //! let mut stops = StopMatcher::new(vec!["\n\n".into()], false)?;
-//! let mut calls = ToolCallFormat::detect(template.source()).map(|format| format.parser());
+//! let mut parser = AnswerParser::new(&format);
 //! for id in ids {
 //!     let delta = stops.push(&detokenizer.push(id)); // text that can no longer be taken back
-//!     let events = calls.as_mut().map(|parser| parser.push(&delta.text));
-//!     # drop(events);
+//!     let parts = parser.push(&delta.text); // content, reasoning, calls
+//!     # drop(parts);
 //!     if delta.matched.is_some() {
 //!         break;
 //!     }
 //! }
 //! let tail = stops.push(&detokenizer.finish()).text + &stops.finish();
-//! # drop(tail);
+//! let mut parts = parser.push(&tail);
+//! parts.extend(parser.finish());
 //! # Ok(())
 //! # }
 //! ```
 
+mod answer_parser;
+mod answer_part;
 mod chat_template;
 mod detokenizer;
 mod encoding;
+mod format_name;
 mod grammar;
+mod harmony;
+mod reasoning;
 mod stop_matcher;
 mod token_decoder;
 mod tokenizer;
 mod tokenizer_files;
 mod tool_call;
 
+pub use answer_parser::{AnswerFormat, AnswerParser};
+pub use answer_part::AnswerPart;
 pub use chat_template::{ChatInput, ChatTemplate, ChatTemplates, LoadTemplateError, TemplateError};
 pub use detokenizer::{Detokenizer, SpecialTokenText};
 pub use encoding::Encoding;
+pub use format_name::UnknownFormat;
 pub use grammar::{Grammar, GrammarCompiler, GrammarError, GrammarMatcher, TokenSet};
+pub use reasoning::ReasoningFormat;
 pub use stop_matcher::{EmptyStopString, StopDelta, StopMatcher};
 pub use tokenizer::{EncodeError, Tokenizer, TokenizerError};
 pub use tokenizer_files::{ConfigError, SpecialTokens, TokenizerFiles};
-pub use tool_call::{ToolCallFormat, ToolCallParser, ToolEvent};
+pub use tool_call::ToolCallFormat;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use context::Window;
 use engine::{Event, GenerateRequest, RetentionRequest, StopConditions, TokenId};
-use text::{Detokenizer, GrammarMatcher, SpecialTokenText, StopMatcher};
+use text::{
+    AnswerFormat, AnswerParser, Detokenizer, GrammarMatcher, SpecialTokenText, StopMatcher,
+};
 use tokio::sync::mpsc;
 
 use super::choice::{AnswerEvent, Choice};
@@ -259,15 +261,16 @@ fn choice(
     };
     let stops = StopMatcher::new(generation.stop.clone(), generation.include_stop)
         .map_err(|error| ApiError::field("stop", error.to_string()))?;
-    let parser = model
-        .tool_calls
-        .filter(|_| order.parse_tool_calls)
-        .map(|format| format.parser());
+    let format = AnswerFormat {
+        tool_calls: model.tool_calls.filter(|_| order.parse_tool_calls),
+        ..AnswerFormat::default()
+    };
+    let markers = format.special_markers();
     Ok(Choice {
         index,
-        detokenizer: Detokenizer::new(&model.tokenizer, special),
+        detokenizer: Detokenizer::new(&model.tokenizer, special).keeping(&markers),
         stops,
-        parser,
+        parser: AnswerParser::new(&format),
         min_tokens: generation.min_tokens,
         prompt_tokens: prompt.len(),
         ended: Arc::new(AtomicBool::new(false)),

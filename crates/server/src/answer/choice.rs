@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::{Event, FinishReason, PromptLogprob, RequestError, TokenLogprobs, TokenOutput};
-use text::{Detokenizer, StopMatcher, ToolCallParser, ToolEvent};
+use text::{AnswerParser, AnswerPart, Detokenizer, StopMatcher};
 
 use crate::budget::drift::Recorder;
 use crate::metrics::RequestMetrics;
@@ -19,7 +19,7 @@ pub enum AnswerEvent {
     Delta {
         /// The choice.
         index: usize,
-        /// Text and tool calls.
+        /// Text, reasoning and tool calls.
         parts: Vec<Part>,
         /// The token behind it, when log probabilities were asked for.
         token: Option<TokenPiece>,
@@ -33,7 +33,7 @@ pub enum AnswerEvent {
 }
 
 /// A piece of an answer.
-pub type Part = ToolEvent;
+pub type Part = AnswerPart;
 
 /// A token with its log probabilities.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ pub(super) struct Choice {
     pub(super) index: usize,
     pub(super) detokenizer: Detokenizer,
     pub(super) stops: StopMatcher,
-    pub(super) parser: Option<Box<dyn ToolCallParser>>,
+    pub(super) parser: AnswerParser,
     /// Tokens before which stop strings are not looked for.
     pub(super) min_tokens: usize,
     pub(super) prompt_tokens: usize,
@@ -202,7 +202,7 @@ impl Choice {
         }
     }
 
-    /// Passes text through the stop strings and the tool-call parser; true when one has ended the
+    /// Passes text through the stop strings and the parser; true when one has ended the
     /// answer.
     fn watch(&mut self, text: &str) -> (Vec<Part>, bool) {
         if self.num_tokens < self.min_tokens {
@@ -213,11 +213,7 @@ impl Choice {
     }
 
     fn parse(&mut self, text: &str) -> Vec<Part> {
-        let parts = match &mut self.parser {
-            Some(parser) => parser.push(text),
-            None if text.is_empty() => Vec::new(),
-            None => vec![Part::Content(text.to_owned())],
-        };
+        let parts = self.parser.push(text);
         self.note_calls(parts)
     }
 
@@ -225,9 +221,7 @@ impl Choice {
     fn flush(&mut self) -> Vec<Part> {
         let held = self.stops.finish();
         let mut parts = self.parse(&held);
-        if let Some(parser) = &mut self.parser {
-            parts.extend(parser.finish());
-        }
+        parts.extend(self.parser.finish());
         self.note_calls(parts)
     }
 

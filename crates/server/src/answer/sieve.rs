@@ -46,6 +46,7 @@ impl Sieve {
                 let text = if joins { format!("\n\n{text}") } else { text };
                 Some(Part::Content(text))
             }
+            Part::Reasoning(text) => Some(Part::Reasoning(text)),
             Part::CallStart { name, .. } => match server_tools::find(&name) {
                 Some(tool) => {
                     self.routes.push(Route::Server(self.round.calls.len()));

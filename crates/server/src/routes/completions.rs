@@ -165,13 +165,13 @@ fn choice(index: usize, text: String) -> CompletionChoice {
     }
 }
 
-/// Without a tool-call parser all parts are text.
+/// Without a format of reasoning and calls all parts are text.
 fn text_of(parts: Vec<Part>) -> String {
     parts
         .into_iter()
         .filter_map(|part| match part {
             Part::Content(text) => Some(text),
-            Part::CallStart { .. } | Part::ArgumentsDelta { .. } => None,
+            Part::Reasoning(_) | Part::CallStart { .. } | Part::ArgumentsDelta { .. } => None,
         })
         .collect()
 }

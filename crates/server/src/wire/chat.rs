@@ -52,6 +52,8 @@ pub struct AssistantMessage {
     role: Assistant,
     /// `null` when there is nothing but tool calls.
     content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
     refusal: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall>,
@@ -92,6 +94,10 @@ impl AssistantMessage {
     pub fn add(&mut self, part: Part, new_id: impl FnOnce() -> String) {
         match part {
             Part::Content(text) => self.content.get_or_insert_default().push_str(&text),
+            Part::Reasoning(text) => {
+                let reasoning = self.reasoning_content.get_or_insert_default();
+                reasoning.push_str(&text);
+            }
             Part::CallStart { name, .. } => self.tool_calls.push(ToolCall {
                 id: new_id(),
                 kind: "function",
@@ -127,6 +133,7 @@ impl AssistantMessage {
 pub fn delta(part: &Part, new_id: impl FnOnce() -> String) -> Value {
     match part {
         Part::Content(text) => json!({"content": text}),
+        Part::Reasoning(text) => json!({"reasoning_content": text}),
         Part::CallStart { index, name } => json!({"tool_calls": [{
             "index": index,
             "id": new_id(),

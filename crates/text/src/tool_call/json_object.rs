@@ -1,7 +1,7 @@
 //! A JSON object read character by character, as far as a tool-call parser needs it: where its
 //! keys and values begin and end. What is inside values is not checked.
 
-/// Reads one object.
+/// Reads one object, or one value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ObjectScanner {
     state: State,
@@ -49,6 +49,14 @@ enum State {
 }
 
 impl ObjectScanner {
+    /// Reads a value alone.
+    pub(super) fn at_value() -> Self {
+        Self {
+            state: State::BeforeValue,
+            ..Self::default()
+        }
+    }
+
     /// The key of the current value; `None` when it is not a JSON string.
     pub(super) fn key(&self) -> Option<String> {
         serde_json::from_str(&self.key).ok()

@@ -1,67 +1,29 @@
-//! Tool calls of the Hermes family, in streams cut everywhere.
+//! Tool calls of the Hermes family.
 
 use serde_json::{Value, json};
-use text::{ToolCallFormat, ToolEvent};
+use text::{AnswerFormat, AnswerParser, AnswerPart, ToolCallFormat};
 
+use super::answer::{self, Answer, Case, answer, check, check_complete, check_content};
 use crate::golden;
 use crate::random::Random;
 
-/// What a client has at the end of a stream: the text, and name and arguments of each call.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Answer {
-    content: String,
-    calls: Vec<(String, String)>,
-}
-
-impl Answer {
-    fn add(&mut self, events: Vec<ToolEvent>) {
-        for event in events {
-            match event {
-                ToolEvent::Content(text) => self.content += &text,
-                ToolEvent::CallStart { index, name } => {
-                    assert_eq!(index, self.calls.len(), "calls are numbered in order");
-                    self.calls.push((name, String::new()));
-                }
-                ToolEvent::ArgumentsDelta { index, text } => {
-                    assert_eq!(
-                        index + 1,
-                        self.calls.len(),
-                        "arguments belong to the last call"
-                    );
-                    self.calls[index].1 += &text;
-                }
-            }
-        }
-    }
-}
+const FORMAT: AnswerFormat<'static> = AnswerFormat {
+    reasoning: None,
+    reasoning_open: false,
+    tool_calls: Some(ToolCallFormat::Hermes),
+    tools: &[],
+};
 
 fn parse<'a>(deltas: impl IntoIterator<Item = &'a str>) -> Answer {
-    let mut parser = ToolCallFormat::Hermes.parser();
-    let mut answer = Answer::default();
-    for delta in deltas {
-        answer.add(parser.push(delta));
-    }
-    answer.add(parser.finish());
-    answer
-}
-
-fn answer(content: &str, calls: &[(&str, &str)]) -> Answer {
-    let calls = calls
-        .iter()
-        .map(|(name, args)| ((*name).into(), (*args).into()))
-        .collect();
-    Answer {
-        content: content.into(),
-        calls,
-    }
+    answer::parse(&FORMAT, deltas)
 }
 
 /// Answers of models, and what they mean.
-fn cases() -> Vec<(&'static str, Answer)> {
+fn cases() -> Vec<Case> {
     [well_formed(), broken_off()].concat()
 }
 
-fn well_formed() -> Vec<(&'static str, Answer)> {
+fn well_formed() -> Vec<Case> {
     let oslo = ("get_weather", r#"{"city": "Oslo"}"#);
     vec![
         ("Just text.", answer("Just text.", &[])),
@@ -114,7 +76,7 @@ fn well_formed() -> Vec<(&'static str, Answer)> {
 }
 
 /// Calls whose end the model forgot, in several degrees.
-fn broken_off() -> Vec<(&'static str, Answer)> {
+fn broken_off() -> Vec<Case> {
     vec![
         (
             "<tool_call>{\"name\": \"f\", \"arguments\": {\"a\": 1}}",
@@ -200,31 +162,9 @@ fn text_that_only_looks_like_a_call_is_text() {
 
 #[test]
 fn every_cut_of_the_stream_gives_the_same_calls() {
-    let texts = cases().into_iter().map(|(text, _)| text).chain(NOT_CALLS);
-    for text in texts {
-        let whole = parse([text]);
-        for (at, _) in text.char_indices() {
-            assert_eq!(
-                parse([&text[..at], &text[at..]]),
-                whole,
-                "{text:?} cut at {at}"
-            );
-        }
-        let chars: Vec<String> = text.chars().map(String::from).collect();
-        assert_eq!(
-            parse(chars.iter().map(String::as_str)),
-            whole,
-            "{text:?} in characters"
-        );
-        for seed in 0..20 {
-            let pieces = Random::new(seed).cut(text);
-            assert_eq!(
-                parse(pieces.iter().map(String::as_str)),
-                whole,
-                "{text:?} seed {seed}"
-            );
-        }
-    }
+    check_complete(&FORMAT, &well_formed());
+    check(&FORMAT, &broken_off());
+    check_content(&FORMAT, &NOT_CALLS);
 }
 
 #[test]
@@ -261,19 +201,19 @@ fn nothing_is_lost_of_random_text() {
 
 #[test]
 fn name_and_arguments_stream_as_they_come() {
-    let mut parser = ToolCallFormat::Hermes.parser();
+    let mut parser = AnswerParser::new(&FORMAT);
     assert_eq!(
         parser.push("Hm.\n<tool_call>\n{\"name\": \"f\", "),
-        [ToolEvent::Content("Hm.".into()),]
+        [AnswerPart::Content("Hm.".into()),]
     );
     assert_eq!(
         parser.push("\"arguments\": {"),
         [
-            ToolEvent::CallStart {
+            AnswerPart::CallStart {
                 index: 0,
                 name: "f".into()
             },
-            ToolEvent::ArgumentsDelta {
+            AnswerPart::ArgumentsDelta {
                 index: 0,
                 text: "{".into()
             },
@@ -281,50 +221,27 @@ fn name_and_arguments_stream_as_they_come() {
     );
     assert_eq!(
         parser.push("\"a\": \"long"),
-        [ToolEvent::ArgumentsDelta {
+        [AnswerPart::ArgumentsDelta {
             index: 0,
             text: "\"a\": \"long".into()
         },]
     );
     assert_eq!(
         parser.push(" <text"),
-        [ToolEvent::ArgumentsDelta {
+        [AnswerPart::ArgumentsDelta {
             index: 0,
             text: " <text".into()
         },]
     );
     assert_eq!(
         parser.push("\"}}\n</tool_"),
-        [ToolEvent::ArgumentsDelta {
+        [AnswerPart::ArgumentsDelta {
             index: 0,
             text: "\"}".into()
         },]
     );
     assert_eq!(parser.push("call>\n"), []);
     assert_eq!(parser.finish(), []);
-}
-
-#[test]
-fn the_template_tells_the_format() {
-    let source = |family: &str| {
-        let golden = golden::json(&format!("chat/family_{family}.json"));
-        golden["template"].as_str().unwrap().to_owned()
-    };
-    for family in ["qwen25", "qwen3", "pebble"] {
-        let format = ToolCallFormat::detect(&source(family));
-        assert_eq!(format, Some(ToolCallFormat::Hermes), "{family}");
-    }
-    for family in ["chatml", "llama3_tools", "mistral_tools", "deepseek"] {
-        assert_eq!(ToolCallFormat::detect(&source(family)), None, "{family}");
-    }
-    assert_eq!(
-        ToolCallFormat::detect("<tool_call>\n<function=f>\n<parameter=a>"),
-        None
-    );
-    assert_eq!(
-        ToolCallFormat::detect("<tool_call>f\n<arg_key>a</arg_key>"),
-        None
-    );
 }
 
 /// What the model wrote, parsed and rendered again as a message, is what the model wrote: the
