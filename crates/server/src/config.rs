@@ -11,10 +11,12 @@ use engine::RetentionConfig;
 use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization, WeightsCache};
 
 mod context;
+pub mod formats;
 pub mod serve;
 pub mod settings;
 pub mod values;
 
+use formats::AnswerFormats;
 use serve::{
     AccessConfig, EngineConfig, KvDisk, ListenConfig, LogFormat, RequestLimits, ServeConfig,
 };
@@ -88,6 +90,10 @@ pub fn resolve(
         engine: engine(&settings)?,
         limits: limits(&settings)?,
         context: context::context(&settings)?,
+        formats: AnswerFormats {
+            tool_calls: settings.tool_call_parser.unwrap_or_default(),
+            reasoning: settings.reasoning_parser.unwrap_or_default(),
+        },
         request_records: settings.request_records.unwrap_or(1_000),
         web_ui: !settings.no_web_ui.unwrap_or(false),
         log_format: match settings.log_format {

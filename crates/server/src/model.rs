@@ -3,7 +3,10 @@
 use context::Window;
 use engine::TokenId;
 use serde_json::Value;
-use text::{ChatTemplates, Tokenizer, ToolCallFormat};
+use text::{AnswerFormat, ChatTemplates, Preamble, ReasoningFormat, Tokenizer, ToolCallFormat};
+
+/// Tokens at a prompt's end among which is what begins or ends the model's thinking.
+const PREAMBLE_TOKENS: usize = 32;
 
 /// What does not change while the server runs.
 #[derive(Clone)]
@@ -16,6 +19,8 @@ pub struct ServedModel {
     pub templates: Option<ChatTemplates>,
     /// How the model writes tool calls, if there is a parser for it.
     pub tool_calls: Option<ToolCallFormat>,
+    /// How the model writes what it thinks, if there is a parser for it.
+    pub reasoning: Option<ReasoningFormat>,
     /// What a request gets that does not say.
     pub defaults: GenerationDefaults,
     /// Tokens of prompt and output together.
@@ -64,6 +69,32 @@ impl ServedModel {
     /// The name in answers.
     pub fn name(&self) -> &str {
         self.names.first().map_or("", String::as_str)
+    }
+
+    /// What the model may think behind a prompt before it answers; `None` where it does not, or
+    /// where the prompt ends the thinking.
+    pub fn preamble(&self, prompt: &[u32]) -> Option<Preamble> {
+        let format = self.reasoning?;
+        let tail = &prompt[prompt.len().saturating_sub(PREAMBLE_TOKENS)..];
+        let tail = self.tokenizer.decode(tail, false).unwrap_or_default();
+        (!format.is_closed_after(&tail)).then(|| Preamble {
+            format,
+            open: format.is_open_after(&tail),
+        })
+    }
+
+    /// How an answer behind a prompt is written; `tools` are those that it may call.
+    pub fn answer_format<'a>(
+        &self,
+        preamble: Option<Preamble>,
+        tools: &'a [Value],
+    ) -> AnswerFormat<'a> {
+        AnswerFormat {
+            reasoning: self.reasoning,
+            reasoning_open: preamble.is_some_and(|preamble| preamble.open),
+            tool_calls: self.tool_calls.filter(|_| !tools.is_empty()),
+            tools,
+        }
     }
 
     /// Whether the model can compute a token of this id.

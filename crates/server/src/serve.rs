@@ -8,11 +8,12 @@ use engine::{DiskConfig, EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory::Store;
 use models::{CacheNotice, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model};
-use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
+use text::{ChatTemplates, ReasoningFormat, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
 
 use crate::app::{App, AppParts};
 use crate::budget::state::Budgeter;
+use crate::config::formats::AnswerFormats;
 use crate::config::serve::{ContextConfig, EngineConfig, ListenConfig, ServeConfig};
 use crate::metrics::{CacheInfo, Metrics};
 use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
@@ -87,7 +88,12 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         );
     }
     let sizing = Sizing::new(&model, &config.engine, available_memory())?;
-    let served = served_model(&model, config.served_model_names, sizing.max_model_len)?;
+    let served = served_model(
+        &model,
+        config.served_model_names,
+        sizing.max_model_len,
+        config.formats,
+    )?;
     config.context.check_window(sizing.max_model_len)?;
     let scheduler = SchedulerConfig {
         max_background_share: config.context.max_background_share,
@@ -166,6 +172,7 @@ pub(crate) fn served_model(
     model: &Model,
     names: Vec<String>,
     max_model_len: usize,
+    formats: AnswerFormats,
 ) -> anyhow::Result<ServedModel> {
     let files = model.files();
     let tokenizer_json = files
@@ -181,10 +188,16 @@ pub(crate) fn served_model(
     };
     let tokenizer = Tokenizer::from_files(&tokenizer_files)?;
     let templates = ChatTemplates::from_files(&tokenizer_files)?;
-    let tool_calls = templates
+    let template = templates
         .as_ref()
-        .and_then(|templates| templates.select(true).ok())
-        .and_then(|template| ToolCallFormat::detect(template.source()));
+        .and_then(|templates| templates.select(true).ok());
+    let source = template.map(|template| template.source().to_owned());
+    let tool_calls = formats
+        .tool_calls
+        .among(source.as_deref(), ToolCallFormat::detect);
+    let reasoning = formats
+        .reasoning
+        .among(source.as_deref(), ReasoningFormat::detect);
     let defaults = match files.generation_config.as_deref() {
         Some(bytes) => GenerationDefaults::from_json(bytes).map_err(anyhow::Error::msg)?,
         None => GenerationDefaults::default(),
@@ -205,6 +218,7 @@ pub(crate) fn served_model(
         names,
         templates,
         tool_calls,
+        reasoning,
         defaults,
         window,
         eos_token_ids,

@@ -9,6 +9,7 @@ use clap::Args;
 use models::{HubOptions, ModelSource};
 use serde_json::{Value, json};
 
+use crate::config::formats::AnswerFormats;
 use crate::config::serve::RequestLimits;
 use crate::model::ServedModel;
 use crate::records::{Passage, explain_pair};
@@ -50,7 +51,12 @@ pub fn run(args: &WhyArgs, out: &mut impl Write) -> anyhow::Result<()> {
         ),
     };
     let model = models::open(&source)?;
-    let served = serve::served_model(&model, Vec::new(), model.config().max_position_embeddings)?;
+    let served = serve::served_model(
+        &model,
+        Vec::new(),
+        model.config().max_position_embeddings,
+        AnswerFormats::default(),
+    )?;
     let prompt = |path: &Path| {
         Prompt::read(path, &served).with_context(|| format!("reading {}", path.display()))
     };

@@ -3,14 +3,19 @@
 //! llguidance does the work: it walks a trie of the vocabulary along an Earley parser, so a set
 //! takes tens of microseconds and nothing is compiled per state.
 
+mod calls;
 mod compiler;
+mod lark;
 mod matcher;
+mod preamble;
 mod vocabulary;
 
 use serde_json::Value;
 
+pub use calls::{CallGrammar, Instead};
 pub use compiler::GrammarCompiler;
 pub use matcher::{GrammarMatcher, TokenSet};
+pub use preamble::Preamble;
 
 /// What an answer has to be, from its first byte to its last.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +34,8 @@ pub enum Grammar {
     /// [llguidance's dialect of Lark](https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md),
     /// which begins at the rule `start`.
     Lark(String),
+    /// Calls of tools, with arguments by their schemas.
+    Calls(CallGrammar),
 }
 
 /// Why there is no grammar, or why it cannot go on.

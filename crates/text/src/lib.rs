@@ -65,7 +65,10 @@ pub use chat_template::{ChatInput, ChatTemplate, ChatTemplates, LoadTemplateErro
 pub use detokenizer::{Detokenizer, SpecialTokenText};
 pub use encoding::Encoding;
 pub use format_name::UnknownFormat;
-pub use grammar::{Grammar, GrammarCompiler, GrammarError, GrammarMatcher, TokenSet};
+pub use grammar::{
+    CallGrammar, Grammar, GrammarCompiler, GrammarError, GrammarMatcher, Instead, Preamble,
+    TokenSet,
+};
 pub use reasoning::ReasoningFormat;
 pub use stop_matcher::{EmptyStopString, StopDelta, StopMatcher};
 pub use tokenizer::{EncodeError, Tokenizer, TokenizerError};

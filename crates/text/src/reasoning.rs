@@ -80,6 +80,14 @@ impl ReasoningFormat {
         }
     }
 
+    /// Whether the prompt ends with reasoning that has ended already, as templates write it where
+    /// the model is not to think.
+    pub fn is_closed_after(self, prompt: &str) -> bool {
+        let closers = self.tags().map_or(&[][..], |tags| tags.closers);
+        let prompt = prompt.trim_end();
+        closers.iter().any(|closer| prompt.ends_with(closer))
+    }
+
     /// Text that ends the reasoning and begins the answer, for a server that cuts it short. It is
     /// the model's text, special tokens included.
     pub fn reasoning_end(self) -> &'static str {
@@ -99,6 +107,11 @@ impl ReasoningFormat {
             Self::Mistral => &["[THINK]", "[/THINK]"],
             Self::OpenAiGptOss => harmony::SPECIAL_MARKERS,
         }
+    }
+
+    /// Texts that begin and end the reasoning; `None` where messages have headers instead.
+    pub(crate) fn tag_texts(self) -> Option<(&'static [&'static str], &'static [&'static str])> {
+        self.tags().map(|tags| (tags.openers, tags.closers))
     }
 
     /// What stands around the reasoning; `None` where messages have headers instead.

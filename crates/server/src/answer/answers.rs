@@ -33,8 +33,8 @@ pub struct Order<'a> {
     pub default_max_tokens: Option<usize>,
     /// What `generation.grammar` has been compiled to.
     pub grammar: Option<&'a GrammarMatcher>,
-    /// Whether tool calls are looked for.
-    pub parse_tool_calls: bool,
+    /// How the answer is written.
+    pub format: AnswerFormat<'a>,
     /// What prompt and output may have together.
     pub window: Window,
     /// Tokens of output that the engine keeps room for.
@@ -261,16 +261,12 @@ fn choice(
     };
     let stops = StopMatcher::new(generation.stop.clone(), generation.include_stop)
         .map_err(|error| ApiError::field("stop", error.to_string()))?;
-    let format = AnswerFormat {
-        tool_calls: model.tool_calls.filter(|_| order.parse_tool_calls),
-        ..AnswerFormat::default()
-    };
-    let markers = format.special_markers();
+    let markers = order.format.special_markers();
     Ok(Choice {
         index,
         detokenizer: Detokenizer::new(&model.tokenizer, special).keeping(&markers),
         stops,
-        parser: AnswerParser::new(&format),
+        parser: AnswerParser::new(&order.format),
         min_tokens: generation.min_tokens,
         prompt_tokens: prompt.len(),
         ended: Arc::new(AtomicBool::new(false)),

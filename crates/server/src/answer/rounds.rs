@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use context::Window;
+use serde_json::Value;
 use text::GrammarMatcher;
 
 use super::answers::{Answers, Order};
@@ -34,6 +35,8 @@ struct Serving {
     origin: Option<Origin>,
     generation: Generation,
     grammar: Option<GrammarMatcher>,
+    /// The tools that may be called.
+    definitions: Vec<Value>,
     window: Window,
     min_output_tokens: usize,
     /// Tokens that the rounds may generate together.
@@ -74,6 +77,7 @@ impl Rounds {
             origin: order.origin.cloned(),
             generation: order.generation.clone(),
             grammar: order.grammar.map(GrammarMatcher::fork),
+            definitions: order.format.tools.to_vec(),
             window: order.window,
             min_output_tokens: order.min_output_tokens,
             max_tokens: answers.max_tokens(),
@@ -227,12 +231,14 @@ impl Serving {
             .min_tokens
             .saturating_sub(self.completion_tokens)
             .min(left.min(room));
+        let model = self.app.model();
+        let format = model.answer_format(model.preamble(&prompt), &self.definitions);
         let order = Order {
             prompts: vec![prompt],
             generation: &generation,
             default_max_tokens: None,
             grammar: self.grammar.as_ref(),
-            parse_tool_calls: true,
+            format,
             window: self.window,
             min_output_tokens: reserve,
             caller: &self.caller,

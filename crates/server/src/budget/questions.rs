@@ -21,6 +21,7 @@ use crate::wire::chat::finite;
 use crate::wire::context_probe::{ProbeAnswer, ProbeReport, ProbeSummary};
 use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
+use text::AnswerFormat;
 
 /// Questions that are asked at once: enough to share the cost of a step, and few beside what others
 /// ask.
@@ -204,7 +205,7 @@ impl Examination {
                 generation,
                 default_max_tokens: None,
                 grammar: None,
-                parse_tool_calls: false,
+                format: AnswerFormat::default(),
                 window: app.model().window,
                 min_output_tokens: 0,
                 caller: &self.caller,

@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::model::ServedModel;
 use crate::prompt;
 use crate::validate::chat::Conversation;
+use crate::validate::messages::ToolChoice;
 use crate::wire::context_report::ServerToolReport;
 use crate::wire::error::ApiError;
 use outcome::Outcome;
@@ -42,7 +43,7 @@ pub(super) fn declare(
     conversation: &mut Conversation,
     model: &ServedModel,
 ) -> Result<bool, ApiError> {
-    if !conversation.tools.allowed {
+    if conversation.tools.choice == ToolChoice::None {
         return Ok(false);
     }
     if model.tool_calls.is_none() {
@@ -64,7 +65,8 @@ pub(super) fn declare(
     Ok(true)
 }
 
-fn definitions() -> [Value; 2] {
+/// The server's tools, in OpenAI's shape.
+pub fn definitions() -> [Value; 2] {
     let tool = |name: &str, description: &str, parameters: Value| {
         json!({"type": "function", "function":
             {"name": name, "description": description, "parameters": parameters}})

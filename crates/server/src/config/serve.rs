@@ -9,6 +9,8 @@ use context::{Mode, Settings};
 use engine::RetentionConfig;
 use models::{ModelSource, WeightsCache};
 
+use super::formats::AnswerFormats;
+
 /// Everything that serving needs to know, checked once.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
@@ -28,6 +30,8 @@ pub struct ServeConfig {
     pub limits: RequestLimits,
     /// What the context budgeter does.
     pub context: ContextConfig,
+    /// How answers are read.
+    pub formats: AnswerFormats,
     /// Requests whose records are kept.
     pub request_records: usize,
     /// Whether there is a web page at `/`.

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
+use text::{ReasoningFormat, ToolCallFormat};
 
+use super::formats::FormatChoice;
 use super::values::{ByteSize, TokenCount};
 
 /// Type of the weights in memory.
@@ -355,6 +357,25 @@ pub struct ServeSettings {
     )]
     pub request_records: Option<usize>,
 
+    /// How the model writes calls of tools: auto (by its chat template), none, or a name as vLLM's
+    /// [default: auto]
+    #[arg(
+        long,
+        env = "PURSER_TOOL_CALL_PARSER",
+        help_heading = "Server",
+        value_name = "NAME"
+    )]
+    pub tool_call_parser: Option<FormatChoice<ToolCallFormat>>,
+    /// How the model writes what it thinks before it answers: auto, none, or a name as vLLM's
+    /// [default: auto]
+    #[arg(
+        long,
+        env = "PURSER_REASONING_PARSER",
+        help_heading = "Server",
+        value_name = "NAME"
+    )]
+    pub reasoning_parser: Option<FormatChoice<ReasoningFormat>>,
+
     /// What the context budgeter does with requests that do not say (no `context_budget`)
     /// [default: off]
     #[arg(long, env = "PURSER_CONTEXT_MODE", help_heading = "Context budget")]
@@ -459,6 +480,8 @@ impl ServeSettings {
             retention_max_share,
             retention_max_share_per_key,
             request_records,
+            tool_call_parser,
+            reasoning_parser,
             context_mode,
             context_profile,
             context_memory,

@@ -15,6 +15,7 @@ use crate::validate::chat::{self, ChatRequest};
 use crate::validate::fields::Fields;
 use crate::wire::error::ApiError;
 use crate::{prompt, wire::request_record};
+use text::AnswerFormat;
 
 /// Forgets all cached prefixes, the retained ones included.
 ///
@@ -76,7 +77,7 @@ pub(super) async fn warm(
         generation: &generation,
         default_max_tokens: None,
         grammar: None,
-        parse_tool_calls: false,
+        format: AnswerFormat::default(),
         window: app.model().window,
         min_output_tokens: 0,
         caller: &caller,

@@ -20,7 +20,8 @@ use crate::auth::Caller;
 use crate::budget::drift::Recording;
 use crate::budget::pipeline::{self, Circumstances, Settled};
 use crate::budget::progress::{Progress, Stage};
-use crate::budget::server_tools::ServerTools;
+use crate::budget::server_tools::{self, ServerTools};
+use crate::grammars;
 use crate::metrics::Forecast;
 use crate::retention::{self, Marked};
 use crate::validate::chat::{self, ChatRequest};
@@ -68,10 +69,8 @@ async fn answer(
     request: ChatRequest,
     progress: Progress,
 ) -> Result<Response, ApiError> {
-    let has_tools = request.conversation.tools.are_callable();
+    let mut tools = request.conversation.tools.clone();
     let generation = request.generation;
-    let grammars = app.grammars();
-    let grammar = grammars.compile(&app, generation.grammar.as_ref()).await?;
     let marked = Marked::of(&request.conversation);
     let context = if request.wish.mode(&app)? == Mode::Off {
         check_silent(&generation)?;
@@ -107,6 +106,13 @@ async fn answer(
     let defaults = [app.model().defaults.max_tokens, context.max_output_tokens];
     let default_max_tokens = defaults.into_iter().flatten().min();
     let tokens = &context.tokens;
+    if context.server_tools.is_some() {
+        tools.definitions.extend(server_tools::definitions());
+    }
+    let preamble = app.model().preamble(tokens);
+    let asked = grammars::of_chat(app.model(), generation.grammar.as_ref(), &tools)?;
+    let compiling = app.grammars().compile(&app, asked.as_ref(), preamble);
+    let grammar = compiling.await?;
     let retention = retention::request(&app, &caller, &generation.cache, marked, tokens).await;
     let identity = Identity::new("chatcmpl", app.model());
     let origin = identity.origin(ENDPOINT, &caller, &generation);
@@ -115,7 +121,7 @@ async fn answer(
         generation: &generation,
         default_max_tokens,
         grammar: grammar.as_ref(),
-        parse_tool_calls: has_tools || context.server_tools.is_some(),
+        format: app.model().answer_format(preamble, &tools.definitions),
         window: context.window,
         min_output_tokens: context.min_output_tokens,
         caller: &caller,

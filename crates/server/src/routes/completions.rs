@@ -17,6 +17,7 @@ use crate::wire::completion::{Completion, CompletionChoice, CompletionLogprobs};
 use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
 use crate::{prompt, retention, sse};
+use text::AnswerFormat;
 
 /// Continues prompts, at once or as a stream.
 ///
@@ -45,13 +46,15 @@ pub(super) async fn complete(
     let first = prompts.first().map_or(&[][..], Vec::as_slice);
     let retention = retention::request(&app, &caller, &generation.cache, None, first).await;
     let grammars = app.grammars();
-    let grammar = grammars.compile(&app, generation.grammar.as_ref()).await?;
+    let grammar = grammars
+        .compile(&app, generation.grammar.as_ref(), None)
+        .await?;
     let order = Order {
         prompts,
         generation: &generation,
         default_max_tokens: Some(DEFAULT_MAX_TOKENS),
         grammar: grammar.as_ref(),
-        parse_tool_calls: false,
+        format: AnswerFormat::default(),
         window: app.model().window,
         min_output_tokens: 0,
         caller: &caller,

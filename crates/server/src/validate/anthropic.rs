@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::chat::Conversation;
 use super::fields::{Fields, wrong_type};
-use super::messages::{self, Tools};
+use super::messages::{self, ToolChoice, Tools};
 use super::notes::{CacheTtl, Mark, MarkPlace, mark_ttl, take_mark};
 use super::transcript::Transcript;
 use crate::config::serve::RequestLimits;
@@ -85,29 +85,30 @@ pub fn conversation(fields: &mut Fields, limits: &RequestLimits) -> Result<Conve
 }
 
 fn tools(fields: &mut Fields, transcript: &mut Transcript) -> Result<Tools, ApiError> {
-    let tools = messages::definitions(fields, &mut transcript.notes)?;
+    let mut tools = messages::definitions(fields, &mut transcript.notes)?;
     let path = fields.path("tool_choice");
     let Some(choice) = fields.value("tool_choice") else {
         return Ok(tools);
     };
-    let mut choice = Fields::from_value(path.clone(), choice)?;
-    let kind = choice.string("type")?;
+    let mut choice = Fields::from_value(path, choice)?;
+    let kind = choice
+        .string("type")?
+        .ok_or_else(|| choice.missing("type"))?;
     let is_single = choice.boolean("disable_parallel_tool_use")?;
-    choice.string("name")?;
+    tools.parallel = is_single != Some(true);
+    let name = choice.string("name")?;
+    let path = choice.path("type");
+    let name_path = choice.path("name");
+    let missing_name = choice.missing("name");
     choice.finish(&[], &[])?;
-    if is_single == Some(true) {
-        let path = format!("{path}.disable_parallel_tool_use");
-        let message = format!("`{path}`: the number of calls cannot be bounded.");
-        return Err(ApiError::unsupported(path, message));
-    }
-    match kind.as_deref() {
-        Some("auto") => Ok(tools),
-        Some("none") => Ok(tools.allowed(false)),
+    match kind.as_str() {
+        "auto" => Ok(tools),
+        "none" => Ok(tools.allowed(false)),
+        "any" => tools.forced(&path, ToolChoice::Required),
+        "tool" => tools.forced(&name_path, ToolChoice::Named(name.ok_or(missing_name)?)),
         _ => {
-            let path = format!("{path}.type");
-            let message =
-                format!("`{path}`: only auto and none are supported; a call cannot be forced.");
-            Err(ApiError::unsupported(path, message))
+            let message = format!("`{path}` must be `auto`, `any`, `tool` or `none`.");
+            Err(ApiError::field(path, message))
         }
     }
 }

@@ -129,8 +129,23 @@ pub struct Tools {
     pub definitions: Vec<Value>,
     /// Those that it is not told of, and the number of each in the request (`defer_loading`).
     pub deferred: Vec<(usize, Value)>,
-    /// Whether `tool_choice` lets the model call any.
-    pub allowed: bool,
+    /// Whether the model may or must call any.
+    pub choice: ToolChoice,
+    /// Whether it may call several at once.
+    pub parallel: bool,
+}
+
+/// Whether a model may or must call tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it sees fit.
+    Auto,
+    /// It calls none, and is told of none.
+    None,
+    /// It calls one at least.
+    Required,
+    /// It calls the tool of this name.
+    Named(String),
 }
 
 impl Tools {
@@ -139,7 +154,8 @@ impl Tools {
         let tools = Self {
             definitions,
             deferred: Vec::new(),
-            allowed: true,
+            choice: ToolChoice::Auto,
+            parallel: true,
         };
         tools.allowed(allowed)
     }
@@ -165,33 +181,86 @@ impl Tools {
         Self {
             definitions: Vec::new(),
             deferred: Vec::new(),
-            allowed,
+            choice: ToolChoice::None,
+            parallel: self.parallel,
+        }
+    }
+
+    /// The same tools, of which the model has to call one, or the one of a name.
+    ///
+    /// # Errors
+    /// When there is none, or none of that name that it is told of.
+    pub(super) fn forced(mut self, path: &str, choice: ToolChoice) -> Result<Self, ApiError> {
+        let name = |tool: &Value| tool["function"]["name"].as_str().map(str::to_owned);
+        let is_told = |wanted: &String| {
+            let mut names = self.definitions.iter().filter_map(name);
+            names.any(|name| name == *wanted)
+        };
+        let message = match &choice {
+            _ if self.definitions.is_empty() => {
+                format!("`{path}` is only allowed when `tools` are specified.")
+            }
+            ToolChoice::Named(wanted) if !is_told(wanted) => {
+                format!("`{path}`: `{wanted}` is none of the tools that the model is told of.")
+            }
+            _ => {
+                self.choice = choice;
+                return Ok(self);
+            }
+        };
+        Err(ApiError::field(path, message))
+    }
+}
+
+/// Takes `tools`, `tool_choice` and `parallel_tool_calls`.
+///
+/// # Errors
+/// The first wrong tool, or a choice that makes no sense.
+pub(super) fn tools(fields: &mut Fields, notes: &mut Notes) -> Result<Tools, ApiError> {
+    let mut tools = definitions(fields, notes)?;
+    tools.parallel = fields.boolean("parallel_tool_calls")?.unwrap_or(true);
+    let path = "tool_choice";
+    let Some(choice) = fields.value(path) else {
+        return Ok(tools);
+    };
+    if let Value::Object(_) = choice {
+        let name = named(choice)?;
+        return tools.forced("tool_choice.function.name", ToolChoice::Named(name));
+    }
+    match choice.as_str() {
+        Some("auto") if tools.definitions.is_empty() => {
+            let message = "`tool_choice` is only allowed when `tools` are specified.";
+            Err(ApiError::field(path, message))
+        }
+        Some("auto") => Ok(tools),
+        Some("none") => Ok(tools.allowed(false)),
+        Some("required") => tools.forced(path, ToolChoice::Required),
+        _ => {
+            let message = "`tool_choice` must be `auto`, `none`, `required`, or \
+                           `{\"type\": \"function\", \"function\": {\"name\": ..}}`.";
+            Err(ApiError::field(path, message))
         }
     }
 }
 
-/// Takes `tools` and `tool_choice` (`auto` or `none`).
-///
-/// # Errors
-/// The first wrong tool, or a choice that the server cannot enforce.
-pub(super) fn tools(fields: &mut Fields, notes: &mut Notes) -> Result<Tools, ApiError> {
-    let tools = definitions(fields, notes)?;
-    let choice = fields.value("tool_choice");
-    let allowed = match &choice {
-        None => true,
-        Some(Value::String(choice)) if choice == "auto" => true,
-        Some(Value::String(choice)) if choice == "none" => false,
-        Some(_) => {
-            let message = "`tool_choice`: only `auto` and `none` are supported; a call cannot be \
-                           forced.";
-            return Err(ApiError::unsupported("tool_choice", message));
-        }
-    };
-    if choice.is_some_and(|choice| choice == "auto") && tools.definitions.is_empty() {
-        let message = "`tool_choice` is only allowed when `tools` are specified.";
-        return Err(ApiError::field("tool_choice", message));
+/// The name of the function that an object chooses.
+fn named(choice: Value) -> Result<String, ApiError> {
+    let mut choice = Fields::from_value("tool_choice".to_owned(), choice)?;
+    let kind = choice.string("type")?;
+    if kind.as_deref() != Some("function") {
+        let message = "`tool_choice.type` must be `function`.";
+        return Err(ApiError::field("tool_choice.type", message));
     }
-    Ok(tools.allowed(allowed))
+    let function = choice.object("function")?;
+    let function = function.ok_or_else(|| choice.missing("function"))?;
+    let path = choice.path("function");
+    choice.finish(&[], &[])?;
+    let mut function = Fields::from_value(path, Value::Object(function))?;
+    let name = function
+        .string("name")?
+        .ok_or_else(|| function.missing("name"))?;
+    function.finish(&[], &[])?;
+    Ok(name)
 }
 
 /// Takes `tools`, in OpenAI's shape or in Anthropic's.
@@ -289,12 +358,10 @@ fn check_function(path: &str, function: &Map<String, Value>) -> Result<(), ApiEr
             ));
         }
     }
-    if function.get("strict") == Some(&Value::Bool(true)) {
-        let path = format!("{path}.strict");
-        let message = format!("`{path}`: arguments cannot be constrained to a schema.");
-        return Err(ApiError::unsupported(path, message));
+    match function.get("strict") {
+        None | Some(Value::Null | Value::Bool(_)) => Ok(()),
+        Some(other) => Err(wrong_type(&format!("{path}.strict"), "a boolean", other)),
     }
-    Ok(())
 }
 
 fn check_name(path: &str, name: &Value) -> Result<(), ApiError> {

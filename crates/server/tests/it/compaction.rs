@@ -53,7 +53,8 @@ fn conversation(messages: &[Value], tools: &[Value]) -> Conversation {
         tools: Tools {
             definitions: tools.to_vec(),
             deferred: Vec::new(),
-            allowed: true,
+            choice: server::validate::messages::ToolChoice::Auto,
+            parallel: true,
         },
         documents: None,
         add_generation_prompt: false,

@@ -206,6 +206,32 @@ fn wrong_chats() -> Vec<(Value, &'static str, &'static str)> {
             "letters, digits",
         ),
         (json!({"tool_choice": "auto"}), "tool_choice", "`tools`"),
+        (json!({"tool_choice": "required"}), "tool_choice", "`tools`"),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "function", "function": {"name": "g"}}}),
+            "tool_choice.function.name",
+            "`g`",
+        ),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "function"}}),
+            "tool_choice.function",
+            "",
+        ),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": {"type": "tool"}}),
+            "tool_choice.type",
+            "`function`",
+        ),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "any"}),
+            "tool_choice",
+            "required",
+        ),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "f"}}], "parallel_tool_calls": "no"}),
+            "parallel_tool_calls",
+            "expected a boolean",
+        ),
         (
             json!({"add_generation_prompt": "no"}),
             "add_generation_prompt",
@@ -238,20 +264,11 @@ fn wrong_chats() -> Vec<(Value, &'static str, &'static str)> {
 
 /// Fields that the server does not have, so that it says so.
 fn unsupported_chats() -> Vec<(Value, &'static str)> {
-    let tool = json!([{"type": "function", "function": {"name": "f"}}]);
-    let named = json!({"type": "function", "function": {"name": "f"}});
-    let schema = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}}});
     vec![
         (
-            json!({"response_format": {"type": "json_object"}}),
-            "response_format",
+            json!({"response_format": {"type": "structural_tag"}}),
+            "response_format.type",
         ),
-        (json!({"response_format": schema}), "response_format"),
-        (
-            json!({"tools": tool, "tool_choice": "required"}),
-            "tool_choice",
-        ),
-        (json!({"tools": tool, "tool_choice": named}), "tool_choice"),
         (json!({"modalities": ["text", "audio"]}), "modalities"),
         (json!({"audio": {"voice": "alloy"}}), "audio"),
         (json!({"functions": [{"name": "f"}]}), "functions"),
@@ -267,8 +284,8 @@ fn unsupported_chats() -> Vec<(Value, &'static str)> {
         (json!({"guided_json": {"type": "object"}}), "guided_json"),
         (json!({"guided_regex": "a*"}), "guided_regex"),
         (
-            json!({"structured_outputs": {"choice": ["a"]}}),
-            "structured_outputs",
+            json!({"structured_outputs": {"structural_tag": "{}"}}),
+            "structured_outputs.structural_tag",
         ),
         (json!({"use_beam_search": true}), "use_beam_search"),
         (json!({"bad_words": ["x"]}), "bad_words"),

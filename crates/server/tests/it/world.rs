@@ -15,7 +15,7 @@ use server::config::serve::{AccessConfig, ContextConfig, RequestLimits};
 use server::metrics::{CacheInfo, Metrics};
 use server::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use server::records::{RecordLimits, RecordStore};
-use text::{ChatTemplates, Tokenizer, TokenizerFiles, ToolCallFormat};
+use text::{ChatTemplates, ReasoningFormat, Tokenizer, TokenizerFiles, ToolCallFormat};
 
 use crate::answer::Answer;
 use crate::runners::{Gate, GatedRunner, ScriptRunner};
@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) context: ContextConfig,
     pub(crate) limits: RequestLimits,
     pub(crate) web_ui: bool,
+    /// How the model's reasoning is found.
+    pub(crate) reasoning: Option<ReasoningFormat>,
 }
 
 impl Default for Setup {
@@ -64,6 +66,7 @@ impl Default for Setup {
                 keep_alive: Duration::from_secs(15),
             },
             web_ui: true,
+            reasoning: None,
         }
     }
 }
@@ -87,7 +90,12 @@ impl World {
 
     /// A server of a model that always answers `script`, one request at a time.
     pub(crate) async fn saying(script: &str) -> Self {
-        Self::start_with(Setup::default(), |limits, tokenizer| {
+        Self::saying_with(Setup::default(), script).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn saying_with(setup: Setup, script: &str) -> Self {
+        Self::start_with(setup, |limits, tokenizer| {
             let script = tokenizer.encode(script, false).unwrap();
             Box::new(ScriptRunner::new(script, IM_END, limits.vocab_size))
         })
@@ -110,7 +118,8 @@ impl World {
             max_num_batched_tokens: config.max_num_batched_tokens,
             max_num_seqs: config.max_num_seqs,
         };
-        let model = served_model(setup.max_model_len);
+        let mut model = served_model(setup.max_model_len);
+        model.reasoning = setup.reasoning;
         let generation = server::prompt::generation_prompt_tokens(&model);
         let (gate, tokenizer) = (Gate::default(), model.tokenizer.clone());
         let inner = runner(limits, &tokenizer);
@@ -298,6 +307,7 @@ fn served_model(max_model_len: usize) -> ServedModel {
         tokenizer,
         templates: Some(templates),
         tool_calls,
+        reasoning: None,
         defaults: GenerationDefaults {
             temperature: 0.0,
             ..GenerationDefaults::default()

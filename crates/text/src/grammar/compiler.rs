@@ -8,8 +8,9 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 use toktrie::TokEnv;
 
+use super::lark::{self, Lark, literal};
 use super::vocabulary::Vocabulary;
-use super::{Grammar, GrammarError, GrammarMatcher};
+use super::{Grammar, GrammarError, GrammarMatcher, Preamble};
 use crate::Tokenizer;
 
 /// White space between the parts of JSON: models write it, but one that is not sure goes on with it
@@ -22,6 +23,7 @@ const OPTIONS: &str = "x-guidance";
 /// Compiles grammars for one vocabulary. Making it takes time for each token of the vocabulary; it
 /// can be shared by threads.
 pub struct GrammarCompiler {
+    tokenizer: Tokenizer,
     factory: ParserFactory,
 }
 
@@ -37,36 +39,51 @@ impl GrammarCompiler {
         factory.quiet();
         // Errors go to clients: they name the place in the grammar, not the parser's insides.
         factory.limits_mut().verbose_errors = false;
-        Ok(Self { factory })
+        let tokenizer = tokenizer.clone();
+        Ok(Self { tokenizer, factory })
     }
 
-    /// A matcher at the beginning of an answer.
+    /// A matcher at the beginning of an answer, which may begin with a preamble.
     ///
     /// # Errors
     ///
     /// `Invalid` with the place and the reason.
-    pub fn compile(&self, grammar: &Grammar) -> Result<GrammarMatcher, GrammarError> {
-        let grammar = match grammar {
-            Grammar::JsonObject => TopLevelGrammar::from_json_schema(with_options(&json!({
-                "type": "object"
-            }))),
-            Grammar::JsonSchema(schema) => TopLevelGrammar::from_json_schema(with_options(schema)),
-            Grammar::Regex(pattern) => TopLevelGrammar::from_regex(pattern),
-            Grammar::Choice(texts) => TopLevelGrammar::from_lark(choice(texts)?),
-            Grammar::Lark(grammar) if grammar.contains("::=") => {
-                let reason =
-                    "this is GBNF (\"::=\"); write it in Lark, where a rule is \"name: body\"";
-                return Err(GrammarError::Invalid(reason.to_owned()));
-            }
-            Grammar::Lark(grammar) => TopLevelGrammar::from_lark(grammar.clone()),
+    pub fn compile(
+        &self,
+        grammar: &Grammar,
+        preamble: Option<Preamble>,
+    ) -> Result<GrammarMatcher, GrammarError> {
+        let mut lark = Lark::new(&self.tokenizer);
+        let body = body(grammar, &mut lark)?;
+        let start = match preamble {
+            Some(preamble) => preamble.write(&body, &mut lark)?,
+            None => body,
         };
+        lark.rule("start", &start);
+        let grammar = TopLevelGrammar::from_lark(lark.into_text());
         let parser = self.factory.create_parser(grammar).map_err(invalid)?;
         Ok(GrammarMatcher::new(Matcher::new(Ok(parser))))
     }
 }
 
+/// What the grammar is as part of a rule.
+pub(super) fn body(grammar: &Grammar, lark: &mut Lark<'_>) -> Result<String, GrammarError> {
+    Ok(match grammar {
+        Grammar::JsonObject => lark.json(&json!({"type": "object"})),
+        Grammar::JsonSchema(schema) => lark.json(schema),
+        Grammar::Regex(pattern) => lark::regex(pattern),
+        Grammar::Choice(texts) => choice(texts)?,
+        Grammar::Lark(text) if text.contains("::=") => {
+            let reason = "this is GBNF (\"::=\"); write it in Lark, where a rule is \"name: body\"";
+            return Err(GrammarError::Invalid(reason.to_owned()));
+        }
+        Grammar::Lark(text) => format!("%lark {{\n{text}\n}}"),
+        Grammar::Calls(calls) => calls.write(lark)?,
+    })
+}
+
 /// The schema with our options, except for those that it brings itself.
-fn with_options(schema: &Value) -> Value {
+pub(super) fn with_options(schema: &Value) -> Value {
     let mut schema = match schema {
         // `true` allows everything; options need an object.
         Value::Bool(true) => json!({}),
@@ -91,9 +108,8 @@ fn choice(texts: &[String]) -> Result<String, GrammarError> {
             "there is nothing to choose from".to_owned(),
         ));
     }
-    // JSON's strings are Lark's.
-    let texts: Vec<String> = texts.iter().map(|text| json!(text).to_string()).collect();
-    Ok(format!("start: {}", texts.join(" | ")))
+    let texts: Vec<String> = texts.iter().map(|text| literal(text)).collect();
+    Ok(format!("({})", texts.join(" | ")))
 }
 
 #[expect(

@@ -1,7 +1,10 @@
 //! Grammars, walked at random: whatever a model prefers, what comes out follows them.
 
 use serde_json::{Value, json};
-use text::{Grammar, GrammarCompiler, GrammarError, TokenSet, Tokenizer};
+use text::{
+    AnswerFormat, AnswerParser, AnswerPart, CallGrammar, Grammar, GrammarCompiler, GrammarError,
+    Instead, Preamble, ReasoningFormat, TokenSet, Tokenizer, ToolCallFormat,
+};
 
 use crate::random::Random;
 use crate::tokenizers;
@@ -18,7 +21,7 @@ fn walk(
     seed: u64,
 ) -> Option<String> {
     let mut random = Random::new(seed);
-    let mut matcher = compiler.compile(grammar).unwrap();
+    let mut matcher = compiler.compile(grammar, None).unwrap();
     let mut bytes = Vec::new();
     for step in 0..400 {
         let allowed = matcher.allowed().unwrap();
@@ -32,7 +35,7 @@ fn walk(
         let end = ids.iter().find(|id| tokenizer.eos_ids().contains(id));
         assert_eq!(end.is_some(), matcher.may_end().unwrap());
         let id = match end {
-            Some(&end) if step > 10 => end,
+            Some(&end) if step > 40 => end,
             _ => ids[random.below(ids.len())],
         };
         if tokenizer.eos_ids().contains(&id) {
@@ -146,7 +149,7 @@ fn patterns_choices_and_rules_are_kept_to() {
 #[test]
 fn what_cannot_be_compiled_says_where() {
     let compiler = GrammarCompiler::new(&tokenizers::load("pebble")).unwrap();
-    let check = |grammar: Grammar, words: &[&str]| match compiler.compile(&grammar) {
+    let check = |grammar: Grammar, words: &[&str]| match compiler.compile(&grammar, None) {
         Err(GrammarError::Invalid(said)) => {
             assert!(words.iter().all(|word| said.contains(word)), "{said}");
         }
@@ -175,7 +178,7 @@ fn what_cannot_be_compiled_says_where() {
 fn a_token_that_is_not_allowed_ends_it() {
     let tokenizer = tokenizers::load("pebble");
     let compiler = GrammarCompiler::new(&tokenizer).unwrap();
-    let mut matcher = compiler.compile(&Grammar::JsonObject).unwrap();
+    let mut matcher = compiler.compile(&Grammar::JsonObject, None).unwrap();
     let wrong = tokenizer.encode("]", false).unwrap()[0];
     assert!(!matcher.allowed().unwrap().contains(wrong));
     assert!(matches!(matcher.accept(wrong), Err(GrammarError::Stuck(_))));
@@ -189,4 +192,168 @@ fn without_an_end_there_is_no_grammar() {
         let error = GrammarCompiler::new(&nowhere).unwrap_err();
         assert_eq!(error, GrammarError::NoEnd);
     }
+}
+
+fn tools() -> Vec<Value> {
+    let tool = |name: &str, parameters: Value| json!({"type": "function", "function": {"name": name, "parameters": parameters}});
+    vec![
+        tool(
+            "get_weather",
+            json!({
+                "type": "object",
+                "properties": {"city": {"enum": ["Oslo", "Lima"]}},
+                "required": ["city"],
+                "additionalProperties": false,
+            }),
+        ),
+        tool(
+            "now",
+            json!({"type": "object", "properties": {}, "additionalProperties": false}),
+        ),
+    ]
+}
+
+/// What the parser of the format finds in an answer: text, then names and arguments.
+fn found(format: ToolCallFormat, answer: &str) -> (String, Vec<(String, Value)>) {
+    let tools = tools();
+    let mut parser = AnswerParser::new(&AnswerFormat {
+        tool_calls: Some(format),
+        tools: &tools,
+        ..AnswerFormat::default()
+    });
+    let (mut text, mut calls) = (String::new(), Vec::new());
+    for part in parser.push(answer).into_iter().chain(parser.finish()) {
+        match part {
+            AnswerPart::Content(more) | AnswerPart::Reasoning(more) => text.push_str(&more),
+            AnswerPart::CallStart { name, .. } => calls.push((name, String::new())),
+            AnswerPart::ArgumentsDelta { index, text } => calls[index].1.push_str(&text),
+        }
+    }
+    let parsed = calls
+        .into_iter()
+        .map(|(name, arguments)| (name, serde_json::from_str(&arguments).unwrap()));
+    (text, parsed.collect())
+}
+
+#[test]
+fn forced_calls_are_calls_of_the_tools() {
+    let formats = [
+        "hermes",
+        "llama3_json",
+        "mistral",
+        "granite",
+        "phi4_mini_json",
+    ];
+    for (format, parallel) in formats
+        .into_iter()
+        .flat_map(|name| [(name, true), (name, false)])
+    {
+        let format: ToolCallFormat = format.parse().unwrap();
+        let grammar = Grammar::Calls(CallGrammar {
+            format,
+            tools: tools(),
+            instead: Instead::Nothing,
+            parallel,
+        });
+        let mut most = 0;
+        for answer in walks("pebble", &grammar) {
+            let (text, calls) = found(format, &answer);
+            assert_eq!(text, "", "{answer}");
+            assert!(!calls.is_empty(), "{answer}");
+            most = most.max(calls.len());
+            for (name, arguments) in calls {
+                match name.as_str() {
+                    "now" => assert_eq!(arguments, json!({}), "{answer}"),
+                    "get_weather" => {
+                        let city = arguments["city"].as_str().unwrap();
+                        assert!(["Oslo", "Lima"].contains(&city), "{answer}");
+                    }
+                    other => panic!("{other} is no tool"),
+                }
+            }
+        }
+        assert_eq!(most > 1, parallel, "{}", format.name());
+    }
+}
+
+#[test]
+fn where_calls_are_optional_text_stays_text() {
+    let format = ToolCallFormat::Hermes;
+    let grammar = Grammar::Calls(CallGrammar {
+        format,
+        tools: tools(),
+        instead: Instead::Text,
+        parallel: true,
+    });
+    let tokenizer = tokenizers::load("pebble");
+    let compiler = GrammarCompiler::new(&tokenizer).unwrap();
+    let follows = |answer: &str| {
+        let mut matcher = compiler.compile(&grammar, None).unwrap();
+        let ids = tokenizer.encode(answer, false).unwrap();
+        ids.iter().all(|&id| matcher.accept(id).is_ok()) && matcher.may_end().unwrap()
+    };
+    let call = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
+    assert!(follows(""));
+    assert!(follows("It is noon."));
+    assert!(follows(call));
+    assert!(follows(&format!("{call}\n{call}")));
+    assert!(follows(&format!("Let me see.\n{call}")));
+    assert!(follows("a < b, and <tool is no tag"));
+    assert!(!follows(&call.replace("now", "later")));
+    assert!(!follows(&format!(
+        "Let me see.\n{}",
+        call.replace("{}", "{\"a\": 1}")
+    )));
+}
+
+#[test]
+fn the_model_may_think_before_it_keeps_to_the_grammar() {
+    let tokenizer = tokenizers::load("pebble");
+    let compiler = GrammarCompiler::new(&tokenizer).unwrap();
+    let grammar = Grammar::Choice(vec!["yes".to_owned(), "no".to_owned()]);
+    let follows = |open: bool, answer: &str| {
+        let preamble = Preamble {
+            format: ReasoningFormat::Qwen3,
+            open,
+        };
+        let mut matcher = compiler.compile(&grammar, Some(preamble)).unwrap();
+        let ids = tokenizer.encode(answer, false).unwrap();
+        ids.iter().all(|&id| matcher.accept(id).is_ok()) && matcher.may_end().unwrap()
+    };
+    assert!(follows(true, "Hm, {\"a\": 1} or no?\n</think>\n\nyes"));
+    assert!(follows(false, "<think>\nHm.\n</think>\n\nno"));
+    assert!(follows(false, "no"));
+    assert!(!follows(true, "yes"), "it has not thought to the end");
+    assert!(!follows(true, "Hm.\n</think>\n\nperhaps"));
+    assert!(!follows(false, "Hm.</think>yes"));
+    let gpt_oss = Preamble {
+        format: ReasoningFormat::OpenAiGptOss,
+        open: false,
+    };
+    let error = compiler.compile(&grammar, Some(gpt_oss)).unwrap_err();
+    assert!(error.to_string().contains("openai_gptoss"), "{error}");
+}
+
+#[test]
+fn calls_may_stand_beside_a_form() {
+    let tokenizer = tokenizers::load("pebble");
+    let compiler = GrammarCompiler::new(&tokenizer).unwrap();
+    let schema =
+        json!({"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]});
+    let grammar = Grammar::Calls(CallGrammar {
+        format: ToolCallFormat::Hermes,
+        tools: tools(),
+        instead: Instead::Form(Box::new(Grammar::JsonSchema(schema))),
+        parallel: false,
+    });
+    let follows = |answer: &str| {
+        let mut matcher = compiler.compile(&grammar, None).unwrap();
+        let ids = tokenizer.encode(answer, false).unwrap();
+        ids.iter().all(|&id| matcher.accept(id).is_ok()) && matcher.may_end().unwrap()
+    };
+    assert!(follows(
+        "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"
+    ));
+    assert!(follows("{\"a\": true}"));
+    assert!(!follows("It is noon."));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::validate::messages::Tools;
+use crate::validate::messages::{ToolChoice, Tools};
 use crate::validate::notes::Notes;
 
 fn conversation(messages: Vec<Value>) -> Conversation {
@@ -9,7 +9,8 @@ fn conversation(messages: Vec<Value>) -> Conversation {
         tools: Tools {
             definitions: Vec::new(),
             deferred: Vec::new(),
-            allowed: false,
+            choice: ToolChoice::None,
+            parallel: true,
         },
         documents: None,
         add_generation_prompt: true,

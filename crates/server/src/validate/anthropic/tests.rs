@@ -281,7 +281,7 @@ fn a_wrong_field_beside_the_messages_is_named() {
             "tools[0].type",
         ),
         (
-            tool(json!({"name": "x", "input_schema": schema, "strict": true})),
+            tool(json!({"name": "x", "input_schema": schema, "strict": "yes"})),
             "tools[0].strict",
         ),
         (

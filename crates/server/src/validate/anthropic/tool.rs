@@ -22,21 +22,22 @@ pub(in crate::validate) fn tool(path: &str, tool: Value) -> Result<Value, ApiErr
         .ok_or_else(|| fields.missing("name"))?;
     let description = fields.string("description")?;
     let schema = fields.object("input_schema")?;
+    let strict = fields.boolean("strict")?;
     let schema = schema.ok_or_else(|| fields.missing("input_schema"))?;
     fields.finish(
         &[],
-        &[
-            ("strict", "arguments cannot be constrained to a schema."),
-            (
-                "input_examples",
-                "examples of calls are not told to the model.",
-            ),
-        ],
+        &[(
+            "input_examples",
+            "examples of calls are not told to the model.",
+        )],
     )?;
     let mut function = json!({"name": name});
     if let Some(description) = description {
         function["description"] = Value::from(description);
     }
     function["parameters"] = Value::Object(schema);
+    if let Some(strict) = strict {
+        function["strict"] = Value::Bool(strict);
+    }
     Ok(json!({"type": "function", "function": function}))
 }

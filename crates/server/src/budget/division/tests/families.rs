@@ -49,6 +49,7 @@ pub(super) fn family(name: &str) -> Family {
         tokenizer: Tokenizer::from_files(&files).unwrap(),
         templates: ChatTemplates::from_files(&files).unwrap(),
         tool_calls: None,
+        reasoning: None,
         defaults: GenerationDefaults::default(),
         window: Window { tokens: 1 << 20 },
         eos_token_ids: Vec::new(),
