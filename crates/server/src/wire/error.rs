@@ -255,7 +255,8 @@ impl From<RequestError> for ApiError {
             RequestError::Refused(refused) => refused.into(),
             RequestError::Model(reason) => Self::internal(format!("The model failed: {reason}.")),
             RequestError::Constraint(error) => {
-                Self::internal(format!("The answer cannot follow its grammar: {error}."))
+                // Its own grammar has asked for more than the parser's limits.
+                Self::request(format!("The answer cannot follow its grammar: {error}."))
             }
             RequestError::Abandoned => Self::overloaded(Duration::from_secs(1)),
             RequestError::ShutDown => Self::shutting_down(),

@@ -158,6 +158,17 @@ async fn what_cannot_be_compiled_is_refused_with_its_place() {
         "ignore_eos",
         &["structured_outputs.regex"],
     );
+    // Too much for the parser, which it notices on the way.
+    let huge = world
+        .chat(body(
+            json!({"structured_outputs": {"regex": "(a{1000}){1000}"}}),
+        ))
+        .await;
+    let error = huge.error(400);
+    assert!(
+        error["message"].as_str().unwrap().contains("grammar"),
+        "{error}"
+    );
     let old = json!({"guided_json": {"type": "object"}});
     check(
         world.chat(body(old)).await,

@@ -53,6 +53,34 @@ impl GrammarCompiler {
         grammar: &Grammar,
         preamble: Option<Preamble>,
     ) -> Result<GrammarMatcher, GrammarError> {
+        let grammar = self.translate(grammar, preamble)?;
+        let parser = self.factory.create_parser(grammar).map_err(invalid)?;
+        let mut matcher = GrammarMatcher::new(Matcher::new(Ok(parser)));
+        // Some of what goes beyond the parser's limits does so only now.
+        match matcher.allowed() {
+            Ok(_) => Ok(matcher),
+            Err(GrammarError::Stuck(reason)) => Err(GrammarError::Invalid(reason)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What llguidance compiles. What stands alone goes in as it is, so that errors speak of what
+    /// the caller wrote.
+    fn translate(
+        &self,
+        grammar: &Grammar,
+        preamble: Option<Preamble>,
+    ) -> Result<TopLevelGrammar, GrammarError> {
+        match (grammar, preamble) {
+            (Grammar::JsonSchema(schema), None) => {
+                return Ok(TopLevelGrammar::from_json_schema(with_options(schema)));
+            }
+            (Grammar::Lark(text), None) => {
+                check_lark(text)?;
+                return Ok(TopLevelGrammar::from_lark(text.clone()));
+            }
+            _ => {}
+        }
         let mut lark = Lark::new(&self.tokenizer);
         let body = body(grammar, &mut lark)?;
         let start = match preamble {
@@ -60,9 +88,7 @@ impl GrammarCompiler {
             None => body,
         };
         lark.rule("start", &start);
-        let grammar = TopLevelGrammar::from_lark(lark.into_text());
-        let parser = self.factory.create_parser(grammar).map_err(invalid)?;
-        Ok(GrammarMatcher::new(Matcher::new(Ok(parser))))
+        Ok(TopLevelGrammar::from_lark(lark.into_text()))
     }
 }
 
@@ -73,13 +99,21 @@ pub(super) fn body(grammar: &Grammar, lark: &mut Lark<'_>) -> Result<String, Gra
         Grammar::JsonSchema(schema) => lark.json(schema),
         Grammar::Regex(pattern) => lark::regex(pattern),
         Grammar::Choice(texts) => choice(texts)?,
-        Grammar::Lark(text) if text.contains("::=") => {
-            let reason = "this is GBNF (\"::=\"); write it in Lark, where a rule is \"name: body\"";
-            return Err(GrammarError::Invalid(reason.to_owned()));
+        Grammar::Lark(text) => {
+            check_lark(text)?;
+            format!("%lark {{\n{text}\n}}")
         }
-        Grammar::Lark(text) => format!("%lark {{\n{text}\n}}"),
         Grammar::Calls(calls) => calls.write(lark)?,
     })
+}
+
+/// llama.cpp's grammars look alike and mean something else.
+fn check_lark(text: &str) -> Result<(), GrammarError> {
+    if text.contains("::=") {
+        let reason = "this is GBNF (\"::=\"); write it in Lark, where a rule is \"name: body\"";
+        return Err(GrammarError::Invalid(reason.to_owned()));
+    }
+    Ok(())
 }
 
 /// The schema with our options, except for those that it brings itself.
