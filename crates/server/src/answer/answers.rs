@@ -115,7 +115,7 @@ impl Answers {
                     Ok(id) => choice.record.submitted(id),
                     Err(refusal) => {
                         choice.metrics.refused();
-                        choice.record.refused();
+                        choice.record.refused(refusal.to_string());
                         return Err(refusal.into());
                     }
                 }

@@ -148,11 +148,11 @@ impl Choice {
                 match error {
                     RequestError::Refused(_) => {
                         self.metrics.refused();
-                        self.record.refused();
+                        self.record.refused(error.to_string());
                     }
                     _ => {
                         self.metrics.failed();
-                        self.record.failed();
+                        self.record.failed(error.to_string());
                     }
                 }
                 vec![AnswerEvent::Failed(error.into())]
