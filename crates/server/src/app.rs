@@ -14,6 +14,7 @@ use crate::metrics::Metrics;
 use crate::model::ServedModel;
 use crate::records::RecordStore;
 use crate::text_pool::TextPool;
+use crate::traces::Traces;
 
 /// The application; clones share everything.
 #[derive(Clone)]
@@ -33,6 +34,7 @@ struct Shared {
     web_ui: bool,
     metrics: Metrics,
     records: RecordStore,
+    traces: Option<Traces>,
     seeds: Seeds,
     accepting: AtomicBool,
     started: u64,
@@ -58,6 +60,8 @@ pub struct AppParts {
     pub metrics: Metrics,
     /// What became of recent requests.
     pub records: RecordStore,
+    /// What makes spans of requests; `None` makes none.
+    pub traces: Option<Traces>,
     /// Seed from which requests without one draw theirs.
     pub seed: u64,
 }
@@ -75,6 +79,7 @@ impl App {
             web_ui,
             metrics,
             records,
+            traces,
             seed,
         } = parts;
         let shared = Shared {
@@ -89,6 +94,7 @@ impl App {
             web_ui,
             metrics,
             records,
+            traces,
             seeds: Seeds {
                 next: AtomicU64::new(seed),
             },
@@ -153,6 +159,11 @@ impl App {
     /// What became of recent requests.
     pub fn records(&self) -> &RecordStore {
         &self.shared.records
+    }
+
+    /// What makes spans of requests, if they are wanted.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.shared.traces.as_ref()
     }
 
     /// A seed for a request that has none.

@@ -13,6 +13,7 @@ use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization,
 mod context;
 pub mod serve;
 pub mod settings;
+mod traces;
 pub mod values;
 
 use serve::{
@@ -89,6 +90,7 @@ pub fn resolve(
         limits: limits(&settings)?,
         context: context::context(&settings)?,
         request_records: settings.request_records.unwrap_or(1_000),
+        traces: traces::traces(&settings, environment)?,
         web_ui: !settings.no_web_ui.unwrap_or(false),
         log_format: match settings.log_format {
             None | Some(LogFormatName::Text) => LogFormat::Text,

@@ -10,6 +10,7 @@ use text::{Detokenizer, StopMatcher, ToolCallParser, ToolEvent};
 use crate::budget::drift::Recorder;
 use crate::metrics::RequestMetrics;
 use crate::records::RecordWriter;
+use crate::traces::RequestTrace;
 use crate::wire::error::ApiError;
 
 /// What has become of a choice.
@@ -95,6 +96,8 @@ pub(super) struct Choice {
     pub(super) ended: Arc<AtomicBool>,
     pub(super) metrics: RequestMetrics,
     pub(super) record: RecordWriter,
+    /// Held until the record is written: it stands behind it because fields are dropped in order.
+    pub(super) _trace: RequestTrace,
     pub(super) cached_tokens: usize,
     pub(super) num_tokens: usize,
     pub(super) retained_tokens: usize,

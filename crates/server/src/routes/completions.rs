@@ -12,6 +12,7 @@ use super::identity::Identity;
 use crate::answer::{AnswerEvent, Answers, Order, Part};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::traces::RequestTrace;
 use crate::validate::completion::{self, DEFAULT_MAX_TOKENS, Prompt};
 use crate::wire::completion::{Completion, CompletionChoice, CompletionLogprobs};
 use crate::wire::error::ApiError;
@@ -25,6 +26,7 @@ use crate::{prompt, retention, sse};
 pub(super) async fn complete(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    trace: RequestTrace,
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body
@@ -53,6 +55,7 @@ pub(super) async fn complete(
         min_output_tokens: 0,
         caller: &caller,
         origin: Some(&origin),
+        trace,
         num_before: 0,
         retention,
         scored: Vec::new(),
