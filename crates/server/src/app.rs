@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::model::ServedModel;
 use crate::records::RecordStore;
 use crate::text_pool::TextPool;
+use crate::traces::Traces;
 
 /// The application; clones share everything.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ struct Shared {
     web_ui: bool,
     metrics: Metrics,
     records: RecordStore,
+    traces: Option<Traces>,
     seeds: Seeds,
     accepting: AtomicBool,
     started: u64,
@@ -60,6 +62,8 @@ pub struct AppParts {
     pub metrics: Metrics,
     /// What became of recent requests.
     pub records: RecordStore,
+    /// What makes spans of requests; `None` makes none.
+    pub traces: Option<Traces>,
     /// Seed from which requests without one draw theirs.
     pub seed: u64,
 }
@@ -77,6 +81,7 @@ impl App {
             web_ui,
             metrics,
             records,
+            traces,
             seed,
         } = parts;
         let shared = Shared {
@@ -92,6 +97,7 @@ impl App {
             web_ui,
             metrics,
             records,
+            traces,
             seeds: Seeds {
                 next: AtomicU64::new(seed),
             },
@@ -161,6 +167,11 @@ impl App {
     /// What became of recent requests.
     pub fn records(&self) -> &RecordStore {
         &self.shared.records
+    }
+
+    /// What makes spans of requests, if they are wanted.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.shared.traces.as_ref()
     }
 
     /// A seed for a request that has none.

@@ -8,6 +8,12 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Wall time, for spans.
+#[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
+pub fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Seconds since 1970, for `created`.
 #[expect(clippy::disallowed_methods, reason = "the edge is where time is read")]
 pub fn unix_seconds() -> u64 {

@@ -14,6 +14,7 @@ mod context;
 pub mod formats;
 pub mod serve;
 pub mod settings;
+mod traces;
 pub mod values;
 
 use formats::AnswerFormats;
@@ -95,6 +96,7 @@ pub fn resolve(
             reasoning: settings.reasoning_parser.unwrap_or_default(),
         },
         request_records: settings.request_records.unwrap_or(1_000),
+        traces: traces::traces(&settings, environment)?,
         web_ui: !settings.no_web_ui.unwrap_or(false),
         log_format: match settings.log_format {
             None | Some(LogFormatName::Text) => LogFormat::Text,

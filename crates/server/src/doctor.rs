@@ -84,7 +84,11 @@ fn examine(config: ServeConfig) -> anyhow::Result<Report> {
     let forecast = Forecast::new(&model, &engine, &sizing, &machine);
     drop(model);
     let length = Length::for_a_second(&forecast);
-    let (app, thread) = serve::load(config)?;
+    // Nobody's requests are run.
+    let (app, thread) = serve::load(ServeConfig {
+        traces: None,
+        ..config
+    })?;
     let trial = trial::run(app.engine(), app.model().vocab_size, length);
     app.stop_accepting();
     thread.join();

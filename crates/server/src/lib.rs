@@ -29,6 +29,7 @@ pub mod shutdown;
 pub mod sizing;
 pub mod sse;
 pub mod text_pool;
+pub mod traces;
 pub mod validate;
 pub mod why;
 pub mod wire;

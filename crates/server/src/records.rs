@@ -11,6 +11,6 @@ mod store;
 mod writer;
 
 pub use explanation::{Divergence, Explanation, Passage, Reason, explain_pair};
-pub use record::{Ending, Origin, Progress, Record, State};
+pub use record::{Ending, Origin, Progress, Record, State, cause_name};
 pub use store::{RecordLimits, RecordStore};
 pub use writer::RecordWriter;

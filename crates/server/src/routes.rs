@@ -22,19 +22,18 @@ mod models;
 mod request_id;
 mod requests;
 mod tokenize;
+mod traced;
 mod web;
 
 /// All routes of `app`.
 pub fn router(app: &App) -> Router {
     let with_key = Router::new()
-        .route("/v1/chat/completions", post(chat::complete))
-        .route("/v1/completions", post(completions::complete))
+        .merge(generating_routes(app))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*name}", get(models::one))
         .route("/v1/requests", get(requests::list))
         .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/cache/reset", post(cache::reset))
-        .route("/v1/cache/warm", post(cache::warm))
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
         .merge(context_routes())
@@ -58,6 +57,18 @@ pub fn router(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), health::count))
         .layer(from_fn(request_id::identify))
         .with_state(app.clone())
+}
+
+/// Those that ask the engine for tokens, and of which there are spans.
+fn generating_routes(app: &App) -> Router<App> {
+    let routes = Router::new()
+        .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/completions", post(completions::complete))
+        .route("/v1/cache/warm", post(cache::warm));
+    match app.traces() {
+        Some(traces) => routes.layer(from_fn_with_state(traces.clone(), traced::follow)),
+        None => routes,
+    }
 }
 
 fn context_routes() -> Router<App> {

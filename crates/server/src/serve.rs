@@ -20,6 +20,7 @@ use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use crate::records::{RecordLimits, RecordStore};
 use crate::shutdown::{self, StopSignals};
 use crate::sizing::{Sizing, available_memory};
+use crate::traces::Traces;
 use crate::{clock, listen, prompt, routes};
 
 /// How long clients that do not read may keep the server from ending.
@@ -43,6 +44,7 @@ pub async fn run(config: ServeConfig, announce: impl FnOnce(&str)) -> anyhow::Re
 
     let drained = shutdown::drain(&app, &engine, signals, shutdown_timeout);
     listen::serve(listener, routes::router(&app), drained, LAST_WORDS).await;
+    shutdown::flush_traces(&app).await;
     tokio::task::spawn_blocking(|| engine.join())
         .await
         .context("joining the engine")
@@ -105,6 +107,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         cache_dtype: kv_dtype(&config.engine).name(),
         enable_prefix_caching: config.engine.enable_prefix_caching,
     };
+    let traces = config.traces.as_ref().map(Traces::start).transpose()?;
     let memory = open_memory(&config.context)?;
     let budgeter = Budgeter::new(config.context, budget_fingerprint(&model, &served));
     let (engine, thread) = start_engine(model, &config.engine, &sizing, scheduler)?;
@@ -122,6 +125,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     let app = App::new(AppParts {
         metrics: Metrics::new(served.name(), &cache, engine.clone(), &budgeter),
         records: record_store(&served, config.request_records, sizing.block_size),
+        traces,
         model: served,
         engine,
         memory,

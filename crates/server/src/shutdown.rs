@@ -8,6 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 
+/// How long the last spans of requests may take to be sent.
+const LAST_SPANS: Duration = Duration::from_secs(3);
+
 /// How often the engine is looked at while it drains.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -55,6 +58,17 @@ pub async fn drain(app: &App, engine: &EngineThread, mut signals: StopSignals, t
     }
     app.engine().abort();
     ended(engine).await;
+}
+
+/// Sends the spans that still wait, if it does not take long.
+pub async fn flush_traces(app: &App) {
+    let Some(traces) = app.traces().cloned() else {
+        return;
+    };
+    let flushing = tokio::task::spawn_blocking(move || traces.shutdown(LAST_SPANS));
+    if let Err(error) = flushing.await {
+        tracing::warn!(%error, "the last spans of requests were not sent");
+    }
 }
 
 /// Completes when the engine has ended: it does once it has finished all that it took.

@@ -20,6 +20,7 @@ use crate::budget::drift::Recording;
 use crate::grammars;
 use crate::metrics::Forecast;
 use crate::records::{Origin, RecordWriter};
+use crate::traces::RequestTrace;
 use crate::validate::sampling::Generation;
 use crate::wire::error::ApiError;
 
@@ -43,6 +44,8 @@ pub struct Order<'a> {
     pub caller: &'a Caller,
     /// Where the request comes from; `None` keeps no record of it.
     pub origin: Option<&'a Origin>,
+    /// What follows the request that it is asked for.
+    pub trace: RequestTrace,
     /// Requests to the engine that were made for it before; their number is part of a record's name.
     pub num_before: usize,
     /// What of the prompts is kept beyond its turn.
@@ -73,6 +76,10 @@ impl Answers {
     /// # Errors
     /// When a prompt is empty or does not fit, or the engine refuses; nothing is left running.
     pub fn submit(app: &App, order: &Order<'_>) -> Result<Self, ApiError> {
+        let num_prompts = order.prompts.len();
+        order
+            .trace
+            .asks(app.model().name(), order.generation, num_prompts);
         let outputs = output_tokens(order)?;
         let n = order.generation.n;
         // Room for every event of every choice, so that the engine never finds the channel full.
@@ -121,7 +128,7 @@ impl Answers {
                     Ok(id) => choice.record.submitted(id),
                     Err(refusal) => {
                         choice.metrics.refused();
-                        choice.record.refused();
+                        choice.record.refused(refusal.to_string());
                         return Err(refusal.into());
                     }
                 }
@@ -262,6 +269,13 @@ fn choice(
     let stops = StopMatcher::new(generation.stop.clone(), generation.include_stop)
         .map_err(|error| ApiError::field("stop", error.to_string()))?;
     let markers = order.format.special_markers();
+    let record = match order.record_origin(index) {
+        Some(origin) => app.records().begin(origin, prompt),
+        None => RecordWriter::silent(),
+    };
+    if let Some(record) = record.record() {
+        order.trace.submits(record);
+    }
     Ok(Choice {
         index,
         detokenizer: Detokenizer::new(&model.tokenizer, special).keeping(&markers),
@@ -271,10 +285,8 @@ fn choice(
         prompt_tokens: prompt.len(),
         ended: Arc::new(AtomicBool::new(false)),
         metrics: app.metrics().request_started(max_tokens),
-        record: match order.record_origin(index) {
-            Some(origin) => app.records().begin(origin, prompt),
-            None => RecordWriter::silent(),
-        },
+        record,
+        _trace: order.trace.clone(),
         cached_tokens: 0,
         num_tokens: 0,
         retained_tokens: 0,

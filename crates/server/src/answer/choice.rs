@@ -10,6 +10,7 @@ use text::{AnswerParser, AnswerPart, Detokenizer, StopMatcher};
 use crate::budget::drift::Recorder;
 use crate::metrics::RequestMetrics;
 use crate::records::RecordWriter;
+use crate::traces::RequestTrace;
 use crate::wire::error::ApiError;
 
 /// What has become of a choice.
@@ -95,6 +96,8 @@ pub(super) struct Choice {
     pub(super) ended: Arc<AtomicBool>,
     pub(super) metrics: RequestMetrics,
     pub(super) record: RecordWriter,
+    /// Held until the record is written: it stands behind it because fields are dropped in order.
+    pub(super) _trace: RequestTrace,
     pub(super) cached_tokens: usize,
     pub(super) num_tokens: usize,
     pub(super) retained_tokens: usize,
@@ -148,11 +151,11 @@ impl Choice {
                 match error {
                     RequestError::Refused(_) => {
                         self.metrics.refused();
-                        self.record.refused();
+                        self.record.refused(error.to_string());
                     }
                     _ => {
                         self.metrics.failed();
-                        self.record.failed();
+                        self.record.failed(error.to_string());
                     }
                 }
                 vec![AnswerEvent::Failed(error.into())]

@@ -15,6 +15,7 @@ use crate::auth::Caller;
 use crate::budget::server_tools::{ServerRound, ServerTools};
 use crate::metrics::Forecast;
 use crate::records::Origin;
+use crate::traces::RequestTrace;
 use crate::validate::sampling::Generation;
 use crate::wire::context_report::ServerToolReport;
 use crate::wire::error::ApiError;
@@ -33,6 +34,7 @@ struct Serving {
     app: App,
     caller: Caller,
     origin: Option<Origin>,
+    trace: RequestTrace,
     generation: Generation,
     grammar: Option<GrammarMatcher>,
     /// The tools that may be called.
@@ -75,6 +77,7 @@ impl Rounds {
             app: app.clone(),
             caller: order.caller.clone(),
             origin: order.origin.cloned(),
+            trace: order.trace.clone(),
             generation: order.generation.clone(),
             grammar: order.grammar.map(GrammarMatcher::fork),
             definitions: order.format.tools.to_vec(),
@@ -140,7 +143,10 @@ impl Rounds {
                         return Some(serving.finished(finish.reason));
                     }
                     match serving.go_on(round).await {
-                        Err(error) => return Some(AnswerEvent::Failed(error)),
+                        Err(error) => {
+                            serving.trace.answers(error.status());
+                            return Some(AnswerEvent::Failed(error));
+                        }
                         Ok(None) => return Some(serving.finished(FinishedAs::Length)),
                         Ok(Some(answers)) => {
                             serving.prompt_tokens += self.answers.prompt_tokens();
@@ -243,6 +249,7 @@ impl Serving {
             min_output_tokens: reserve,
             caller: &self.caller,
             origin: self.origin.as_ref(),
+            trace: self.trace.clone(),
             num_before: self.num_rounds,
             retention: None,
             scored: Vec::new(),

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::prompt;
 use crate::scoring::says;
+use crate::traces::RequestTrace;
 use crate::validate::chat::Conversation;
 use crate::validate::retention::CacheWish;
 use crate::validate::sampling::Generation;
@@ -210,6 +211,7 @@ impl Examination {
                 min_output_tokens: 0,
                 caller: &self.caller,
                 origin: None,
+                trace: RequestTrace::default(),
                 num_before: 0,
                 retention: None,
                 scored: Vec::new(),

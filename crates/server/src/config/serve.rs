@@ -8,6 +8,7 @@ use std::time::Duration;
 use context::{Mode, Settings};
 use engine::RetentionConfig;
 use models::{ModelSource, WeightsCache};
+use reqwest::Url;
 
 use super::formats::AnswerFormats;
 
@@ -34,6 +35,8 @@ pub struct ServeConfig {
     pub formats: AnswerFormats,
     /// Requests whose records are kept.
     pub request_records: usize,
+    /// Where spans of requests go; `None` makes none.
+    pub traces: Option<TracesConfig>,
     /// Whether there is a web page at `/`.
     pub web_ui: bool,
     /// How logs are written.
@@ -155,6 +158,23 @@ impl Default for ContextConfig {
             max_background_share: 0.15,
         }
     }
+}
+
+/// Where spans of requests go, by OTLP over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracesConfig {
+    /// The collector's URL, used as it is.
+    pub endpoint: Url,
+    /// How long the collector may take to answer.
+    pub timeout: Duration,
+    /// The service's name; `None` is what the resource's attributes say, or else Purser.
+    pub service_name: Option<String>,
+    /// Spans that may wait to be sent; what is more is lost.
+    pub max_queue: usize,
+    /// Spans that are sent together at most; at most `max_queue`.
+    pub max_batch: usize,
+    /// How long spans wait for others to be sent with.
+    pub delay: Duration,
 }
 
 /// How logs are written.

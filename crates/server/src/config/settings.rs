@@ -348,6 +348,20 @@ pub struct ServeSettings {
         value_name = "FRACTION"
     )]
     pub retention_max_share_per_key: Option<f64>,
+    /// Send spans of requests to this URL by OTLP over HTTP with protobuf:
+    /// http://localhost:4318/v1/traces. Of OpenTelemetry's variables these are read:
+    /// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, _HEADERS and _TIMEOUT, and the same for all signals
+    /// (OTEL_EXPORTER_OTLP_ENDPOINT, to which /v1/traces is added); OTEL_SERVICE_NAME,
+    /// OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER and _ARG, OTEL_BSP_*,
+    /// OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, OTEL_TRACES_EXPORTER (otlp, none), OTEL_SDK_DISABLED
+    /// [default: none]
+    #[arg(
+        long,
+        env = "PURSER_OTLP_TRACES_ENDPOINT",
+        help_heading = "Server",
+        value_name = "URL"
+    )]
+    pub otlp_traces_endpoint: Option<String>,
     /// Requests whose records /v1/requests tells; 0 keeps none [default: 1000]
     #[arg(
         long,
@@ -479,6 +493,7 @@ impl ServeSettings {
             kv_disk_bytes,
             retention_max_share,
             retention_max_share_per_key,
+            otlp_traces_endpoint,
             request_records,
             tool_call_parser,
             reasoning_parser,

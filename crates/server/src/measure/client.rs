@@ -345,14 +345,15 @@ fn is_stale(error: &reqwest::Error) -> bool {
     false
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the address is this machine's own.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The innermost cause says what the system said ("Connection refused"), the outer ones the place.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

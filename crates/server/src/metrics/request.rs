@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Admission, Completion, FinishReason, MissCause};
+use engine::{Admission, Completion, FinishReason};
 
 use super::context::Forecast;
 use super::series::{FinishLabels, MissLabels, Series};
 use crate::clock;
+use crate::records::cause_name;
 
 /// Follows a choice from its submission to its end; dropped before the end, it counts as aborted.
 pub struct RequestMetrics {
@@ -76,12 +77,7 @@ impl RequestMetrics {
             .queue
             .observe(admission.queue_time.as_secs_f64());
         if let Some(miss) = admission.miss {
-            let cause = match miss.cause {
-                MissCause::NeverSeen => "never_seen",
-                MissCause::Evicted(_) => "evicted",
-                MissCause::OtherSalt => "other_salt",
-                MissCause::NotCacheable => "not_cacheable",
-            };
+            let cause = cause_name(miss.cause);
             series.misses.get_or_create(&MissLabels { cause }).inc();
         }
     }

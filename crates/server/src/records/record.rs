@@ -1,10 +1,12 @@
 //! One request to the engine.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use engine::{MissReason, RequestId};
+use engine::{MissCause, MissReason, RequestId};
 use memory::Tenant;
+
+use crate::clock;
 
 /// Where a request comes from.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Record {
     pub prompt_tokens: usize,
     /// Position in the order of submissions.
     pub ordinal: u64,
+    /// When it was submitted.
+    pub started: Instant,
     progress: Mutex<Progress>,
 }
 
@@ -66,6 +70,8 @@ pub struct Progress {
     pub e2e: Option<Duration>,
     /// How it ended, as the engine measured it.
     pub ending: Option<Ending>,
+    /// Why the server could not answer.
+    pub failure: Option<String>,
 }
 
 /// What the engine says at the end.
@@ -111,16 +117,22 @@ impl State {
 }
 
 impl Record {
-    /// A request that has not been submitted yet.
-    pub fn new(origin: Origin, ordinal: u64, prompt: &[u32]) -> Self {
+    /// A request that is submitted now, with the tokens of its prompt if they are kept.
+    pub fn new(
+        origin: Origin,
+        ordinal: u64,
+        prompt_tokens: usize,
+        tokens: Option<Arc<[u32]>>,
+    ) -> Self {
         let progress = Progress {
-            tokens: Some(Arc::from(prompt)),
+            tokens,
             ..Progress::default()
         };
         Self {
             origin,
-            prompt_tokens: prompt.len(),
+            prompt_tokens,
             ordinal,
+            started: clock::now(),
             progress: Mutex::new(progress),
         }
     }
@@ -137,5 +149,15 @@ impl Record {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A miss's cause as metrics and spans spell it.
+pub fn cause_name(cause: MissCause) -> &'static str {
+    match cause {
+        MissCause::NeverSeen => "never_seen",
+        MissCause::Evicted(_) => "evicted",
+        MissCause::OtherSalt => "other_salt",
+        MissCause::NotCacheable => "not_cacheable",
     }
 }

@@ -73,10 +73,12 @@ impl RecordStore {
         self.block_size
     }
 
-    /// Begins the record of a request with this prompt.
+    /// Begins the record of a request with this prompt. Where nothing is kept, it is the caller's
+    /// alone and has no tokens.
     pub fn begin(&self, origin: Origin, prompt: &[u32]) -> RecordWriter {
         if !self.is_on() {
-            return RecordWriter::silent();
+            let record = Record::new(origin, 0, prompt.len(), None);
+            return RecordWriter::new(self.clone(), Arc::new(record));
         }
         let mut kept = self.lock();
         if kept.records.len() == self.limits.max_records
@@ -84,7 +86,9 @@ impl RecordStore {
         {
             kept.forget(&oldest);
         }
-        let record = Arc::new(Record::new(origin, kept.next_ordinal, prompt));
+        let tokens = Some(Arc::from(prompt));
+        let record = Record::new(origin, kept.next_ordinal, prompt.len(), tokens);
+        let record = Arc::new(record);
         kept.next_ordinal += 1;
         kept.records.push_back(Arc::clone(&record));
         kept.num_tokens += prompt.len();

@@ -1,16 +1,14 @@
 //! Follows a request and writes down what becomes of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine::{Admission, Completion, Prefill, RequestId};
 
 use super::record::{Ending, Record, State};
 use super::store::RecordStore;
-use crate::clock;
 
-/// Writes a record; dropped before the end, the request counts as cancelled. Without records it
-/// writes nothing.
+/// Writes a record; dropped before the end, the request counts as cancelled.
 pub struct RecordWriter {
     target: Option<Target>,
 }
@@ -18,7 +16,6 @@ pub struct RecordWriter {
 struct Target {
     record: Arc<Record>,
     store: RecordStore,
-    started: Instant,
     output: Vec<u32>,
     has_ended: bool,
 }
@@ -29,7 +26,6 @@ impl RecordWriter {
         let target = Target {
             record,
             store,
-            started: clock::now(),
             output: Vec::new(),
             has_ended: false,
         };
@@ -38,9 +34,14 @@ impl RecordWriter {
         }
     }
 
-    /// A writer of nothing.
+    /// A writer of nothing, for requests that have no record.
     pub fn silent() -> Self {
         Self { target: None }
+    }
+
+    /// What it writes.
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        self.target.as_ref().map(|target| &target.record)
     }
 
     /// The engine has taken it under this name.
@@ -50,10 +51,10 @@ impl RecordWriter {
         }
     }
 
-    /// The engine has not taken it, so there was no request.
-    pub fn refused(&mut self) {
-        if let Some(mut target) = self.target.take() {
-            target.has_ended = true;
+    /// The engine has not taken it, so there was no request, and its record is not kept.
+    pub fn refused(&mut self, why: String) {
+        self.failed(why);
+        if let Some(target) = self.target.take() {
             target.store.remove(target.record.ordinal);
         }
     }
@@ -78,8 +79,10 @@ impl RecordWriter {
         let Some(target) = &mut self.target else {
             return;
         };
-        target.output.push(token);
         let mut progress = target.record.lock();
+        if progress.tokens.is_some() {
+            target.output.push(token);
+        }
         progress.completion_tokens += 1;
         progress.ttft = progress.ttft.or(ttft);
         if let Some(prefill) = prefill {
@@ -107,8 +110,11 @@ impl RecordWriter {
         self.end(State::Finished(reason));
     }
 
-    /// It has none.
-    pub fn failed(&mut self) {
+    /// It has none, for this reason.
+    pub fn failed(&mut self, why: String) {
+        if let Some(target) = &self.target {
+            target.record.lock().failure = Some(why);
+        }
         self.end(State::Failed);
     }
 
@@ -121,7 +127,7 @@ impl RecordWriter {
         }
         let mut progress = target.record.lock();
         progress.state = state;
-        progress.e2e = Some(target.started.elapsed());
+        progress.e2e = Some(target.record.started.elapsed());
         let Some(prompt) = progress.tokens.take() else {
             return;
         };

@@ -11,6 +11,7 @@ use crate::answer::{AnswerEvent, Answers, Order};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::retention::{self, Marked};
+use crate::traces::RequestTrace;
 use crate::validate::chat::{self, ChatRequest};
 use crate::validate::fields::Fields;
 use crate::wire::error::ApiError;
@@ -55,6 +56,7 @@ pub(super) async fn reset(State(app): State<App>, body: Body) -> Result<Json<Val
 pub(super) async fn warm(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    trace: RequestTrace,
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let request = body
@@ -82,6 +84,7 @@ pub(super) async fn warm(
         min_output_tokens: 0,
         caller: &caller,
         origin: Some(&origin),
+        trace,
         num_before: 0,
         retention,
         scored: Vec::new(),

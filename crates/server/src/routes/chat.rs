@@ -24,6 +24,7 @@ use crate::budget::server_tools::{self, ServerTools};
 use crate::grammars;
 use crate::metrics::Forecast;
 use crate::retention::{self, Marked};
+use crate::traces::RequestTrace;
 use crate::validate::chat::{self, ChatRequest};
 use crate::validate::sampling::Generation;
 use crate::wire::chat::{
@@ -45,6 +46,7 @@ const ENDPOINT: &str = "/v1/chat/completions";
 pub(super) async fn complete(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    trace: RequestTrace,
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body
@@ -54,13 +56,14 @@ pub(super) async fn complete(
         .await?;
     let keep_alive = app.limits().keep_alive;
     if !request.generation.stream {
-        return answer(app, caller, request, Progress::default()).await;
+        return answer(app, caller, request, Progress::default(), trace).await;
     }
     let (mut progress, stages) = Progress::new();
     if !request.generation.include_context_budget {
         progress = Progress::default();
     }
-    sse::patient(answer(app, caller, request, progress), stages, keep_alive).await
+    let answer = answer(app, caller, request, progress, trace.clone());
+    sse::patient(trace.watch(answer), stages, keep_alive).await
 }
 
 async fn answer(
@@ -68,6 +71,7 @@ async fn answer(
     caller: Caller,
     request: ChatRequest,
     progress: Progress,
+    trace: RequestTrace,
 ) -> Result<Response, ApiError> {
     let mut tools = request.conversation.tools.clone();
     let generation = request.generation;
@@ -90,9 +94,8 @@ async fn answer(
             Ok(settled) => settled,
             Err(declined) => {
                 remember(&app, &caller, &declined.report);
-                let management = wish.management.is_some();
-                let management = management.then(|| json!({"applied_edits": []}));
-                return Ok(declined::answer(&app, &generation, *declined, management));
+                let edits = wish.management.is_some();
+                return Ok(declined::answer(&app, &generation, *declined, edits));
             }
         };
         if settled.level != ReportLevel::None {
@@ -104,7 +107,6 @@ async fn answer(
         context
     };
     let defaults = [app.model().defaults.max_tokens, context.max_output_tokens];
-    let default_max_tokens = defaults.into_iter().flatten().min();
     let tokens = &context.tokens;
     if context.server_tools.is_some() {
         tools.definitions.extend(server_tools::definitions());
@@ -119,13 +121,14 @@ async fn answer(
     let order = Order {
         prompts: vec![context.tokens],
         generation: &generation,
-        default_max_tokens,
+        default_max_tokens: defaults.into_iter().flatten().min(),
         grammar: grammar.as_ref(),
         format: app.model().answer_format(preamble, &tools.definitions),
         window: context.window,
         min_output_tokens: context.min_output_tokens,
         caller: &caller,
         origin: Some(&origin),
+        trace,
         num_before: 0,
         retention,
         scored: context.told.scored(),

@@ -12,6 +12,7 @@ use super::identity::Identity;
 use crate::answer::{AnswerEvent, Answers, Order, Part};
 use crate::app::App;
 use crate::auth::Caller;
+use crate::traces::RequestTrace;
 use crate::validate::completion::{self, DEFAULT_MAX_TOKENS, Prompt};
 use crate::wire::completion::{Completion, CompletionChoice, CompletionLogprobs};
 use crate::wire::error::ApiError;
@@ -26,6 +27,7 @@ use text::AnswerFormat;
 pub(super) async fn complete(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    trace: RequestTrace,
     body: Body,
 ) -> Result<Response, ApiError> {
     let request = body
@@ -59,6 +61,7 @@ pub(super) async fn complete(
         min_output_tokens: 0,
         caller: &caller,
         origin: Some(&origin),
+        trace,
         num_before: 0,
         retention,
         scored: Vec::new(),

@@ -10,6 +10,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, chat_text, finish_reasons};
+use crate::collector::Collector;
 use crate::world::PATIENCE;
 
 /// A running `purser serve`; dropping it kills it.
@@ -21,9 +22,15 @@ struct Process {
 
 impl Process {
     fn start(flags: &[&str]) -> Self {
+        Self::start_in(flags, &[])
+    }
+
+    /// With these variables.
+    fn start_in(flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_purser"))
             .args(["serve", "--port", "0", "--threads", "2"])
             .args(flags)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -288,4 +295,34 @@ async fn a_restart_keeps_the_prefixes_on_disk() {
     let again = third.chat(long_question()).await.ok();
     assert_eq!(again["choices"], cold["choices"]);
     assert!(cached_share(&again) > 0.95, "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_spans_are_sent_before_the_end() {
+    let collector = Collector::start().await;
+    let base = format!("http://127.0.0.1:{}", collector.port);
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &base[..]),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=a%20b"),
+        ("OTEL_SERVICE_NAME", "chat"),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "deployment.environment.name=test",
+        ),
+        // Longer than the test: only the end sends.
+        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+    ];
+    let process = Process::start_in(&[], &variables);
+    let answer = process.chat(json!({"messages": falcon()})).await.ok();
+    assert!(collector.spans().is_empty());
+    process.signal("-TERM");
+    assert!(process.ended().await.success());
+    let told = collector.trace().await.told();
+    assert_eq!(told["gen_ai.response.id"], answer["id"]);
+    assert_eq!(told["gen_ai.response.model"], "pebble-20m");
+    let heard = collector.heard(|it| (it.headers["api-key"].clone(), it.resource.clone()));
+    let (key, resource) = &heard[0];
+    assert_eq!(key, "a b");
+    assert_eq!(resource["service.name"], "chat");
+    assert_eq!(resource["deployment.environment.name"], "test");
 }

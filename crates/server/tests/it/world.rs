@@ -11,10 +11,11 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use server::app::{App, AppParts};
 use server::budget::state::Budgeter;
-use server::config::serve::{AccessConfig, ContextConfig, RequestLimits};
+use server::config::serve::{AccessConfig, ContextConfig, RequestLimits, TracesConfig};
 use server::metrics::{CacheInfo, Metrics};
 use server::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use server::records::{RecordLimits, RecordStore};
+use server::traces::Traces;
 use text::{ChatTemplates, ReasoningFormat, Tokenizer, TokenizerFiles, ToolCallFormat};
 
 use crate::answer::Answer;
@@ -45,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) web_ui: bool,
     /// How the model's reasoning is found.
     pub(crate) reasoning: Option<ReasoningFormat>,
+    pub(crate) records: RecordLimits,
+    pub(crate) traces: Option<TracesConfig>,
 }
 
 impl Default for Setup {
@@ -67,6 +70,8 @@ impl Default for Setup {
             },
             web_ui: true,
             reasoning: None,
+            records: RecordLimits::default(),
+            traces: None,
         }
     }
 }
@@ -146,7 +151,8 @@ impl World {
                 shared_prefix_cache: setup.shared_prefix_cache,
             },
             limits: setup.limits,
-            records: RecordStore::new(RecordLimits::default(), generation, BLOCK_SIZE),
+            records: RecordStore::new(setup.records, generation, BLOCK_SIZE),
+            traces: setup.traces.map(|config| Traces::start(&config).unwrap()),
             web_ui: setup.web_ui,
             seed: 1,
         });

@@ -66,13 +66,15 @@ fn a_writer_that_is_dropped_is_a_client_that_has_gone() {
         Some(State::Cancelled)
     );
     let mut failed = store.begin(origin("failed"), &[1]);
-    failed.failed();
+    failed.failed("broken".to_owned());
     drop(failed);
     assert_eq!(
         get("failed").map(|record| record.progress().state),
         Some(State::Failed)
     );
-    store.begin(origin("refused"), &[1]).refused();
+    store
+        .begin(origin("refused"), &[1])
+        .refused("no room".to_owned());
     assert!(get("refused").is_none(), "there was no request");
     assert_eq!(ids(&store), ["failed", "gone"]);
 }

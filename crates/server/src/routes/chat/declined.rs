@@ -21,11 +21,12 @@ use crate::wire::usage::Usage;
 const USAGE: Usage = Usage::new(0, 0, 0);
 
 /// The answer, at once or as a stream; the report is in it whatever the client wants of reports.
+/// Who asks for edits is told that there were none.
 pub(super) fn answer(
     app: &App,
     generation: &Generation,
     declined: Declined,
-    management: Option<Value>,
+    asks_for_edits: bool,
 ) -> Response {
     let identity = Identity::new("chatcmpl", app.model());
     let told = Told {
@@ -35,7 +36,7 @@ pub(super) fn answer(
             is_full: declined.level == ReportLevel::Full,
             drifted: None,
         }),
-        management,
+        management: asks_for_edits.then(|| json!({"applied_edits": []})),
         drift: None,
         explained: None,
     };
