@@ -232,6 +232,47 @@ def check_tools(checks, client, model):
                  "The temperature is 21 and the sky isclear.")
 
 
+def check_forms(checks, client, model):
+    """Calls that are forced, and answers with a form."""
+    clock = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}
+    named = {"type": "function", "function": {"name": "get_weather"}}
+    for name, choice in (("required", "required"), ("named", named)):
+        for stream in (False, True):
+            answer = client.chat.completions.create(
+                model=model, messages=PARIS, temperature=0, max_tokens=60, stream=stream,
+                tools=[WEATHER, clock], tool_choice=choice,
+            )
+            calls = {}
+            deltas = (chunk.choices[0].delta for chunk in answer) if stream else (
+                [answer.choices[0].message]
+            )
+            for call in (call for delta in deltas for call in delta.tool_calls or []):
+                key = getattr(call, "index", 0)
+                called, arguments = calls.get(key, ("", ""))
+                called += call.function.name or ""
+                calls[key] = (called, arguments + (call.function.arguments or ""))
+            found = [(called, json.loads(arguments)) for called, arguments in calls.values()]
+            title = f"tool_choice {name}{', streamed' if stream else ''}"
+            checks.equal(title, found, [("get_weather", {"city": "Paris"})])
+    schema = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Paris", "Rome"]}, "days": {"type": "integer"}},
+        "required": ["city", "days"],
+        "additionalProperties": False,
+    }
+    wish = {"type": "json_schema", "json_schema": {"name": "stay", "schema": schema, "strict": True}}
+    answer = client.chat.completions.create(
+        model=model, messages=PARIS, temperature=1, seed=3, max_tokens=80, response_format=wish,
+    )
+    stay = json.loads(answer.choices[0].message.content)
+    checks.holds("json_schema", stay["city"] in ("Paris", "Rome") and type(stay["days"]) is int, stay)
+    answer = client.completions.create(
+        model=model, prompt=WHO, max_tokens=20, extra_body={"structured_outputs": {"regex": "[a-c]{5}"}},
+    )
+    text = answer.choices[0].text
+    checks.holds("structured_outputs", len(text) == 5 and set(text) <= set("abc"), text)
+
+
 def check_completions(checks, client, model):
     """Text and token ids to continue."""
     for name, prompt in (("text", WHO), ("token ids", WHO_TOKENS)):
@@ -277,15 +318,16 @@ def check_errors(checks, client, url, model):
         ask = {"model": model, "messages": FALCON, **fields}
         return lambda: client.chat.completions.create(**ask, extra_body=extra)
 
-    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "objekt"}}}
+    other = {"type": "function", "function": {"name": "get_time"}}
     long = [{"role": "user", "content": "far too long " * 8192}]
     cases = [
         ("temperature", chat(temperature=-1), 400, "temperature", None),
         ("wrong type", chat(max_tokens="many"), 400, "max_tokens", None),
-        ("json_schema", chat(response_format=schema), 400, "response_format",
-         "unsupported_parameter"),
-        ("tool_choice", chat(tools=[WEATHER], tool_choice="required"), 400, "tool_choice",
-         "unsupported_parameter"),
+        ("json_schema", chat(response_format=schema), 400, "response_format.json_schema.schema",
+         None),
+        ("tool_choice", chat(tools=[WEATHER], tool_choice=other), 400, "tool_choice.function.name",
+         None),
         ("unknown field", chat(extra_body={"temprature": 1}), 400, "temprature", None),
         ("no messages", chat(messages=[]), 400, "messages", None),
         ("too long", chat(messages=long), 400, "messages", "context_length_exceeded"),
@@ -323,6 +365,7 @@ def main():
     check_chat(checks, client, model)
     check_parameters(checks, client, model)
     check_tools(checks, client, model)
+    check_forms(checks, client, model)
     check_completions(checks, client, model)
     check_tokens(checks, url, model)
     check_errors(checks, client, url, model)

@@ -10,7 +10,7 @@ use crate::ci::succeed;
 use crate::tree::Tree;
 
 /// The clients, in the order in which they ask.
-const SCRIPTS: [&str; 2] = ["openai_client.py", "agent_loop.py"];
+const SCRIPTS: [&str; 3] = ["openai_client.py", "agent_loop.py", "schemas.py"];
 
 /// Starts `binary` on a free port, or the server as it is built in release, and runs
 /// `scripts/clients/` against it.
