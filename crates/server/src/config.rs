@@ -12,18 +12,18 @@ use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization,
 
 mod context;
 pub mod formats;
+pub mod names;
 pub mod serve;
 pub mod settings;
 mod traces;
 pub mod values;
 
 use formats::AnswerFormats;
+use names::{DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName};
 use serve::{
     AccessConfig, EngineConfig, KvDisk, ListenConfig, LogFormat, RequestLimits, ServeConfig,
 };
-use settings::{
-    DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName, ServeSettings,
-};
+use settings::ServeSettings;
 
 /// The folder of quantised weights beside the hub's cache.
 const WEIGHTS_CACHE: &str = "purser-weights";

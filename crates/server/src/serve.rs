@@ -69,26 +69,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         Some(cache) => model.with_weights_cache(cache),
         None => model,
     };
-    for tensor in model.unread_tensors() {
-        tracing::warn!(
-            tensor,
-            "the checkpoint has a tensor that the model does not use"
-        );
-    }
-    for key in model.unread_metadata() {
-        tracing::warn!(
-            key,
-            "the GGUF file has metadata that the model does not use"
-        );
-    }
-    let fallbacks = model.num_quantization_fallbacks(config.engine.quantization);
-    if fallbacks > 0 {
-        tracing::info!(
-            matrices = fallbacks,
-            quantization = config.engine.quantization.name(),
-            "these have rows that are no whole blocks, and get the nearest format that fits"
-        );
-    }
+    tell_oddities(&model, &config.engine);
     let sizing = Sizing::new(&model, &config.engine, available_memory())?;
     let served = served_model(
         &model,
@@ -136,6 +117,30 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         seed: config.engine.seed.unwrap_or_else(random_seed),
     });
     Ok((app, thread))
+}
+
+/// Logs what of the checkpoint is not used, or not as it was asked for.
+fn tell_oddities(model: &Model, engine: &EngineConfig) {
+    for tensor in model.unread_tensors() {
+        tracing::warn!(
+            tensor,
+            "the checkpoint has a tensor that the model does not use"
+        );
+    }
+    for key in model.unread_metadata() {
+        tracing::warn!(
+            key,
+            "the GGUF file has metadata that the model does not use"
+        );
+    }
+    let fallbacks = model.num_quantization_fallbacks(engine.quantization);
+    if fallbacks > 0 {
+        tracing::info!(
+            matrices = fallbacks,
+            quantization = engine.quantization.name(),
+            "these have rows that are no whole blocks, and get the nearest format that fits"
+        );
+    }
 }
 
 /// Names what edits of earlier requests depend on besides the conversation: model and template.

@@ -107,11 +107,7 @@ impl Answers {
                 let submitted = app.engine().submit(GenerateRequest {
                     prompt: prompt.iter().copied().map(TokenId).collect(),
                     sampling,
-                    stop: StopConditions {
-                        max_tokens,
-                        min_tokens: order.generation.min_tokens,
-                        stop_token_ids: order.generation.stop_token_ids.clone(),
-                    },
+                    stop: stop_conditions(order.generation, max_tokens),
                     priority: order.generation.priority,
                     cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
                     min_output_tokens: order.min_output_tokens.min(max_tokens),
@@ -228,6 +224,14 @@ impl Order<'_> {
             origin.id = format!("{}.{number}", origin.id);
         }
         Some(origin)
+    }
+}
+
+fn stop_conditions(generation: &Generation, max_tokens: usize) -> StopConditions {
+    StopConditions {
+        max_tokens,
+        min_tokens: generation.min_tokens,
+        stop_token_ids: generation.stop_token_ids.clone(),
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use context::{Mode, Preset, Settings, resolve_profile};
 
+use super::names::ContextModeName;
 use super::serve::ContextConfig;
-use super::settings::{ContextModeName, ServeSettings};
+use super::settings::ServeSettings;
 use super::{ConfigError, wrong};
 use crate::validate::budget;
 

@@ -18,14 +18,14 @@ use crate::answer::{AnswerEvent, Order, Rounds};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::drift::Recording;
-use crate::budget::pipeline::{self, Circumstances, Settled};
+use crate::budget::pipeline::{self, Circumstances, Settled, Wish};
 use crate::budget::progress::{Progress, Stage};
 use crate::budget::server_tools::{self, ServerTools};
 use crate::grammars;
 use crate::metrics::Forecast;
 use crate::retention::{self, Marked};
 use crate::traces::RequestTrace;
-use crate::validate::chat::{self, ChatRequest};
+use crate::validate::chat::{self, ChatRequest, Conversation};
 use crate::validate::sampling::Generation;
 use crate::wire::chat::{
     AssistantMessage, ChatChoice, ChatCompletion, ChatLogprobs, delta, logprob_entry,
@@ -80,31 +80,11 @@ async fn answer(
         check_silent(&generation)?;
         Context::plain(&app, prompt::of_chat(&app, request.conversation).await?)
     } else {
-        request.wish.check_answers(&app, generation.n)?;
-        let circumstances = Circumstances {
-            caller: &caller,
-            cache_salt: &generation.cache_salt,
-            priority: generation.priority,
-            output_asked: generation.max_tokens,
-            progress: progress.clone(),
-        };
         let (conversation, wish) = (request.conversation, &request.wish);
-        let decision = pipeline::settle(&app, conversation, wish, &circumstances).await?;
-        let settled = match decision {
-            Ok(settled) => settled,
-            Err(declined) => {
-                remember(&app, &caller, &declined.report);
-                let edits = wish.management.is_some();
-                return Ok(declined::answer(&app, &generation, *declined, edits));
-            }
-        };
-        if settled.level != ReportLevel::None {
-            remember(&app, &caller, &settled.report);
+        match budgeted(&app, &caller, &generation, conversation, wish, progress).await? {
+            Ok(context) => context,
+            Err(declined) => return Ok(declined),
         }
-        let context = Context::from(settled);
-        let report = context.told.report.as_ref().map(ToldReport::to_json);
-        progress.tell(Stage::Applied(report));
-        context
     };
     let defaults = [app.model().defaults.max_tokens, context.max_output_tokens];
     let tokens = &context.tokens;
@@ -143,6 +123,40 @@ async fn answer(
         .told
         .explained_to(generation.cache.explain.then_some(caller));
     respond(app, answers, identity, &generation, told).await
+}
+
+/// The prompt of a chat that the context budgeter has decided on, or the answer that there is none.
+async fn budgeted(
+    app: &App,
+    caller: &Caller,
+    generation: &Generation,
+    conversation: Conversation,
+    wish: &Wish,
+    progress: Progress,
+) -> Result<Result<Context, Response>, ApiError> {
+    wish.check_answers(app, generation.n)?;
+    let circumstances = Circumstances {
+        caller,
+        cache_salt: &generation.cache_salt,
+        priority: generation.priority,
+        output_asked: generation.max_tokens,
+        progress: progress.clone(),
+    };
+    let settled = match pipeline::settle(app, conversation, wish, &circumstances).await? {
+        Ok(settled) => settled,
+        Err(declined) => {
+            remember(app, caller, &declined.report);
+            let edits = wish.management.is_some();
+            return Ok(Err(declined::answer(app, generation, *declined, edits)));
+        }
+    };
+    if settled.level != ReportLevel::None {
+        remember(app, caller, &settled.report);
+    }
+    let context = Context::from(settled);
+    let report = context.told.report.as_ref().map(ToldReport::to_json);
+    progress.tell(Stage::Applied(report));
+    Ok(Ok(context))
 }
 
 /// The answer, at once or as a stream.
