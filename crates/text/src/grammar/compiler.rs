@@ -151,7 +151,16 @@ fn choice(texts: &[String]) -> Result<String, GrammarError> {
     reason = "what a result is mapped with"
 )]
 fn invalid(error: anyhow::Error) -> GrammarError {
-    GrammarError::Invalid(format!("{error:#}"))
+    GrammarError::Invalid(said(&error))
+}
+
+/// An error's text, without llguidance's mark for the parser's insides that it leaves out.
+pub(super) fn said(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    text.trim_end()
+        .trim_end_matches("<non-verbose/>")
+        .trim_end()
+        .to_owned()
 }
 
 impl fmt::Debug for GrammarCompiler {

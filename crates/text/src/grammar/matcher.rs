@@ -6,6 +6,7 @@ use llguidance::Matcher;
 use toktrie::SimpleVob;
 
 use super::GrammarError;
+use super::compiler::said;
 
 /// Follows one answer through its grammar.
 pub struct GrammarMatcher {
@@ -81,7 +82,7 @@ impl TokenSet {
     reason = "what a result is mapped with"
 )]
 fn stuck(error: anyhow::Error) -> GrammarError {
-    GrammarError::Stuck(format!("{error:#}"))
+    GrammarError::Stuck(said(&error))
 }
 
 impl fmt::Debug for GrammarMatcher {
