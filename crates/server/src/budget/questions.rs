@@ -8,6 +8,7 @@ use std::sync::Arc;
 use engine::{SamplingParams, TokenId};
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
+use text::AnswerFormat;
 
 use crate::answer::{AnswerEvent, Answers, Order, Part};
 use crate::app::App;
@@ -22,7 +23,6 @@ use crate::wire::chat::finite;
 use crate::wire::context_probe::{ProbeAnswer, ProbeReport, ProbeSummary};
 use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
-use text::AnswerFormat;
 
 /// Questions that are asked at once: enough to share the cost of a step, and few beside what others
 /// ask.

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
+use text::AnswerFormat;
 
 use super::body::Body;
 use super::identity::Identity;
@@ -16,7 +17,6 @@ use crate::validate::chat::{self, ChatRequest};
 use crate::validate::fields::Fields;
 use crate::wire::error::ApiError;
 use crate::{prompt, wire::request_record};
-use text::AnswerFormat;
 
 /// Forgets all cached prefixes, the retained ones included.
 ///

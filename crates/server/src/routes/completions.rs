@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures::Stream;
+use text::AnswerFormat;
 
 use super::body::Body;
 use super::identity::Identity;
@@ -18,7 +19,6 @@ use crate::wire::completion::{Completion, CompletionChoice, CompletionLogprobs};
 use crate::wire::error::ApiError;
 use crate::wire::usage::Usage;
 use crate::{prompt, retention, sse};
-use text::AnswerFormat;
 
 /// Continues prompts, at once or as a stream.
 ///

@@ -113,10 +113,13 @@ fn structured_outputs(fields: &mut Fields) -> Result<Option<AskedGrammar>, ApiEr
             "whitespace_pattern",
             "put `\"x-guidance\": {\"whitespace_pattern\": ..}` into the schema.",
         ),
+        (
+            "disable_any_whitespace",
+            "put `\"x-guidance\": {\"whitespace_flexible\": false}` into the schema.",
+        ),
     ];
-    // With `disable_any_whitespace` models write what they would have written anyway but for it.
-    let harmless = ["disable_fallback", "disable_any_whitespace"];
-    outputs.finish(&harmless, &unsupported)?;
+    // There is no other library to fall back to.
+    outputs.finish(&["disable_fallback"], &unsupported)?;
     match found.len() {
         1 => Ok(found.pop()),
         count => {

@@ -131,6 +131,10 @@ fn what_is_wrong_is_named() {
         ),
         (outputs(json!({"schema": {}})), "structured_outputs.schema"),
         (
+            outputs(json!({"json": {}, "disable_any_whitespace": true})),
+            "structured_outputs.disable_any_whitespace",
+        ),
+        (
             json!({"structured_outputs": {"regex": "a"}, "response_format": {"type": "json_object"}}),
             "structured_outputs",
         ),
