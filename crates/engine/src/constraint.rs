@@ -34,27 +34,50 @@ pub struct ConstraintError(pub String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenMask {
     words: Vec<u32>,
+    /// The word of all tokens beyond `words`.
+    beyond: u32,
 }
 
 impl TokenMask {
     /// Tokens by the bits of `words`: token `t` is bit `t % 32`, from the lowest, of word `t / 32`.
     pub fn from_words(words: Vec<u32>) -> Self {
-        Self { words }
+        Self { words, beyond: 0 }
+    }
+
+    /// One token.
+    pub fn only(token: TokenId) -> Self {
+        let mut words = vec![0; token.0 as usize / 32];
+        words.push(1 << (token.0 % 32));
+        Self::from_words(words)
+    }
+
+    /// All tokens.
+    pub const fn everything() -> Self {
+        Self {
+            words: Vec::new(),
+            beyond: u32::MAX,
+        }
     }
 
     /// No token at all.
     pub const fn nothing() -> Self {
-        Self { words: Vec::new() }
+        Self {
+            words: Vec::new(),
+            beyond: 0,
+        }
     }
 
     /// Whether the token is in it.
     pub fn contains(&self, token: TokenId) -> bool {
         let word = self.words.get(token.0 as usize / 32);
-        word.is_some_and(|word| word >> (token.0 % 32) & 1 == 1)
+        word.unwrap_or(&self.beyond) >> (token.0 % 32) & 1 == 1
     }
 
     /// Whether all its tokens are among `tokens`, which are ascending.
     pub(crate) fn is_within(&self, tokens: &[TokenId]) -> bool {
+        if self.beyond != 0 {
+            return false;
+        }
         let mut set = 0;
         let in_both = tokens.iter().filter(|&&token| self.contains(token)).count();
         for word in &self.words {
@@ -68,7 +91,11 @@ impl TokenMask {
 
     /// Makes the logits of all tokens that are not in it minus infinity.
     pub(crate) fn apply_to(&self, logits: &mut [f32]) {
-        let words = self.words.iter().copied().chain(std::iter::repeat(0));
+        let words = self
+            .words
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(self.beyond));
         for (logits, word) in logits.chunks_mut(32).zip(words) {
             match word {
                 0 => logits.fill(f32::NEG_INFINITY),
@@ -104,6 +131,20 @@ mod tests {
                 "{token}"
             );
         }
+    }
+
+    #[test]
+    fn one_token_and_all_of_them() {
+        for token in [0, 31, 32, 99] {
+            let mask = TokenMask::only(TokenId(token));
+            assert!((0..200).all(|other| mask.contains(TokenId(other)) == (other == token)));
+            assert!(mask.is_within(&[TokenId(token)]));
+        }
+        let all = TokenMask::everything();
+        let mut logits = vec![0.5; 100];
+        all.apply_to(&mut logits);
+        assert!(logits.iter().all(|&logit| logit == 0.5));
+        assert!(all.contains(TokenId(u32::MAX)) && !all.is_within(&[TokenId(1)]));
     }
 
     #[test]

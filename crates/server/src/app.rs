@@ -14,6 +14,7 @@ use crate::grammars::Grammars;
 use crate::metrics::Metrics;
 use crate::model::ServedModel;
 use crate::records::RecordStore;
+use crate::stored_responses::ResponseStore;
 use crate::text_pool::TextPool;
 use crate::traces::Traces;
 
@@ -36,6 +37,7 @@ struct Shared {
     web_ui: bool,
     metrics: Metrics,
     records: RecordStore,
+    responses: ResponseStore,
     traces: Option<Traces>,
     seeds: Seeds,
     accepting: AtomicBool,
@@ -97,6 +99,7 @@ impl App {
             web_ui,
             metrics,
             records,
+            responses: ResponseStore::default(),
             traces,
             seeds: Seeds {
                 next: AtomicU64::new(seed),
@@ -167,6 +170,11 @@ impl App {
     /// What became of recent requests.
     pub fn records(&self) -> &RecordStore {
         &self.shared.records
+    }
+
+    /// Responses that others may go on from.
+    pub fn responses(&self) -> &ResponseStore {
+        &self.shared.responses
     }
 
     /// What makes spans of requests, if they are wanted.

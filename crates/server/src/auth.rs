@@ -1,7 +1,7 @@
 //! Who asks: API keys, and whose cached prefixes a request may share.
 
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine::RetentionKey;
@@ -26,16 +26,14 @@ impl Caller {
     ///
     /// # Errors
     /// 401 when keys are asked for and the request carries none of them.
-    pub fn admit(access: &AccessConfig, authorization: Option<&str>) -> Result<Self, ApiError> {
+    pub fn admit(access: &AccessConfig, key: Option<&str>) -> Result<Self, ApiError> {
         if access.api_keys.is_empty() {
             return Ok(Self {
                 key: None,
                 shares_prefixes: true,
             });
         }
-        let token = authorization
-            .and_then(bearer)
-            .ok_or_else(ApiError::unauthorized)?;
+        let token = key.ok_or_else(ApiError::unauthorized)?;
         // All keys are compared, in constant time each: the time taken tells nothing about them.
         let mut found = None;
         for key in &access.api_keys {
@@ -85,10 +83,17 @@ pub async fn require_key(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let caller = Caller::admit(app.access(), header.and_then(|value| value.to_str().ok()))?;
+    let caller = Caller::admit(app.access(), key(request.headers()))?;
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+/// The key of a request: `Authorization: Bearer KEY`, or `x-api-key: KEY` as Anthropic's clients send
+/// it.
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    let authorization = text(header::AUTHORIZATION).and_then(bearer);
+    authorization.or_else(|| text(HeaderName::from_static("x-api-key")))
 }
 
 /// The token of `Bearer TOKEN`; the scheme's case does not matter (RFC 9110).
@@ -101,6 +106,8 @@ fn bearer(header: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn access(keys: &[&str], shared: bool) -> AccessConfig {
@@ -114,26 +121,37 @@ mod tests {
     #[test]
     fn only_known_keys_are_let_in() {
         let access = access(&["one", "two"], false);
-        assert!(Caller::admit(&access, Some("Bearer two")).is_ok());
-        assert!(Caller::admit(&access, Some("bearer one")).is_ok());
-        for header in [
-            None,
-            Some("Bearer three"),
-            Some("Basic one"),
-            Some("one"),
-            Some("Bearer "),
+        let admit = |name: &'static str, value: &'static str| {
+            let name = HeaderName::from_static(name);
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            Caller::admit(&access, key(&headers))
+        };
+        for (name, value) in [
+            ("authorization", "Bearer two"),
+            ("authorization", "bearer one"),
+            ("x-api-key", "one"),
         ] {
-            assert!(Caller::admit(&access, header).is_err(), "{header:?}");
+            assert!(admit(name, value).is_ok(), "{name}: {value}");
         }
+        for (name, value) in [
+            ("authorization", "Bearer three"),
+            ("authorization", "Basic one"),
+            ("authorization", "one"),
+            ("authorization", "Bearer "),
+            ("x-api-key", "Bearer one"),
+            ("x-api-key", ""),
+            ("api-key", "one"),
+        ] {
+            assert!(admit(name, value).is_err(), "{name}: {value}");
+        }
+        assert!(Caller::admit(&access, None).is_err());
         assert!(Caller::admit(&self::access(&[], false), None).is_ok());
     }
 
     #[test]
     fn each_key_and_salt_has_its_own_prefixes() {
         let salt = |access: &AccessConfig, key: &str, salt: &str| {
-            Caller::admit(access, Some(&format!("Bearer {key}")))
-                .unwrap()
-                .cache_salt(salt)
+            Caller::admit(access, Some(key)).unwrap().cache_salt(salt)
         };
         let own = access(&["a", "ab"], false);
         let salts = [

@@ -16,11 +16,16 @@ mod cache;
 mod chat;
 mod completions;
 mod context;
+mod dialect;
+mod exchange;
 mod health;
 mod identity;
+mod messages;
 mod models;
+mod ollama;
 mod request_id;
 mod requests;
+mod responses;
 mod tokenize;
 mod traced;
 mod web;
@@ -31,13 +36,32 @@ pub fn router(app: &App) -> Router {
         .merge(generating_routes(app))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*name}", get(models::one))
+        .route("/v1/responses/input_tokens", post(responses::input_tokens))
+        .route(
+            "/v1/responses/{id}",
+            get(responses::one).delete(responses::delete),
+        )
+        .route(
+            "/v1/responses/{id}/input_items",
+            get(responses::input_items),
+        )
         .route("/v1/requests", get(requests::list))
         .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/cache/reset", post(cache::reset))
         .route("/tokenize", post(tokenize::tokenize))
         .route("/detokenize", post(tokenize::detokenize))
         .merge(context_routes())
-        .layer(from_fn_with_state(app.clone(), require_key));
+        .layer(from_fn_with_state(app.clone(), require_key))
+        .merge(
+            message_routes(app)
+                .layer(from_fn_with_state(app.clone(), require_key))
+                .layer(from_fn(dialect::anthropic)),
+        )
+        .merge(
+            ollama_routes(app)
+                .layer(from_fn_with_state(app.clone(), require_key))
+                .layer(from_fn(dialect::ollama)),
+        );
     let mut open = Router::new()
         .route("/health", get(health::health))
         .route("/ping", get(health::health))
@@ -59,12 +83,37 @@ pub fn router(app: &App) -> Router {
         .with_state(app.clone())
 }
 
-/// Those that ask the engine for tokens, and of which there are spans.
+/// Those that ask the engine for tokens.
 fn generating_routes(app: &App) -> Router<App> {
     let routes = Router::new()
         .route("/v1/chat/completions", post(chat::complete))
         .route("/v1/completions", post(completions::complete))
+        .route("/v1/responses", post(responses::create))
         .route("/v1/cache/warm", post(cache::warm));
+    traced(app, routes)
+}
+
+/// Anthropic's.
+fn message_routes(app: &App) -> Router<App> {
+    let generating = Router::new().route("/v1/messages", post(messages::create));
+    let counting = Router::new().route("/v1/messages/count_tokens", post(messages::count_tokens));
+    traced(app, generating).merge(counting)
+}
+
+/// Ollama's.
+fn ollama_routes(app: &App) -> Router<App> {
+    let generating = Router::new()
+        .route("/api/chat", post(ollama::chat))
+        .route("/api/generate", post(ollama::generate));
+    let asking = Router::new()
+        .route("/api/tags", get(ollama::tags))
+        .route("/api/show", post(ollama::show))
+        .route("/api/version", get(ollama::version));
+    traced(app, generating).merge(asking)
+}
+
+/// The same routes, of whose requests there are spans.
+fn traced(app: &App, routes: Router<App>) -> Router<App> {
     match app.traces() {
         Some(traces) => routes.layer(from_fn_with_state(traces.clone(), traced::follow)),
         None => routes,

@@ -24,14 +24,39 @@ pub fn response(
     events: impl Stream<Item = String> + Send + 'static,
     keep_alive: Duration,
 ) -> Response {
-    let events = events.map(|data| Ok::<_, Infallible>(Event::default().data(data)));
+    begun(events.map(|data| Event::default().data(data)), keep_alive)
+}
+
+/// The same of events that have names.
+pub fn named(events: impl Stream<Item = Named> + Send + 'static, keep_alive: Duration) -> Response {
+    let events = events.map(|Named { name, data }| Event::default().event(name).data(data));
+    begun(events, keep_alive)
+}
+
+/// An event with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// What happens.
+    pub name: &'static str,
+    /// JSON.
+    pub data: String,
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "event: {}\ndata: {}\n\n", self.name, self.data)
+    }
+}
+
+fn begun(events: impl Stream<Item = Event> + Send + 'static, keep_alive: Duration) -> Response {
     let keep_alive = KeepAlive::new().interval(keep_alive).text("keep-alive");
+    let events = events.map(Ok::<_, Infallible>);
     unbuffered(Sse::new(events).keep_alive(keep_alive).into_response())
 }
 
 /// The response of a stream that may be long in coming, since old turns must be summarised first:
 /// as it is if it comes within `keep_alive`, else a stream that begins with comments, in which a
-/// refusal is an event. What is told of its `stages` goes before it; the first slow one begins the
+/// refusal is what `late_refusal` makes of it. What is told of its `stages` goes before it; the first slow one begins the
 /// stream.
 ///
 /// # Errors
@@ -40,6 +65,7 @@ pub async fn patient(
     response: impl Future<Output = Result<Response, ApiError>> + Send + 'static,
     stages: UnboundedReceiver<Stage>,
     keep_alive: Duration,
+    late_refusal: fn(&ApiError) -> String,
 ) -> Result<Response, ApiError> {
     let mut coming = Coming {
         response: Box::pin(response),
@@ -63,7 +89,7 @@ pub async fn patient(
     }
     let first = Bytes::from(said);
     let rest = futures::stream::unfold(Waiting::For(coming), move |waiting| {
-        waiting.next(keep_alive)
+        waiting.next(keep_alive, late_refusal)
     });
     let body = futures::stream::once(async { Ok(first) }).chain(rest);
     let kind = (
@@ -72,6 +98,11 @@ pub async fn patient(
     );
     let response = ([kind], Body::from_stream(body)).into_response();
     Ok(unbuffered(response))
+}
+
+/// A refusal in a stream of OpenAI's API.
+pub fn late_refusal(error: &ApiError) -> String {
+    format!("data: {}\n\ndata: {DONE}\n\n", error.body())
 }
 
 const COMMENT: &str = ": keep-alive\n\n";
@@ -118,7 +149,11 @@ enum Waiting {
 }
 
 impl Waiting {
-    async fn next(self, keep_alive: Duration) -> Option<(Result<Bytes, axum::Error>, Self)> {
+    async fn next(
+        self,
+        keep_alive: Duration,
+        late_refusal: fn(&ApiError) -> String,
+    ) -> Option<(Result<Bytes, axum::Error>, Self)> {
         let mut body = match self {
             Self::Done => return None,
             Self::Through(body) => body,
@@ -132,8 +167,7 @@ impl Waiting {
                 }
                 Heard::Response(Ok(response)) => response.into_body().into_data_stream(),
                 Heard::Response(Err(error)) => {
-                    let said = format!("data: {}\n\ndata: {DONE}\n\n", error.body());
-                    return Some((Ok(said.into()), Self::Done));
+                    return Some((Ok(late_refusal(&error).into()), Self::Done));
                 }
             },
         };
@@ -189,17 +223,25 @@ mod tests {
     #[tokio::test]
     async fn what_comes_in_time_is_passed_on() {
         let hour = Duration::from_secs(3_600);
-        let response = patient(async { Ok(events()) }, silent(), hour)
+        let response = patient(async { Ok(events()) }, silent(), hour, late_refusal)
             .await
             .unwrap();
         assert_eq!(text(response).await, "data: one\n\ndata: [DONE]\n\n");
-        let refused = patient(async { Err(ApiError::internal("No.")) }, silent(), hour).await;
+        let refused = patient(
+            async { Err(ApiError::internal("No.")) },
+            silent(),
+            hour,
+            late_refusal,
+        )
+        .await;
         assert_eq!(refused.unwrap_err().message(), "No.");
     }
 
     #[tokio::test]
     async fn what_comes_late_is_announced_by_comments() {
-        let response = patient(late(Ok(events())), silent(), SHORT).await.unwrap();
+        let response = patient(late(Ok(events())), silent(), SHORT, late_refusal)
+            .await
+            .unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let said = text(response).await;
         let rest = said.trim_start_matches(": keep-alive\n\n");
@@ -210,7 +252,12 @@ mod tests {
     #[tokio::test]
     async fn a_late_refusal_is_an_event() {
         let refusal = late(Err(ApiError::internal("No.")));
-        let said = text(patient(refusal, silent(), SHORT).await.unwrap()).await;
+        let said = text(
+            patient(refusal, silent(), SHORT, late_refusal)
+                .await
+                .unwrap(),
+        )
+        .await;
         let mut events = said
             .trim_end()
             .split("\n\n")
@@ -234,7 +281,7 @@ mod tests {
                 progress.tell(Stage::Applied(None));
                 answer
             };
-            patient(response, stages, hour)
+            patient(response, stages, hour, late_refusal)
         };
         let said = text(quick(Ok(events())).await.unwrap()).await;
         assert_eq!(said, [planning, applied, rest].concat());
@@ -251,7 +298,7 @@ mod tests {
             progress.tell(Stage::Applied(None));
             Ok(events())
         };
-        let response = patient(response, stages, hour).await.unwrap();
+        let response = patient(response, stages, hour, late_refusal).await.unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         go_on.send(()).unwrap();
         let said = text(response).await;

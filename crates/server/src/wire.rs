@@ -8,5 +8,7 @@ pub mod context_policy;
 pub mod context_probe;
 pub mod context_report;
 pub mod error;
+pub mod message;
 pub mod request_record;
+pub mod response;
 pub mod usage;

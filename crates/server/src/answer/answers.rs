@@ -17,12 +17,12 @@ use super::sink::ChoiceSink;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::drift::Recording;
-use crate::grammars;
 use crate::metrics::Forecast;
 use crate::records::{Origin, RecordWriter};
 use crate::traces::RequestTrace;
 use crate::validate::sampling::Generation;
 use crate::wire::error::ApiError;
+use crate::{grammars, thinking};
 
 /// What is asked of the engine: `generation.n` answers to each prompt.
 pub struct Order<'a> {
@@ -92,34 +92,23 @@ impl Answers {
             for answer in 0..n {
                 let index = choices.len();
                 let mut choice = choice(app, order, index, prompt, max_tokens)?;
-                let mut sampling = order.generation.sampling.clone();
-                sampling.seed = seed.wrapping_add(answer as u64);
-                if order.recording.is_some() {
-                    sampling.logprobs.get_or_insert(0);
-                }
-                // The other answers find the prompt in the cache.
-                let is_first = choices.is_empty();
                 let sink = ChoiceSink {
                     index,
                     events: sender.clone(),
                     ended: Arc::clone(&choice.ended),
                 };
-                let submitted = app.engine().submit(GenerateRequest {
+                let seed = seed.wrapping_add(answer as u64);
+                let request = GenerateRequest {
                     prompt: prompt.iter().copied().map(TokenId).collect(),
-                    sampling,
-                    stop: stop_conditions(order.generation, max_tokens),
-                    priority: order.generation.priority,
-                    cache_salt: order.caller.cache_salt(&order.generation.cache_salt),
-                    min_output_tokens: order.min_output_tokens.min(max_tokens),
-                    background: false,
-                    constraint: order.grammar.map(grammars::constraint),
+                    // The other answers find the prompt in the cache.
                     retention: order.retention.clone().filter(|_| answer == 0),
-                    scored: match is_first {
+                    scored: match choices.is_empty() {
                         true => order.scored.clone(),
                         false => Vec::new(),
                     },
-                    sink: Box::new(sink),
-                });
+                    ..order.request(app, seed, max_tokens, Box::new(sink))
+                };
+                let submitted = app.engine().submit(request);
                 match submitted {
                     Ok(id) => choice.record.submitted(id),
                     Err(refusal) => {
@@ -215,6 +204,40 @@ impl Answers {
 }
 
 impl Order<'_> {
+    /// A request to the engine without its prompt.
+    fn request(
+        &self,
+        app: &App,
+        seed: u64,
+        max_tokens: usize,
+        sink: Box<ChoiceSink>,
+    ) -> GenerateRequest {
+        let generation = self.generation;
+        let mut sampling = generation.sampling.clone();
+        sampling.seed = seed;
+        if self.recording.is_some() {
+            sampling.logprobs.get_or_insert(0);
+        }
+        GenerateRequest {
+            prompt: Vec::new(),
+            sampling,
+            stop: stop_conditions(generation, max_tokens),
+            priority: generation.priority,
+            cache_salt: self.caller.cache_salt(&generation.cache_salt),
+            min_output_tokens: self.min_output_tokens.min(max_tokens),
+            background: false,
+            constraint: thinking::constraint(
+                app.model(),
+                &self.format,
+                generation.thinking_budget,
+                self.grammar.map(grammars::constraint),
+            ),
+            retention: None,
+            scored: Vec::new(),
+            sink,
+        }
+    }
+
     /// Where the request to the engine for a choice comes from. The first has the answer's name, the
     /// others a number behind it.
     fn record_origin(&self, index: usize) -> Option<Origin> {

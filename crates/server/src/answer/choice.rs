@@ -25,12 +25,23 @@ pub enum AnswerEvent {
         /// The token behind it, when log probabilities were asked for.
         token: Option<TokenPiece>,
     },
+    /// The engine has begun with the first choice.
+    Admitted(Begin),
     /// The prompt has been computed, and with it how likely some of its tokens are.
     Scored(Vec<PromptLogprob>),
     /// The choice has ended.
     Finished(Finish),
     /// The choice has no answer.
     Failed(ApiError),
+}
+
+/// What is known when the engine begins with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begin {
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// How many of them are taken from the prefix cache.
+    pub cached_tokens: usize,
 }
 
 /// A piece of an answer.
@@ -52,6 +63,8 @@ pub struct Finish {
     pub index: usize,
     /// Why.
     pub reason: FinishedAs,
+    /// Which of the request's stop strings has ended it.
+    pub stop_string: Option<usize>,
     /// Prompt tokens taken from the prefix cache.
     pub cached_tokens: usize,
     /// Tokens generated.
@@ -122,7 +135,15 @@ impl Choice {
                 self.cached_tokens = admission.cached_tokens;
                 self.metrics.admitted(&admission, self.prompt_tokens);
                 self.record.admitted(&admission);
-                Vec::new()
+                let begin = Begin {
+                    prompt_tokens: self.prompt_tokens,
+                    cached_tokens: self.cached_tokens,
+                };
+                let is_first = self.index == 0;
+                is_first
+                    .then_some(AnswerEvent::Admitted(begin))
+                    .into_iter()
+                    .collect()
             }
             Event::Scored(scored) => vec![AnswerEvent::Scored(scored)],
             Event::Token(output) => self.token(output),
@@ -136,15 +157,15 @@ impl Choice {
                     FinishReason::Length => FinishedAs::Length,
                 };
                 let held = self.detokenizer.finish();
-                let (mut parts, stopped) = self.watch(&held);
-                let reason = if stopped { FinishedAs::Stop } else { reason };
+                let (mut parts, stop_string) = self.watch(&held);
+                let reason = stop_string.map_or(reason, |_| FinishedAs::Stop);
                 parts.extend(self.flush());
                 self.metrics.completed(&completion);
                 self.record.completed(&completion);
-                if let Some(recorder) = self.recorder.take().filter(|_| !stopped) {
+                if let Some(recorder) = self.recorder.take().filter(|_| stop_string.is_none()) {
                     recorder.keep();
                 }
-                self.end(parts, reason)
+                self.end(parts, reason, stop_string)
             }
             Event::Failed(error) => {
                 self.ended.store(true, Ordering::Relaxed);
@@ -176,10 +197,10 @@ impl Choice {
             recorder.push(token, logprobs.chosen);
         }
         let text = self.detokenizer.push(token);
-        let (mut parts, stopped) = self.watch(&text);
+        let (mut parts, stop_string) = self.watch(&text);
         let told = output.logprobs.filter(|_| self.tells_logprobs);
         let token = told.map(|logprobs| TokenPiece { token, logprobs });
-        if !stopped {
+        if stop_string.is_none() {
             return vec![AnswerEvent::Delta {
                 index: self.index,
                 parts,
@@ -194,7 +215,7 @@ impl Choice {
             parts,
             token,
         }];
-        events.extend(self.end(Vec::new(), FinishedAs::Stop));
+        events.extend(self.end(Vec::new(), FinishedAs::Stop, stop_string));
         events
     }
 
@@ -205,14 +226,14 @@ impl Choice {
         }
     }
 
-    /// Passes text through the stop strings and the parser; true when one has ended the
-    /// answer.
-    fn watch(&mut self, text: &str) -> (Vec<Part>, bool) {
+    /// Passes text through the stop strings and the parser, and tells which stop string has ended
+    /// the answer.
+    fn watch(&mut self, text: &str) -> (Vec<Part>, Option<usize>) {
         if self.num_tokens < self.min_tokens {
-            return (self.parse(text), false);
+            return (self.parse(text), None);
         }
         let delta = self.stops.push(text);
-        (self.parse(&delta.text), delta.matched.is_some())
+        (self.parse(&delta.text), delta.matched)
     }
 
     fn parse(&mut self, text: &str) -> Vec<Part> {
@@ -235,7 +256,12 @@ impl Choice {
         parts
     }
 
-    fn end(&mut self, parts: Vec<Part>, reason: FinishedAs) -> Vec<AnswerEvent> {
+    fn end(
+        &mut self,
+        parts: Vec<Part>,
+        reason: FinishedAs,
+        stop_string: Option<usize>,
+    ) -> Vec<AnswerEvent> {
         let reason = match reason {
             FinishedAs::Stop if self.called => FinishedAs::ToolCalls,
             other => other,
@@ -252,6 +278,7 @@ impl Choice {
         events.push(AnswerEvent::Finished(Finish {
             index: self.index,
             reason,
+            stop_string,
             cached_tokens: self.cached_tokens,
             completion_tokens: self.num_tokens,
             retained_tokens: self.retained_tokens,

@@ -140,21 +140,24 @@ impl Rounds {
                     let is_waiting = finish.reason == FinishedAs::ToolCalls;
                     if !is_waiting || num_client_calls > 0 {
                         serving.pass_over(&round);
-                        return Some(serving.finished(finish.reason));
+                        return Some(serving.finished(finish.reason, finish.stop_string));
                     }
                     match serving.go_on(round).await {
                         Err(error) => {
                             serving.trace.answers(error.status());
                             return Some(AnswerEvent::Failed(error));
                         }
-                        Ok(None) => return Some(serving.finished(FinishedAs::Length)),
+                        Ok(None) => return Some(serving.finished(FinishedAs::Length, None)),
                         Ok(Some(answers)) => {
                             serving.prompt_tokens += self.answers.prompt_tokens();
                             self.answers = answers;
                         }
                     }
                 }
-                other @ (AnswerEvent::Scored(_) | AnswerEvent::Failed(_)) => return Some(other),
+                AnswerEvent::Admitted(_) if serving.num_rounds > 0 => {}
+                other @ (AnswerEvent::Admitted(_)
+                | AnswerEvent::Scored(_)
+                | AnswerEvent::Failed(_)) => return Some(other),
             }
         }
     }
@@ -190,10 +193,11 @@ impl Serving {
             .get_or_insert(finish.prefill_step_time);
     }
 
-    fn finished(&self, reason: FinishedAs) -> AnswerEvent {
+    fn finished(&self, reason: FinishedAs, stop_string: Option<usize>) -> AnswerEvent {
         AnswerEvent::Finished(Finish {
             index: 0,
             reason,
+            stop_string,
             cached_tokens: self.cached_tokens,
             completion_tokens: self.completion_tokens,
             retained_tokens: self.retained_tokens.unwrap_or_default(),

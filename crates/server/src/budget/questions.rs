@@ -237,7 +237,7 @@ impl Examination {
                     let logprob = token.map(|piece| piece.logprobs.chosen);
                     said.logprob = logprob.or(said.logprob);
                 }
-                AnswerEvent::Scored(_) => {}
+                AnswerEvent::Admitted(_) | AnswerEvent::Scored(_) => {}
                 AnswerEvent::Finished(finish) => {
                     said.cost.cached = finish.cached_tokens;
                     said.cost.output = finish.completion_tokens;
@@ -259,6 +259,7 @@ impl Examination {
             stop: Vec::new(),
             include_stop: false,
             stop_token_ids: app.model().eos_token_ids.clone(),
+            thinking_budget: None,
             grammar: None,
             priority: self.priority,
             cache_salt: self.cache_salt.clone(),

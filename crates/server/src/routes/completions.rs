@@ -43,7 +43,7 @@ pub(super) async fn complete(
         });
     }
     let generation = request.generation;
-    let identity = Identity::new("cmpl", app.model());
+    let identity = Identity::new("cmpl-", app.model());
     let origin = identity.origin("/v1/completions", &caller, &generation);
     let first = prompts.first().map_or(&[][..], Vec::as_slice);
     let retention = retention::request(&app, &caller, &generation.cache, None, first).await;
@@ -117,7 +117,7 @@ async fn collect(
                     offsets[index] = logprobs.add(tokenizer, &piece, offsets[index]);
                 }
             }
-            AnswerEvent::Scored(_) => {}
+            AnswerEvent::Admitted(_) | AnswerEvent::Scored(_) => {}
             AnswerEvent::Finished(finish) => {
                 choices[finish.index].finish_reason = Some(finish.reason.as_str());
                 totals.add(finish, &answers);
@@ -245,7 +245,7 @@ impl CompletionStream {
                     self.push(vec![choice], None);
                 }
             }
-            AnswerEvent::Scored(_) => {}
+            AnswerEvent::Admitted(_) | AnswerEvent::Scored(_) => {}
             AnswerEvent::Finished(finish) => {
                 self.totals.add(finish, &self.answers);
                 let mut last = choice(finish.index, String::new());

@@ -1,5 +1,6 @@
 //! What every answer says of itself.
 
+use crate::answer::BlockKind;
 use crate::auth::Caller;
 use crate::clock;
 use crate::model::ServedModel;
@@ -20,7 +21,7 @@ impl Identity {
     /// A new answer of `model`; its id begins with `prefix`.
     pub(super) fn new(prefix: &str, model: &ServedModel) -> Self {
         Self {
-            id: format!("{prefix}-{}", unique()),
+            id: format!("{prefix}{}", unique()),
             created: clock::unix_seconds(),
             model: model.name().to_owned(),
         }
@@ -46,6 +47,21 @@ impl Identity {
     /// The id of a tool call.
     pub(super) fn call() -> String {
         format!("call_{}", &unique()[..24])
+    }
+
+    /// The id of an item of a response.
+    pub(super) fn item(kind: &BlockKind) -> String {
+        let prefix = match kind {
+            BlockKind::Reasoning => "rs",
+            BlockKind::Text => "msg",
+            BlockKind::Call(_) => "fc",
+        };
+        format!("{prefix}_{}", unique())
+    }
+
+    /// The id of a tool call, as Anthropic's begin.
+    pub(super) fn tool_use() -> String {
+        format!("toolu_{}", &unique()[..24])
     }
 }
 

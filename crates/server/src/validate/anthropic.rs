@@ -12,8 +12,10 @@
 //!
 //! Source: <https://docs.anthropic.com/en/api/messages>.
 
+mod billing;
 mod block;
 mod document;
+mod request;
 mod tool;
 
 use serde_json::Value;
@@ -29,6 +31,8 @@ use crate::wire::error::ApiError;
 pub(super) use block::{Block, block};
 pub(super) use tool::tool;
 
+pub use request::{count, request};
+
 /// Takes the fields of Anthropic's Messages API that a chat template renders: `system`, `messages`,
 /// `tools`, `tool_choice` and the `cache_control` beside them, which marks the last message. A last
 /// message of the assistant is continued.
@@ -37,7 +41,7 @@ pub(super) use tool::tool;
 /// The first wrong field.
 pub fn conversation(fields: &mut Fields, limits: &RequestLimits) -> Result<Conversation, ApiError> {
     let mut transcript = Transcript::default();
-    if let Some(system) = fields.value("system") {
+    if let Some(mut system) = fields.value("system") {
         let is_text = system.is_string() || system.is_array();
         if !is_text {
             return Err(wrong_type(
@@ -46,7 +50,10 @@ pub fn conversation(fields: &mut Fields, limits: &RequestLimits) -> Result<Conve
                 &system,
             ));
         }
-        transcript.push_system(system)?;
+        transcript.notes.num_billing_lines = billing::leave_out(&mut system);
+        if system != Value::Array(Vec::new()) && system != "" {
+            transcript.push_system(system)?;
+        }
     }
     let sent = messages::array(fields, limits.max_messages)?;
     for (index, message) in sent.into_iter().enumerate() {

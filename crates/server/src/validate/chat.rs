@@ -46,7 +46,7 @@ pub struct Conversation {
 }
 
 /// Fields of a chat that would change the answer and that the server does not have.
-const CHAT_UNSUPPORTED: [(&str, &str); 10] = [
+pub(super) const CHAT_UNSUPPORTED: [(&str, &str); 9] = [
     ("audio", "only text is supported."),
     ("functions", "use `tools`."),
     ("function_call", "use `tool_choice`."),
@@ -55,10 +55,6 @@ const CHAT_UNSUPPORTED: [(&str, &str); 10] = [
     (
         "reasoning_effort",
         "use `chat_template_kwargs` if the model's template has such a switch.",
-    ),
-    (
-        "thinking_token_budget",
-        "a budget for reasoning is not supported.",
     ),
     ("chat_template", "templates of clients are not run."),
     ("echo", "a chat's prompt is not repeated."),

@@ -56,6 +56,11 @@ pub fn request(
         let message = format!("`{field}`: a completion has no context budget.");
         return Err(ApiError::unsupported(field, message));
     }
+    if generation.thinking_budget.is_some() {
+        let field = "thinking_token_budget";
+        let message = format!("`{field}`: a completion has no reasoning apart from its text.");
+        return Err(ApiError::unsupported(field, message));
+    }
     let best_of = fields.count("best_of", 1..=usize::MAX)?;
     if best_of.is_some_and(|best_of| best_of != generation.n) {
         let message = "`best_of`: answers are not ranked; ask for `n` and choose.";

@@ -16,6 +16,8 @@ pub struct Fields {
     path: String,
     map: Map<String, Value>,
     known: Vec<&'static str>,
+    /// Names that the API has for fields which this server calls otherwise.
+    spellings: Vec<(&'static str, &'static str)>,
 }
 
 impl Fields {
@@ -45,6 +47,7 @@ impl Fields {
                 path,
                 map,
                 known: Vec::new(),
+                spellings: Vec::new(),
             }),
             other if path.is_empty() => {
                 let kind = kind(&other);
@@ -61,19 +64,28 @@ impl Fields {
         &self.path
     }
 
+    /// Says that the API has another name for the field `name`.
+    pub fn spell(&mut self, name: &'static str, spelling: &'static str) {
+        self.spellings.push((name, spelling));
+    }
+
     /// The field's name as errors give it.
     pub fn path(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
-        }
+        let spelling = self.spellings.iter().find(|(ours, _)| *ours == name);
+        self.raw_path(spelling.map_or(name, |(_, theirs)| theirs))
     }
 
     /// Any value.
     pub fn value(&mut self, name: &'static str) -> Option<Value> {
+        let spelling = self.spellings.iter().find(|(ours, _)| *ours == name);
+        let name = spelling.map_or(name, |(_, theirs)| theirs);
         self.known.push(name);
         self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Puts a field there, in place of what was read of it.
+    pub fn put(&mut self, name: &'static str, value: Value) {
+        self.map.insert(name.to_owned(), value);
     }
 
     /// The error of an absent field that must be there.
@@ -166,12 +178,20 @@ impl Fields {
             return Ok(());
         };
         let shown: String = name.chars().take(MAX_NAME_LEN).collect();
-        let path = self.path(&shown);
+        let path = self.raw_path(&shown);
         let known = self.known.iter().copied().chain(harmless.iter().copied());
         let hint =
             nearest(name, known).map_or(String::new(), |near| format!(" Did you mean `{near}`?"));
         let message = format!("Unrecognized request argument supplied: `{path}`.{hint}");
         Err(ApiError::field(path, message))
+    }
+
+    fn raw_path(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     fn typed<T>(

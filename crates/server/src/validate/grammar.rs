@@ -45,7 +45,7 @@ fn response_format(fields: &mut Fields) -> Result<Option<AskedGrammar>, ApiError
         "text" => None,
         // llama.cpp's servers take a schema beside this type.
         "json_object" => match format.value("schema") {
-            None => Some(grammar("response_format", Grammar::JsonObject)),
+            None => Some(json_object("response_format")),
             Some(schema) => Some(of_schema("response_format.schema", schema)?),
         },
         "json_schema" => Some(json_schema(&mut format)?),
@@ -132,8 +132,13 @@ fn structured_outputs(fields: &mut Fields) -> Result<Option<AskedGrammar>, ApiEr
     }
 }
 
+/// Any JSON object.
+pub(super) fn json_object(field: &str) -> AskedGrammar {
+    grammar(field, Grammar::JsonObject)
+}
+
 /// A schema, or its JSON text.
-fn of_schema(path: &str, schema: Value) -> Result<AskedGrammar, ApiError> {
+pub(super) fn of_schema(path: &str, schema: Value) -> Result<AskedGrammar, ApiError> {
     let schema = match schema {
         Value::String(text) => serde_json::from_str(&text).map_err(|error| {
             ApiError::field(

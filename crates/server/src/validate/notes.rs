@@ -26,6 +26,8 @@ pub struct Notes {
     pub marks: Vec<Mark>,
     /// Blocks of reasoning that only their maker can read.
     pub num_redacted: usize,
+    /// Lines of the system prompt that are for an account and not for a model.
+    pub num_billing_lines: usize,
 }
 
 /// A `cache_control` mark.

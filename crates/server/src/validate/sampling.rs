@@ -52,6 +52,8 @@ pub struct Generation {
     pub include_stop: bool,
     /// Tokens that end the answer, the model's own included unless it is to ignore them.
     pub stop_token_ids: Vec<TokenId>,
+    /// Tokens that the model may think before it must answer.
+    pub thinking_budget: Option<usize>,
     /// What form the answer has to have.
     pub grammar: Option<AskedGrammar>,
     /// Class of the request; lower is earlier.
@@ -100,6 +102,7 @@ pub fn generation(
             .boolean("include_stop_str_in_output")?
             .unwrap_or(false),
         stop_token_ids: stop_tokens(fields, model, ignore_eos)?,
+        thinking_budget: fields.count("thinking_token_budget", 0..=usize::MAX)?,
         grammar: grammar::asked(fields)?,
         priority: priority(fields)?,
         cache_salt: cache_salt(fields)?,
@@ -195,7 +198,8 @@ fn max_tokens(fields: &mut Fields) -> Result<Option<usize>, ApiError> {
     let deprecated = fields.count("max_tokens", 1..=usize::MAX)?;
     match (current, deprecated) {
         (Some(a), Some(b)) if a != b => {
-            let message = "`max_tokens` and `max_completion_tokens` contradict each other.";
+            let current = fields.path("max_completion_tokens");
+            let message = format!("`max_tokens` and `{current}` contradict each other.");
             Err(ApiError::field("max_tokens", message))
         }
         (current, deprecated) => Ok(current.or(deprecated)),
@@ -240,23 +244,23 @@ fn logit_bias(fields: &mut Fields, model: &ServedModel) -> Result<Vec<(TokenId, 
 }
 
 fn stop_strings(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
+    let path = fields.path("stop");
     let stops = match fields.value("stop") {
         None => return Ok(Vec::new()),
         Some(Value::String(stop)) => vec![stop],
         Some(Value::Array(items)) => {
             let strings = items.iter().enumerate().map(|(index, item)| {
-                let path = format!("stop[{index}]");
                 item.as_str()
                     .map(str::to_owned)
-                    .ok_or_else(|| wrong_type(&path, "a string", item))
+                    .ok_or_else(|| wrong_type(&format!("{path}[{index}]"), "a string", item))
             });
             strings.collect::<Result<_, _>>()?
         }
-        Some(other) => return Err(wrong_type("stop", "a string or an array of them", &other)),
+        Some(other) => return Err(wrong_type(&path, "a string or an array of them", &other)),
     };
     if stops.len() > MAX_STOPS {
-        let message = format!("`stop` has {} strings, at most {MAX_STOPS}.", stops.len());
-        return Err(ApiError::field("stop", message));
+        let message = format!("`{path}` has {} strings, at most {MAX_STOPS}.", stops.len());
+        return Err(ApiError::field(path, message));
     }
     match stops
         .iter()
@@ -264,10 +268,10 @@ fn stop_strings(fields: &mut Fields) -> Result<Vec<String>, ApiError> {
     {
         Some(stop) => {
             let message = format!(
-                "A string in `stop` has {} bytes; it must have 1 to {MAX_STOP_BYTES}.",
+                "A string in `{path}` has {} bytes; it must have 1 to {MAX_STOP_BYTES}.",
                 stop.len()
             );
-            Err(ApiError::field("stop", message))
+            Err(ApiError::field(path, message))
         }
         None => Ok(stops),
     }

@@ -18,6 +18,8 @@ use crate::wire::error::ApiError;
 pub(super) struct Transcript {
     pub(super) messages: Vec<Value>,
     pub(super) notes: Notes,
+    /// The field that the messages stand in.
+    field: Option<&'static str>,
     /// Ids of the calls so far.
     calls: BTreeSet<String>,
 }
@@ -34,6 +36,19 @@ struct Kept {
 }
 
 impl Transcript {
+    /// Of messages that stand in another field than `messages`.
+    pub(super) fn of(field: &'static str) -> Self {
+        Self {
+            field: Some(field),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a message of an earlier request, which was checked then.
+    pub(super) fn push_earlier(&mut self, message: Value) {
+        self.add(None, message);
+    }
+
     /// Adds the system prompt of a request that has it outside of its messages.
     ///
     /// # Errors
@@ -56,7 +71,7 @@ impl Transcript {
     /// # Errors
     /// What is wrong with it, by its path.
     pub(super) fn push(&mut self, index: usize, message: Value) -> Result<(), ApiError> {
-        let path = format!("messages[{index}]");
+        let path = format!("{}[{index}]", self.field.unwrap_or("messages"));
         let Value::Object(mut message) = message else {
             return Err(wrong_type(&path, "an object", &message));
         };

@@ -20,6 +20,8 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// What the context budgeter says of it.
     context_budget: Option<Box<Value>>,
+    /// What did not fit into the window.
+    exceeded: Option<WindowExceeded>,
 }
 
 impl ApiError {
@@ -60,6 +62,7 @@ impl ApiError {
         );
         Self {
             code: Some("context_length_exceeded"),
+            exceeded: Some(exceeded),
             ..Self::field("messages", message)
         }
     }
@@ -122,7 +125,8 @@ impl ApiError {
 
     /// 401: no key, or an unknown one.
     pub fn unauthorized() -> Self {
-        let message = "A valid API key is required: send it as `Authorization: Bearer KEY`.";
+        let message = "A valid API key is required: send it as `Authorization: Bearer KEY` or as \
+                       `x-api-key: KEY`.";
         let error = Self::new(StatusCode::UNAUTHORIZED, "authentication_error", message);
         Self {
             code: Some("invalid_api_key"),
@@ -164,6 +168,16 @@ impl ApiError {
         body
     }
 
+    /// What the context budgeter says of it.
+    pub fn context_budget(&self) -> Option<&Value> {
+        self.context_budget.as_deref()
+    }
+
+    /// The prompt and output that did not fit, where they were counted.
+    pub fn exceeded(&self) -> Option<WindowExceeded> {
+        self.exceeded
+    }
+
     /// Whether prompt and output did not fit.
     pub fn is_context_length(&self) -> bool {
         self.code == Some("context_length_exceeded")
@@ -187,6 +201,7 @@ impl ApiError {
             code,
             retry_after,
             context_budget: None,
+            exceeded: None,
         }
     }
 
@@ -280,6 +295,8 @@ impl IntoResponse for ApiError {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, bearer);
         }
+        // For APIs in which errors look otherwise.
+        response.extensions_mut().insert(self);
         response
     }
 }

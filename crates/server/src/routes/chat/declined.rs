@@ -6,11 +6,10 @@ use axum::response::{IntoResponse, Response};
 use context::ReportLevel;
 use serde_json::{Value, json};
 
-use super::envelope;
-use super::told::{Told, ToldReport, headers};
+use super::{ENDPOINT, envelope};
 use crate::answer::Part;
 use crate::app::App;
-use crate::budget::infeasible::Declined;
+use crate::routes::exchange::{Refusal, Told, ToldReport, headers};
 use crate::routes::identity::Identity;
 use crate::sse;
 use crate::validate::sampling::Generation;
@@ -22,13 +21,13 @@ const USAGE: Usage = Usage::new(0, 0, 0);
 
 /// The answer, at once or as a stream; the report is in it whatever the client wants of reports.
 /// Who asks for edits is told that there were none.
-pub(super) fn answer(
-    app: &App,
-    generation: &Generation,
-    declined: Declined,
-    asks_for_edits: bool,
-) -> Response {
-    let identity = Identity::new("chatcmpl", app.model());
+pub(super) fn answer(app: &App, refusal: Refusal) -> Response {
+    let Refusal {
+        declined,
+        generation,
+        asks_for_edits,
+    } = refusal;
+    let identity = Identity::new(ENDPOINT.id_prefix, app.model());
     let told = Told {
         headers: headers(&declined.report),
         report: Some(ToldReport {
@@ -45,7 +44,7 @@ pub(super) fn answer(
         let completion = completion(identity, generation.n, message, &told);
         return (told.headers, Json(completion)).into_response();
     }
-    let chunks = chunks(&identity, generation, message, &told);
+    let chunks = chunks(&identity, &generation, message, &told);
     let keep_alive = app.limits().keep_alive;
     let mut response = sse::response(futures::stream::iter(chunks), keep_alive);
     response.headers_mut().extend(told.headers);

@@ -15,31 +15,31 @@ use crate::wire::context_report::{ContextReport, Warning};
 
 /// What an answer tells of its context.
 #[derive(Default)]
-pub(super) struct Told {
-    pub(super) management: Option<Value>,
-    pub(super) report: Option<ToldReport>,
-    pub(super) headers: HeaderMap,
+pub(in crate::routes) struct Told {
+    pub(in crate::routes) management: Option<Value>,
+    pub(in crate::routes) report: Option<ToldReport>,
+    pub(in crate::routes) headers: HeaderMap,
     /// What is compared while the prompt is computed.
-    pub(super) drift: Option<DriftWatch>,
+    pub(in crate::routes) drift: Option<DriftWatch>,
     /// Who asks to be told how the cache was used.
-    pub(super) explained: Option<Caller>,
+    pub(in crate::routes) explained: Option<Caller>,
 }
 
 /// A report, as much of it as the client wants.
-pub(super) struct ToldReport {
-    pub(super) report: ContextReport,
-    pub(super) is_full: bool,
+pub(in crate::routes) struct ToldReport {
+    pub(in crate::routes) report: ContextReport,
+    pub(in crate::routes) is_full: bool,
     /// The edit whose drift was measured, and whether the client is warned of it.
-    pub(super) drifted: Option<(usize, Option<Warning>)>,
+    pub(in crate::routes) drifted: Option<(usize, Option<Warning>)>,
 }
 
 impl ToldReport {
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::routes) fn to_json(&self) -> Value {
         self.report.to_json(self.is_full)
     }
 
     /// What a stream tells once the prompt is computed.
-    pub(super) fn cost(&self) -> Value {
+    pub(in crate::routes) fn cost(&self) -> Value {
         let report = &self.report;
         let mut told = json!({"plan_id": report.plan_id, "cost": report.cost});
         if !report.server_tools.is_empty() {
@@ -56,7 +56,7 @@ impl ToldReport {
         told
     }
 
-    pub(super) fn set_server_tools(&mut self, answers: &Rounds) {
+    pub(in crate::routes) fn set_server_tools(&mut self, answers: &Rounds) {
         self.report.server_tools = answers.server_tools().to_vec();
     }
 
@@ -69,13 +69,13 @@ impl ToldReport {
         }
     }
 
-    pub(super) fn set_prefill(&mut self, step_time: Duration) {
+    pub(in crate::routes) fn set_prefill(&mut self, step_time: Duration) {
         self.report.cost.actual_prefill_ms = Some(step_time.as_secs_f64() * 1e3);
     }
 }
 
 /// A report's figures for clients that read no JSON.
-pub(super) fn headers(report: &ContextReport) -> HeaderMap {
+pub(in crate::routes) fn headers(report: &ContextReport) -> HeaderMap {
     let headers = [
         ("x-context-budget", report.budget.budget),
         ("x-context-used", report.budget.used),
@@ -90,7 +90,7 @@ pub(super) fn headers(report: &ContextReport) -> HeaderMap {
 
 impl Told {
     /// The same, and how the cache was used, if somebody asks to be told.
-    pub(super) fn explained_to(self, caller: Option<Caller>) -> Self {
+    pub(in crate::routes) fn explained_to(self, caller: Option<Caller>) -> Self {
         Self {
             explained: caller,
             ..self
@@ -98,20 +98,20 @@ impl Told {
     }
 
     /// What the answer's record tells of the cache, if that was asked for.
-    pub(super) fn explain_cache(&self, app: &App, id: &str) -> Option<Value> {
+    pub(in crate::routes) fn explain_cache(&self, app: &App, id: &str) -> Option<Value> {
         let caller = self.explained.as_ref()?;
         Some(cache::explained(app, caller, id))
     }
 
     /// Positions of the prompt's tokens that are compared.
-    pub(super) fn scored(&self) -> Vec<usize> {
+    pub(in crate::routes) fn scored(&self) -> Vec<usize> {
         self.drift
             .as_ref()
             .map_or_else(Vec::new, DriftWatch::positions)
     }
 
     /// Compares how likely the model's earlier answers have become.
-    pub(super) fn judge(&mut self, app: &App, scored: &[PromptLogprob]) {
+    pub(in crate::routes) fn judge(&mut self, app: &App, scored: &[PromptLogprob]) {
         let Some(watch) = self.drift.take() else {
             return;
         };
@@ -124,7 +124,7 @@ impl Told {
     }
 
     /// Puts itself into the first chunk of a stream.
-    pub(super) fn put_into(&self, chunk: &mut Value) {
+    pub(in crate::routes) fn put_into(&self, chunk: &mut Value) {
         let report = self.report.as_ref().map(ToldReport::to_json);
         let fields = [
             ("context_management", &self.management),
