@@ -287,6 +287,7 @@ impl DecodingEngine {
             constraint: None,
             retention: None,
             scored: Vec::new(),
+            embed: false,
             sink: Box::new(Sink(sender)),
         })?;
         Ok(events)

@@ -213,6 +213,7 @@ impl PredictingEngine {
             constraint: None,
             retention: None,
             scored: Vec::new(),
+            embed: false,
             sink: Box::new(ChannelSink(sender)),
         })?;
         end(&events)
@@ -222,7 +223,7 @@ impl PredictingEngine {
 fn end(events: &Receiver<Event>) -> anyhow::Result<Served> {
     loop {
         match events.recv().context("the engine has ended")? {
-            Event::Admitted(_) | Event::Scored(_) | Event::Token(_) => {}
+            Event::Admitted(_) | Event::Scored(_) | Event::Embedded(_) | Event::Token(_) => {}
             Event::Finished(completion) => {
                 return Ok(Served {
                     cached_tokens: completion.cached_tokens,

@@ -40,6 +40,8 @@ pub struct StepBatch {
     pub scored_rows: Vec<u32>,
     /// That token, for each of them. `[scored_rows.len()]`
     pub scored_tokens: Vec<u32>,
+    /// Whether the states behind `logits_rows` are wanted beside their logits.
+    pub wants_states: bool,
 }
 
 impl StepBatch {
@@ -79,5 +81,6 @@ impl StepBatch {
         self.logits_rows.clear();
         self.scored_rows.clear();
         self.scored_tokens.clear();
+        self.wants_states = false;
     }
 }

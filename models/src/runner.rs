@@ -13,6 +13,7 @@ pub struct Logits<'a> {
     data: &'a [f32],
     vocab_size: usize,
     scores: &'a [f32],
+    states: &'a [f32],
     workers: &'a dyn Workers,
 }
 
@@ -30,6 +31,7 @@ impl<'a> Logits<'a> {
             data,
             vocab_size,
             scores: &[],
+            states: &[],
             workers: &Caller,
         }
     }
@@ -38,6 +40,20 @@ impl<'a> Logits<'a> {
     /// row; NaN where no distribution can be made of a row. `[batch.scored_rows.len()]`
     pub fn with_scores(self, scores: &'a [f32]) -> Self {
         Self { scores, ..self }
+    }
+
+    /// With the states from which the logits are computed: of each row the output of the last norm.
+    /// `[num_rows, hidden_size]`
+    ///
+    /// # Panics
+    /// If they are not a whole number of values for each row.
+    pub fn with_states(self, states: &'a [f32]) -> Self {
+        let rows = self.num_rows();
+        assert!(
+            rows > 0 && states.len().is_multiple_of(rows),
+            "states are whole rows"
+        );
+        Self { states, ..self }
     }
 
     /// With the threads that have computed them, for what is made of the rows.
@@ -53,6 +69,12 @@ impl<'a> Logits<'a> {
     /// The logits of row `row`, `[vocab_size]`.
     pub fn row(&self, row: usize) -> &'a [f32] {
         &self.data[row * self.vocab_size..(row + 1) * self.vocab_size]
+    }
+
+    /// The state of row `row`, `[hidden_size]`; empty where the batch wanted none.
+    pub fn state(&self, row: usize) -> &'a [f32] {
+        let size = self.states.len() / self.num_rows();
+        &self.states[row * size..(row + 1) * size]
     }
 
     /// What [`Logits::with_scores`] was given.
@@ -72,6 +94,7 @@ impl fmt::Debug for Logits<'_> {
             .field("data", &self.data)
             .field("vocab_size", &self.vocab_size)
             .field("scores", &self.scores)
+            .field("states", &self.states)
             .finish_non_exhaustive()
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct ActiveRequest {
     pub(crate) preemptions: u32,
     /// Tokens of the prompt that the caller wants scored; taken with the first token.
     pub(crate) scoring: Scoring,
+    /// Whether the state behind the prompt is still wanted.
+    pub(crate) embed: bool,
 }
 
 impl ActiveRequest {

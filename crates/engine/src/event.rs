@@ -11,15 +11,15 @@ use crate::{ConstraintError, SubmitError};
 ///
 /// `Sync`, because the threads that sample look at the requests that sinks belong to.
 pub trait EventSink: Send + Sync {
-    /// Hands over an event. The engine sends at most `max_tokens + 3` of them to a request.
+    /// Hands over an event. The engine sends at most `max_tokens + 4` of them to a request.
     fn send(&mut self, event: Event);
 
     /// Whether nobody listens any more; asked once per step, and a yes cancels the request.
     fn is_closed(&self) -> bool;
 }
 
-/// One request's events, in order: `Admitted`, then `Scored` if it asked for that, then `Token`s,
-/// then `Finished`; or `Failed` anywhere.
+/// One request's events, in order: `Admitted`, then `Embedded` and `Scored` if it asked for them, then
+/// `Token`s, then `Finished`; or `Failed` anywhere.
 #[derive(Debug)]
 pub enum Event {
     /// The request runs: the first chunk of its prompt is being computed.
@@ -28,6 +28,10 @@ pub enum Event {
     /// [`GenerateRequest::scored`](crate::GenerateRequest::scored) names: in their order, without
     /// those whose predecessor was in the prefix cache.
     Scored(Vec<PromptLogprob>),
+    /// The prompt has been computed, and this is the state behind its last token, the output of the
+    /// last norm, if [`GenerateRequest::embed`](crate::GenerateRequest::embed) asked for it.
+    /// `[hidden_size]`
+    Embedded(Vec<f32>),
     /// A token was generated.
     Token(TokenOutput),
     /// The request has ended.

@@ -40,6 +40,9 @@ pub struct GenerateRequest {
     /// Each that is computed costs the end of the last layer and the output projection; empty costs
     /// nothing.
     pub scored: Vec<usize>,
+    /// Whether the state behind the prompt's last token is wanted
+    /// ([`Event::Embedded`](crate::Event::Embedded)).
+    pub embed: bool,
     /// Where the answer goes. Once it is closed, the request is cancelled within one step.
     pub sink: Box<dyn EventSink>,
 }

@@ -61,6 +61,8 @@ struct Sampled {
     unusable: Vec<(RequestId, RequestError)>,
     /// Log probabilities of the tokens that the batch wanted scored, in its order.
     scores: Vec<f32>,
+    /// States that requests wanted.
+    states: Vec<(RequestId, Vec<f32>)>,
 }
 
 impl Sampled {
@@ -70,6 +72,7 @@ impl Sampled {
         self.samples.clear();
         self.unusable.clear();
         self.scores.clear();
+        self.states.clear();
     }
 }
 
@@ -192,6 +195,7 @@ impl StepLoop {
             constraint,
             retention,
             scored,
+            embed,
             mut sink,
         } = request;
         if sink.is_closed() {
@@ -230,6 +234,7 @@ impl StepLoop {
             restored_tokens,
             preemptions: 0,
             scoring: Scoring::new(scored),
+            embed,
         };
         self.requests.insert(id, active);
     }
@@ -277,6 +282,7 @@ impl StepLoop {
         self.save_evicted();
         batch::build(&self.scheduler, &plan, &mut self.batch);
         self.want_scores(&plan);
+        self.batch.wants_states = self.wants_states(&plan);
         let launched = self.clock.now();
         watch.end_of(StepPhase::Launch, launched);
         match self.compute(&plan, watch) {
@@ -317,6 +323,13 @@ impl StepLoop {
                 queue_time: now.since(request.submitted),
             }));
         }
+    }
+
+    /// Whether the prompt of a request ends in this step whose state is wanted.
+    fn wants_states(&self, plan: &StepPlan) -> bool {
+        let ends = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
+        let mut ending = ends.filter_map(|chunk| self.requests.get(&chunk.request));
+        ending.any(|request| request.embed)
     }
 
     /// Adds the rows to the batch whose next tokens are to be scored.
@@ -362,6 +375,11 @@ impl StepLoop {
         let rows = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
         sampled.rows.extend(rows.map(|chunk| chunk.request));
         assert_eq!(logits.num_rows(), sampled.rows.len(), "a row for each");
+        for (row, id) in sampled.rows.iter().enumerate() {
+            if self.requests[id].embed {
+                sampled.states.push((*id, logits.state(row).to_vec()));
+            }
+        }
         constrained::wait(&self.constraints, &mut self.requests, &sampled.rows);
         let (scheduler, requests, ids) = (&self.scheduler, &self.requests, &sampled.rows);
         let row = |index: usize| {
@@ -410,6 +428,12 @@ impl StepLoop {
             sampled.samples.len(),
             "one update per sample"
         );
+        for (id, state) in sampled.states.drain(..) {
+            if let Some(request) = self.requests.get_mut(&id) {
+                request.embed = false;
+                request.sink.send(Event::Embedded(state));
+            }
+        }
         for (update, sample) in outcome.updates.into_iter().zip(sampled.samples.drain(..)) {
             self.deliver(&update, sample, now);
         }

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod doctor;
+mod embedding;
 pub mod eval;
 pub mod grammars;
 pub mod listen;

@@ -17,6 +17,7 @@ mod chat;
 mod completions;
 mod context;
 mod dialect;
+mod embeddings;
 mod exchange;
 mod health;
 mod identity;
@@ -45,6 +46,7 @@ pub fn router(app: &App) -> Router {
             "/v1/responses/{id}/input_items",
             get(responses::input_items),
         )
+        .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/requests", get(requests::list))
         .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/cache/reset", post(cache::reset))

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod chat;
 pub mod completion;
 pub mod context;
+pub mod embedding;
 pub mod feedback;
 pub mod fields;
 pub mod grammar;

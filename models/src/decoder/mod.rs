@@ -420,7 +420,11 @@ impl<B: Backend> ModelRunner for Decoder<B> {
         let data = self
             .backend
             .read(&buffers.logits, rows, &mut buffers.host)?;
-        let logits = Logits::new(data, vocab_size).with_scores(&buffers.scores);
+        let mut logits = Logits::new(data, vocab_size).with_scores(&buffers.scores);
+        if batch.wants_states {
+            let states = &mut buffers.host_states;
+            logits = logits.with_states(self.backend.read(&buffers.normed, rows, states)?);
+        }
         Ok(logits.with_workers(self.backend.workers()))
     }
 }

@@ -30,6 +30,11 @@ impl History {
         Self(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
     }
 
+    /// A state: two numbers in `[-1, 1)`.
+    pub(super) fn state(self) -> [f32; 2] {
+        [3, 5].map(|salt| (mix(self.0 ^ salt) >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
+    }
+
     /// The token with the largest logit.
     pub(super) fn next_token(self, vocab_size: usize) -> u32 {
         (mix(self.0 ^ 1) % vocab_size as u64) as u32

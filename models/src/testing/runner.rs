@@ -69,6 +69,7 @@ pub struct FakeRunner {
     histories: Vec<History>,
     logits: Vec<f32>,
     scores: Vec<f32>,
+    states: Vec<f32>,
 }
 
 impl FakeRunner {
@@ -82,6 +83,7 @@ impl FakeRunner {
             histories: Vec::new(),
             logits: Vec::new(),
             scores: Vec::new(),
+            states: Vec::new(),
         }
     }
 
@@ -113,6 +115,11 @@ impl FakeRunner {
         let mut row = vec![0.0; vocab_size];
         History::of(tokens).fill_logits(&mut row);
         row
+    }
+
+    /// The state after `tokens`, computed without any KV.
+    pub fn oracle_state(tokens: &[u32]) -> [f32; 2] {
+        History::of(tokens).state()
     }
 
     /// One step; the logits are in [`FakeRunner::forward`]'s layout.
@@ -151,7 +158,15 @@ impl FakeRunner {
         self.counters
             .tokens
             .fetch_add(batch.num_tokens() as u64, Ordering::SeqCst);
-        Ok(Logits::new(&self.logits, vocab_size).with_scores(&self.scores))
+        let logits = Logits::new(&self.logits, vocab_size).with_scores(&self.scores);
+        if !batch.wants_states {
+            return Ok(logits);
+        }
+        let rows = batch.logits_rows.iter();
+        let states = rows.flat_map(|&row| self.histories[row as usize].state());
+        self.states.clear();
+        self.states.extend(states);
+        Ok(logits.with_states(&self.states))
     }
 
     fn score(&mut self, batch: &StepBatch) {

@@ -147,6 +147,23 @@ impl Driver {
             .collect()
     }
 
+    /// Computes all of a sequence and returns the state behind its last token.
+    pub(crate) fn state(&mut self, seq: &mut Seq) -> Vec<f32> {
+        self.batch.clear();
+        let needed = seq.tokens.len().div_ceil(self.block_size);
+        seq.blocks
+            .extend((seq.blocks.len()..needed).filter_map(|_| self.free.pop()));
+        let count = seq.tokens.len();
+        self.add(&mut Part {
+            seq,
+            count,
+            want: Want::Last,
+        });
+        self.batch.wants_states = true;
+        let logits = self.runner.forward(&self.batch).unwrap();
+        logits.state(0).to_vec()
+    }
+
     /// Computes the sequence's next `count` tokens, and the log probabilities of those that follow
     /// each of them.
     pub(crate) fn score(&mut self, seq: &mut Seq, count: usize) -> Vec<f32> {

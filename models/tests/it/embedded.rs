@@ -98,6 +98,21 @@ fn fifty_greedy_answers_equal_those_of_transformers() {
 }
 
 #[test]
+fn states_behind_prompts_equal_those_of_transformers() {
+    let bytes = std::fs::read(golden::folder().join("pebble-20m/states.safetensors")).unwrap();
+    let want = golden::rows(&SafeTensors::deserialize(&bytes).unwrap(), "states");
+    assert_eq!(want.len(), 5);
+    for device in [Device::Cpu, Device::Reference] {
+        let mut driver = driver(device, 5);
+        for (answer, want) in answers().iter().step_by(10).zip(&want) {
+            let got = driver.state(&mut Seq::new(&answer.prompt));
+            let worst = distance(&got, want);
+            assert!(worst <= embedded_tolerance(), "{device:?}: {worst}");
+        }
+    }
+}
+
+#[test]
 fn the_reference_backend_answers_the_same() {
     check(Device::Reference, &answers()[..4]);
 }

@@ -171,7 +171,15 @@ def make_pebble():
     (folder / "answers.json").write_text(f"[\n{lines}\n]\n")
     # Logits after the prompts 0, 10, 20, 30, 40.
     save_file({"logits": torch.stack(sampled)}, folder / "golden.safetensors")
+    make_pebble_states(model, [case["prompt"] for case in cases[::10]])
     print(f"least margin {least:.5f}")
+
+
+@torch.no_grad()
+def make_pebble_states(model, prompts):
+    """Writes the output of the last norm behind each prompt."""
+    states = [model.model(torch.tensor([prompt])).last_hidden_state[0, -1] for prompt in prompts]
+    save_file({"states": torch.stack(states)}, OUT / "pebble-20m" / "states.safetensors")
 
 
 if __name__ == "__main__":

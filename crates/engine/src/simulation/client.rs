@@ -25,6 +25,7 @@ pub(super) struct Heard {
     /// Everything, in order, for the comparison of two runs.
     pub(super) log: Vec<String>,
     scored: Option<Vec<PromptLogprob>>,
+    state: Option<Vec<f32>>,
     events: usize,
 }
 
@@ -63,6 +64,11 @@ impl EventSink for ClientSink {
                 assert!(heard.tokens.is_empty() && heard.scored.is_none());
                 heard.scored = Some(scored);
             }
+            Event::Embedded(state) => {
+                assert!(heard.admitted.is_some(), "a state before the admission");
+                assert!(heard.tokens.is_empty() && heard.state.is_none());
+                heard.state = Some(state);
+            }
             Event::Token(output) => {
                 assert!(heard.admitted.is_some(), "a token before the admission");
                 heard.tokens.push(output.token);
@@ -97,7 +103,7 @@ impl Client {
     pub(super) fn sink(&self) -> Box<dyn EventSink> {
         Box::new(ClientSink {
             heard: Arc::clone(&self.heard),
-            max_events: self.submission.stop.max_tokens + 3,
+            max_events: self.submission.stop.max_tokens + 4,
             leaves_after: self.submission.leaves_after,
         })
     }
@@ -110,6 +116,7 @@ impl Client {
             return;
         }
         self.check_scores(&heard);
+        self.check_state(&heard);
         let (tokens, reason) = self.alone();
         assert!(
             tokens.starts_with(&heard.tokens),
@@ -148,6 +155,17 @@ impl Client {
             Some(RequestError::Abandoned) => occurrences.abandoned += 1,
             Some(RequestError::Constraint(_)) => occurrences.broken_constraints += 1,
             Some(RequestError::ShutDown) | None => {}
+        }
+    }
+
+    /// The state is that of the prompt's last token, whatever was cached.
+    fn check_state(&self, heard: &Heard) {
+        let is_due = !heard.tokens.is_empty() || heard.finished.is_some();
+        let ids: Vec<u32> = self.submission.prompt.iter().map(|token| token.0).collect();
+        let expected = FakeRunner::oracle_state(&ids).to_vec();
+        match &heard.state {
+            Some(state) => assert!(self.submission.embeds() && *state == expected),
+            None => assert!(!is_due || !self.submission.embeds(), "no state was told"),
         }
     }
 

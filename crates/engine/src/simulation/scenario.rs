@@ -50,6 +50,11 @@ impl Submission {
         last.is_multiple_of(4).then_some(last.is_multiple_of(5))
     }
 
+    /// Whether it wants the state behind its prompt.
+    pub(super) fn embeds(&self) -> bool {
+        self.prompt.len().is_multiple_of(3)
+    }
+
     /// Positions to score: none of every third request, some or all of the others.
     pub(super) fn scored(&self) -> Vec<usize> {
         let first = self.prompt[0].0 as usize;

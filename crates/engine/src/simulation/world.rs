@@ -152,6 +152,7 @@ impl<'a> World<'a> {
                 .map(|breaks| Box::new(Thirds::new(breaks)) as Box<_>),
             retention: None,
             scored: submission.scored(),
+            embed: submission.embeds(),
             sink: client.sink(),
         });
         let fits = submission.prompt.len() + submission.stop.max_tokens

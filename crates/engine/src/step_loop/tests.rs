@@ -128,6 +128,7 @@ fn submit_to(
         constraint: None,
         retention: None,
         scored: Vec::new(),
+        embed: false,
         sink,
     };
     handle.submit(request).expect("the engine takes it");
@@ -138,7 +139,7 @@ fn heard(events: &Receiver<Event>) -> (Vec<Option<Duration>>, Completion) {
     let mut times = Vec::new();
     loop {
         match events.try_recv().expect("the request has ended") {
-            Event::Admitted(_) | Event::Scored(_) => {}
+            Event::Admitted(_) | Event::Scored(_) | Event::Embedded(_) => {}
             Event::Token(output) => times.push(output.prefill.map(|prefill| prefill.step_time)),
             Event::Finished(completion) => return (times, completion),
             Event::Failed(error) => panic!("{error}"),

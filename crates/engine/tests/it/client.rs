@@ -97,6 +97,7 @@ impl Engine {
             constraint: None,
             retention: None,
             scored: scored.to_vec(),
+            embed: false,
             sink: Box::new(Sink {
                 sender,
                 gone: Arc::clone(&gone),
@@ -168,6 +169,7 @@ impl Client {
             match self.next() {
                 Event::Admitted(admission) => cached_tokens = admission.cached_tokens,
                 Event::Scored(found) => scored = Some(found),
+                Event::Embedded(_) => panic!("nobody asked for a state"),
                 Event::Token(output) => tokens.push(output.token.0),
                 Event::Finished(end) => {
                     return Answer {

@@ -83,7 +83,7 @@ impl Answers {
         let outputs = output_tokens(order)?;
         let n = order.generation.n;
         // Room for every event of every choice, so that the engine never finds the channel full.
-        let capacity: usize = outputs.iter().map(|output| n * (output + 3)).sum();
+        let capacity: usize = outputs.iter().map(|output| n * (output + 4)).sum();
         let (sender, events) = mpsc::channel(capacity.min(tokio::sync::Semaphore::MAX_PERMITS));
         let seed = order.generation.seed.unwrap_or_else(|| app.draw_seed());
         let mut choices = Vec::new();
@@ -234,6 +234,7 @@ impl Order<'_> {
             ),
             retention: None,
             scored: Vec::new(),
+            embed: false,
             sink,
         }
     }

@@ -145,6 +145,8 @@ impl Choice {
                     .into_iter()
                     .collect()
             }
+            // No answer asks for it.
+            Event::Embedded(_) => Vec::new(),
             Event::Scored(scored) => vec![AnswerEvent::Scored(scored)],
             Event::Token(output) => self.token(output),
             Event::Finished(completion) => {

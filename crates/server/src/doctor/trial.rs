@@ -94,6 +94,7 @@ fn complete(
         constraint: None,
         retention: None,
         scored: Vec::new(),
+        embed: false,
         sink: Box::new(Channel(sender)),
     };
     engine.submit(request).context("submitting a request")?;
@@ -101,7 +102,7 @@ fn complete(
         match event {
             Event::Finished(completion) => return Ok(completion),
             Event::Failed(error) => return Err(error).context("running a request"),
-            Event::Admitted(_) | Event::Scored(_) | Event::Token(_) => {}
+            Event::Admitted(_) | Event::Scored(_) | Event::Embedded(_) | Event::Token(_) => {}
         }
     }
     bail!("the engine ended before the request did")

@@ -35,8 +35,11 @@ pub(super) async fn complete(
             completion::request(bytes, app.model(), app.limits())
         })
         .await?;
-    let mut prompts = Vec::new();
+    let (mut prompts, mut echoed) = (Vec::new(), Vec::new());
     for prompt in request.prompts {
+        if request.echo {
+            echoed.push(prompt_text(&app, &prompt)?);
+        }
         prompts.push(match prompt {
             Prompt::Tokens(tokens) => tokens,
             Prompt::Text(text) => prompt::of_text(&app, text, request.add_special_tokens).await?,
@@ -74,10 +77,29 @@ pub(super) async fn complete(
             .await
             .map_err(of_prompt)?;
         let keep_alive = app.limits().keep_alive;
-        let stream = CompletionStream::new(app, answers, identity, generation.include_usage);
+        let mut stream = CompletionStream::new(app, answers, identity, generation.include_usage);
+        stream.begin_with(&echoed, generation.n);
         return Ok(sse::response(stream.chunks(), keep_alive));
     }
-    Ok(Json(collect(&app, answers, identity).await?).into_response())
+    let mut completion = collect(&app, answers, identity).await?;
+    for choice in &mut completion.choices {
+        if let Some(prompt) = echoed.get(choice.index / generation.n) {
+            choice.text.insert_str(0, prompt);
+        }
+    }
+    Ok(Json(completion).into_response())
+}
+
+/// A prompt as text, special tokens included.
+fn prompt_text(app: &App, prompt: &Prompt) -> Result<String, ApiError> {
+    match prompt {
+        Prompt::Text(text) => Ok(text.clone()),
+        Prompt::Tokens(tokens) => app
+            .model()
+            .tokenizer
+            .decode(tokens, false)
+            .map_err(|error| ApiError::field("prompt", error.to_string())),
+    }
 }
 
 /// A prompt that is too long is the field `prompt` here.
@@ -207,6 +229,15 @@ impl CompletionStream {
             offsets,
             totals,
             done: false,
+        }
+    }
+
+    /// Says the prompts first, each in front of its `n` answers.
+    fn begin_with(&mut self, prompts: &[String], n: usize) {
+        for (number, prompt) in prompts.iter().enumerate() {
+            for index in number * n..(number + 1) * n {
+                self.push(vec![choice(index, prompt.clone())], None);
+            }
         }
     }
 

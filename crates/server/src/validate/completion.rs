@@ -21,6 +21,8 @@ pub struct CompletionRequest {
     pub prompts: Vec<Prompt>,
     /// Whether the tokenizer adds its special tokens to prompts that are text.
     pub add_special_tokens: bool,
+    /// Whether answers begin with their prompts.
+    pub echo: bool,
     /// How to continue.
     pub generation: Generation,
 }
@@ -48,7 +50,12 @@ pub fn request(
     let prompt = fields
         .value("prompt")
         .ok_or_else(|| fields.missing("prompt"))?;
-    let prompts = prompts(prompt, model)?;
+    let prompts = prompts("prompt", MAX_PROMPTS, prompt, model)?;
+    let echo = fields.boolean("echo")?.unwrap_or(false);
+    if echo && logprobs.is_some() {
+        let message = "`echo`: log probabilities of a prompt are not told; leave out `logprobs`.";
+        return Err(ApiError::unsupported("echo", message));
+    }
     let add_special_tokens = fields.boolean("add_special_tokens")?.unwrap_or(true);
     let generation = sampling::generation(&mut fields, model, logprobs, limits.max_n)?;
     if generation.include_context_budget {
@@ -67,7 +74,6 @@ pub fn request(
         return Err(ApiError::unsupported("best_of", message));
     }
     let own = [
-        ("echo", "repeating the prompt is not supported."),
         ("suffix", "filling in the middle is not supported."),
         ("prompt_embeds", "prompts are text or token ids."),
     ];
@@ -75,6 +81,7 @@ pub fn request(
     Ok(CompletionRequest {
         prompts,
         add_special_tokens,
+        echo,
         generation,
     })
 }
@@ -85,22 +92,27 @@ fn logprobs(fields: &mut Fields, limits: &RequestLimits) -> Result<Option<u32>, 
         .map(|top| top as u32))
 }
 
-/// A string, token ids, a list of strings, or a list of lists of token ids.
-fn prompts(value: Value, model: &ServedModel) -> Result<Vec<Prompt>, ApiError> {
+/// A string, token ids, a list of strings, or a list of lists of token ids; `max` of them at most.
+///
+/// # Errors
+/// When it is something else, by its path.
+pub(super) fn prompts(
+    path: &str,
+    max: usize,
+    value: Value,
+    model: &ServedModel,
+) -> Result<Vec<Prompt>, ApiError> {
     let prompts = match value {
         Value::String(text) => vec![Prompt::Text(text)],
         Value::Array(items) if items.first().is_some_and(Value::is_number) => {
-            vec![Prompt::Tokens(token_ids("prompt", &items, model)?)]
+            vec![Prompt::Tokens(token_ids(path, &items, model)?)]
         }
         Value::Array(items) if items.is_empty() => {
-            return Err(ApiError::field("prompt", "`prompt` is empty."));
+            return Err(ApiError::field(path, format!("`{path}` is empty.")));
         }
-        Value::Array(items) if items.len() > MAX_PROMPTS => {
-            let message = format!(
-                "`prompt` has {} prompts, at most {MAX_PROMPTS}.",
-                items.len()
-            );
-            return Err(ApiError::field("prompt", message));
+        Value::Array(items) if items.len() > max => {
+            let message = format!("`{path}` has {} prompts, at most {max}.", items.len());
+            return Err(ApiError::field(path, message));
         }
         Value::Array(items) => items
             .into_iter()
@@ -108,10 +120,10 @@ fn prompts(value: Value, model: &ServedModel) -> Result<Vec<Prompt>, ApiError> {
             .map(|(index, item)| match item {
                 Value::String(text) => Ok(Prompt::Text(text)),
                 Value::Array(ids) => {
-                    token_ids(&format!("prompt[{index}]"), &ids, model).map(Prompt::Tokens)
+                    token_ids(&format!("{path}[{index}]"), &ids, model).map(Prompt::Tokens)
                 }
                 other => {
-                    let path = format!("prompt[{index}]");
+                    let path = format!("{path}[{index}]");
                     Err(wrong_type(
                         &path,
                         "a string or an array of token ids",
@@ -122,7 +134,7 @@ fn prompts(value: Value, model: &ServedModel) -> Result<Vec<Prompt>, ApiError> {
             .collect::<Result<_, _>>()?,
         other => {
             let expected = "a string, token ids, or an array of them";
-            return Err(wrong_type("prompt", expected, &other));
+            return Err(wrong_type(path, expected, &other));
         }
     };
     Ok(prompts)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::without_identity;
-use crate::world::{IM_END, Setup, World};
+use crate::world::{IM_END, Setup, World, with};
 
 fn texts(answer: &Value) -> Vec<&str> {
     let choices = answer["choices"].as_array().unwrap();
@@ -223,4 +223,35 @@ async fn models_by_all_their_names() {
     assert_eq!(&world.get("/v1/models/pebble").await.ok(), model);
     let error = world.get("/v1/models/other").await.error(404);
     assert_eq!(error["code"], "model_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_begin_with_their_prompts_where_that_is_asked_for() {
+    let world = World::saying(" and more").await;
+    let prompts = [json!("Say it"), json!(["One", "Two"]), json!([5, 6, 7])];
+    for prompt in prompts {
+        let texts = match &prompt {
+            Value::String(text) => vec![text.clone()],
+            Value::Array(items) if items[0].is_string() => vec!["One".into(), "Two".into()],
+            _ => vec![world.tokenizer.decode(&[5, 6, 7], false).expect("text")],
+        };
+        let fields = json!({"prompt": prompt, "echo": true, "n": 2});
+        let whole = world.complete(fields.clone()).await.ok();
+        let chunks = world
+            .complete(with(fields, json!({"stream": true})))
+            .await
+            .chunks();
+        for (number, text) in texts.iter().enumerate() {
+            for index in [2 * number, 2 * number + 1] {
+                let said = &whole["choices"][index]["text"];
+                assert_eq!(*said, format!("{text} and more"), "{whole}");
+                let pieces = chunks
+                    .iter()
+                    .flat_map(|it| it["choices"].as_array().expect("list"));
+                let own = pieces.filter(|choice| choice["index"] == index);
+                let streamed: String = own.filter_map(|it| it["text"].as_str()).collect();
+                assert_eq!(streamed, format!("{text} and more"));
+            }
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod dashboard;
 mod doctor;
 mod documents;
 mod drift;
+mod embeddings;
 mod endpoints;
 mod eval_context;
 mod eval_placement;

@@ -122,6 +122,7 @@ fn request(seed: u32, min_output_tokens: usize, background: bool) -> GenerateReq
         constraint: None,
         retention: None,
         scored: Vec::new(),
+        embed: false,
         sink: Box::new(Unheard),
     }
 }

@@ -367,7 +367,11 @@ async fn a_wrong_field_of_a_completion_is_named() {
         (json!({"prompt": vec![[5]; 257]}), "prompt", "at most 256"),
         (json!({"logprobs": true}), "logprobs", "expected an integer"),
         (json!({"logprobs": 21}), "logprobs", "between 0 and 20"),
-        (json!({"echo": true}), "echo", "not supported"),
+        (
+            json!({"echo": true, "logprobs": 1}),
+            "echo",
+            "leave out `logprobs`",
+        ),
         (json!({"suffix": "x"}), "suffix", "not supported"),
         (json!({"best_of": 3}), "best_of", "not ranked"),
         (

@@ -96,6 +96,7 @@ impl ModelCall {
             constraint: None,
             retention: None,
             scored: Vec::new(),
+            embed: false,
             sink: Box::new(sink),
         })?;
         // A sink that ends without a word was dropped by an engine that stops.
@@ -141,7 +142,7 @@ impl SummarySink {
 impl EventSink for SummarySink {
     fn send(&mut self, event: Event) {
         match event {
-            Event::Admitted(_) | Event::Scored(_) => {}
+            Event::Admitted(_) | Event::Scored(_) | Event::Embedded(_) => {}
             Event::Token(output) => self.tokens.push(output.token.0),
             Event::Finished(completion) => self.end(Ok(completion)),
             Event::Failed(error) => self.end(Err(error)),
