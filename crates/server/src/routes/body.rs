@@ -43,6 +43,18 @@ impl Body {
     }
 }
 
+/// A body whatever it says that it is: Ollama's users ask with `curl -d`, which calls it a form.
+pub(super) struct UntypedBody(pub(super) Body);
+
+impl FromRequest<App> for UntypedBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let body = read(request.into_body(), app.limits().max_body_bytes).await?;
+        Ok(Self(Body(body)))
+    }
+}
+
 impl FromRequest<App> for Body {
     type Rejection = ApiError;
 

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use futures::StreamExt;
 
-use super::body::Body;
+use super::body::UntypedBody;
 use super::exchange::{self, Asked, Begun, Endpoint, Exchange};
 use crate::answer::AnswerEvent;
 use crate::app::App;
@@ -32,7 +32,7 @@ pub(super) async fn chat(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     trace: RequestTrace,
-    body: Body,
+    UntypedBody(body): UntypedBody,
 ) -> Result<Response, ApiError> {
     let request = body
         .read(&app, |bytes, app| {
@@ -50,7 +50,7 @@ pub(super) async fn generate(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     trace: RequestTrace,
-    body: Body,
+    UntypedBody(body): UntypedBody,
 ) -> Result<Response, ApiError> {
     let request = body
         .read(&app, |bytes, app| {

@@ -144,6 +144,16 @@ async fn a_prompt_is_answered_in_response() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_needs_no_content_type() {
+    let world = World::saying("Yes.").await;
+    let body = json!({"model": "pebble", "messages": hello(), "stream": false}).to_string();
+    let request = world.client.post(format!("{}/api/chat", world.url));
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let answer = Answer::read(request.body(body).send().await.expect("an answer")).await;
+    assert_eq!(answer.ok()["message"]["content"], "Yes.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_form_is_kept_to() {
     let world = World::start(Setup::default()).await;
     let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}},

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::model::ServedModel;
-use crate::routes::body::Body;
+use crate::routes::body::UntypedBody;
 use crate::validate::fields::Fields;
 use crate::validate::ollama;
 use crate::wire::error::ApiError;
@@ -34,7 +34,7 @@ pub(in crate::routes) async fn tags(State(app): State<App>) -> Json<Value> {
 /// 404 for another name.
 pub(in crate::routes) async fn show(
     State(app): State<App>,
-    body: Body,
+    UntypedBody(body): UntypedBody,
 ) -> Result<Json<Value>, ApiError> {
     let mut fields = Fields::from_body(&body.0)?;
     ollama::name(&mut fields, app.model())?;
