@@ -75,6 +75,19 @@ pub struct Finish {
     pub prefill_step_time: Duration,
 }
 
+impl Finish {
+    /// Of an answer that no model gives: nothing was computed.
+    pub const UNCOMPUTED: Self = Self {
+        index: 0,
+        reason: FinishedAs::Stop,
+        stop_string: None,
+        cached_tokens: 0,
+        completion_tokens: 0,
+        retained_tokens: 0,
+        prefill_step_time: Duration::ZERO,
+    };
+}
+
 /// OpenAI's `finish_reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishedAs {

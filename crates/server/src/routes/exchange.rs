@@ -5,6 +5,7 @@ mod told;
 
 use axum::response::Response;
 use context::{Mode, ReportLevel, Window};
+use serde_json::json;
 
 use super::identity::Identity;
 use crate::answer::{Order, Rounds};
@@ -26,7 +27,8 @@ use crate::wire::error::ApiError;
 use crate::{prompt, sse};
 
 pub(super) use stream::{Writer, written};
-pub(super) use told::{Told, ToldReport, headers};
+use told::headers;
+pub(super) use told::{Told, ToldReport};
 
 /// Where conversations come in.
 #[derive(Clone, Copy)]
@@ -55,10 +57,30 @@ pub(super) enum Begun {
 
 /// An answer that no model gives.
 pub(super) struct Refusal {
-    pub(super) declined: Declined,
+    declined: Declined,
     pub(super) generation: Generation,
     /// Whether the client asked for edits in Anthropic's terms.
-    pub(super) asks_for_edits: bool,
+    asks_for_edits: bool,
+}
+
+impl Refusal {
+    /// What is said, and what is told of the context: the report, whatever the client wants of
+    /// reports, and to who asks for edits that there were none.
+    pub(super) fn into_answer(self) -> (String, Told) {
+        let declined = self.declined;
+        let told = Told {
+            headers: headers(&declined.report),
+            report: Some(ToldReport {
+                is_full: declined.level == ReportLevel::Full,
+                report: declined.report,
+                drifted: None,
+            }),
+            management: self.asks_for_edits.then(|| json!({"applied_edits": []})),
+            drift: None,
+            explained: None,
+        };
+        (declined.message, told)
+    }
 }
 
 /// A conversation that somebody wants to be answered.

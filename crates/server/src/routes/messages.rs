@@ -9,9 +9,9 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::body::Body;
-use super::exchange::{self, Asked, Begun, Endpoint, Exchange, Refusal, Told, ToldReport, headers};
+use super::exchange::{self, Asked, Begun, Endpoint, Exchange, Refusal, Told, ToldReport};
 use super::identity::Identity;
-use crate::answer::{AnswerEvent, Block, BlockKind, Blocks, Finish, FinishedAs};
+use crate::answer::{AnswerEvent, Block, BlockKind, Blocks, Finish};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::traces::RequestTrace;
@@ -157,25 +157,11 @@ async fn collect(app: &App, exchange: Exchange) -> Result<Message, ApiError> {
 /// An answer that no model gives: the request does not fit, and the client wants to be told so in
 /// words.
 fn declined(app: &App, refusal: Refusal) -> Response {
-    let Refusal {
-        declined,
-        generation,
-        asks_for_edits,
-    } = refusal;
+    let is_stream = refusal.generation.stream;
+    let (text, told) = refusal.into_answer();
     let identity = Identity::new(ENDPOINT.id_prefix, app.model());
-    let text = declined.message.clone();
-    let told = Told {
-        headers: headers(&declined.report),
-        management: asks_for_edits.then(|| json!({"applied_edits": []})),
-        report: Some(ToldReport {
-            is_full: declined.level == context::ReportLevel::Full,
-            report: declined.report,
-            drifted: None,
-        }),
-        ..Told::default()
-    };
     let headers = told.headers.clone();
-    if generation.stream {
+    if is_stream {
         let mut writer = MessageWriter::new(app.clone(), identity, Vec::new(), told);
         let events = futures::stream::iter(writer.whole(&text));
         let mut response = sse::named(events, app.limits().keep_alive);
@@ -187,17 +173,6 @@ fn declined(app: &App, refusal: Refusal) -> Response {
     message.stop_reason = Some("end_turn");
     (headers, Json(with_context(message, &told))).into_response()
 }
-
-/// How an answer that no model gives ends.
-const DECLINED: Finish = Finish {
-    index: 0,
-    reason: FinishedAs::Stop,
-    stop_string: None,
-    cached_tokens: 0,
-    completion_tokens: 0,
-    retained_tokens: 0,
-    prefill_step_time: std::time::Duration::ZERO,
-};
 
 fn usage(prompt_tokens: usize, finish: &Finish) -> MessageUsage {
     let (cached, retained) = (finish.cached_tokens, finish.retained_tokens);

@@ -13,7 +13,7 @@ use axum::{Extension, Json};
 use futures::StreamExt;
 
 use super::body::UntypedBody;
-use super::exchange::{self, Asked, Begun, Endpoint, Exchange};
+use super::exchange::{self, Asked, Begun, Endpoint, Exchange, Writer};
 use crate::answer::AnswerEvent;
 use crate::app::App;
 use crate::auth::Caller;
@@ -91,8 +91,9 @@ async fn respond(app: App, begun: Begun, mut reply: Reply) -> Result<Response, A
     let exchange = match begun {
         Begun::Exchange(exchange) => *exchange,
         Begun::Declined(refusal) => {
-            let said = refusal.declined.message;
-            return Ok(match refusal.generation.stream {
+            let is_stream = refusal.generation.stream;
+            let (said, _) = refusal.into_answer();
+            return Ok(match is_stream {
                 true => lines(futures::stream::iter(reply.declined_lines(said))),
                 false => Json(reply.declined(said)).into_response(),
             });
@@ -114,7 +115,9 @@ async fn respond(app: App, begun: Begun, mut reply: Reply) -> Result<Response, A
     while let Some(event) = answers.next().await {
         match event {
             AnswerEvent::Failed(error) => return Err(error),
-            event => reply.collect(event),
+            event => {
+                reply.take(event);
+            }
         }
     }
     let whole = reply.whole(answers.prompt_tokens());

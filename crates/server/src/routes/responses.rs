@@ -9,7 +9,7 @@ use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::body::Body;
-use super::exchange::{self, Asked, Begun, Endpoint, Exchange, Refusal, Told, ToldReport, headers};
+use super::exchange::{self, Asked, Begun, Endpoint, Exchange, Refusal};
 use super::identity::Identity;
 use crate::answer::AnswerEvent;
 use crate::app::App;
@@ -203,25 +203,12 @@ async fn collect(app: &App, exchange: Exchange, frame: Frame) -> Result<Value, A
 /// A response that no model gives: the request does not fit, and the client wants to be told so in
 /// words.
 fn declined(app: &App, refusal: Refusal, frame: Frame) -> Response {
-    let Refusal {
-        declined,
-        generation,
-        ..
-    } = refusal;
+    let is_stream = refusal.generation.stream;
+    let (text, told) = refusal.into_answer();
     let identity = Identity::new(ENDPOINT.id_prefix, app.model());
-    let text = declined.message.clone();
-    let told = Told {
-        headers: headers(&declined.report),
-        report: Some(ToldReport {
-            is_full: declined.level == context::ReportLevel::Full,
-            report: declined.report,
-            drifted: None,
-        }),
-        ..Told::default()
-    };
     let headers = told.headers.clone();
     let mut making = Making::new(app.clone(), identity, frame, told);
-    if generation.stream {
+    if is_stream {
         let events = ResponseWriter::new(making).whole(text);
         let keep_alive = app.limits().keep_alive;
         let mut response = sse::named(futures::stream::iter(events), keep_alive);

@@ -3,13 +3,12 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use context::ReportLevel;
 use serde_json::{Value, json};
 
 use super::{ENDPOINT, envelope};
 use crate::answer::Part;
 use crate::app::App;
-use crate::routes::exchange::{Refusal, Told, ToldReport, headers};
+use crate::routes::exchange::{Refusal, Told, ToldReport};
 use crate::routes::identity::Identity;
 use crate::sse;
 use crate::validate::sampling::Generation;
@@ -22,24 +21,10 @@ const USAGE: Usage = Usage::new(0, 0, 0);
 /// The answer, at once or as a stream; the report is in it whatever the client wants of reports.
 /// Who asks for edits is told that there were none.
 pub(super) fn answer(app: &App, refusal: Refusal) -> Response {
-    let Refusal {
-        declined,
-        generation,
-        asks_for_edits,
-    } = refusal;
+    let generation = refusal.generation.clone();
+    let (message, told) = refusal.into_answer();
     let identity = Identity::new(ENDPOINT.id_prefix, app.model());
-    let told = Told {
-        headers: headers(&declined.report),
-        report: Some(ToldReport {
-            report: declined.report,
-            is_full: declined.level == ReportLevel::Full,
-            drifted: None,
-        }),
-        management: asks_for_edits.then(|| json!({"applied_edits": []})),
-        drift: None,
-        explained: None,
-    };
-    let message = &declined.message;
+    let message = &message;
     if !generation.stream {
         let completion = completion(identity, generation.n, message, &told);
         return (told.headers, Json(completion)).into_response();

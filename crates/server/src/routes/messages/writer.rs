@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{DECLINED, begun, block_id, usage};
+use super::{begun, block_id, usage};
 use crate::answer::{AnswerEvent, Begin, BlockEvent, BlockKind, Blocks, Finish, Part, Rounds};
 use crate::app::App;
 use crate::routes::exchange::{Told, Writer};
@@ -59,7 +59,7 @@ impl MessageWriter {
         };
         let mut events = self.begin(begin);
         events.extend(self.part(Part::Content(text.to_owned())));
-        events.extend(self.finish(DECLINED));
+        events.extend(self.finish(Finish::UNCOMPUTED));
         events.extend(self.stop(0));
         events
     }

@@ -65,11 +65,6 @@ impl Reply {
         line
     }
 
-    /// Adds to the answer what is told as a whole.
-    pub(super) fn collect(&mut self, event: AnswerEvent) {
-        self.take(event);
-    }
-
     /// The whole answer.
     pub(super) fn whole(&mut self, prompt_tokens: usize) -> Value {
         let said = std::mem::take(&mut self.said);

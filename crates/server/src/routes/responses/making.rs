@@ -4,7 +4,7 @@ use engine::PromptLogprob;
 use memory::Tenant;
 use serde_json::{Map, Value, json};
 
-use crate::answer::{Block, BlockEvent, BlockKind, Blocks, Finish, FinishedAs, Part, Rounds};
+use crate::answer::{Block, BlockEvent, BlockKind, Blocks, Finish, Part, Rounds};
 use crate::app::App;
 use crate::routes::exchange::{Told, ToldReport};
 use crate::routes::identity::Identity;
@@ -33,17 +33,6 @@ pub(super) struct Making {
     reasoning_tokens: usize,
     finish: Option<Finish>,
 }
-
-/// How an answer that no model gives ends.
-const DECLINED: Finish = Finish {
-    index: 0,
-    reason: FinishedAs::Stop,
-    stop_string: None,
-    cached_tokens: 0,
-    completion_tokens: 0,
-    retained_tokens: 0,
-    prefill_step_time: std::time::Duration::ZERO,
-};
 
 impl Making {
     pub(super) fn new(app: App, identity: Identity, frame: Frame, told: Told) -> Self {
@@ -86,7 +75,7 @@ impl Making {
     /// An answer that no model gives.
     pub(super) fn say(&mut self, text: String) -> Vec<BlockEvent> {
         let mut events = self.push(Part::Content(text));
-        events.extend(self.finish(DECLINED));
+        events.extend(self.finish(Finish::UNCOMPUTED));
         events
     }
 
@@ -130,7 +119,7 @@ impl Making {
     /// The complete response, which is kept if the request does not say otherwise. `answers` is none
     /// where no model was asked.
     pub(super) fn end(&mut self, answers: Option<&Rounds>) -> Value {
-        let finish = self.finish.unwrap_or(DECLINED);
+        let finish = self.finish.unwrap_or(Finish::UNCOMPUTED);
         if let (Some(report), Some(answers)) = (&mut self.told.report, answers) {
             report.set_server_tools(answers);
         }

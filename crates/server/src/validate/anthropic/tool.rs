@@ -24,8 +24,9 @@ pub(in crate::validate) fn tool(path: &str, tool: Value) -> Result<Value, ApiErr
     let schema = fields.object("input_schema")?;
     let strict = fields.boolean("strict")?;
     let schema = schema.ok_or_else(|| fields.missing("input_schema"))?;
+    // Arguments are always streamed as they come.
     fields.finish(
-        &[],
+        &["eager_input_streaming"],
         &[(
             "input_examples",
             "examples of calls are not told to the model.",
