@@ -68,6 +68,7 @@ fn upload(backend: &mut Cpu, values: &[f32], cols: usize) -> Result<CpuBuffer, K
     backend.embed(Embed {
         table: &table,
         token_ids: &token_ids,
+        scale: 1.0,
         out: &mut out,
     })?;
     Ok(out)
@@ -268,6 +269,7 @@ fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
                         batch: &batch,
                         scale: 0.125,
                         soft_cap: None,
+                        sinks: None,
                         window: None,
                         out: &mut out,
                     })

@@ -1,8 +1,9 @@
 //! The seam between a model and a device.
 
 use crate::{
-    BlockCopy, Caller, KvDtype, PackedBlocks, StepBatch, StoredLinear, WeightFormat, WeightView,
-    Workers,
+    Activate, Add, AddRmsNorm, AddRows, Attention, BlockCopy, Caller, Clear, Embed, GatedLinear,
+    GatherRows, HeadNorm, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StoredLinear,
+    WeightFormat, WeightView, Workers, WriteKv,
 };
 
 /// Shape of the paged KV cache.
@@ -110,154 +111,6 @@ pub enum KernelError {
         /// The library's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-}
-
-/// `out[row] = table[token_ids[row]]`; `table` is packed as for [`Backend::linear`], so that a tied
-/// output projection is stored once.
-pub struct Embed<'a, B: Backend> {
-    /// `[vocab_size, hidden_size]`
-    pub table: &'a B::Linear,
-    /// `[rows]`
-    pub token_ids: &'a [u32],
-    /// `[rows, hidden_size]`
-    pub out: &'a mut B::Buffer,
-}
-
-/// `out = x / sqrt(mean(x^2) + eps) * weight`, row by row.
-pub struct RmsNorm<'a, B: Backend> {
-    /// `[rows, hidden_size]`
-    pub input: &'a B::Buffer,
-    /// `[hidden_size]`
-    pub weight: &'a B::Vector,
-    /// Added to the mean square.
-    pub eps: f32,
-    /// Rows to compute.
-    pub rows: usize,
-    /// `[rows, hidden_size]`
-    pub out: &'a mut B::Buffer,
-}
-
-/// `residual += delta`, then `out = rms_norm(residual)`.
-pub struct AddRmsNorm<'a, B: Backend> {
-    /// `[rows, hidden_size]`, updated in place.
-    pub residual: &'a mut B::Buffer,
-    /// `[rows, hidden_size]`
-    pub delta: &'a B::Buffer,
-    /// `[hidden_size]`
-    pub weight: &'a B::Vector,
-    /// Added to the mean square.
-    pub eps: f32,
-    /// Rows to compute.
-    pub rows: usize,
-    /// `[rows, hidden_size]`
-    pub out: &'a mut B::Buffer,
-}
-
-/// `out = input * weight^T + bias`.
-pub struct Linear<'a, B: Backend> {
-    /// `[rows, in_features]`
-    pub input: &'a B::Buffer,
-    /// `[out_features, in_features]`, with its bias
-    pub weight: &'a B::Linear,
-    /// Rows to compute.
-    pub rows: usize,
-    /// `[rows, out_features]`
-    pub out: &'a mut B::Buffer,
-}
-
-/// RMS norm of every query head and every key head, in place (Qwen3's qk-norm).
-pub struct HeadNorm<'a, B: Backend> {
-    /// `[rows, shape.row_size()]`
-    pub qkv: &'a mut B::Buffer,
-    /// Division of a row.
-    pub shape: QkvShape,
-    /// `[head_dim]`
-    pub q_weight: &'a B::Vector,
-    /// `[head_dim]`
-    pub k_weight: &'a B::Vector,
-    /// Added to the mean square.
-    pub eps: f32,
-    /// Rows to compute.
-    pub rows: usize,
-}
-
-/// Stores the key and value heads of every row in the KV cache, in its element type; before that,
-/// query and key heads are rotated in place, in layers that do so.
-pub struct WriteKv<'a, B: Backend> {
-    /// `[rows, shape.row_size()]`
-    pub qkv: &'a mut B::Buffer,
-    /// Division of a row.
-    pub shape: QkvShape,
-    /// The rotation.
-    pub rope: Option<Rope<'a, B>>,
-    /// The KV cache.
-    pub kv: &'a mut B::KvCache,
-    /// Layer to write.
-    pub layer: usize,
-    /// `[rows]`
-    pub slot_mapping: &'a [u32],
-}
-
-/// Rotary embedding (Su et al., "RoFormer", 2021); halves are rotated against each other
-/// (`rotate_half` of the Hugging Face models).
-pub struct Rope<'a, B: Backend> {
-    /// Rows of the table. `[rows]`
-    pub positions: &'a [u32],
-    /// Cosines and sines.
-    pub table: &'a B::RopeTable,
-}
-
-/// Causal attention of every row over its own sequence, K and V read through the block table.
-///
-/// Row `i` of sequence `s` stands at position `context_lens[s] - query_len + i` and attends to
-/// positions `0..=position`, with a sliding window to the last `window` of them.
-pub struct Attention<'a, B: Backend> {
-    /// Queries are read from it. `[rows, shape.row_size()]`
-    pub qkv: &'a B::Buffer,
-    /// Division of a row.
-    pub shape: QkvShape,
-    /// The KV cache, this step's rows already written.
-    pub kv: &'a B::KvCache,
-    /// Layer to read.
-    pub layer: usize,
-    /// The step's sequences.
-    pub batch: &'a StepBatch,
-    /// Factor of the scores, usually `1 / sqrt(head_dim)`.
-    pub scale: f32,
-    /// Scores `s` become `soft_cap * tanh(s / soft_cap)`, as in Gemma 2 (Gemma Team, 2024,
-    /// section 2); positive.
-    pub soft_cap: Option<f32>,
-    /// Positions that a row sees, itself included; `None` sees all.
-    pub window: Option<usize>,
-    /// `[rows, num_q_heads * head_dim]`
-    pub out: &'a mut B::Buffer,
-}
-
-/// `out = silu(gate) * up`, where `[gate, up] = input * weight^T + bias`: the first half of a gated
-/// feed-forward network (Shazeer, "GLU Variants Improve Transformer", 2020).
-pub struct GatedLinear<'a, B: Backend> {
-    /// `[rows, in_features]`
-    pub input: &'a B::Buffer,
-    /// `[2 * intermediate_size, in_features]` with its bias: the gate's matrix, then the other,
-    /// packed as parts of their own.
-    pub weight: &'a B::Linear,
-    /// Rows to compute.
-    pub rows: usize,
-    /// Room for `[gate, up]`, whose values are undefined afterwards.
-    /// `[rows, 2 * intermediate_size]`
-    pub gate_up: &'a mut B::Buffer,
-    /// `[rows, intermediate_size]`
-    pub out: &'a mut B::Buffer,
-}
-
-/// `out[i] = input[rows[i]]`.
-pub struct GatherRows<'a, B: Backend> {
-    /// `[_, cols]`
-    pub input: &'a B::Buffer,
-    /// Rows to take.
-    pub rows: &'a [u32],
-    /// `[rows.len(), cols]`
-    pub out: &'a mut B::Buffer,
 }
 
 /// A device: packed weights, activations, the KV cache, and the dozen operations of a decoder.
@@ -415,11 +268,23 @@ pub trait Backend: Send + Sized + 'static {
     /// `Device`.
     fn rms_norm(&mut self, op: RmsNorm<'_, Self>) -> Result<(), KernelError>;
 
+    /// See [`LayerNorm`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn layer_norm(&mut self, op: LayerNorm<'_, Self>) -> Result<(), KernelError>;
+
     /// See [`AddRmsNorm`].
     ///
     /// # Errors
     /// `Device`.
     fn add_rms_norm(&mut self, op: AddRmsNorm<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`Add`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn add(&mut self, op: Add<'_, Self>) -> Result<(), KernelError>;
 
     /// See [`Linear`].
     ///
@@ -451,11 +316,35 @@ pub trait Backend: Send + Sized + 'static {
     /// `Device`.
     fn gated_linear(&mut self, op: GatedLinear<'_, Self>) -> Result<(), KernelError>;
 
+    /// See [`Activate`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn activate(&mut self, op: Activate<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`SoftCap`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn soft_cap(&mut self, op: SoftCap<'_, Self>) -> Result<(), KernelError>;
+
     /// See [`GatherRows`].
     ///
     /// # Errors
     /// `Device`.
     fn gather_rows(&mut self, op: GatherRows<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`Clear`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn clear(&mut self, op: Clear<'_, Self>) -> Result<(), KernelError>;
+
+    /// See [`AddRows`].
+    ///
+    /// # Errors
+    /// `Device`.
+    fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError>;
 
     /// The first `rows` rows of `buffer` on the host, after every operation before it has finished.
     /// A backend with device memory copies into `host` and returns it.

@@ -12,6 +12,7 @@ mod backend;
 mod batch;
 mod cpu;
 mod kv_dtype;
+mod ops;
 #[cfg(feature = "peaks")]
 pub mod peaks;
 mod quantized;
@@ -39,16 +40,17 @@ mod peak_loops;
 #[cfg_attr(not(target_os = "linux"), path = "cpu/tile_permission_none.rs")]
 mod tile_permission;
 
-pub use backend::{
-    AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, HeadNorm, KernelError,
-    KvCacheShape, Linear, QkvShape, RmsNorm, Rope, RopeTableView, StepSizes, WriteKv,
-};
+pub use backend::{Backend, KernelError, KvCacheShape, QkvShape, RopeTableView, StepSizes};
 pub use batch::{BlockCopy, StepBatch};
 pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuOptions, CpuRopeTable, CpuVector, InstructionSet, PackedLinear,
     softmax,
 };
 pub use kv_dtype::KvDtype;
+pub use ops::{
+    Activate, Activation, Add, AddRmsNorm, AddRows, Attention, Clear, Embed, GatedLinear,
+    GatherRows, HeadNorm, LayerNorm, Linear, RmsNorm, Rope, SoftCap, WriteKv,
+};
 #[cfg(feature = "reference")]
 pub use reference::{
     Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceRopeTable,

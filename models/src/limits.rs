@@ -1,6 +1,6 @@
 //! What a runner is sized for.
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, NormPlacement};
 
 /// Sizes of everything that is allocated when a model is loaded; a step allocates nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,19 @@ impl Limits {
     pub fn workspace_bytes(&self, config: &ModelConfig) -> usize {
         let qkv = (config.num_q_heads + 2 * config.num_kv_heads) * config.head_dim;
         let attended = config.num_q_heads * config.head_dim;
-        let per_token = 3 * config.hidden_size + qkv + attended + 3 * config.intermediate_size;
+        let projected = match config.norms.placement {
+            NormPlacement::Before => 0,
+            NormPlacement::After | NormPlacement::Around => config.hidden_size,
+        };
+        let experts = config
+            .experts
+            .map_or(0, |experts| experts.elements_per_token(config.hidden_size));
+        let per_token = projected
+            + 3 * config.hidden_size
+            + qkv
+            + attended
+            + 3 * config.intermediate_size
+            + experts;
         let per_row = config.hidden_size + attended + config.vocab_size;
         let elements = self.max_num_batched_tokens * per_token + self.max_num_seqs * per_row;
         elements * size_of::<f32>()

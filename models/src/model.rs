@@ -118,6 +118,7 @@ impl Model {
         config: ModelConfig,
         checkpoint: Checkpoint,
     ) -> Result<Self, OpenError> {
+        let checkpoint = checkpoint.in_plain_naming(&config)?;
         let unread_tensors = checkpoint.check(&config)?;
         let mut hasher = blake3::Hasher::new_derive_key("purser model fingerprint 1");
         hasher.update(&(files.config.len() as u64).to_le_bytes());

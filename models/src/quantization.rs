@@ -74,6 +74,13 @@ impl Quantization {
         config: &ModelConfig,
         plain: WeightFormat,
     ) -> WeightFormat {
+        // As llama.cpp does: a choice of experts is not to hang on rounding.
+        if is_router(tensor) {
+            return match self {
+                Self::Bf16 => WeightFormat::Bf16,
+                _ => plain,
+            };
+        }
         let fits = |format: WeightFormat| cols.is_multiple_of(block_len(format));
         let candidates: &[WeightFormat] = match self {
             Self::None => return plain,
@@ -98,11 +105,17 @@ impl Quantization {
         };
         let tensors = expected(config);
         let matrices = tensors.iter().filter_map(|tensor| match tensor.shape[..] {
-            [_, cols] => Some(cols),
+            [_, cols] if !is_router(&tensor.name) => Some(cols),
             _ => None,
         });
         matrices.filter(|cols| !cols.is_multiple_of(block)).count()
     }
+}
+
+/// Whether the tensor says which experts a token passes through.
+fn is_router(tensor: &str) -> bool {
+    let projection = tensor.strip_suffix(".weight");
+    projection.is_some_and(|name| name.ends_with(&format!(".{}", Names::ROUTER)))
 }
 
 fn block_len(format: WeightFormat) -> usize {
@@ -120,7 +133,9 @@ fn wants_more_bits(tensor: &str, config: &ModelConfig) -> bool {
             let of_layer = || {
                 let (layer, rest) = tensor.strip_prefix("model.layers.")?.split_once('.')?;
                 let bits_count = ["self_attn.v_proj.weight", "mlp.down_proj.weight"];
-                bits_count.contains(&rest).then(|| layer.parse().ok())?
+                let counts = bits_count.contains(&rest)
+                    || (Names::is_of_expert(tensor) && rest.ends_with(".down_proj.weight"));
+                counts.then(|| layer.parse().ok())?
             };
             of_layer().is_some_and(|layer| is_outer_or_third(layer, layers))
         }

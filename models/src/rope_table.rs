@@ -20,9 +20,12 @@ impl RopeTable {
     /// Computes the table.
     pub(crate) fn new(config: &RopeConfig, head_dim: usize, max_positions: usize) -> Self {
         let rotary_dim = config.rotary_dim(head_dim);
-        let frequencies = frequencies(config, rotary_dim);
+        let frequencies = frequencies(config, rotary_dim, max_positions);
         let factor = match config.scaling {
             RopeScaling::Yarn {
+                attention_factor, ..
+            }
+            | RopeScaling::LongRope {
                 attention_factor, ..
             } => attention_factor as f32,
             RopeScaling::None
@@ -57,13 +60,28 @@ impl RopeTable {
 }
 
 /// Radians per position of each rotated pair. Shape: `[rotary_dim / 2]`.
-fn frequencies(config: &RopeConfig, rotary_dim: usize) -> Vec<f32> {
-    let plain = (0..rotary_dim).step_by(2).map(|i| {
+fn frequencies(config: &RopeConfig, rotary_dim: usize, max_positions: usize) -> Vec<f32> {
+    let powers = (0..rotary_dim).step_by(2).map(|i| {
         let exponent = (i as f32 / rotary_dim as f32) as f64;
-        1.0 / config.theta.powf(exponent) as f32
+        config.theta.powf(exponent) as f32
     });
+    let plain = powers.clone().map(|power| 1.0 / power);
     match config.scaling {
         RopeScaling::None => plain.collect(),
+        RopeScaling::LongRope {
+            ref short_factor,
+            ref long_factor,
+            ..
+        } => {
+            let divisors = match config.scaling.is_long(max_positions) {
+                true => long_factor,
+                false => short_factor,
+            };
+            let divided = powers.zip(divisors);
+            divided
+                .map(|(power, divisor)| 1.0 / (divisor * power))
+                .collect()
+        }
         RopeScaling::Divisors(ref divisors) => plain
             .zip(divisors)
             .map(|(f, divisor)| f / divisor)

@@ -12,9 +12,14 @@
 //! environment, and every thread, the caller's too, would have to agree. Instead `exp` flushes
 //! results that could make products subnormal.
 
-#![expect(unsafe_code, reason = "tasks write disjoint rows of products")]
+#![expect(
+    unsafe_code,
+    reason = "what a cache holds is read and written through pointers"
+)]
 
+mod activation;
 mod attention;
+mod buffer;
 mod exp;
 pub(crate) mod instruction_set;
 mod kv;
@@ -27,13 +32,14 @@ mod pool;
 mod portable;
 mod prefetch;
 mod rope;
-mod silu;
+mod rows;
 pub(crate) mod simd;
 pub mod softmax;
 mod tile;
 pub(crate) mod tiles;
 mod widen;
 
+pub use buffer::CpuBuffer;
 pub use instruction_set::InstructionSet;
 pub use kv::CpuKvCache;
 pub use packed::PackedLinear;
@@ -43,21 +49,17 @@ use std::num::NonZero;
 
 use crate::cpu::attention::{Layer, Workspace};
 use crate::cpu::kv::{Elements, KvElement, KvRows, Store};
-use crate::cpu::linear::{Forms, FormsInUse, Input, Operand, OperandWriter};
+use crate::cpu::linear::{Forms, FormsInUse, Input, Operand};
 use crate::cpu::memory::AlignedSlice;
-use crate::cpu::norm::Norm;
 use crate::cpu::packed::Bf16Product;
 use crate::cpu::pool::Pool;
 use crate::cpu::rope::Rotation;
 use crate::cpu::simd::Isa;
 use crate::{
-    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
-    KernelError, KvCacheShape, Linear, PackedBlocks, RmsNorm, RopeTableView, StepSizes,
-    StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
+    Activate, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed, GatedLinear,
+    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, PackedBlocks, RmsNorm,
+    RopeTableView, SoftCap, StepSizes, StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
-
-/// Elements of a row-wise operation per task: below, another thread is not worth waking.
-const TASK_ELEMENTS: usize = 16 * 1024;
 
 /// How to run the CPU backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,14 +81,6 @@ pub struct Cpu {
     /// What the inputs of products are made into by the operations before them.
     forms: FormsInUse,
     /// The input of the product that is computed, where that has not happened.
-    operand: Operand,
-}
-
-/// Activations, `[max_rows, cols]` f32, row-major.
-pub struct CpuBuffer {
-    data: AlignedSlice<f32>,
-    cols: usize,
-    /// The same rows as products take them.
     operand: Operand,
 }
 
@@ -136,6 +130,7 @@ impl Cpu {
             batch,
             scale,
             soft_cap,
+            sinks,
             window,
             out,
             ..
@@ -149,6 +144,7 @@ impl Cpu {
             batch,
             scale,
             soft_cap,
+            sinks: sinks.map(|sinks| &*sinks.0),
             window,
         };
         let out = out.rows_mut(rows);
@@ -180,40 +176,6 @@ impl Cpu {
             operand: if there { &input.operand } else { &self.operand },
             rows,
         }
-    }
-
-    /// Rows per task of an operation over rows of `cols` elements.
-    fn rows_per_task(cols: usize) -> usize {
-        (TASK_ELEMENTS / cols.max(1)).max(1)
-    }
-}
-
-impl CpuBuffer {
-    /// The first `rows` rows, `[rows, cols]`.
-    fn rows(&self, rows: usize) -> &[f32] {
-        &self.data[..rows * self.cols]
-    }
-
-    /// As [`Self::rows`], to be changed.
-    fn rows_mut(&mut self, rows: usize) -> &mut [f32] {
-        self.operand.clear();
-        &mut self.data[..rows * self.cols]
-    }
-
-    /// As [`Self::rows_mut`]; whoever writes a row also gives it to the writer.
-    fn rows_for_products(
-        &mut self,
-        rows: usize,
-        (isa, forms): (Isa, &FormsInUse),
-    ) -> Result<(&mut [f32], OperandWriter), KernelError> {
-        let (max_rows, depth) = (self.max_rows(), self.cols);
-        let forms = forms.of(isa, rows, depth);
-        let writer = self.operand.writer(forms, (rows, max_rows), depth)?;
-        Ok((&mut self.data[..rows * depth], writer))
-    }
-
-    fn max_rows(&self) -> usize {
-        self.data.len() / self.cols.max(1)
     }
 }
 
@@ -279,11 +241,7 @@ impl Backend for Cpu {
     }
 
     fn buffer(&self, max_rows: usize, cols: usize) -> Result<CpuBuffer, KernelError> {
-        Ok(CpuBuffer {
-            data: AlignedSlice::zeroed(max_rows.saturating_mul(cols), "activations")?,
-            cols,
-            operand: Operand::new()?,
-        })
+        CpuBuffer::new(max_rows, cols)
     }
 
     fn kv_cache(&self, shape: KvCacheShape) -> Result<CpuKvCache, KernelError> {
@@ -332,63 +290,23 @@ impl Backend for Cpu {
     }
 
     fn embed(&mut self, op: Embed<'_, Self>) -> Result<(), KernelError> {
-        let cols = op.table.in_features();
-        assert_eq!(op.out.cols, cols, "embed: columns of the output");
-        let rows_per_task = Self::rows_per_task(cols);
-        let out = op.out.rows_mut(op.token_ids.len());
-        self.pool
-            .for_chunks(out, rows_per_task * cols, |index, out| {
-                let ids = &op.token_ids[index * rows_per_task..];
-                for (&id, out) in ids.iter().zip(out.chunks_exact_mut(cols)) {
-                    op.table.unpack_row(id as usize, out);
-                }
-            });
-        Ok(())
+        rows::embed(self, op)
     }
 
     fn rms_norm(&mut self, op: RmsNorm<'_, Self>) -> Result<(), KernelError> {
-        let cols = op.weight.0.len();
-        assert_eq!([op.input.cols, op.out.cols], [cols; 2], "rms_norm: columns");
-        let norm = Norm {
-            weight: &op.weight.0,
-            eps: op.eps,
-        };
-        let input = op.input.rows(op.rows);
-        let rows_per_task = Self::rows_per_task(cols);
-        let chunk = rows_per_task * cols;
-        let (out, writer) = op.out.rows_for_products(op.rows, (self.isa, &self.forms))?;
-        self.pool.for_chunks(out, chunk, |index, out| {
-            norm.rows(self.isa, &input[index * chunk..][..out.len()], out);
-            // SAFETY: `op.out` is borrowed, and these rows are this task's.
-            unsafe { writer.write(self.isa, index * rows_per_task, out) };
-        });
-        Ok(())
+        rows::rms_norm(self, op)
+    }
+
+    fn layer_norm(&mut self, op: LayerNorm<'_, Self>) -> Result<(), KernelError> {
+        rows::layer_norm(self, op)
     }
 
     fn add_rms_norm(&mut self, op: AddRmsNorm<'_, Self>) -> Result<(), KernelError> {
-        let cols = op.weight.0.len();
-        let widths = [op.residual.cols, op.delta.cols, op.out.cols];
-        assert_eq!(widths, [cols; 3], "add_rms_norm: columns");
-        let norm = Norm {
-            weight: &op.weight.0,
-            eps: op.eps,
-        };
-        let delta = op.delta.rows(op.rows);
-        let rows_per_task = Self::rows_per_task(cols);
-        let chunk = rows_per_task * cols;
-        let residual = op.residual.rows_mut(op.rows);
-        let (out, writer) = op.out.rows_for_products(op.rows, (self.isa, &self.forms))?;
-        self.pool
-            .for_chunk_pairs(residual, out, chunk, |index, residual, out| {
-                norm.add_rows(
-                    self.isa,
-                    residual,
-                    &delta[index * chunk..][..out.len()],
-                    out,
-                );
-                // SAFETY: `op.out` is borrowed, and these rows are this task's.
-                unsafe { writer.write(self.isa, index * rows_per_task, out) };
-            });
+        rows::add_rms_norm(self, op)
+    }
+
+    fn add(&mut self, op: Add<'_, Self>) -> Result<(), KernelError> {
+        rows::add(self, op);
         Ok(())
     }
 
@@ -404,27 +322,7 @@ impl Backend for Cpu {
     }
 
     fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
-        let cols = op.shape.row_size();
-        assert_eq!(op.qkv.cols, cols, "head_norm: columns");
-        let weights = [op.q_weight.0.len(), op.k_weight.0.len()];
-        assert_eq!(weights, [op.shape.head_dim; 2], "head_norm: weights");
-        let q_norm = Norm {
-            weight: &op.q_weight.0,
-            eps: op.eps,
-        };
-        let k_norm = Norm {
-            weight: &op.k_weight.0,
-            eps: op.eps,
-        };
-        let (q_size, kv_size) = (op.shape.q_size(), op.shape.kv_size());
-        let chunk = Self::rows_per_task(cols) * cols;
-        self.pool
-            .for_chunks(op.qkv.rows_mut(op.rows), chunk, |_, rows| {
-                for row in rows.chunks_exact_mut(cols) {
-                    q_norm.rows_in_place(self.isa, &mut row[..q_size]);
-                    k_norm.rows_in_place(self.isa, &mut row[q_size..q_size + kv_size]);
-                }
-            });
+        rows::head_norm(self, op);
         Ok(())
     }
 
@@ -473,17 +371,33 @@ impl Backend for Cpu {
         let gate_up = op.gate_up.rows_mut(op.rows);
         let out = op.out.rows_mut(op.rows);
         let input = self.input(op.weight, op.input, op.rows);
-        linear::gated_linear(&self.pool, self.isa, op.weight, input, gate_up, out);
+        let by = (&self.pool, self.isa);
+        linear::gated_linear(by, (op.weight, op.activation), input, gate_up, out);
+        Ok(())
+    }
+
+    fn activate(&mut self, op: Activate<'_, Self>) -> Result<(), KernelError> {
+        rows::activate(self, op);
+        Ok(())
+    }
+
+    fn soft_cap(&mut self, op: SoftCap<'_, Self>) -> Result<(), KernelError> {
+        rows::soft_cap(self, op);
         Ok(())
     }
 
     fn gather_rows(&mut self, op: GatherRows<'_, Self>) -> Result<(), KernelError> {
-        let cols = op.input.cols;
-        assert_eq!(op.out.cols, cols, "gather_rows: columns");
-        let out = op.out.rows_mut(op.rows.len());
-        for (&row, out) in op.rows.iter().zip(out.chunks_exact_mut(cols)) {
-            out.copy_from_slice(&op.input.data[row as usize * cols..][..cols]);
-        }
+        rows::gather_rows(op);
+        Ok(())
+    }
+
+    fn clear(&mut self, op: Clear<'_, Self>) -> Result<(), KernelError> {
+        op.out.rows_mut(op.rows).fill(0.0);
+        Ok(())
+    }
+
+    fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError> {
+        rows::add_rows(op);
         Ok(())
     }
 

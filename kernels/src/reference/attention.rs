@@ -76,7 +76,18 @@ fn attend_head(
         acc = (acc.broadcast_mul(&decay)? + weights.matmul(&v)?)?;
         max = new_max;
     }
-    acc.broadcast_div(&sum)
+    let Some(sinks) = op.sinks else {
+        return acc.broadcast_div(&sum);
+    };
+    let group = op.shape.num_q_heads / op.shape.num_kv_heads;
+    let sinks = sinks
+        .narrow(0, kv_head * group, group)?
+        .repeat(rows / group)?;
+    let sinks = sinks.unsqueeze(1)?;
+    let new_max = max.maximum(&sinks)?;
+    let decay = (&max - &new_max)?.exp()?;
+    let sum = ((sum * &decay)? + (sinks - &new_max)?.exp()?)?;
+    acc.broadcast_mul(&decay)?.broadcast_div(&sum)
 }
 
 /// 0 where a row sees a key, minus infinity where it does not: `[rows, keys.len()]`.

@@ -1,14 +1,18 @@
 //! The operations written plainly on candle tensors: slow, clear, and the oracle of the others.
 
 mod attention;
+mod kv;
+
+pub use kv::ReferenceKvCache;
 
 use candle_core::{D, DType, Device, Tensor};
 
+use crate::reference::kv::round;
 use crate::weights::stacked_shape;
 use crate::{
-    AddRmsNorm, Attention, Backend, BlockCopy, Embed, GatedLinear, GatherRows, HeadNorm,
-    KernelError, KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, RopeTableView, WeightFormat,
-    WeightView, WriteKv,
+    Activate, Activation, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed,
+    GatedLinear, GatherRows, HeadNorm, KernelError, KvCacheShape, KvDtype, LayerNorm, Linear,
+    QkvShape, RmsNorm, RopeTableView, SoftCap, WeightFormat, WeightView, WriteKv,
 };
 
 /// The backend on candle tensors, all f32, on any device that candle has.
@@ -37,54 +41,6 @@ pub struct ReferenceRopeTable {
     cos: Tensor,
     sin: Tensor,
     rotary_dim: usize,
-}
-
-/// Keys and values: per layer `[num_blocks * block_size, num_kv_heads, head_dim]` f32, rounded to
-/// what the cache's element type can hold.
-pub struct ReferenceKvCache {
-    shape: KvCacheShape,
-    keys: Vec<Tensor>,
-    values: Vec<Tensor>,
-}
-
-impl ReferenceKvCache {
-    fn block_bytes(&self) -> usize {
-        self.shape.num_layers * 2 * self.tensor_bytes()
-    }
-
-    /// Of the keys or the values of one layer.
-    fn tensor_bytes(&self) -> usize {
-        let tokens = self.shape.block_size * self.shape.num_kv_heads;
-        tokens * self.shape.head_dim * size_of::<f32>()
-    }
-
-    fn read_block(&self, block: usize, out: &mut [u8]) -> candle_core::Result<()> {
-        assert_eq!(out.len(), self.block_bytes(), "bytes of a block");
-        let tokens = self.shape.block_size;
-        let tensors = self.keys.iter().chain(&self.values);
-        for (tensor, out) in tensors.zip(out.chunks_exact_mut(self.tensor_bytes())) {
-            let tensor = tensor.narrow(0, block * tokens, tokens)?;
-            let elements = tensor.flatten_all()?.to_vec1::<f32>()?;
-            for (element, out) in elements.iter().zip(out.chunks_exact_mut(4)) {
-                out.copy_from_slice(&element.to_le_bytes());
-            }
-        }
-        Ok(())
-    }
-
-    fn write_block(&mut self, block: usize, bytes: &[u8]) -> candle_core::Result<()> {
-        assert_eq!(bytes.len(), self.block_bytes(), "bytes of a block");
-        let tokens = self.shape.block_size;
-        let dims = (tokens, self.shape.num_kv_heads, self.shape.head_dim);
-        let tensors = self.keys.iter().chain(&self.values);
-        for (tensor, bytes) in tensors.zip(bytes.chunks_exact(self.tensor_bytes())) {
-            let elements = bytes.chunks_exact(4);
-            let elements = elements.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            let values = Tensor::from_iter(elements, tensor.device())?.reshape(dims)?;
-            tensor.slice_set(&values, 0, block * tokens)?;
-        }
-        Ok(())
-    }
 }
 
 impl Reference {
@@ -188,22 +144,7 @@ impl Backend for Reference {
     }
 
     fn kv_cache(&self, shape: KvCacheShape) -> Result<ReferenceKvCache, KernelError> {
-        let dims = (
-            shape.num_blocks * shape.block_size,
-            shape.num_kv_heads,
-            shape.head_dim,
-        );
-        let layers = || {
-            (0..shape.num_layers)
-                .map(|_| Tensor::zeros(dims, DType::F32, &self.device))
-                .collect::<candle_core::Result<Vec<_>>>()
-                .map_err(|e| device_error("kv_cache", e))
-        };
-        Ok(ReferenceKvCache {
-            shape,
-            keys: layers()?,
-            values: layers()?,
-        })
+        ReferenceKvCache::new(shape, &self.device).map_err(|e| device_error("kv_cache", e))
     }
 
     fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize {
@@ -263,7 +204,8 @@ impl Backend for Reference {
 
     fn embed(&mut self, op: Embed<'_, Self>) -> Result<(), KernelError> {
         let ids = self.ids(op.token_ids)?;
-        let out = op.table.weight.index_select(&ids, 0);
+        let rows = op.table.weight.index_select(&ids, 0);
+        let out = rows.and_then(|rows| rows.affine(f64::from(op.scale), 0.0));
         op.out.set(out.map_err(|e| device_error("embed", e))?);
         Ok(())
     }
@@ -277,15 +219,32 @@ impl Backend for Reference {
         Ok(())
     }
 
+    fn layer_norm(&mut self, op: LayerNorm<'_, Self>) -> Result<(), KernelError> {
+        let compute = || {
+            let input = op.input.rows(op.rows)?;
+            let centred = input.broadcast_sub(&input.mean_keepdim(D::Minus1)?)?;
+            normalise(&centred, op.weight, op.eps)?.broadcast_add(op.bias)
+        };
+        op.out
+            .set(compute().map_err(|e| device_error("layer_norm", e))?);
+        Ok(())
+    }
+
     fn add_rms_norm(&mut self, op: AddRmsNorm<'_, Self>) -> Result<(), KernelError> {
         let compute = || {
-            let sum = (op.residual.rows(op.rows)? + op.delta.rows(op.rows)?)?;
+            let sum = add_scaled(op.residual, op.delta, op.scale, op.rows)?;
             let out = normalise(&sum, op.weight, op.eps)?;
             Ok((sum, out))
         };
         let (sum, out) = compute().map_err(|e| device_error("add_rms_norm", e))?;
         op.residual.set(sum);
         op.out.set(out);
+        Ok(())
+    }
+
+    fn add(&mut self, op: Add<'_, Self>) -> Result<(), KernelError> {
+        let sum = add_scaled(op.residual, op.delta, op.scale, op.rows);
+        op.residual.set(sum.map_err(|e| device_error("add", e))?);
         Ok(())
     }
 
@@ -305,8 +264,8 @@ impl Backend for Reference {
     fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
         let compute = || {
             let (q, k, v) = split_qkv(&op.qkv.rows(op.rows)?, &op.shape)?;
-            let q = normalise(&q, op.q_weight, op.eps)?;
-            let k = normalise(&k, op.k_weight, op.eps)?;
+            let q = normalise_heads(&q, op.q_weight, op.eps)?;
+            let k = normalise_heads(&k, op.k_weight, op.eps)?;
             join_qkv(&q, &k, &v)
         };
         let out = compute().map_err(|e| device_error("head_norm", e))?;
@@ -354,6 +313,7 @@ impl Backend for Reference {
             weight,
             rows,
             gate_up,
+            activation,
             out,
         } = op;
         self.linear(Linear {
@@ -365,9 +325,27 @@ impl Backend for Reference {
         let compute = || {
             let gate_up = gate_up.rows(rows)?;
             let halves = gate_up.chunk(2, 1)?;
-            halves[0].silu()?.mul(&halves[1])
+            gated(&halves[0], &halves[1], activation)
         };
         out.set(compute().map_err(|e| device_error("gated_linear", e))?);
+        Ok(())
+    }
+
+    fn activate(&mut self, op: Activate<'_, Self>) -> Result<(), KernelError> {
+        let values = op.values.rows(op.rows);
+        let out = values.and_then(|x| activate(&x, op.activation));
+        op.values.set(out.map_err(|e| device_error("activate", e))?);
+        Ok(())
+    }
+
+    fn soft_cap(&mut self, op: SoftCap<'_, Self>) -> Result<(), KernelError> {
+        let cap = f64::from(op.cap);
+        let compute = || {
+            let values = op.values.rows(op.rows)?.affine(1.0 / cap, 0.0)?;
+            values.tanh()?.affine(cap, 0.0)
+        };
+        let out = compute().map_err(|e| device_error("soft_cap", e))?;
+        op.values.set(out);
         Ok(())
     }
 
@@ -375,6 +353,24 @@ impl Backend for Reference {
         let rows = self.ids(op.rows)?;
         let out = op.input.tensor.index_select(&rows, 0);
         op.out.set(out.map_err(|e| device_error("gather_rows", e))?);
+        Ok(())
+    }
+
+    fn clear(&mut self, op: Clear<'_, Self>) -> Result<(), KernelError> {
+        let zeros = Tensor::zeros((op.rows, op.out.cols), DType::F32, &self.device);
+        op.out.set(zeros.map_err(|e| device_error("clear", e))?);
+        Ok(())
+    }
+
+    fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError> {
+        let rows = self.ids(op.rows)?;
+        let compute = || {
+            let factors = Tensor::new(op.factors, &self.device)?.unsqueeze(1)?;
+            let scaled = op.input.rows(op.rows.len())?.broadcast_mul(&factors)?;
+            op.out.tensor.index_add(&rows, &scaled, 0)
+        };
+        let out = compute().map_err(|e| device_error("add_rows", e))?;
+        op.out.set(out);
         Ok(())
     }
 
@@ -388,6 +384,49 @@ impl Backend for Reference {
         *host = values.map_err(|e| device_error("read", e))?;
         Ok(host)
     }
+}
+
+/// `residual + scale * delta`
+fn add_scaled(
+    residual: &ReferenceBuffer,
+    delta: &ReferenceBuffer,
+    scale: f32,
+    rows: usize,
+) -> candle_core::Result<Tensor> {
+    residual.rows(rows)? + delta.rows(rows)?.affine(f64::from(scale), 0.0)?
+}
+
+fn activate(x: &Tensor, activation: Activation) -> candle_core::Result<Tensor> {
+    match activation {
+        Activation::Silu => x.silu(),
+        Activation::GeluTanh => x.gelu(),
+        Activation::ClampedSwiglu { alpha, limit } => {
+            let clamped = x.minimum(f64::from(limit))?;
+            let gain = clamped.affine(f64::from(alpha), 0.0)?;
+            clamped / (gain.neg()?.exp()? + 1.0)?
+        }
+    }
+}
+
+/// What passes through a gate.
+fn gated(gate: &Tensor, up: &Tensor, activation: Activation) -> candle_core::Result<Tensor> {
+    let gate = activate(gate, activation)?;
+    match activation {
+        Activation::Silu | Activation::GeluTanh => gate.mul(up),
+        Activation::ClampedSwiglu { limit, .. } => {
+            let limit = f64::from(limit);
+            gate.mul(&(up.clamp(-limit, limit)? + 1.0)?)
+        }
+    }
+}
+
+/// RMS norm of `heads` `[rows, heads, head_dim]`, each by itself or all together.
+fn normalise_heads(heads: &Tensor, weight: &Tensor, eps: f32) -> candle_core::Result<Tensor> {
+    let dims = heads.dims3()?;
+    if weight.elem_count() == dims.2 {
+        return normalise(heads, weight, eps);
+    }
+    normalise(&heads.flatten_from(1)?, weight, eps)?.reshape(dims)
 }
 
 /// RMS norm over the last dimension.
@@ -438,33 +477,6 @@ fn rotate(
     }
     let rest = heads.narrow(2, rotary_dim, head_dim - rotary_dim)?;
     Tensor::cat(&[first, second, rest], 2)
-}
-
-/// `heads` `[rows, heads, head_dim]` as they are read from a cache of `dtype`.
-fn round(heads: &Tensor, dtype: KvDtype) -> candle_core::Result<Tensor> {
-    let heads = heads.contiguous()?;
-    match dtype {
-        KvDtype::F32 => Ok(heads),
-        KvDtype::Bf16 => heads.to_dtype(DType::BF16)?.to_dtype(DType::F32),
-        KvDtype::Int8 => {
-            let dims = heads.dims3()?;
-            let mut values: Vec<f32> = heads.flatten_all()?.to_vec1()?;
-            for head in values.chunks_exact_mut(dims.2) {
-                let finite = head.iter().all(|x| x.is_finite());
-                let largest = head.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
-                let scale = if finite { largest / 127.0 } else { f32::NAN };
-                let inverse = if 1.0 / scale == f32::INFINITY {
-                    0.0
-                } else {
-                    1.0 / scale
-                };
-                for x in head {
-                    *x = (*x * inverse).round_ties_even() * scale;
-                }
-            }
-            Tensor::from_vec(values, dims, heads.device())
-        }
-    }
 }
 
 fn device_error(op: &'static str, source: candle_core::Error) -> KernelError {

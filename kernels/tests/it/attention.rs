@@ -118,6 +118,20 @@ pub(crate) fn soft_caps_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     }
 }
 
+pub(crate) fn sinks_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut rng = Rng::new(35);
+    for (dtype, window) in KvDtype::ALL.into_iter().zip([None, Some(40), None]) {
+        let setup = Setup {
+            sinks: true,
+            window,
+            dtype,
+            ..Setup::new(heads((12, 2, 32)), 16)
+        };
+        check(backend(), &mut rng, setup, 300, 40);
+        check(backend(), &mut rng, setup, 600, 1);
+    }
+}
+
 /// Prefill chunks and decodes of several sequences in one batch.
 pub(crate) fn mixed_batches_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     let mut rng = Rng::new(33);

@@ -1,8 +1,8 @@
 //! Operations row by row.
 
 use kernels::{
-    AddRmsNorm, Backend, GatedLinear, GatherRows, HeadNorm, KvCacheShape, KvDtype, QkvShape,
-    RmsNorm, Rope, RopeTableView, WeightDtype, WeightFormat, WeightView, WriteKv,
+    Add, AddRmsNorm, AddRows, Backend, Clear, GatherRows, HeadNorm, KvCacheShape, KvDtype,
+    LayerNorm, QkvShape, RmsNorm, Rope, RopeTableView, SoftCap, WriteKv,
 };
 
 use crate::fixture::{Rng, assert_close, assert_same_bits, download, poisoned, upload, wide};
@@ -51,13 +51,55 @@ pub(crate) fn rms_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     }
 }
 
+pub(crate) fn layer_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut backend = backend();
+    let mut rng = Rng::new(29);
+    for (rows, cols) in ROWS.into_iter().flat_map(|r| COLS.map(|c| (r, c))) {
+        // Far from a mean of zero.
+        let input: Vec<f32> = rng.floats(rows * cols).iter().map(|x| x + 3.0).collect();
+        let (weight, bias) = (rng.floats(cols), rng.floats(cols));
+        let mut centred = Vec::new();
+        for row in wide(&input).chunks_exact(cols) {
+            let mean = row.iter().sum::<f64>() / cols as f64;
+            centred.extend(row.iter().map(|x| x - mean));
+        }
+        let mut want = norm(&centred, &weight);
+        for row in want.chunks_exact_mut(cols) {
+            let biased = row.iter_mut().zip(&bias);
+            biased.for_each(|(x, bias)| *x += f64::from(*bias));
+        }
+        let buffer = upload(&mut backend, &input, cols);
+        let (weight, bias) = (
+            backend.vector(&weight).unwrap(),
+            backend.vector(&bias).unwrap(),
+        );
+        let mut out = poisoned(&mut backend, rows, cols);
+        let op = LayerNorm {
+            input: &buffer,
+            weight: &weight,
+            bias: &bias,
+            eps: EPS,
+            rows,
+            out: &mut out,
+        };
+        backend.layer_norm(op).unwrap();
+        let got = download(&mut backend, &out, rows);
+        // A mean of about 3 is rounded to 2^-22, which a row's spread of 0.6 makes twice as much; of
+        // one element nothing but that is left, and `eps` enlarges it.
+        let tolerance = if cols == 1 { 2e-4 } else { 1e-5 };
+        assert_close(&format!("{rows} x {cols}"), &got, &want, tolerance);
+    }
+}
+
 pub(crate) fn add_rms_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     let mut backend = backend();
     let mut rng = Rng::new(22);
     for (rows, cols) in ROWS.into_iter().flat_map(|r| COLS.map(|c| (r, c))) {
         let (base, delta) = (rng.floats(rows * cols), rng.floats(rows * cols));
         let weight = rng.floats(cols);
-        let sum: Vec<f32> = base.iter().zip(&delta).map(|(a, b)| a + b).collect();
+        let scale = [1.0, 0.22][rows % 2];
+        let scaled = delta.iter().map(|x| x * scale);
+        let sum: Vec<f32> = base.iter().zip(scaled).map(|(a, b)| a + b).collect();
         let mut residual = upload(&mut backend, &base, cols);
         let delta = upload(&mut backend, &delta, cols);
         let vector = backend.vector(&weight).unwrap();
@@ -65,6 +107,7 @@ pub(crate) fn add_rms_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> 
         let op = AddRmsNorm {
             residual: &mut residual,
             delta: &delta,
+            scale,
             weight: &vector,
             eps: EPS,
             rows,
@@ -79,6 +122,55 @@ pub(crate) fn add_rms_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> 
             &norm(&wide(&sum), &weight),
             5e-6,
         );
+    }
+}
+
+pub(crate) fn sums_are_those_of_f32<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut backend = backend();
+    let mut rng = Rng::new(27);
+    for (rows, cols) in ROWS.into_iter().flat_map(|r| COLS.map(|c| (r, c))) {
+        let (base, delta) = (rng.floats(rows * cols), rng.floats(rows * cols));
+        let mut residual = upload(&mut backend, &base, cols);
+        let delta_buffer = upload(&mut backend, &delta, cols);
+        for scale in [1.0, 0.22] {
+            let before = download(&mut backend, &residual, rows);
+            let op = Add {
+                residual: &mut residual,
+                delta: &delta_buffer,
+                scale,
+                rows,
+            };
+            backend.add(op).unwrap();
+            let scaled = delta.iter().map(|x| x * scale);
+            let want: Vec<f32> = before.iter().zip(scaled).map(|(a, b)| a + b).collect();
+            let got = download(&mut backend, &residual, rows);
+            assert_same_bits(&format!("{rows} x {cols}, {scale}"), &got, &want);
+        }
+    }
+}
+
+pub(crate) fn soft_caps_of_values_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut backend = backend();
+    let mut rng = Rng::new(28);
+    for (rows, cols) in ROWS.into_iter().flat_map(|r| COLS.map(|c| (r, c))) {
+        let mut input = rng.floats(rows * cols);
+        // From the straight part to the flat ones.
+        input.iter_mut().step_by(3).for_each(|x| *x *= 200.0);
+        let cap = [30.0, 0.5][rows % 2];
+        let mut values = upload(&mut backend, &input, cols);
+        let op = SoftCap {
+            values: &mut values,
+            cap,
+            rows,
+        };
+        backend.soft_cap(op).unwrap();
+        let cap = f64::from(cap);
+        let want: Vec<f64> = input
+            .iter()
+            .map(|x| cap * (f64::from(*x) / cap).tanh())
+            .collect();
+        let got = download(&mut backend, &values, rows);
+        assert_close(&format!("{rows} x {cols}, {cap}"), &got, &want, 2e-6);
     }
 }
 
@@ -106,11 +198,19 @@ const QKV_SHAPES: [QkvShape; 4] = [
 ];
 
 pub(crate) fn head_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
-    let mut backend = backend();
+    head_norms_match_f64(&mut backend(), |shape| [shape.head_dim; 2]);
+}
+
+pub(crate) fn norm_of_all_heads_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    head_norms_match_f64(&mut backend(), |shape| [shape.q_size(), shape.kv_size()]);
+}
+
+/// Norms whose weights have the sizes `sizes`.
+fn head_norms_match_f64<B: Backend>(backend: &mut B, sizes: impl Fn(QkvShape) -> [usize; 2]) {
     let mut rng = Rng::new(23);
     for (rows, shape) in ROWS.into_iter().flat_map(|r| QKV_SHAPES.map(|s| (r, s))) {
         let input = rng.floats(rows * shape.row_size());
-        let (q, k) = (rng.floats(shape.head_dim), rng.floats(shape.head_dim));
+        let [q, k] = sizes(shape).map(|size| rng.floats(size));
         let mut want = Vec::new();
         for row in input.chunks_exact(shape.row_size()) {
             let (q_row, rest) = row.split_at(shape.q_size());
@@ -119,7 +219,7 @@ pub(crate) fn head_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) 
             want.extend(norm(&wide(k_row), &k));
             want.extend(wide(v_row));
         }
-        let mut qkv = upload(&mut backend, &input, shape.row_size());
+        let mut qkv = upload(backend, &input, shape.row_size());
         let (q_weight, k_weight) = (backend.vector(&q).unwrap(), backend.vector(&k).unwrap());
         let op = HeadNorm {
             qkv: &mut qkv,
@@ -130,7 +230,7 @@ pub(crate) fn head_norm_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) 
             rows,
         };
         backend.head_norm(op).unwrap();
-        let got = download(&mut backend, &qkv, rows);
+        let got = download(backend, &qkv, rows);
         assert_close(&format!("{rows} rows, {shape:?}"), &got, &want, 5e-6);
     }
 }
@@ -206,64 +306,6 @@ fn rotated(
     out
 }
 
-/// With the unit matrix as weights, products are exact, and what is seen is the activation.
-pub(crate) fn gated_units_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
-    let mut backend = backend();
-    let mut rng = Rng::new(25);
-    for cols in COLS {
-        let weight = gated_units(&mut backend, cols);
-        for rows in ROWS {
-            let mut input = rng.floats(rows * 2 * cols);
-            // From the flat part of the sigmoid to its other flat part.
-            input.iter_mut().step_by(3).for_each(|x| *x *= 120.0);
-            let mut want = Vec::new();
-            for row in input.chunks_exact(2 * cols) {
-                for (gate, up) in row[..cols].iter().zip(&row[cols..]) {
-                    let (gate, up) = (f64::from(*gate), f64::from(*up));
-                    want.push(gate / (1.0 + (-gate).exp()) * up);
-                }
-            }
-            let input = upload(&mut backend, &input, 2 * cols);
-            let mut gate_up = poisoned(&mut backend, rows, 2 * cols);
-            let mut out = poisoned(&mut backend, rows, cols);
-            let op = GatedLinear {
-                input: &input,
-                weight: &weight,
-                rows,
-                gate_up: &mut gate_up,
-                out: &mut out,
-            };
-            backend.gated_linear(op).unwrap();
-            let got = download(&mut backend, &out, rows);
-            for (got, want) in got.iter().zip(&want) {
-                let close = (f64::from(*got) - want).abs() <= 1e-6 * want.abs() + 1e-30;
-                assert!(close, "{rows} x {cols}: {got}, expected {want}");
-            }
-        }
-    }
-}
-
-/// The unit matrix of `2 * cols` rows, as gate and up.
-pub(crate) fn gated_units<B: Backend>(backend: &mut B, cols: usize) -> B::Linear {
-    let mut units = vec![0.0f32; 4 * cols * cols];
-    units
-        .iter_mut()
-        .step_by(2 * cols + 1)
-        .for_each(|x| *x = 1.0);
-    let data: Vec<u8> = units.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let halves = data.chunks(data.len() / 2).map(|data| WeightView {
-        name: "units",
-        data,
-        dtype: WeightDtype::F32,
-        rows: cols,
-        cols: 2 * cols,
-    });
-    let halves: Vec<_> = halves.collect();
-    backend
-        .pack_linear(&halves, None, &[WeightFormat::F32; 2])
-        .unwrap()
-}
-
 pub(crate) fn gathered_rows_are_copies<B: Backend>(backend: &mut dyn FnMut() -> B) {
     let mut backend = backend();
     let mut rng = Rng::new(26);
@@ -283,4 +325,35 @@ pub(crate) fn gathered_rows_are_copies<B: Backend>(backend: &mut dyn FnMut() -> 
         let start = index as usize * cols;
         assert_same_bits("row", row, &input[start..start + cols]);
     }
+}
+
+pub(crate) fn rows_are_added_where_they_belong<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let mut backend = backend();
+    let mut rng = Rng::new(30);
+    let (rows, cols) = (40, 33);
+    let input = rng.floats(rows * cols);
+    let buffer = upload(&mut backend, &input, cols);
+    let mut out = poisoned(&mut backend, rows, cols);
+    let op = Clear {
+        out: &mut out,
+        rows,
+    };
+    backend.clear(op).unwrap();
+    let mut want = vec![0.0f32; rows * cols];
+    for targets in [vec![0u32, 7, 8, 39], vec![8], vec![39, 3]] {
+        let factors = rng.floats(targets.len());
+        for (index, (&target, factor)) in targets.iter().zip(&factors).enumerate() {
+            for col in 0..cols {
+                want[target as usize * cols + col] += factor * input[index * cols + col];
+            }
+        }
+        let op = AddRows {
+            input: &buffer,
+            rows: &targets,
+            factors: &factors,
+            out: &mut out,
+        };
+        backend.add_rows(op).unwrap();
+    }
+    assert_same_bits("sums", &download(&mut backend, &out, rows), &want);
 }

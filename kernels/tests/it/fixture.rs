@@ -135,6 +135,7 @@ pub(crate) fn upload<B: Backend>(backend: &mut B, values: &[f32], cols: usize) -
     let op = Embed {
         table: &table,
         token_ids: &token_ids,
+        scale: 1.0,
         out: &mut out,
     };
     backend.embed(op).unwrap();

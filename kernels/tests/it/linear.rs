@@ -195,6 +195,7 @@ pub(crate) fn tied_weights_embed<B: Backend>(backend: &mut dyn FnMut() -> B) {
         let op = Embed {
             table: &packed,
             token_ids: &token_ids,
+            scale: 1.0,
             out: &mut out,
         };
         backend.embed(op).unwrap();

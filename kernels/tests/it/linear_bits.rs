@@ -1,8 +1,10 @@
 //! Row-wise operations give a row the same bits alone and in any batch.
 
-use kernels::{Backend, Cpu, GatedLinear, Linear, RmsNorm, WeightDtype, WeightFormat, WeightView};
+use kernels::{
+    Activation, Backend, Cpu, GatedLinear, Linear, RmsNorm, WeightDtype, WeightFormat, WeightView,
+};
 
-use crate::elementwise::gated_units;
+use crate::activations::gated_units;
 use crate::fixture::{Rng, assert_same_bits, blocks, download, encode, poisoned, upload};
 use crate::quantized::BLOCK_DTYPES;
 
@@ -115,6 +117,7 @@ pub(crate) fn row_wise_operations_ignore_other_rows(make: &dyn Fn(usize) -> Cpu)
                 weight: &units,
                 rows,
                 gate_up: &mut gate_up,
+                activation: Activation::Silu,
                 out: &mut out,
             };
             backend.gated_linear(op).unwrap();

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, in its fixtures too"
 )]
 
+mod activations;
 mod attention;
 mod attention_bits;
 mod elementwise;
@@ -71,14 +72,21 @@ for_every_backend! {
     quantized::what_is_not_finite_stays_so => not_finite,
     quantized::rows_are_whole_blocks => whole_blocks,
     elementwise::rms_norm_matches_f64 => rms_norm,
+    elementwise::layer_norm_matches_f64 => layer_norm,
     elementwise::add_rms_norm_matches_f64 => add_rms_norm,
     elementwise::head_norm_matches_f64 => head_norm,
+    elementwise::norm_of_all_heads_matches_f64 => norm_of_all_heads,
     elementwise::rope_matches_f64 => rope,
-    elementwise::gated_units_match_f64 => gated_units,
+    elementwise::sums_are_those_of_f32 => add,
+    elementwise::soft_caps_of_values_match_f64 => soft_cap,
+    activations::gated_units_match_f64 => gated_units,
+    activations::activations_match_f64 => activations,
     elementwise::gathered_rows_are_copies => gather_rows,
+    elementwise::rows_are_added_where_they_belong => add_rows,
     attention::attention_matches_f64 => attention,
     attention::sliding_windows_match_f64 => attention_window,
     attention::soft_caps_match_f64 => attention_soft_cap,
+    attention::sinks_match_f64 => attention_sinks,
     attention::mixed_batches_match_f64 => attention_mixed,
     kv::copied_blocks_read_the_same => copy_blocks,
     kv::blocks_are_carried_as_bytes => carry_blocks,

@@ -188,6 +188,7 @@ fn embedded<B: Backend>(backend: &mut B, packed: &B::Linear, rows: usize, cols: 
     let op = Embed {
         table: packed,
         token_ids: &token_ids,
+        scale: 1.0,
         out: &mut out,
     };
     backend.embed(op).unwrap();

@@ -10,6 +10,8 @@ pub(crate) struct Fields<'a> {
     file: &'static str,
     parent: &'static str,
     object: &'a Map<String, Value>,
+    /// What absent fields mean.
+    defaults: Option<&'a Map<String, Value>>,
 }
 
 impl<'a> Fields<'a> {
@@ -19,6 +21,7 @@ impl<'a> Fields<'a> {
             file,
             parent: "",
             object,
+            defaults: None,
         }
     }
 
@@ -29,7 +32,21 @@ impl<'a> Fields<'a> {
             file: self.file,
             parent: name,
             object,
+            defaults: None,
         }))
+    }
+
+    /// The same object, where fields that are absent have the values that they have in `defaults`.
+    pub(crate) fn with_defaults(self, defaults: &'a Map<String, Value>) -> Self {
+        Self {
+            defaults: Some(defaults),
+            ..self
+        }
+    }
+
+    /// Whether the field is there, be it null.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
     }
 
     /// The names of all fields.
@@ -57,6 +74,18 @@ impl<'a> Fields<'a> {
     /// A number that must be there.
     pub(crate) fn needed_number(&self, name: &str) -> Result<f64, ConfigError> {
         self.number(name)?.ok_or_else(|| self.missing(name))
+    }
+
+    /// A list of numbers; `None` when absent or null.
+    pub(crate) fn numbers(&self, name: &str) -> Result<Option<Vec<f64>>, ConfigError> {
+        self.get(name, "a list of numbers", |value| {
+            value.as_array()?.iter().map(Value::as_f64).collect()
+        })
+    }
+
+    /// A list of numbers that must be there.
+    pub(crate) fn needed_numbers(&self, name: &str) -> Result<Vec<f64>, ConfigError> {
+        self.numbers(name)?.ok_or_else(|| self.missing(name))
     }
 
     /// A truth value; `None` when absent or null.
@@ -122,7 +151,8 @@ impl<'a> Fields<'a> {
         expected: &'static str,
         read: impl FnOnce(&'a Value) -> Option<T>,
     ) -> Result<Option<T>, ConfigError> {
-        let value = match self.object.get(name) {
+        let default = || self.defaults.and_then(|defaults| defaults.get(name));
+        let value = match self.object.get(name).or_else(default) {
             None | Some(Value::Null) => return Ok(None),
             Some(value) => value,
         };

@@ -1,16 +1,24 @@
 //! A model's shape in one normal form, whatever its family wrote in `config.json`.
 
 mod error;
+mod experts;
 mod fields;
+mod multipliers;
+mod norms;
 mod rope;
 
-use kernels::KvDtype;
+use kernels::{Activation, KvDtype};
 use serde_json::{Map, Value};
 
 use crate::families;
+use crate::weights::Naming;
 
 pub use error::ConfigError;
+pub use experts::ExpertsConfig;
 pub(crate) use fields::Fields;
+pub use multipliers::Multipliers;
+pub(crate) use norms::LayerNorms;
+pub use norms::{NormConfig, NormKind, NormPlacement, QkNorm};
 pub use rope::{RopeConfig, RopeScaling};
 
 /// Everything that the decoder needs to know about a model besides its weights.
@@ -33,26 +41,46 @@ pub struct ModelConfig {
     pub num_kv_heads: usize,
     /// Elements per head.
     pub head_dim: usize,
-    /// Added to the mean square in norms.
-    pub rms_norm_eps: f32,
+    /// Norms.
+    pub norms: NormConfig,
+    /// The non-linear function of the feed-forward network.
+    pub activation: Activation,
+    /// What activations are multiplied by.
+    pub multipliers: Multipliers,
+    /// Factor of attention's scores.
+    pub attention_scale: f32,
+    /// Scores `s` become `cap * tanh(s / cap)`.
+    pub attention_soft_cap: Option<f32>,
+    /// Each query head has an attention sink.
+    pub attention_sinks: bool,
+    /// Logits, likewise to `attention_soft_cap`.
+    pub logits_soft_cap: Option<f32>,
     /// Longest sequence that the model was made for, in tokens.
     pub max_position_embeddings: usize,
     /// The output projection is the embedding.
     pub tie_word_embeddings: bool,
     /// Rotary embedding.
     pub rope: RopeConfig,
+    /// Rotary embedding of the layers with a sliding window, where it is another one.
+    pub sliding_rope: Option<RopeConfig>,
     /// Query, key and value projections have biases.
     pub qkv_bias: bool,
     /// The attention's output projection has a bias.
     pub o_bias: bool,
     /// The feed-forward projections have biases.
     pub mlp_bias: bool,
-    /// Query and key heads are normalised before the rotary embedding.
-    pub qk_norm: bool,
+    /// Norms of queries and keys.
+    pub qk_norm: QkNorm,
+    /// The feed-forward network has a gate.
+    pub mlp_gate: bool,
+    /// Experts, in the layers that have them.
+    pub experts: Option<ExpertsConfig>,
     /// What differs between layers, one element per layer.
     pub layers: Vec<LayerConfig>,
     /// Tokens that end a sequence, from `generation_config.json` and `config.json`, ascending.
     pub eos_token_ids: Vec<u32>,
+    /// How the family's checkpoints write tensors.
+    pub(crate) naming: Naming,
 }
 
 /// What one layer does differently from others.
@@ -62,6 +90,8 @@ pub struct LayerConfig {
     pub rope: bool,
     /// Positions that a token sees, itself included; `None` sees all before it.
     pub sliding_window: Option<usize>,
+    /// Whether there are experts in the place of one feed-forward network.
+    pub experts: bool,
 }
 
 impl ModelConfig {
@@ -89,12 +119,17 @@ impl ModelConfig {
         Ok(parsed)
     }
 
-    /// The same, with each pair's rotary frequency divided by one of `divisors`.
+    /// The experts of layer `layer`.
+    pub(crate) fn experts_of(&self, layer: usize) -> Option<&ExpertsConfig> {
+        self.experts.as_ref().filter(|_| self.layers[layer].experts)
+    }
+
+    /// The same, with the rotary frequencies scaled by `scaling`.
     ///
     /// # Errors
-    /// `Contradiction`: not one for each pair, or an unusable one.
-    pub(crate) fn with_rope_divisors(mut self, divisors: Vec<f32>) -> Result<Self, ConfigError> {
-        self.rope.scaling = RopeScaling::Divisors(divisors);
+    /// `Contradiction`: of divisors not one for each pair, or an unusable one.
+    pub(crate) fn with_rope_scaling(mut self, scaling: RopeScaling) -> Result<Self, ConfigError> {
+        self.rope.scaling = scaling;
         self.validate()?;
         Ok(self)
     }
@@ -121,6 +156,56 @@ impl ModelConfig {
         let contradiction = |fields: &'static str, reason: String| {
             Err(ConfigError::Contradiction { fields, reason })
         };
+        self.validate_sizes()?;
+        if !self.norms.eps.is_finite() || self.norms.eps < 0.0 {
+            let reason = format!("{} is not usable", self.norms.eps);
+            return contradiction("rms_norm_eps", reason);
+        }
+        self.multipliers.validate()?;
+        if let Some(experts) = &self.experts {
+            experts.validate()?;
+        }
+        if !self.attention_scale.is_finite() || self.attention_scale <= 0.0 {
+            let reason = format!("{} multiplies scores", self.attention_scale);
+            return contradiction("attention_multiplier, query_pre_attn_scalar", reason);
+        }
+        for (field, cap) in [
+            ("attn_logit_softcapping", self.attention_soft_cap),
+            ("final_logit_softcapping", self.logits_soft_cap),
+        ] {
+            if let Some(cap) = cap.filter(|cap| !cap.is_finite() || *cap <= 0.0) {
+                return contradiction(field, format!("{cap} caps nothing"));
+            }
+        }
+        if let Some(window) = self
+            .layers
+            .iter()
+            .find(|layer| layer.sliding_window == Some(0))
+        {
+            return contradiction("sliding_window", format!("{window:?} sees nothing"));
+        }
+        let eos = self
+            .eos_token_ids
+            .iter()
+            .find(|&&id| id as usize >= self.vocab_size);
+        if let Some(id) = eos {
+            let reason = format!(
+                "token {id} is outside the vocabulary of {}",
+                self.vocab_size
+            );
+            return contradiction("eos_token_id, vocab_size", reason);
+        }
+        if let Some(rope) = &self.sliding_rope {
+            rope.validate(self.head_dim)?;
+        }
+        self.rope.validate(self.head_dim)
+    }
+
+    /// Sizes are positive, and heads are whole groups.
+    fn validate_sizes(&self) -> Result<(), ConfigError> {
+        let contradiction = |fields: &'static str, reason: String| {
+            Err(ConfigError::Contradiction { fields, reason })
+        };
         let positive = [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -143,31 +228,7 @@ impl ModelConfig {
                 ),
             );
         }
-        if !self.rms_norm_eps.is_finite() || self.rms_norm_eps < 0.0 {
-            return contradiction(
-                "rms_norm_eps",
-                format!("{} is not usable", self.rms_norm_eps),
-            );
-        }
-        if let Some(window) = self
-            .layers
-            .iter()
-            .find(|layer| layer.sliding_window == Some(0))
-        {
-            return contradiction("sliding_window", format!("{window:?} sees nothing"));
-        }
-        let eos = self
-            .eos_token_ids
-            .iter()
-            .find(|&&id| id as usize >= self.vocab_size);
-        if let Some(id) = eos {
-            let reason = format!(
-                "token {id} is outside the vocabulary of {}",
-                self.vocab_size
-            );
-            return contradiction("eos_token_id, vocab_size", reason);
-        }
-        self.rope.validate(self.head_dim)
+        Ok(())
     }
 }
 

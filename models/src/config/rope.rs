@@ -49,6 +49,19 @@ pub enum RopeScaling {
         /// Round the ramp's ends to whole dimensions.
         truncate: bool,
     },
+    /// LongRoPE (Ding et al. 2024): each pair's frequency divided by a number of its own, one of two
+    /// lists of `[rotary_dim / 2]`. Which one it is depends on the longest sequence that is served,
+    /// for all sequences alike: keys in the cache must not depend on what comes after them.
+    LongRope {
+        /// Divisors up to `original_max_position_embeddings`.
+        short_factor: Vec<f32>,
+        /// Divisors for sequences that may be longer.
+        long_factor: Vec<f32>,
+        /// Positions of pre-training.
+        original_max_position_embeddings: usize,
+        /// Factor of cosines and sines.
+        attention_factor: f64,
+    },
     /// Each pair's frequency divided by a number of its own, `[rotary_dim / 2]`; only GGUF files
     /// have it, in the place of `Llama3`.
     Divisors(Vec<f32>),
@@ -70,16 +83,63 @@ impl RopeConfig {
             let supported = "one set of parameters for all layers";
             return Err(fields.unsupported("rope_parameters", supported));
         }
+        Self::of(
+            parameters,
+            Some(fields),
+            default_theta,
+            max_position_embeddings,
+        )
+    }
+
+    /// As [`Self::parse`], of layers without a window and of those with one: `rope_parameters` by type
+    /// of layer (transformers 5), or else `rope_theta`, `rope_scaling` and `rope_local_base_freq`.
+    pub(crate) fn parse_by_layer_type(
+        fields: &Fields<'_>,
+        (default_theta, default_sliding_theta): (f64, f64),
+        max_position_embeddings: usize,
+    ) -> Result<(Self, Self), ConfigError> {
+        let by_type = fields.object("rope_parameters")?;
+        if let Some(by_type) = by_type.filter(|p| p.has("full_attention")) {
+            let of =
+                |name, theta| Self::of(by_type.object(name)?, None, theta, max_position_embeddings);
+            let full = of("full_attention", default_theta)?;
+            return Ok((full, of("sliding_attention", default_sliding_theta)?));
+        }
+        let sliding = Self {
+            theta: fields
+                .number("rope_local_base_freq")?
+                .unwrap_or(default_sliding_theta),
+            scaling: RopeScaling::None,
+            partial_rotary_factor: 1.0,
+        };
+        let full = Self::parse(fields, default_theta, max_position_embeddings)?;
+        Ok((full, sliding))
+    }
+
+    /// Of `parameters`, and where these say nothing of `outer`.
+    pub(crate) fn of(
+        parameters: Option<Fields<'_>>,
+        outer: Option<&Fields<'_>>,
+        default_theta: f64,
+        max_position_embeddings: usize,
+    ) -> Result<Self, ConfigError> {
         let number = |name: &'static str| match parameters.map(|p| p.number(name)).transpose()? {
             Some(Some(value)) => Ok(Some(value)),
-            None | Some(None) => fields.number(name),
+            None | Some(None) => Ok(outer
+                .map(|fields| fields.number(name))
+                .transpose()?
+                .flatten()),
         };
         let theta = number("rope_theta")?.unwrap_or(default_theta);
         let partial_rotary_factor = number("partial_rotary_factor")?.unwrap_or(1.0);
-        let original = fields.count("original_max_position_embeddings")?;
+        let original = outer.map(|fields| fields.count("original_max_position_embeddings"));
         let scaling = match parameters {
             None => RopeScaling::None,
-            Some(parameters) => RopeScaling::parse(&parameters, original, max_position_embeddings)?,
+            Some(parameters) => RopeScaling::parse(
+                &parameters,
+                original.transpose()?.flatten(),
+                max_position_embeddings,
+            )?,
         };
         Ok(Self {
             theta,
@@ -112,6 +172,17 @@ impl RopeConfig {
 }
 
 impl RopeScaling {
+    /// Whether sequences of up to `max_positions` positions are rotated otherwise than shorter ones.
+    pub(crate) fn is_long(&self, max_positions: usize) -> bool {
+        match *self {
+            Self::LongRope {
+                original_max_position_embeddings,
+                ..
+            } => max_positions > original_max_position_embeddings,
+            _ => false,
+        }
+    }
+
     fn parse(
         fields: &Fields<'_>,
         original: Option<usize>,
@@ -141,8 +212,41 @@ impl RopeScaling {
                 original_max_position_embeddings: original,
             }),
             Some("yarn") => Self::parse_yarn(fields, original, max_position_embeddings),
-            Some(_) => Err(fields.unsupported(name, "default, linear, llama3, yarn")),
+            // The first name that Phi-3 had for it.
+            Some("longrope" | "su") => {
+                Self::parse_longrope(fields, original, max_position_embeddings)
+            }
+            Some(_) => Err(fields.unsupported(name, "default, linear, llama3, yarn, longrope")),
         }
+    }
+
+    fn parse_longrope(
+        fields: &Fields<'_>,
+        original: usize,
+        max_position_embeddings: usize,
+    ) -> Result<Self, ConfigError> {
+        let factor = match fields.number("factor")? {
+            Some(factor) => factor,
+            None => max_position_embeddings as f64 / original.max(1) as f64,
+        };
+        let attention_factor = match fields.number("attention_factor")? {
+            Some(attention_factor) => attention_factor,
+            None if factor <= 1.0 => 1.0,
+            None => (1.0 + factor.ln() / (original as f64).ln()).sqrt(),
+        };
+        let divisors = |name| {
+            Ok(fields
+                .needed_numbers(name)?
+                .iter()
+                .map(|&x| x as f32)
+                .collect())
+        };
+        Ok(Self::LongRope {
+            short_factor: divisors("short_factor")?,
+            long_factor: divisors("long_factor")?,
+            original_max_position_embeddings: original,
+            attention_factor,
+        })
     }
 
     fn parse_yarn(
@@ -180,17 +284,17 @@ impl RopeScaling {
         let (factor, original) = match *self {
             Self::None => return Ok(()),
             Self::Divisors(ref divisors) => {
-                let usable = |divisor: &&f32| divisor.is_finite() && **divisor > 0.0;
-                return match divisors.iter().find(|divisor| !usable(divisor)) {
-                    None if divisors.len() == rotary_dim / 2 => Ok(()),
-                    None => contradiction(
-                        "rope_freqs.weight",
-                        format!("{} divisors of {} pairs", divisors.len(), rotary_dim / 2),
-                    ),
-                    Some(divisor) => {
-                        contradiction("rope_freqs.weight", format!("{divisor} is unusable"))
-                    }
-                };
+                return validate_divisors("rope_freqs.weight", divisors, rotary_dim / 2);
+            }
+            Self::LongRope {
+                ref short_factor,
+                ref long_factor,
+                original_max_position_embeddings,
+                attention_factor,
+            } => {
+                validate_divisors("short_factor", short_factor, rotary_dim / 2)?;
+                validate_divisors("long_factor", long_factor, rotary_dim / 2)?;
+                (attention_factor, original_max_position_embeddings)
             }
             Self::Linear { factor } => (factor, 1),
             Self::Llama3 {
@@ -226,6 +330,21 @@ impl RopeScaling {
         }
         Ok(())
     }
+}
+
+/// One usable divisor for each of `pairs` pairs.
+fn validate_divisors(
+    fields: &'static str,
+    divisors: &[f32],
+    pairs: usize,
+) -> Result<(), ConfigError> {
+    let usable = |divisor: &&f32| divisor.is_finite() && **divisor > 0.0;
+    let reason = match divisors.iter().find(|divisor| !usable(divisor)) {
+        None if divisors.len() == pairs => return Ok(()),
+        None => format!("{} divisors of {pairs} pairs", divisors.len()),
+        Some(divisor) => format!("{divisor} is unusable"),
+    };
+    Err(ConfigError::Contradiction { fields, reason })
 }
 
 /// The factor of cosines and sines that YaRN recommends for a context `scale` times as long.

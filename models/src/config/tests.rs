@@ -1,9 +1,11 @@
-//! Configurations of every family, and everything that can be wrong with one.
+//! Configurations, and everything that can be wrong with one.
+
+mod families;
 
 use kernels::KvDtype;
 use serde_json::{Value, json};
 
-use super::{LayerConfig, ModelConfig, RopeScaling};
+use super::{LayerConfig, ModelConfig, NormPlacement, QkNorm, RopeScaling};
 
 /// A Llama, changed by `changes`; a null removes the field.
 fn config(changes: Value) -> Value {
@@ -64,12 +66,15 @@ fn a_llama_needs_little() {
         (llama.rope.theta, &llama.rope.scaling),
         (10_000.0, &RopeScaling::None)
     );
-    assert!(!llama.tie_word_embeddings && !llama.qk_norm && !llama.qkv_bias && !llama.o_bias);
+    assert!(!llama.tie_word_embeddings && !llama.qkv_bias && !llama.o_bias);
+    assert_eq!(llama.qk_norm, QkNorm::None);
+    assert_eq!(llama.norms.placement, NormPlacement::Before);
     assert_eq!(
         llama.layers,
         [LayerConfig {
             rope: true,
-            sliding_window: None
+            sliding_window: None,
+            experts: false,
         }; 4]
     );
     // Four layers of K and V, four heads of eight.
@@ -85,8 +90,11 @@ fn the_architecture_decides_and_the_model_type_stands_in() {
         parsed(json!({"architectures": null, "model_type": "llama"})).family,
         "llama"
     );
-    let want = "architecture GPT2LMHeadModel is not supported; supported are LlamaForCausalLM, \
-                MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, SmolLM3ForCausalLM";
+    let want = "architecture GPT2LMHeadModel is not supported; supported are Gemma2ForCausalLM, \
+                Gemma3ForCausalLM, Gemma3ForConditionalGeneration, GptOssForCausalLM, \
+                GraniteForCausalLM, LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM, \
+                Olmo2ForCausalLM, Phi3ForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, \
+                Qwen3MoeForCausalLM, SmolLM3ForCausalLM, Starcoder2ForCausalLM";
     assert_eq!(refused(json!({"architectures": ["GPT2LMHeadModel"]})), want);
     assert_eq!(
         refused(json!({"architectures": ["GPT2LMHeadModel"], "model_type": "llama"})),
@@ -212,6 +220,48 @@ fn contradictions_are_named() {
             json!({"architectures": ["SmolLM3ForCausalLM"], "no_rope_layer_interval": 0}),
             "no_rope_layer_interval",
         ),
+        (
+            json!({"rope_scaling": {"type": "longrope", "short_factor": [1, 1, 1, 1],
+                "long_factor": [2, 2, 2]}, "original_max_position_embeddings": 64}),
+            "long_factor: 3 divisors of 4 pairs",
+        ),
+        (
+            json!({"rope_scaling": {"type": "su", "short_factor": [1, 0, 1, 1],
+                "long_factor": [2, 2, 2, 2]}, "original_max_position_embeddings": 64}),
+            "short_factor: 0 is unusable",
+        ),
+        (
+            json!({"architectures": ["GraniteForCausalLM"], "residual_multiplier": 0.0}),
+            "residual_multiplier",
+        ),
+        (
+            json!({"architectures": ["GraniteForCausalLM"], "logits_scaling": 0.0}),
+            "logits_scaling",
+        ),
+        (
+            json!({"architectures": ["GraniteForCausalLM"], "attention_multiplier": -1.0}),
+            "attention_multiplier, query_pre_attn_scalar",
+        ),
+        (
+            json!({"architectures": ["MixtralForCausalLM"], "num_local_experts": 4,
+                "num_experts_per_tok": 5}),
+            "num_experts_per_tok, num_experts: 5 of 4 experts",
+        ),
+        (
+            json!({"architectures": ["Qwen3MoeForCausalLM"], "num_experts": 4,
+                "num_local_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 8}),
+            "num_experts, num_local_experts: 4 or 8 experts",
+        ),
+        (
+            json!({"architectures": ["Qwen3MoeForCausalLM"], "num_experts": 4,
+                "num_experts_per_tok": 2, "moe_intermediate_size": 8, "mlp_only_layers": [4]}),
+            "mlp_only_layers, num_hidden_layers: there is no layer 4",
+        ),
+        (
+            json!({"architectures": ["Gemma2ForCausalLM"], "sliding_window": 8,
+                "final_logit_softcapping": 0.0}),
+            "final_logit_softcapping",
+        ),
     ];
     for (changes, want) in cases {
         let error = refused(changes.clone());
@@ -235,12 +285,32 @@ fn what_exists_elsewhere_is_refused_by_name() {
             "`rope_scaling.type` = \"dynamic\" is not supported; supported is default, linear",
         ),
         (
-            json!({"rope_parameters": {"rope_type": "longrope"}}),
-            "`rope_parameters.rope_type` = \"longrope\"",
+            json!({"rope_parameters": {"rope_type": "proportional"}}),
+            "`rope_parameters.rope_type` = \"proportional\"",
         ),
         (
             json!({"rope_parameters": {"full_attention": {}, "sliding_attention": {}}}),
             "`rope_parameters`",
+        ),
+        (
+            json!({"architectures": ["Gemma2ForCausalLM"], "sliding_window": 8,
+                "hidden_activation": "gelu"}),
+            "`hidden_activation` = \"gelu\" is not supported; supported is gelu_pytorch_tanh",
+        ),
+        (
+            json!({"architectures": ["Gemma3ForCausalLM"], "sliding_window": 8,
+                "use_bidirectional_attention": true}),
+            "`use_bidirectional_attention` = true",
+        ),
+        (
+            json!({"architectures": ["Qwen3MoeForCausalLM"], "num_experts": 4,
+                "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+                "use_sliding_window": true}),
+            "`use_sliding_window` = true is not supported; supported is false",
+        ),
+        (
+            json!({"architectures": ["Phi3ForCausalLM"], "layer_types": ["full_attention"]}),
+            "`layer_types`",
         ),
         (
             json!({"architectures": ["Qwen3ForCausalLM"], "head_dim": 8, "sliding_window": 4,
@@ -298,82 +368,6 @@ fn yarn_has_the_defaults_of_transformers() {
     assert_eq!(both, 1.0);
     let zero = attention_factor(json!({"mscale": 1.0, "mscale_all_dim": 0.0}));
     assert_eq!(zero, 0.1 * 4f64.ln() + 1.0);
-}
-
-#[test]
-fn layers_differ_as_their_family_says() {
-    let window = |window: Value| {
-        let mistral = json!({"architectures": ["MistralForCausalLM"], "sliding_window": window});
-        let text = config(mistral);
-        let mut text = text.as_object().unwrap().clone();
-        text.insert("sliding_window".into(), window);
-        let text = Value::Object(text).to_string();
-        layers(&ModelConfig::parse(text.as_bytes(), None).unwrap())
-    };
-    assert_eq!(window(json!(64)), [(true, Some(64)); 4]);
-    assert_eq!(window(Value::Null), [(true, None); 4]);
-
-    let qwen = |changes: Value| {
-        let mut all = json!({"architectures": ["Qwen2ForCausalLM"], "sliding_window": 9});
-        all.as_object_mut()
-            .unwrap()
-            .extend(changes.as_object().unwrap().clone());
-        layers(&parsed(all))
-    };
-    assert_eq!(
-        qwen(json!({"use_sliding_window": false, "max_window_layers": 1})),
-        [(true, None); 4]
-    );
-    let upper = qwen(json!({"use_sliding_window": true, "max_window_layers": 3}));
-    assert_eq!(
-        upper,
-        [(true, None), (true, None), (true, None), (true, Some(9))]
-    );
-    let types = [
-        "full_attention",
-        "sliding_attention",
-        "full_attention",
-        "sliding_attention",
-    ];
-    let listed = qwen(json!({"use_sliding_window": true, "layer_types": types}));
-    assert_eq!(
-        listed,
-        [(true, None), (true, Some(9)), (true, None), (true, Some(9))]
-    );
-}
-
-#[test]
-fn some_layers_of_smollm3_do_not_rotate() {
-    let smol = |changes: Value| {
-        let mut all = json!({"architectures": ["SmolLM3ForCausalLM"]});
-        all.as_object_mut()
-            .unwrap()
-            .extend(changes.as_object().unwrap().clone());
-        parsed(all)
-    };
-    let plain = smol(json!({}));
-    assert_eq!(
-        layers(&plain),
-        [(true, None), (true, None), (true, None), (false, None)]
-    );
-    assert_eq!(
-        (plain.rope.theta, plain.tie_word_embeddings),
-        (2_000_000.0, true)
-    );
-    // More entries than layers are allowed, as transformers does.
-    let listed = smol(
-        json!({"no_rope_layers": [0, 1, 1, 0, 1], "use_sliding_window": true,
-        "sliding_window": 5}),
-    );
-    assert_eq!(
-        layers(&listed),
-        [
-            (false, Some(5)),
-            (true, None),
-            (true, None),
-            (false, Some(5))
-        ]
-    );
 }
 
 #[test]

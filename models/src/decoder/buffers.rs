@@ -2,7 +2,8 @@
 
 use kernels::{Backend, KernelError, QkvShape};
 
-use crate::config::ModelConfig;
+use super::experts::ExpertBuffers;
+use crate::config::{ModelConfig, NormPlacement};
 use crate::limits::Limits;
 
 /// Activations; `tokens` is `max_num_batched_tokens`, `seqs` is `max_num_seqs`.
@@ -13,6 +14,8 @@ pub(super) struct Buffers<B: Backend> {
     pub(super) normed: B::Buffer,
     /// What attention or the feed-forward network adds to the state. `[tokens, hidden_size]`
     pub(super) delta: B::Buffer,
+    /// What is still to be normalised before it is a `delta`. `[tokens, hidden_size]`
+    pub(super) projected: Option<B::Buffer>,
     /// `[tokens, qkv.row_size()]`
     pub(super) qkv: B::Buffer,
     /// Output of attention. `[tokens, qkv.q_size()]`
@@ -21,6 +24,8 @@ pub(super) struct Buffers<B: Backend> {
     pub(super) gate_up: B::Buffer,
     /// `[tokens, intermediate_size]`
     pub(super) activated: B::Buffer,
+    /// Of layers with experts.
+    pub(super) experts: Option<ExpertBuffers<B>>,
     /// The rows of `residual` whose logits are wanted. `[seqs, hidden_size]`
     pub(super) sampled_residual: B::Buffer,
     /// The rows of `attended` whose logits are wanted. `[seqs, qkv.q_size()]`
@@ -51,7 +56,12 @@ impl<B: Backend> Buffers<B> {
         // buffers of all tokens, so these are never smaller.
         let seqs = limits.max_num_seqs;
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let projected = match config.norms.placement {
+            NormPlacement::Before => None,
+            NormPlacement::After | NormPlacement::Around => Some(backend.buffer(tokens, hidden)?),
+        };
         Ok(Self {
+            projected,
             residual: backend.buffer(tokens, hidden)?,
             normed: backend.buffer(tokens, hidden)?,
             delta: backend.buffer(tokens, hidden)?,
@@ -59,6 +69,10 @@ impl<B: Backend> Buffers<B> {
             attended: backend.buffer(tokens, qkv.q_size())?,
             gate_up: backend.buffer(tokens, 2 * intermediate)?,
             activated: backend.buffer(tokens, intermediate)?,
+            experts: config
+                .experts
+                .map(|experts| ExpertBuffers::new(backend, experts, tokens, hidden))
+                .transpose()?,
             sampled_residual: backend.buffer(seqs, hidden)?,
             sampled_attended: backend.buffer(seqs, qkv.q_size())?,
             logits: backend.buffer(seqs, config.vocab_size)?,

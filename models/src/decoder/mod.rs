@@ -1,25 +1,28 @@
 //! The decoder: one forward pass for every family, over any backend.
 
+mod attention;
 mod buffers;
+mod experts;
+mod feed_forward;
+mod norms;
+mod output;
+mod routes;
 mod weights;
 
-use std::sync::{Mutex, PoisonError};
-
 use kernels::{
-    AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, HeadNorm, KernelError,
-    KvCacheShape, KvDtype, Linear, QkvShape, RmsNorm, Rope, StepBatch, StepSizes, WriteKv,
+    Activation, Backend, Embed, KernelError, KvCacheShape, KvDtype, QkvShape, StepBatch, StepSizes,
 };
 
 use crate::config::ModelConfig;
 use crate::limits::Limits;
 use crate::loading::Loading;
-use crate::log_softmax;
 use crate::quantization::Precision;
 use crate::weights::Checkpoint;
 use crate::weights_cache::CacheNotice;
 use crate::{KvBlocks, Logits, ModelRunner};
 
 use buffers::Buffers;
+use feed_forward::Rows;
 use weights::{Packing, Weights};
 
 /// A model on a backend, with its KV cache and every buffer of a step.
@@ -33,6 +36,8 @@ pub(crate) struct Decoder<B: Backend> {
     limits: Limits,
     buffers: Buffers<B>,
     kv: B::KvCache,
+    /// See [`KvBlocks::layout`].
+    kv_layout: String,
 }
 
 /// Numbers that every layer needs.
@@ -40,16 +45,12 @@ struct Shape {
     qkv: QkvShape,
     vocab_size: usize,
     eps: f32,
-    scale: f32,
-}
-
-/// Which rows pass through the end of a layer.
-#[derive(Clone, Copy)]
-enum Rows {
-    /// All of the step.
-    All,
-    /// Those whose logits are wanted.
-    Sampled,
+    attention_scale: f32,
+    attention_soft_cap: Option<f32>,
+    activation: Activation,
+    embedding_multiplier: f32,
+    residual_multiplier: f32,
+    logits_soft_cap: Option<f32>,
 }
 
 impl<B: Backend> Decoder<B> {
@@ -97,8 +98,18 @@ impl<B: Backend> Decoder<B> {
         let shape = Shape {
             qkv,
             vocab_size: config.vocab_size,
-            eps: config.rms_norm_eps,
-            scale: 1.0 / (config.head_dim as f32).sqrt(),
+            eps: config.norms.eps,
+            attention_scale: config.attention_scale,
+            attention_soft_cap: config.attention_soft_cap,
+            activation: config.activation,
+            embedding_multiplier: config.multipliers.embedding,
+            residual_multiplier: config.multipliers.residual,
+            logits_soft_cap: config.logits_soft_cap,
+        };
+        // Keys in the cache are rotated.
+        let kv_layout = match config.rope.scaling.is_long(limits.max_model_len) {
+            true => format!("{} long rope", backend.kv_layout()),
+            false => backend.kv_layout(),
         };
         Ok(Self {
             backend,
@@ -107,230 +118,24 @@ impl<B: Backend> Decoder<B> {
             limits,
             buffers,
             kv,
+            kv_layout,
         })
     }
 
     /// Ends a load, as [`Loading::finish`] does.
     pub(crate) fn finish(&self, config: &ModelConfig, loading: Loading<'_>) -> Vec<CacheNotice> {
-        loading.finish(&self.backend, self.weights.matrices(config))
+        loading.finish(&self.backend, self.weights.matrices(config).into_iter())
     }
 
     /// One line for logs.
     pub(crate) fn description(&self) -> String {
         self.backend.description()
     }
-
-    /// The norm in front of layer `index`, which also adds what the layer before it left.
-    fn input_norm(&mut self, index: usize, rows: usize) -> Result<(), KernelError> {
-        let Self {
-            backend,
-            weights,
-            shape,
-            buffers,
-            ..
-        } = self;
-        let weight = &weights.layers[index].input_norm;
-        let out = &mut buffers.normed;
-        if index == 0 {
-            let input = &buffers.residual;
-            return backend.rms_norm(RmsNorm {
-                input,
-                weight,
-                eps: shape.eps,
-                rows,
-                out,
-            });
-        }
-        backend.add_rms_norm(AddRmsNorm {
-            residual: &mut buffers.residual,
-            delta: &buffers.delta,
-            weight,
-            eps: shape.eps,
-            rows,
-            out,
-        })
-    }
-
-    /// Computes and stores keys and values of layer `index`; leaves the queries in `buffers.qkv`.
-    fn write_kv(&mut self, index: usize, batch: &StepBatch) -> Result<(), KernelError> {
-        let Self {
-            backend,
-            weights,
-            shape,
-            buffers,
-            kv,
-            ..
-        } = self;
-        let layer = &weights.layers[index];
-        let (rows, qkv_shape) = (batch.num_tokens(), shape.qkv);
-        backend.linear(Linear {
-            input: &buffers.normed,
-            weight: &layer.qkv,
-            rows,
-            out: &mut buffers.qkv,
-        })?;
-        if let Some((q_weight, k_weight)) = &layer.head_norms {
-            backend.head_norm(HeadNorm {
-                qkv: &mut buffers.qkv,
-                shape: qkv_shape,
-                q_weight,
-                k_weight,
-                eps: shape.eps,
-                rows,
-            })?;
-        }
-        let rope = Rope {
-            positions: &batch.positions,
-            table: &weights.rope,
-        };
-        backend.write_kv(WriteKv {
-            qkv: &mut buffers.qkv,
-            shape: qkv_shape,
-            rope: layer.rope.then_some(rope),
-            kv,
-            layer: index,
-            slot_mapping: &batch.slot_mapping,
-        })
-    }
-
-    /// Attention of layer `index` into `buffers.attended`.
-    fn attend(&mut self, index: usize, batch: &StepBatch) -> Result<(), KernelError> {
-        let Self {
-            backend,
-            weights,
-            shape,
-            buffers,
-            kv,
-            ..
-        } = self;
-        backend.attention(Attention {
-            qkv: &buffers.qkv,
-            shape: shape.qkv,
-            kv,
-            layer: index,
-            batch,
-            scale: shape.scale,
-            soft_cap: None,
-            window: weights.layers[index].sliding_window,
-            out: &mut buffers.attended,
-        })
-    }
-
-    /// The rest of layer `index`; what it adds to the state is left in `buffers.delta`.
-    fn feed_forward(&mut self, index: usize, which: Rows, rows: usize) -> Result<(), KernelError> {
-        let Self {
-            backend,
-            weights,
-            shape,
-            buffers,
-            ..
-        } = self;
-        let layer = &weights.layers[index];
-        let (attended, residual) = match which {
-            Rows::All => (&buffers.attended, &mut buffers.residual),
-            Rows::Sampled => (&buffers.sampled_attended, &mut buffers.sampled_residual),
-        };
-        let delta = &mut buffers.delta;
-        backend.linear(Linear {
-            input: attended,
-            weight: &layer.o,
-            rows,
-            out: delta,
-        })?;
-        backend.add_rms_norm(AddRmsNorm {
-            residual,
-            delta: &buffers.delta,
-            weight: &layer.post_attention_norm,
-            eps: shape.eps,
-            rows,
-            out: &mut buffers.normed,
-        })?;
-        backend.gated_linear(GatedLinear {
-            input: &buffers.normed,
-            weight: &layer.gate_up,
-            rows,
-            gate_up: &mut buffers.gate_up,
-            out: &mut buffers.activated,
-        })?;
-        backend.linear(Linear {
-            input: &buffers.activated,
-            weight: &layer.down,
-            rows,
-            out: &mut buffers.delta,
-        })
-    }
-
-    /// Log probabilities of the scored tokens, as many rows at once as there is room for.
-    fn score(&mut self, last: usize, batch: &StepBatch) -> Result<(), KernelError> {
-        self.buffers.scores.clear();
-        let most = self.limits.max_num_seqs;
-        let rows = batch.scored_rows.chunks(most);
-        for (rows, tokens) in rows.zip(batch.scored_tokens.chunks(most)) {
-            self.logits(last, rows)?;
-            let Buffers {
-                logits,
-                host,
-                scores,
-                ..
-            } = &mut self.buffers;
-            let data = self.backend.read(logits, rows.len(), host)?;
-            let read = Logits::new(data, self.shape.vocab_size);
-            let start = scores.len();
-            scores.resize(start + rows.len(), f32::NAN);
-            let found = Mutex::new(&mut scores[start..]);
-            self.backend.workers().run(rows.len(), &|_, row| {
-                let score = log_softmax::score(read.row(row), tokens[row]);
-                found.lock().unwrap_or_else(PoisonError::into_inner)[row] = score;
-            });
-        }
-        Ok(())
-    }
-
-    /// The end of the last layer and the output projection, for these rows alone. What all rows have
-    /// before it stays, so that it can be done for others.
-    fn logits(&mut self, last: usize, rows: &[u32]) -> Result<(), KernelError> {
-        let Self {
-            backend, buffers, ..
-        } = self;
-        backend.gather_rows(GatherRows {
-            input: &buffers.attended,
-            rows,
-            out: &mut buffers.sampled_attended,
-        })?;
-        backend.gather_rows(GatherRows {
-            input: &buffers.residual,
-            rows,
-            out: &mut buffers.sampled_residual,
-        })?;
-        let rows = rows.len();
-        self.feed_forward(last, Rows::Sampled, rows)?;
-        let Self {
-            backend,
-            weights,
-            shape,
-            buffers,
-            ..
-        } = self;
-        backend.add_rms_norm(AddRmsNorm {
-            residual: &mut buffers.sampled_residual,
-            delta: &buffers.delta,
-            weight: &weights.final_norm,
-            eps: shape.eps,
-            rows,
-            out: &mut buffers.normed,
-        })?;
-        backend.linear(Linear {
-            input: &buffers.normed,
-            weight: weights.lm_head.as_ref().unwrap_or(&weights.embedding),
-            rows,
-            out: &mut buffers.logits,
-        })
-    }
 }
 
 impl<B: Backend> KvBlocks for Decoder<B> {
     fn layout(&self) -> String {
-        self.backend.kv_layout()
+        self.kv_layout.clone()
     }
 
     fn block_bytes(&self) -> usize {
@@ -395,11 +200,11 @@ impl<B: Backend> ModelRunner for Decoder<B> {
         self.backend.embed(Embed {
             table: &self.weights.embedding,
             token_ids: &batch.token_ids,
+            scale: self.shape.embedding_multiplier,
             out: &mut self.buffers.residual,
         })?;
         let last = self.weights.layers.len() - 1;
         for index in 0..=last {
-            self.input_norm(index, tokens)?;
             self.write_kv(index, batch)?;
             if index < last {
                 self.attend(index, batch)?;

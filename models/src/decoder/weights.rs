@@ -2,7 +2,8 @@
 
 use kernels::{Backend, KernelError, WeightDtype, WeightFormat, WeightView};
 
-use crate::config::ModelConfig;
+use super::norms::Norm;
+use crate::config::{LayerNorms, ModelConfig, NormKind, QkNorm};
 use crate::loading::Loading;
 use crate::quantization::Precision;
 use crate::rope_table::RopeTable;
@@ -13,6 +14,7 @@ use crate::weights_cache::Kept;
 const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
 const O: [&str; 1] = ["self_attn.o_proj"];
 const GATE_UP: [&str; 2] = ["mlp.gate_proj", "mlp.up_proj"];
+const UP: [&str; 1] = ["mlp.up_proj"];
 const DOWN: [&str; 1] = ["mlp.down_proj"];
 
 /// Packed weights of a model.
@@ -22,33 +24,64 @@ pub(super) struct Weights<B: Backend> {
     /// One per layer.
     pub(super) layers: Vec<Layer<B>>,
     /// `[hidden_size]`
-    pub(super) final_norm: B::Vector,
+    pub(super) final_norm: Norm<B>,
     /// `[vocab_size, hidden_size]`; `None` when the embedding is the output projection.
     pub(super) lm_head: Option<B::Linear>,
     /// Cosines and sines.
     pub(super) rope: B::RopeTable,
+    /// Those of layers with a sliding window, where they are others.
+    pub(super) sliding_rope: Option<B::RopeTable>,
 }
 
 /// Packed weights of a layer, and what it does differently from others.
 pub(super) struct Layer<B: Backend> {
-    /// `[hidden_size]`
-    pub(super) input_norm: B::Vector,
+    /// `[hidden_size]` each
+    pub(super) norms: LayerNorms<Norm<B>>,
     /// Query, key and value in one product. `[qkv.row_size(), hidden_size]`
     pub(super) qkv: B::Linear,
-    /// Norms of query and key heads, `[head_dim]` each.
+    /// Norms of queries and keys, `[head_dim]` each, or as long as all heads.
     pub(super) head_norms: Option<(B::Vector, B::Vector)>,
+    /// Attention sinks, `[num_q_heads]`.
+    pub(super) sinks: Option<B::Vector>,
     /// `[hidden_size, qkv.q_size()]`
     pub(super) o: B::Linear,
-    /// `[hidden_size]`
-    pub(super) post_attention_norm: B::Vector,
-    /// Gate and up in one product. `[2 * intermediate_size, hidden_size]`
-    pub(super) gate_up: B::Linear,
-    /// `[hidden_size, intermediate_size]`
-    pub(super) down: B::Linear,
+    /// What stands after attention.
+    pub(super) mlp: Mlp<B>,
     /// Whether the rotary embedding is applied.
     pub(super) rope: bool,
     /// Positions that a token sees.
     pub(super) sliding_window: Option<usize>,
+}
+
+/// A feed-forward network.
+pub(super) enum Mlp<B: Backend> {
+    /// With a gate.
+    Gated(GatedMlp<B>),
+    /// Without.
+    Plain {
+        /// `[intermediate_size, hidden_size]`
+        up: B::Linear,
+        /// `[hidden_size, intermediate_size]`
+        down: B::Linear,
+    },
+    /// Several, of which each token passes through some.
+    Experts(Experts<B>),
+}
+
+/// A feed-forward network with a gate.
+pub(super) struct GatedMlp<B: Backend> {
+    /// Gate and up in one product. `[2 * intermediate_size, hidden_size]`
+    pub(super) gate_up: B::Linear,
+    /// `[hidden_size, intermediate_size]`
+    pub(super) down: B::Linear,
+}
+
+/// A mixture of experts.
+pub(super) struct Experts<B: Backend> {
+    /// `[num_experts, hidden_size]`
+    pub(super) router: B::Linear,
+    /// One per expert.
+    pub(super) experts: Vec<GatedMlp<B>>,
 }
 
 /// What packing reads from.
@@ -82,44 +115,102 @@ impl<B: Backend> Packing<'_, B> {
         for layer in 0..config.num_layers() {
             layers.push(self.layer(layer, loading)?);
         }
-        let table = RopeTable::new(&config.rope, config.head_dim, max_positions);
+        let rope = |rope| {
+            let table = RopeTable::new(rope, config.head_dim, max_positions);
+            self.backend.rope_table(table.view())
+        };
         Ok(Weights {
             embedding,
             layers,
-            final_norm: self
-                .backend
-                .vector(&self.checkpoint.vector(Names::FINAL_NORM))?,
+            final_norm: self.norm(Names::FINAL_NORM, config.multipliers.logits)?,
             lm_head,
-            rope: self.backend.rope_table(table.view())?,
+            rope: rope(&config.rope)?,
+            sliding_rope: config.sliding_rope.as_ref().map(rope).transpose()?,
+        })
+    }
+
+    /// A norm; what comes after it is to be multiplied by `multiplier`.
+    fn norm(&self, name: &str, multiplier: f32) -> Result<Norm<B>, KernelError> {
+        let norms = &self.config.norms;
+        let vector = |end: &str, offset: f32| {
+            let mut values = self.checkpoint.vector(&format!("{name}.{end}"));
+            for value in &mut values {
+                *value = (*value + offset) * multiplier;
+            }
+            self.backend.vector(&values)
+        };
+        Ok(Norm {
+            weight: vector("weight", norms.weight_offset)?,
+            bias: match norms.kind {
+                NormKind::Rms => None,
+                NormKind::Layer => Some(vector("bias", 0.0)?),
+            },
         })
     }
 
     fn layer(&self, layer: usize, loading: &mut Loading<'_>) -> Result<Layer<B>, KernelError> {
         let config = self.config;
-        let vector = |name: &str| {
-            self.backend
-                .vector(&self.checkpoint.vector(&Names::layer(layer, name)))
+        let norm = |name: &str| self.norm(&Names::layer(layer, name), 1.0);
+        let head_norm = |name: &str| {
+            let mut weights = self.checkpoint.vector(&Names::layer(layer, name));
+            let offset = config.norms.weight_offset;
+            weights.iter_mut().for_each(|weight| *weight += offset);
+            self.backend.vector(&weights)
         };
         let head_norms = match config.qk_norm {
-            true => {
+            QkNorm::None => None,
+            QkNorm::Heads | QkNorm::Whole => {
                 let (q, k) = ("self_attn.q_norm.weight", "self_attn.k_norm.weight");
-                Some((vector(q)?, vector(k)?))
+                Some((head_norm(q)?, head_norm(k)?))
             }
-            false => None,
         };
-        let mut stacked =
-            |projections: &[&str], bias| self.stacked(layer, projections, bias, loading);
         Ok(Layer {
-            input_norm: vector("input_layernorm.weight")?,
-            qkv: stacked(&QKV, config.qkv_bias)?,
+            norms: config.norms.placement.names().try_map(norm)?,
+            qkv: self.stacked(layer, &QKV, config.qkv_bias, loading)?,
             head_norms,
-            o: stacked(&O, config.o_bias)?,
-            post_attention_norm: vector("post_attention_layernorm.weight")?,
-            gate_up: stacked(&GATE_UP, config.mlp_bias)?,
-            down: stacked(&DOWN, config.mlp_bias)?,
+            sinks: match config.attention_sinks {
+                true => Some(
+                    self.backend.vector(
+                        &self
+                            .checkpoint
+                            .vector(&Names::layer(layer, "self_attn.sinks")),
+                    )?,
+                ),
+                false => None,
+            },
+            o: self.stacked(layer, &O, config.o_bias, loading)?,
+            mlp: self.mlp(layer, loading)?,
             rope: config.layers[layer].rope,
             sliding_window: config.layers[layer].sliding_window,
         })
+    }
+
+    fn mlp(&self, layer: usize, loading: &mut Loading<'_>) -> Result<Mlp<B>, KernelError> {
+        let bias = self.config.mlp_bias;
+        let mut stacked = |projections: &[&str]| self.stacked(layer, projections, bias, loading);
+        let Some(config) = self.config.experts_of(layer) else {
+            return Ok(match self.config.mlp_gate {
+                true => Mlp::Gated(GatedMlp {
+                    gate_up: stacked(&GATE_UP)?,
+                    down: stacked(&DOWN)?,
+                }),
+                false => Mlp::Plain {
+                    up: stacked(&UP)?,
+                    down: stacked(&DOWN)?,
+                },
+            });
+        };
+        let router = stacked(&[Names::ROUTER])?;
+        let mut experts = Vec::with_capacity(config.num_experts);
+        for expert in 0..config.num_experts {
+            let name = |name| Names::expert(expert, name);
+            let (gate, up, down) = (name("gate_proj"), name("up_proj"), name("down_proj"));
+            experts.push(GatedMlp {
+                gate_up: stacked(&[&gate, &up])?,
+                down: stacked(&[&down])?,
+            });
+        }
+        Ok(Mlp::Experts(Experts { router, experts }))
     }
 
     /// The projections of a layer, stacked on the output axis.
@@ -210,28 +301,39 @@ impl<B: Backend> Packing<'_, B> {
 
 impl<B: Backend> Weights<B> {
     /// All matrices: name of the first tensor, columns, packed.
-    pub(super) fn matrices<'w>(
-        &'w self,
-        config: &'w ModelConfig,
-    ) -> impl Iterator<Item = (String, usize, &'w B::Linear)> {
+    pub(super) fn matrices(&self, config: &ModelConfig) -> Vec<(String, usize, &B::Linear)> {
         let hidden = config.hidden_size;
-        let head = self.lm_head.as_ref();
-        let head = head.map(|head| (Names::LM_HEAD.to_owned(), hidden, head));
-        let layers = self
-            .layers
-            .iter()
-            .enumerate()
-            .flat_map(move |(index, layer)| {
-                let name = |projections: &[&str]| matrix_name(index, projections[0]);
-                [
-                    (name(&QKV), hidden, &layer.qkv),
-                    (name(&O), config.num_q_heads * config.head_dim, &layer.o),
-                    (name(&GATE_UP), hidden, &layer.gate_up),
-                    (name(&DOWN), config.intermediate_size, &layer.down),
-                ]
-            });
-        let embedding = (Names::EMBEDDING.to_owned(), hidden, &self.embedding);
-        std::iter::once(embedding).chain(head).chain(layers)
+        let mut all = vec![(Names::EMBEDDING.to_owned(), hidden, &self.embedding)];
+        if let Some(head) = &self.lm_head {
+            all.push((Names::LM_HEAD.to_owned(), hidden, head));
+        }
+        for (index, layer) in self.layers.iter().enumerate() {
+            let mut push = |name: &str, cols, matrix| {
+                all.push((matrix_name(index, name), cols, matrix));
+            };
+            push(QKV[0], hidden, &layer.qkv);
+            push(O[0], config.num_q_heads * config.head_dim, &layer.o);
+            match &layer.mlp {
+                Mlp::Gated(mlp) => {
+                    push(GATE_UP[0], hidden, &mlp.gate_up);
+                    push(DOWN[0], config.intermediate_size, &mlp.down);
+                }
+                Mlp::Plain { up, down } => {
+                    push(UP[0], hidden, up);
+                    push(DOWN[0], config.intermediate_size, down);
+                }
+                Mlp::Experts(mlp) => {
+                    push(Names::ROUTER, hidden, &mlp.router);
+                    let intermediate = config.experts.map_or(0, |all| all.intermediate_size);
+                    for (expert, mlp) in mlp.experts.iter().enumerate() {
+                        let name = |name| Names::expert(expert, name);
+                        push(&name("gate_proj"), hidden, &mlp.gate_up);
+                        push(&name("down_proj"), intermediate, &mlp.down);
+                    }
+                }
+            }
+        }
+        all
     }
 }
 

@@ -1,6 +1,6 @@
 //! Llama 2 and 3.x, and the many models that are Llamas by shape (SmolLM2 among them).
 
-use super::{Defaults, Family, HeadDim, KvHeads, shared};
+use super::{DEFAULTS, Defaults, Family, shared};
 use crate::config::{ConfigError, Fields, ModelConfig};
 
 pub(super) const FAMILY: Family = Family {
@@ -14,10 +14,7 @@ fn config(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
         fields,
         &Defaults {
             model_type: "llama",
-            rope_theta: 10_000.0,
-            tie_word_embeddings: false,
-            kv_heads: KvHeads::AsQuery,
-            head_dim: HeadDim::Divided,
+            ..DEFAULTS
         },
     )?;
     let attention_bias = fields.flag("attention_bias")?.unwrap_or(false);

@@ -1,6 +1,6 @@
 //! Qwen2 and Qwen2.5: biases on query, key and value; windows on the upper layers, if turned on.
 
-use super::{Defaults, Family, HeadDim, KvHeads, apply_qwen_windows, shared};
+use super::{DEFAULTS, Defaults, Family, KvHeads, apply_qwen_windows, shared};
 use crate::config::{ConfigError, Fields, ModelConfig};
 
 pub(super) const FAMILY: Family = Family {
@@ -14,10 +14,8 @@ fn config(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
         fields,
         &Defaults {
             model_type: "qwen2",
-            rope_theta: 10_000.0,
-            tie_word_embeddings: false,
             kv_heads: KvHeads::Required,
-            head_dim: HeadDim::Divided,
+            ..DEFAULTS
         },
     )?;
     config.qkv_bias = true;

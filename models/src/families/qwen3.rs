@@ -1,7 +1,7 @@
 //! Qwen3: query and key heads are normalised, and the head's size is a field of its own.
 
-use super::{Defaults, Family, HeadDim, KvHeads, apply_qwen_windows, shared};
-use crate::config::{ConfigError, Fields, ModelConfig};
+use super::{DEFAULTS, Defaults, Family, HeadDim, KvHeads, apply_qwen_windows, shared};
+use crate::config::{ConfigError, Fields, ModelConfig, QkNorm};
 
 pub(super) const FAMILY: Family = Family {
     model_type: "qwen3",
@@ -14,16 +14,15 @@ fn config(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
         fields,
         &Defaults {
             model_type: "qwen3",
-            rope_theta: 10_000.0,
-            tie_word_embeddings: false,
             kv_heads: KvHeads::Required,
             head_dim: HeadDim::Required,
+            ..DEFAULTS
         },
     )?;
     let attention_bias = fields.flag("attention_bias")?.unwrap_or(false);
     config.qkv_bias = attention_bias;
     config.o_bias = attention_bias;
-    config.qk_norm = true;
+    config.qk_norm = QkNorm::Heads;
     apply_qwen_windows(fields, &mut config)?;
     Ok(config)
 }

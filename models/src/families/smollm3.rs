@@ -1,6 +1,6 @@
 //! SmolLM3: some layers have no rotary embedding (by default every fourth).
 
-use super::{Defaults, Family, HeadDim, KvHeads, apply_windows, shared};
+use super::{DEFAULTS, Defaults, Family, KvHeads, apply_windows, shared};
 use crate::config::{ConfigError, Fields, ModelConfig};
 
 pub(super) const FAMILY: Family = Family {
@@ -17,7 +17,7 @@ fn config(fields: &Fields<'_>) -> Result<ModelConfig, ConfigError> {
             rope_theta: 2_000_000.0,
             tie_word_embeddings: true,
             kv_heads: KvHeads::Required,
-            head_dim: HeadDim::Divided,
+            ..DEFAULTS
         },
     )?;
     let attention_bias = fields.flag("attention_bias")?.unwrap_or(false);

@@ -6,17 +6,29 @@ use super::metadata::Metadata;
 /// An architecture: `general.architecture`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Architecture {
-    /// Llama, Mistral, SmolLM2.
+    Gemma2,
+    Gemma3,
+    Granite,
+    /// Llama, Mistral, Mixtral, SmolLM2.
     Llama,
+    Olmo2,
+    Phi3,
     Qwen2,
     Qwen3,
+    Qwen3Moe,
     SmolLm3,
 }
 
-const ALL: [(&str, Architecture); 4] = [
+const ALL: [(&str, Architecture); 10] = [
+    ("gemma2", Architecture::Gemma2),
+    ("gemma3", Architecture::Gemma3),
+    ("granite", Architecture::Granite),
     ("llama", Architecture::Llama),
+    ("olmo2", Architecture::Olmo2),
+    ("phi3", Architecture::Phi3),
     ("qwen2", Architecture::Qwen2),
     ("qwen3", Architecture::Qwen3),
+    ("qwen3moe", Architecture::Qwen3Moe),
     ("smollm3", Architecture::SmolLm3),
 ];
 
@@ -45,11 +57,22 @@ impl Architecture {
     /// (row 0, row `head_dim / 2`, row 1, ..), and not as two halves.
     ///
     /// llama.cpp's conversion reorders them for the architectures that it rotates pair by pair:
-    /// `LlamaModel.permute` in its `convert_hf_to_gguf.py`, which SmolLM3 inherits.
+    /// `LlamaModel.permute` in its `convert_hf_to_gguf.py`, which Granite and SmolLM3 inherit.
     pub(super) fn has_interleaved_rows(self) -> bool {
         match self {
-            Self::Llama | Self::SmolLm3 => true,
-            Self::Qwen2 | Self::Qwen3 => false,
+            Self::Granite | Self::Llama | Self::SmolLm3 => true,
+            Self::Gemma2
+            | Self::Gemma3
+            | Self::Olmo2
+            | Self::Phi3
+            | Self::Qwen2
+            | Self::Qwen3
+            | Self::Qwen3Moe => false,
         }
+    }
+
+    /// Whether norms' weights are stored whole, where `transformers` stores them less 1.
+    pub(super) fn has_whole_norm_weights(self) -> bool {
+        matches!(self, Self::Gemma2 | Self::Gemma3)
     }
 }

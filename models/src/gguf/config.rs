@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::GgufError;
 use super::architecture::Architecture;
 use super::header::TensorInfo;
 use super::metadata::Metadata;
+use super::{GgufError, family};
 use crate::weights::Names;
 
 /// What the tensors tell about the model.
@@ -20,6 +20,8 @@ pub(super) struct TensorFacts {
     pub(super) mlp_bias: bool,
     /// There are divisors of the rotary frequencies.
     pub(super) has_rope_divisors: bool,
+    /// There are those of LongRoPE.
+    pub(super) has_long_rope_divisors: bool,
     /// Their number.
     pub(super) count: usize,
 }
@@ -33,6 +35,7 @@ impl TensorFacts {
             attention_bias: false,
             mlp_bias: false,
             has_rope_divisors: false,
+            has_long_rope_divisors: false,
             count: 0,
         };
         for tensor in tensors {
@@ -41,6 +44,9 @@ impl TensorFacts {
                 "token_embd.weight" => facts.vocab_size = tensor.shape.first().copied(),
                 "output.weight" => facts.has_output = true,
                 Names::ROPE_DIVISORS => facts.has_rope_divisors = true,
+                name if Names::LONG_ROPE_DIVISORS.contains(&name) => {
+                    facts.has_long_rope_divisors = true;
+                }
                 name if !name.starts_with("blk.0.") || !name.ends_with(".bias") => {}
                 name if name.contains(".attn_") => facts.attention_bias = true,
                 _ => facts.mlp_bias = true,
@@ -74,7 +80,7 @@ pub(super) fn config(
     architecture: Architecture,
     tensors: &TensorFacts,
 ) -> Result<Map<String, Value>, GgufError> {
-    refuse_what_changes_the_model(metadata, architecture)?;
+    family::refuse_what_changes_the_model(metadata, architecture)?;
     let key = |name: &str| format!("{}.{name}", architecture.name());
     let hidden_size = metadata.needed_count(&key("embedding_length"))?;
     let num_heads = needed_count_of_layers(metadata, &key("attention.head_count"))?;
@@ -106,13 +112,13 @@ pub(super) fn config(
         "mlp_bias": tensors.mlp_bias,
         "eos_token_id": end_tokens(metadata)?,
     });
-    let (class, model_type, window) = family(metadata, &key, architecture)?;
-    config["architectures"] = json!([class]);
-    config["model_type"] = model_type.into();
-    config["sliding_window"] = json!(window);
-    match config {
-        Value::Object(config) => Ok(config),
-        _ => unreachable!("it was written as an object"),
+    let specific = family::fields(metadata, &key, architecture, &config)?;
+    match (&mut config, specific) {
+        (Value::Object(config), Value::Object(specific)) => {
+            config.extend(specific);
+            Ok(std::mem::take(config))
+        }
+        _ => unreachable!("they were written as objects"),
     }
 }
 
@@ -134,24 +140,6 @@ pub(super) fn generation_config(metadata: &Metadata<'_>) -> Result<Map<String, V
         }
     }
     Ok(config)
-}
-
-/// The class of `transformers`, its `model_type`, and the window of all layers.
-fn family(
-    metadata: &Metadata<'_>,
-    key: &dyn Fn(&str) -> String,
-    architecture: Architecture,
-) -> Result<(&'static str, &'static str, Option<usize>), GgufError> {
-    let window_key = key("attention.sliding_window");
-    let window = metadata.count(&window_key)?.filter(|&window| window > 0);
-    Ok(match (architecture, window) {
-        (Architecture::Llama, Some(_)) => ("MistralForCausalLM", "mistral", window),
-        (_, Some(_)) => return Err(metadata.unsupported(&window_key, "none")),
-        (Architecture::Llama, None) => ("LlamaForCausalLM", "llama", None),
-        (Architecture::Qwen2, None) => ("Qwen2ForCausalLM", "qwen2", None),
-        (Architecture::Qwen3, None) => ("Qwen3ForCausalLM", "qwen3", None),
-        (Architecture::SmolLm3, None) => ("SmolLM3ForCausalLM", "smollm3", None),
-    })
 }
 
 fn needed_count_of_layers(metadata: &Metadata<'_>, key: &str) -> Result<usize, GgufError> {
@@ -227,7 +215,10 @@ fn rope_scaling(
     let old_factor = metadata.number(&key("rope.scale_linear"))?;
     let original = metadata.count(&key("rope.scaling.original_context_length"))?;
     let neutral = |value: super::value::Value<'_>| value.number() == Some(1.0);
-    for name in ["attn_factor", "yarn_attn_factor", "yarn_ext_factor"] {
+    // Of LongRoPE `attn_factor` is a parameter, which is read with its divisors.
+    let long = tensors.has_long_rope_divisors;
+    let neutral_factors = ["yarn_attn_factor", "yarn_ext_factor", "attn_factor"];
+    for name in &neutral_factors[..if long { 2 } else { 3 }] {
         metadata.refuse_unless(&key(&format!("rope.scaling.{name}")), "1", neutral)?;
     }
     metadata.refuse_unless(&key("rope.scaling.yarn_log_multiplier"), "0", |value| {
@@ -236,6 +227,9 @@ fn rope_scaling(
     // Says that the model was trained with the scaling; nothing depends on it.
     metadata.flag(&key("rope.scaling.finetuned"))?;
     let kind = metadata.text(&type_key)?;
+    if long && matches!(kind, None | Some("longrope")) {
+        return Ok(Value::Null);
+    }
     let scaling = match (kind, factor.or(old_factor)) {
         (None | Some("none"), None) => return Ok(Value::Null),
         (Some("none"), Some(_)) => return Ok(Value::Null),
@@ -254,8 +248,8 @@ fn rope_scaling(
         }
         (Some(_), _) => return Err(metadata.unsupported(&type_key, "none, linear, yarn")),
     };
-    if tensors.has_rope_divisors {
-        let reason = "the file scales by rope_freqs.weight already";
+    if tensors.has_rope_divisors || long {
+        let reason = "the file scales by divisors of its own already";
         return Err(metadata.contradiction(&type_key, reason));
     }
     Ok(scaling)
@@ -277,35 +271,4 @@ fn end_tokens(metadata: &Metadata<'_>) -> Result<Vec<u32>, GgufError> {
     ends.sort_unstable();
     ends.dedup();
     Ok(ends)
-}
-
-/// Keys that other models of the architecture have, and that change what is computed.
-fn refuse_what_changes_the_model(
-    metadata: &Metadata<'_>,
-    architecture: Architecture,
-) -> Result<(), GgufError> {
-    let none = |value: super::value::Value<'_>| value.number() == Some(0.0);
-    for name in [
-        "expert_count",
-        "expert_used_count",
-        "nextn_predict_layers",
-        "attention.max_alibi_bias",
-        "attention.clamp_kqv",
-        "attention.scale",
-        "attn_logit_softcapping",
-        "final_logit_softcapping",
-        "logit_scale",
-        "residual_scale",
-        "embedding_scale",
-    ] {
-        metadata.refuse_unless(&format!("{}.{name}", architecture.name()), "none", none)?;
-    }
-    metadata.refuse_unless(
-        &format!("{}.attention.causal", architecture.name()),
-        "true",
-        |value| value.flag() == Some(true),
-    )?;
-    metadata.refuse_unless("general.type", "model", |value| {
-        value.text() == Some("model")
-    })
 }

@@ -8,6 +8,7 @@ mod architecture;
 mod config;
 mod element_type;
 mod error;
+mod family;
 mod header;
 mod metadata;
 mod names;
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use kernels::WeightDtype;
 use serde_json::{Map, Value};
 
-use crate::config::{ConfigError, ModelConfig};
+use crate::config::{ConfigError, ModelConfig, RopeScaling};
 use crate::model::{Model, ModelFiles, OpenError, optional_file};
 use crate::weights::{Checkpoint, Names, Tensor};
 
@@ -85,10 +86,24 @@ pub(crate) fn open(path: &Path, name: String) -> Result<Model, OpenError> {
     let generation_config = files.generation_config.as_deref();
     let mut config = ModelConfig::parse(&files.config, generation_config).map_err(described)?;
     let tensors = tensors(&parts, architecture, config.head_dim)?;
-    if let Some(divisors) = tensors.get(Names::ROPE_DIVISORS) {
-        let divisors = rope_divisors(divisors, |tensor| &shards[tensor.shard].bytes)
-            .map_err(|reason| parts[0].damaged(reason))?;
-        config = config.with_rope_divisors(divisors).map_err(described)?;
+    if architecture.has_whole_norm_weights() {
+        config.norms.weight_offset = 0.0;
+    }
+    let divisors = |name: &str| {
+        let tensor = tensors.get(name);
+        let bytes = |tensor: &Tensor| -> &[u8] { &shards[tensor.shard].bytes };
+        let divisors = tensor.map(|tensor| rope_divisors((name, tensor), bytes));
+        let divisors = divisors.transpose();
+        divisors.map_err(|reason| parts[0].damaged(reason))
+    };
+    if let Some(divisors) = divisors(Names::ROPE_DIVISORS)? {
+        let scaling = RopeScaling::Divisors(divisors);
+        config = config.with_rope_scaling(scaling).map_err(described)?;
+    }
+    let [short, long] = Names::LONG_ROPE_DIVISORS;
+    if let (Some(short_factor), Some(long_factor)) = (divisors(short)?, divisors(long)?) {
+        let scaling = family::long_rope(metadata, architecture, short_factor, long_factor)?;
+        config = config.with_rope_scaling(scaling).map_err(described)?;
     }
     let unread = metadata.unread(&format!("{}.", architecture.name()));
     drop(parts);
@@ -107,26 +122,49 @@ fn tensors(
     for (shard, part) in parts.iter().enumerate() {
         for info in &part.header.tensors {
             let tensor = part.tensor(info, shard, architecture, head_dim)?;
-            let known = names::transformers_name(info.name);
-            if tensors.insert(known, tensor).is_some() {
-                return Err(part.damaged(format!("tensor {} is there twice", info.name)));
+            let known = match names::of_experts(info.name) {
+                Some(of) if tensor.shape.len() == 3 => of_each_expert(&tensor, of),
+                _ => vec![(names::transformers_name(info.name, architecture), tensor)],
+            };
+            for (name, tensor) in known {
+                if tensors.insert(name, tensor).is_some() {
+                    return Err(part.damaged(format!("tensor {} is there twice", info.name)));
+                }
             }
         }
     }
     Ok(tensors)
 }
 
-/// The elements of `rope_freqs.weight`.
+/// The matrices of each expert of a tensor `[num_experts, rows, cols]`.
+fn of_each_expert(tensor: &Tensor, (layer, projection): (usize, &str)) -> Vec<(String, Tensor)> {
+    let num_experts = tensor.shape[0];
+    let bytes = tensor.range.len() / num_experts.max(1);
+    let of_expert = |expert: usize| {
+        let start = tensor.range.start + expert * bytes;
+        let name = format!("{}.weight", Names::expert(expert, projection));
+        let matrix = Tensor {
+            shard: tensor.shard,
+            element: tensor.element.clone(),
+            shape: tensor.shape[1..].to_vec(),
+            range: start..start + bytes,
+            row_order: tensor.row_order,
+            scales: None,
+        };
+        (Names::layer(layer, &name), matrix)
+    };
+    (0..num_experts).map(of_expert).collect()
+}
+
+/// The elements of divisors of rotary frequencies.
 fn rope_divisors<'a>(
-    tensor: &Tensor,
+    (name, tensor): (&str, &Tensor),
     bytes: impl Fn(&Tensor) -> &'a [u8],
 ) -> Result<Vec<f32>, String> {
     if tensor.element != Ok(WeightDtype::F32) || tensor.shape.len() != 1 {
         return Err(format!(
-            "tensor {} must be a vector of F32, but is {:?} of shape {:?}",
-            Names::ROPE_DIVISORS,
-            tensor.element,
-            tensor.shape
+            "tensor {name} must be a vector of F32, but is {:?} of shape {:?}",
+            tensor.element, tensor.shape
         ));
     }
     let elements = bytes(tensor)[tensor.range.clone()].chunks_exact(4);

@@ -168,6 +168,7 @@ impl<'a> Part<'a> {
                 true => RowOrder::InterleavedHalves { head_dim },
                 false => RowOrder::Natural,
             },
+            scales: None,
         })
     }
 

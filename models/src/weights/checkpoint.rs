@@ -1,11 +1,12 @@
 //! The tensors of a checkpoint, whatever the format of its files.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kernels::WeightDtype;
 
-use super::tensor::{Matrix, Tensor};
-use super::{Bytes, Names, WeightsError, expected};
+use super::tensor::{Matrix, RowSize, Scales, Tensor};
+use super::{Bytes, Names, WeightsError, expected, expert_stacks, mxfp4};
 use crate::config::ModelConfig;
 
 /// Bytes of each tensor that enter the fingerprint.
@@ -38,6 +39,26 @@ impl Checkpoint {
         Self { shards, tensors }
     }
 
+    /// The same by the names of all families, with every projection by itself.
+    ///
+    /// # Errors
+    /// `Shape` of a tensor that several projections lie in.
+    pub(crate) fn in_plain_naming(self, config: &ModelConfig) -> Result<Self, WeightsError> {
+        let Self { shards, tensors } = self;
+        let renamed = tensors.into_iter();
+        let mut tensors: BTreeMap<String, Tensor> = renamed
+            .map(|(name, tensor)| (config.naming.name_here(&name), tensor))
+            .collect();
+        let file_of = |tensor: &Tensor| shards[tensor.shard].name.clone();
+        config
+            .naming
+            .split(&mut tensors, &expected(config), file_of)?;
+        if config.naming.expert_stacks {
+            expert_stacks::split(&mut tensors, config, file_of)?;
+        }
+        Ok(Self { shards, tensors })
+    }
+
     /// The name of the file that has the tensor.
     pub(crate) fn file_of(&self, tensor: &str) -> Option<&String> {
         let tensor = self.tensors.get(tensor)?;
@@ -54,13 +75,14 @@ impl Checkpoint {
         for wanted in &expected {
             let Some(tensor) = self.tensors.get(&wanted.name) else {
                 let files: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
-                let (tensor, files) = (wanted.name.clone(), files.join(", "));
+                let tensor = config.naming.name_in_file(&wanted.name);
+                let files = files.join(", ");
                 return Err(WeightsError::MissingTensor { tensor, files });
             };
             let file = || self.shards[tensor.shard].name.clone();
             if tensor.shape != wanted.shape {
                 return Err(WeightsError::Shape {
-                    tensor: wanted.name.clone(),
+                    tensor: config.naming.name_in_file(&wanted.name),
                     file: file(),
                     expected: wanted.shape.clone(),
                     actual: tensor.shape.clone(),
@@ -76,7 +98,7 @@ impl Checkpoint {
             };
             if let Some(actual) = unreadable {
                 return Err(WeightsError::Dtype {
-                    tensor: wanted.name.clone(),
+                    tensor: config.naming.name_in_file(&wanted.name),
                     file: file(),
                     actual,
                 });
@@ -97,19 +119,44 @@ impl Checkpoint {
     pub(crate) fn matrix<'a>(&'a self, name: &'a str) -> Matrix<'a> {
         let tensor = self.tensor(name);
         let dtype = self.dtype(name);
-        // The elements of a vector of heads are ordered like the rows of their matrix.
-        let (rows, cols, row_bytes) = match tensor.shape[..] {
-            [cols] => (1, cols, dtype.row_bytes(1)),
-            [rows, cols] => (rows, cols, dtype.row_bytes(cols)),
+        let (rows, cols) = match tensor.shape[..] {
+            [cols] => (1, cols),
+            [rows, cols] => (rows, cols),
             _ => unreachable!("expected shapes have one or two dimensions"),
+        };
+        let data = match &tensor.scales {
+            Some(scales) => Cow::Owned(self.decoded(tensor, scales, (rows, cols))),
+            // The elements of a vector are ordered like the rows of their matrix.
+            None => {
+                let (rows, cols) = match tensor.shape.len() {
+                    1 => (cols, 1),
+                    _ => (rows, cols),
+                };
+                let bytes = dtype.row_bytes(cols);
+                let size = RowSize { rows, cols, bytes };
+                tensor.row_order.restore(self.data(tensor), size)
+            }
         };
         Matrix {
             name,
-            data: tensor.row_order.restore(self.data(tensor), row_bytes),
+            data,
             dtype,
             rows,
             cols,
         }
+    }
+
+    /// A matrix in MXFP4, as bfloat16.
+    fn decoded(&self, tensor: &Tensor, scales: &Scales, (rows, cols): (usize, usize)) -> Vec<u8> {
+        let size = |bytes| RowSize { rows, cols, bytes };
+        let blocks = mxfp4::row_bytes(cols);
+        let blocks = tensor
+            .row_order
+            .restore(self.data(tensor), size(blocks.quants));
+        let scales = &self.shards[scales.shard].bytes[scales.range.clone()];
+        let scale_bytes = mxfp4::row_bytes(cols).scales;
+        let scales = tensor.row_order.restore(scales, size(scale_bytes));
+        mxfp4::to_bf16(&blocks, &scales)
     }
 
     /// Rows and columns of a matrix.
@@ -152,7 +199,17 @@ impl Checkpoint {
     /// # Panics
     /// As [`Self::matrix`].
     pub(crate) fn num_bytes(&self, name: &str) -> usize {
-        self.tensor(name).range.len()
+        let tensor = self.tensor(name);
+        let elements: usize = tensor.shape.iter().product();
+        let cols = tensor.shape.last().copied().unwrap_or(1).max(1);
+        match tensor.scales {
+            Some(_) => {
+                let row = mxfp4::row_bytes(cols);
+                elements / cols * (row.quants + row.scales)
+            }
+            // Several tensors may lie in the same bytes, row by row.
+            None => elements / cols * self.dtype(name).row_bytes(cols),
+        }
     }
 
     /// Gives the memory of the tensor's pages back to the system; reading them again costs time.

@@ -1,6 +1,6 @@
 //! The tensors of a decoder, named as `transformers` names them in all families.
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, NormKind, QkNorm};
 
 /// A tensor that a model must have.
 #[derive(Clone, Debug)]
@@ -16,10 +16,26 @@ pub(crate) struct Names;
 
 impl Names {
     pub(crate) const EMBEDDING: &'static str = "model.embed_tokens.weight";
-    pub(crate) const FINAL_NORM: &'static str = "model.norm.weight";
+    pub(crate) const FINAL_NORM: &'static str = "model.norm";
     pub(crate) const LM_HEAD: &'static str = "lm_head.weight";
     /// Divisors of the rotary frequencies, `[rotary_dim / 2]`, in GGUF files: Llama 3.1's scaling.
     pub(crate) const ROPE_DIVISORS: &'static str = "rope_freqs.weight";
+
+    /// The divisors of LongRoPE, likewise: the short ones and the long ones.
+    pub(crate) const LONG_ROPE_DIVISORS: [&'static str; 2] =
+        ["rope_factors_short.weight", "rope_factors_long.weight"];
+    /// The projection that says which experts a token passes through.
+    pub(crate) const ROUTER: &'static str = "mlp.gate";
+
+    /// Projection `name` of expert `expert`.
+    pub(crate) fn expert(expert: usize, name: &str) -> String {
+        format!("mlp.experts.{expert}.{name}")
+    }
+
+    /// Whether the tensor is one of an expert.
+    pub(crate) fn is_of_expert(name: &str) -> bool {
+        name.contains(".mlp.experts.")
+    }
 
     /// Tensor `name` of layer `layer`.
     pub(crate) fn layer(layer: usize, name: &str) -> String {
@@ -32,7 +48,13 @@ impl Names {
     pub(crate) fn is_known_surplus(name: &str, config: &ModelConfig) -> bool {
         name.ends_with(".rotary_emb.inv_freq")
             || name == Self::ROPE_DIVISORS
+            || Self::LONG_ROPE_DIVISORS.contains(&name)
             || (config.tie_word_embeddings && name == Self::LM_HEAD)
+            || config
+                .naming
+                .surplus
+                .iter()
+                .any(|start| name.starts_with(start))
     }
 }
 
@@ -48,53 +70,106 @@ pub(crate) fn expected(config: &ModelConfig) -> Vec<Expected> {
     };
     push(Names::EMBEDDING.into(), &[vocab, hidden]);
     for layer in 0..config.num_layers() {
-        for (name, out_features, in_features, bias) in projections(config) {
-            push(
-                Names::layer(layer, &format!("{name}.weight")),
-                &[out_features, in_features],
-            );
-            if bias {
-                push(
-                    Names::layer(layer, &format!("{name}.bias")),
-                    &[out_features],
-                );
+        for projection in projections(config, layer) {
+            let name = |end: &str| Names::layer(layer, &format!("{}.{end}", projection.name));
+            let (out_features, in_features) = (projection.out_features, projection.in_features);
+            push(name("weight"), &[out_features, in_features]);
+            if projection.bias {
+                push(name("bias"), &[out_features]);
             }
         }
-        push(Names::layer(layer, "input_layernorm.weight"), &[hidden]);
-        push(
-            Names::layer(layer, "post_attention_layernorm.weight"),
-            &[hidden],
-        );
-        if config.qk_norm {
+        for norm in config.norms.placement.names().into_iter() {
+            for end in norm_tensors(config.norms.kind) {
+                push(Names::layer(layer, &format!("{norm}.{end}")), &[hidden]);
+            }
+        }
+        if config.attention_sinks {
             push(
-                Names::layer(layer, "self_attn.q_norm.weight"),
-                &[config.head_dim],
-            );
-            push(
-                Names::layer(layer, "self_attn.k_norm.weight"),
-                &[config.head_dim],
+                Names::layer(layer, "self_attn.sinks"),
+                &[config.num_q_heads],
             );
         }
+        if let Some([q, k]) = qk_norm_sizes(config) {
+            push(Names::layer(layer, "self_attn.q_norm.weight"), &[q]);
+            push(Names::layer(layer, "self_attn.k_norm.weight"), &[k]);
+        }
     }
-    push(Names::FINAL_NORM.into(), &[hidden]);
+    for end in norm_tensors(config.norms.kind) {
+        push(format!("{}.{end}", Names::FINAL_NORM), &[hidden]);
+    }
     if !config.tie_word_embeddings {
         push(Names::LM_HEAD.into(), &[vocab, hidden]);
     }
     tensors
 }
 
-/// Name, output features, input features and bias of a layer's matrix products.
-fn projections(config: &ModelConfig) -> [(&'static str, usize, usize, bool); 7] {
-    let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+/// Sizes of the norms of queries and of keys, where there are any.
+fn qk_norm_sizes(config: &ModelConfig) -> Option<[usize; 2]> {
+    match config.qk_norm {
+        QkNorm::None => None,
+        QkNorm::Heads => Some([config.head_dim; 2]),
+        QkNorm::Whole => {
+            let heads = [config.num_q_heads, config.num_kv_heads];
+            Some(heads.map(|heads| heads * config.head_dim))
+        }
+    }
+}
+
+/// The tensors of a norm.
+fn norm_tensors(kind: NormKind) -> &'static [&'static str] {
+    match kind {
+        NormKind::Rms => &["weight"],
+        NormKind::Layer => &["weight", "bias"],
+    }
+}
+
+/// A matrix product of a layer.
+struct Projection {
+    name: String,
+    out_features: usize,
+    in_features: usize,
+    bias: bool,
+}
+
+fn projections(config: &ModelConfig, layer: usize) -> Vec<Projection> {
+    let hidden = config.hidden_size;
     let q_size = config.num_q_heads * config.head_dim;
     let kv_size = config.num_kv_heads * config.head_dim;
-    [
-        ("self_attn.q_proj", q_size, hidden, config.qkv_bias),
-        ("self_attn.k_proj", kv_size, hidden, config.qkv_bias),
-        ("self_attn.v_proj", kv_size, hidden, config.qkv_bias),
-        ("self_attn.o_proj", hidden, q_size, config.o_bias),
-        ("mlp.gate_proj", intermediate, hidden, config.mlp_bias),
-        ("mlp.up_proj", intermediate, hidden, config.mlp_bias),
-        ("mlp.down_proj", hidden, intermediate, config.mlp_bias),
-    ]
+    let mut all = Vec::new();
+    let mut push = |name: String, out_features, in_features, bias| {
+        all.push(Projection {
+            name,
+            out_features,
+            in_features,
+            bias,
+        });
+    };
+    push("self_attn.q_proj".into(), q_size, hidden, config.qkv_bias);
+    push("self_attn.k_proj".into(), kv_size, hidden, config.qkv_bias);
+    push("self_attn.v_proj".into(), kv_size, hidden, config.qkv_bias);
+    push("self_attn.o_proj".into(), hidden, q_size, config.o_bias);
+    let bias = config.mlp_bias;
+    let Some(experts) = config.experts_of(layer) else {
+        let intermediate = config.intermediate_size;
+        if config.mlp_gate {
+            push("mlp.gate_proj".into(), intermediate, hidden, bias);
+        }
+        push("mlp.up_proj".into(), intermediate, hidden, bias);
+        push("mlp.down_proj".into(), hidden, intermediate, bias);
+        return all;
+    };
+    push(Names::ROUTER.into(), experts.num_experts, hidden, bias);
+    for expert in 0..experts.num_experts {
+        let intermediate = experts.intermediate_size;
+        for name in ["gate_proj", "up_proj"] {
+            push(Names::expert(expert, name), intermediate, hidden, bias);
+        }
+        push(
+            Names::expert(expert, "down_proj"),
+            hidden,
+            intermediate,
+            bias,
+        );
+    }
+    all
 }

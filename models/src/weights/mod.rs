@@ -4,7 +4,10 @@ mod bytes;
 mod checkpoint;
 mod error;
 mod expected;
+mod expert_stacks;
 mod header;
+mod mxfp4;
+mod naming;
 pub(crate) mod safetensors;
 mod tensor;
 
@@ -12,4 +15,5 @@ pub(crate) use bytes::Bytes;
 pub(crate) use checkpoint::{Checkpoint, Shard};
 pub use error::WeightsError;
 pub(crate) use expected::{Expected, Names, expected};
+pub(crate) use naming::{Fused, Naming};
 pub(crate) use tensor::{Matrix, RowOrder, Tensor};

@@ -93,6 +93,7 @@ fn from_shards(files: Vec<(String, Bytes)>) -> Result<Checkpoint, WeightsError> 
                     shape: info.shape.clone(),
                     range: start + from..start + to,
                     row_order: RowOrder::Natural,
+                    scales: None,
                 },
             );
         }

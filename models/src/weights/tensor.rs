@@ -17,6 +17,17 @@ pub(crate) struct Tensor {
     pub(crate) range: Range<usize>,
     /// The rows' order in the file.
     pub(crate) row_order: RowOrder,
+    /// Of a matrix in MXFP4 the bytes of its scales; `element` is what it is decoded to.
+    pub(crate) scales: Option<Scales>,
+}
+
+/// Where the scales of a matrix in MXFP4 lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Scales {
+    /// Index of the file.
+    pub(crate) shard: usize,
+    /// Bytes of the file.
+    pub(crate) range: Range<usize>,
 }
 
 /// The order of a matrix's rows, or of a vector's elements, beside that of `transformers`.
@@ -29,6 +40,31 @@ pub(crate) enum RowOrder {
         /// Rows of a head; even.
         head_dim: usize,
     },
+    /// Every second row is another matrix's.
+    EveryOther {
+        /// The first row of this one.
+        first: usize,
+    },
+    /// Rows are columns of the file's matrix: every one, or every `step`th.
+    Columns {
+        /// The first row's column.
+        first: usize,
+        /// Columns from one row to the next.
+        step: usize,
+        /// Columns of the file's matrix.
+        stride: usize,
+    },
+}
+
+/// What a matrix's rows consist of.
+#[derive(Clone, Copy)]
+pub(crate) struct RowSize {
+    /// Rows, or elements of a vector.
+    pub(crate) rows: usize,
+    /// Elements of a row.
+    pub(crate) cols: usize,
+    /// Bytes of a row.
+    pub(crate) bytes: usize,
 }
 
 /// A tensor's elements in the order of `transformers`: a matrix, or a vector as one row.
@@ -55,10 +91,29 @@ impl Matrix<'_> {
 }
 
 impl RowOrder {
-    /// `data`, rows of `row_bytes` each, with the rows in the order of `transformers`; copied only if
-    /// that is another one.
-    pub(crate) fn restore(self, data: &[u8], row_bytes: usize) -> Cow<'_, [u8]> {
+    /// The rows of `data` in the order of `transformers`; copied only if that is another one.
+    pub(crate) fn restore(self, data: &[u8], size: RowSize) -> Cow<'_, [u8]> {
+        let row_bytes = size.bytes;
         match self {
+            Self::EveryOther { first } => {
+                let rows = data.chunks_exact(row_bytes).skip(first).step_by(2);
+                Cow::Owned(rows.take(size.rows).flatten().copied().collect())
+            }
+            Self::Columns {
+                first,
+                step,
+                stride,
+            } => {
+                let bytes = row_bytes / size.cols;
+                let mut restored = Vec::with_capacity(size.rows * row_bytes);
+                for row in 0..size.rows {
+                    for col in 0..size.cols {
+                        let element = col * stride + first + row * step;
+                        restored.extend_from_slice(&data[element * bytes..][..bytes]);
+                    }
+                }
+                Cow::Owned(restored)
+            }
             Self::Natural => Cow::Borrowed(data),
             Self::InterleavedHalves { head_dim } => {
                 let mut restored = Vec::with_capacity(data.len());

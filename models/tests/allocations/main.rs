@@ -6,6 +6,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernels::StepBatch;
@@ -85,7 +86,11 @@ fn scored(mut batch: StepBatch) -> StepBatch {
     batch
 }
 
-fn runner(weights: (Dtype, Quantization), kv_cache_dtype: KvCacheDtype) -> Box<dyn ModelRunner> {
+fn runner(
+    source: &ModelSource,
+    weights: (Dtype, Quantization),
+    kv_cache_dtype: KvCacheDtype,
+) -> Box<dyn ModelRunner> {
     let options = LoadOptions {
         device: Device::Cpu,
         dtype: weights.0,
@@ -101,7 +106,7 @@ fn runner(weights: (Dtype, Quantization), kv_cache_dtype: KvCacheDtype) -> Box<d
         pin_threads: false,
         kv_cache_dtype,
     };
-    let model = open(&ModelSource::Embedded).unwrap();
+    let model = open(source).unwrap();
     model.load(&options, &mut |_| ()).unwrap().runner
 }
 
@@ -113,11 +118,11 @@ fn allocations(runner: &mut dyn ModelRunner, batch: &StepBatch) -> usize {
     ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
-#[test]
-fn steps_allocate_nothing() {
+/// Steps of all kinds.
+fn steps() -> [(&'static str, StepBatch); 6] {
     // Nothing is computed before these positions: what is read there are zeros.
     let long = (LONG, LONG + 1);
-    let steps = [
+    [
         ("the first prompt", step(&[(0, 100)])),
         ("one sequence", step(&[(100, 101)])),
         ("a larger chunk", step(&[(101, 261)])),
@@ -127,7 +132,17 @@ fn steps_allocate_nothing() {
         ),
         ("long sequences", step(&[long, long, long])),
         ("a mixture", step(&[(LONG, LONG + 1), (5, 105), (0, 1)])),
-    ];
+    ]
+}
+
+/// The allocator counts for the whole process: one test after the other.
+#[test]
+fn steps_allocate_nothing() {
+    steps_of_a_dense_model_allocate_nothing();
+    steps_like_earlier_ones_allocate_nothing();
+}
+
+fn steps_of_a_dense_model_allocate_nothing() {
     let weights = [
         (Dtype::Auto, Quantization::None),
         (Dtype::Float32, Quantization::None),
@@ -139,8 +154,8 @@ fn steps_allocate_nothing() {
         KvCacheDtype::Int8,
     ];
     for (weights, cache) in weights.into_iter().zip(caches) {
-        let mut runner = runner(weights, cache);
-        for (index, (name, batch)) in steps.iter().enumerate() {
+        let mut runner = runner(&ModelSource::Embedded, weights, cache);
+        for (index, (name, batch)) in steps().iter().enumerate() {
             let count = allocations(&mut *runner, batch);
             // Inputs get their memory, for the largest step, with the first product.
             assert!(index == 0 || count == 0, "{weights:?}: {name}: {count}");
@@ -149,5 +164,26 @@ fn steps_allocate_nothing() {
         let short = step(&[(LONG, LONG + 4), (LONG, LONG + 3)]);
         allocations(&mut *runner, &short);
         assert_eq!(allocations(&mut *runner, &short), 0, "{weights:?}: again");
+    }
+}
+
+/// How many rows an expert gets, and so in which form it takes them, is the tokens' choice: only of a
+/// step that has been there already can it be said that it finds what it needs.
+fn steps_like_earlier_ones_allocate_nothing() {
+    let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    for variant in ["qwen3-moe", "gemma3", "olmo2", "starcoder2"] {
+        let source = ModelSource::Folder(goldens.join(variant));
+        for quantization in [Quantization::None, Quantization::Q8_0] {
+            let weights = (Dtype::Auto, quantization);
+            let mut runner = runner(&source, weights, KvCacheDtype::Auto);
+            let steps = steps();
+            for (_, batch) in &steps {
+                allocations(&mut *runner, batch);
+            }
+            for (name, batch) in &steps {
+                let count = allocations(&mut *runner, batch);
+                assert_eq!(count, 0, "{variant}, {weights:?}: {name}");
+            }
+        }
     }
 }

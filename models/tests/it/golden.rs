@@ -42,6 +42,19 @@ pub(crate) const VARIANTS: &[&str] = &[
     "qwen3-yarn-window",
     "smollm3",
     "smollm3-window",
+    "phi3",
+    "phi3-longrope-short",
+    "phi3-longrope-long",
+    "granite",
+    "olmo2",
+    "gemma2",
+    "gemma3",
+    "qwen3-moe",
+    "qwen3-moe-sparse",
+    "mixtral",
+    "starcoder2",
+    "gpt-oss",
+    "gpt-oss-mxfp4",
 ];
 
 /// A variant's prompt, its greedy tokens, and the logits of both.

@@ -12,5 +12,6 @@ mod gguf;
 mod golden;
 mod hub;
 mod kv_cache;
+mod seeing;
 mod variants;
 mod weights_cache;

@@ -1,9 +1,9 @@
 """Makes tiny random models of every family, and stores what transformers computes with them.
 
-    python make_goldens.py            # both
-    python make_goldens.py tiny       # models/tests/goldens/<variant>/
-    python make_goldens.py rounded    # of what is there: golden.bfloat16.safetensors
-    python make_goldens.py pebble     # models/tests/goldens/pebble-20m/
+    python make_goldens.py               # all variants and the embedded model
+    python make_goldens.py tiny NAME ..  # models/tests/goldens/<variant>/, these or all of them
+    python make_goldens.py rounded       # of what is there: golden.bfloat16.safetensors
+    python make_goldens.py pebble        # models/tests/goldens/pebble-20m/
 
 A variant's folder is a model's folder as `save_pretrained` writes it, with two files more:
 `config.v4.json`, the configuration as transformers 4 wrote it, and `golden.safetensors`:
@@ -71,7 +71,7 @@ def margin(rows):
 def randomise(model, generator):
     """Gives norms and biases, which start as ones and zeros, values that can be seen."""
     for name, parameter in model.named_parameters():
-        if parameter.dim() == 1:
+        if parameter.dim() == 1 or name.endswith("bias"):
             noise = torch.randn(parameter.shape, generator=generator) * 0.2
             parameter.data += noise.to(parameter.dtype)
 
@@ -80,11 +80,39 @@ def old_form(config):
     """A configuration as transformers 4 wrote it."""
     config = dict(config)
     parameters = dict(config.pop("rope_parameters"))
+    if "sliding_attention" in parameters:
+        config["rope_local_base_freq"] = parameters["sliding_attention"]["rope_theta"]
+        parameters = dict(parameters["full_attention"])
     config["rope_theta"] = parameters.pop("rope_theta")
+    if "partial_rotary_factor" in parameters:
+        config["partial_rotary_factor"] = parameters.pop("partial_rotary_factor")
     config["rope_scaling"] = None if parameters["rope_type"] == "default" else parameters
     config["torch_dtype"] = config.pop("dtype")
     config["transformers_version"] = "4.51.0"
     return config
+
+
+def put_mxfp4(folder, generator):
+    """Replaces the experts' matrices by random ones in MXFP4."""
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    for name in [name for name in tensors if name.endswith("experts.gate_up_proj")
+                 or name.endswith("experts.down_proj")]:
+        experts, inputs, outputs = tensors.pop(name).shape
+        shape = (experts, outputs, inputs // 32)
+        random = {"blocks": (0, 256, (*shape, 16)), "scales": (122, 126, shape)}
+        for end, (low, high, size) in random.items():
+            values = torch.randint(low, high, size, generator=generator, dtype=torch.uint8)
+            tensors[f"{name}_{end}"] = values
+    save_file(tensors, path, {"format": "pt"})
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["quantization_config"] = {
+        "quant_method": "mxfp4",
+        "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router",
+                                   "model.embed_tokens", "lm_head"],
+    }
+    path.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def make_variant(name, config, save_arguments, dtype, seed):
@@ -97,7 +125,10 @@ def make_variant(name, config, save_arguments, dtype, seed):
         old.unlink()
     model = AutoModelForCausalLM.from_config(config)
     randomise(model, generator)
-    model.to(getattr(torch, dtype)).save_pretrained(folder, **save_arguments)
+    stored = torch.float32 if dtype == "mxfp4" else getattr(torch, dtype)
+    model.to(stored).save_pretrained(folder, **save_arguments)
+    if dtype == "mxfp4":
+        put_mxfp4(folder, generator)
     written = json.loads((folder / "config.json").read_text())
     (folder / "config.v4.json").write_text(json.dumps(old_form(written), indent=1) + "\n")
     again = AutoConfig.for_model(**old_form(written))
@@ -139,9 +170,10 @@ def make_all_rounded():
             print(f"{name}: margin {make_rounded(OUT / name):.4f}")
 
 
-def make_tiny():
-    """Writes every variant, with the first seed whose greedy tokens are far from ties."""
-    for name, variant in VARIANTS.items():
+def make_tiny(names):
+    """Writes these variants, with the first seed whose greedy tokens are far from ties."""
+    for name in names:
+        variant = VARIANTS[name]
         for seed in range(100):
             found = make_variant(name, *variant, seed)
             if found > LEAST_MARGIN:
@@ -149,7 +181,8 @@ def make_tiny():
         else:
             raise RuntimeError(f"{name}: no seed without near ties")
         print(f"{name}: seed {seed}, margin {found:.4f}")
-    make_all_rounded()
+        if variant[-1] == "bfloat16":
+            print(f"{name}: rounded, margin {make_rounded(OUT / name):.4f}")
 
 
 def make_pebble():
@@ -183,6 +216,15 @@ def make_pebble_states(model, prompts):
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1:] or ["tiny", "pebble"]
-    for what in asked:
-        {"tiny": make_tiny, "rounded": make_all_rounded, "pebble": make_pebble}[what]()
+    match sys.argv[1:]:
+        case []:
+            make_tiny(VARIANTS)
+            make_pebble()
+        case ["tiny", *names]:
+            make_tiny(names or VARIANTS)
+        case ["rounded"]:
+            make_all_rounded()
+        case ["pebble"]:
+            make_pebble()
+        case other:
+            sys.exit(f"{other}: see the top of this file")

@@ -246,7 +246,8 @@ impl<'a, T: KvElement> Item<'a, T> {
         // SAFETY: `Layer::check` made sure of the output's size, and this row's head is written by
         // the one task that finishes it.
         let out = unsafe { std::slice::from_raw_parts_mut(self.out.add(start), head_dim) };
-        self.scratch.states.finish(simd, row, out);
+        let sink = self.layer.sinks.map(|sinks| sinks[head]);
+        self.scratch.states.finish(simd, row, sink, out);
     }
 
     /// Partial result `index` of the plan.

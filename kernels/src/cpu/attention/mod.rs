@@ -90,6 +90,7 @@ pub(crate) struct Layer<'a, T> {
     pub(crate) batch: &'a StepBatch,
     pub(crate) scale: f32,
     pub(crate) soft_cap: Option<f32>,
+    pub(crate) sinks: Option<&'a [f32]>,
     pub(crate) window: Option<usize>,
 }
 
@@ -267,6 +268,11 @@ impl<T: KvElement> Layer<'_, T> {
         assert!(
             self.soft_cap.is_none_or(|cap| cap > 0.0),
             "a cap is positive"
+        );
+        assert!(
+            self.sinks
+                .is_none_or(|sinks| sinks.len() == self.shape.num_q_heads),
+            "a sink for each query head"
         );
         assert!(
             self.batch.query_start.is_sorted(),

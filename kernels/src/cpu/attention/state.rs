@@ -176,15 +176,23 @@ impl States {
         }
     }
 
-    /// Writes the normalised outputs of row `row`.
+    /// Writes the normalised outputs of row `row`, whose head has the sink `sink`.
     #[inline(always)]
-    pub(super) fn finish<S: Simd>(&self, simd: S, row: usize, out: &mut [f32]) {
-        let sum = simd.splat(self.sums[row]);
+    pub(super) fn finish<S: Simd>(&self, simd: S, row: usize, sink: Option<f32>, out: &mut [f32]) {
+        let mut sum = simd.splat(self.sums[row]);
+        let mut factor = simd.splat(1.0);
+        if let Some(sink) = sink {
+            let max = simd.splat(self.maxima[row]);
+            let sink = simd.splat(sink * std::f32::consts::LOG2_E);
+            let joint = simd.max(sink, max);
+            factor = exp2(simd, simd.sub(max, joint));
+            sum = simd.mul_add(sum, factor, exp2(simd, simd.sub(sink, joint)));
+        }
         let outputs = &self.outputs[row * self.value_dim..][..self.value_dim];
         for (vector, out) in outputs.chunks_exact(LANES).zip(out.chunks_mut(LANES)) {
             // SAFETY: a chunk of the outputs is a vector, and as long as the chunk that is written.
             unsafe {
-                let value = simd.div(simd.load(vector.as_ptr()), sum);
+                let value = simd.div(simd.mul(simd.load(vector.as_ptr()), factor), sum);
                 if out.len() == LANES {
                     simd.store(out.as_mut_ptr(), value);
                 } else {

@@ -1,21 +1,21 @@
 //! The first half of a gated feed-forward network: both products and the activation in one go, while
 //! what they leave is in the cache.
 
+use crate::Activation;
+use crate::cpu::activation::GatedUnit;
 use crate::cpu::linear::{Division, Input, Part, rows_per_task};
 use crate::cpu::packed::PackedLinear;
 use crate::cpu::pool::{Pool, SharedPtr};
-use crate::cpu::silu::SiluMul;
 use crate::cpu::simd::{Isa, LANES};
 
-/// `out[row] = silu(gate) * up` for every row, `[gate, up] = weight * input[row] + bias`, which is
+/// `out[row] = activation(gate) * up` for every row, `[gate, up] = weight * input[row] + bias`, which is
 /// left in `gate_up`.
 ///
 /// # Panics
 /// If `input`, `gate_up` or `out` is shorter than its rows, or `up` does not begin a panel.
 pub(crate) fn gated_linear(
-    pool: &Pool,
-    isa: Isa,
-    weight: &PackedLinear,
+    (pool, isa): (&Pool, Isa),
+    (weight, activation): (&PackedLinear, Activation),
     input: Input<'_>,
     gate_up: &mut [f32],
     out: &mut [f32],
@@ -52,7 +52,8 @@ pub(crate) fn gated_linear(
             part.compute(isa, gate_up.get());
         }
         let columns = columns.start * LANES..cols.min(columns.end * LANES);
-        isa.run(SiluMul {
+        isa.run(GatedUnit {
+            activation,
             gate_up: gate_up.get(),
             cols,
             rows,

@@ -39,9 +39,9 @@ fn missing_and_wrong_metadata_are_named() {
     for (key, entry, want) in [
         (
             "general.architecture",
-            text("gemma3"),
-            "metadata `general.architecture` = \"gemma3\" is not supported; supported is llama, \
-             qwen2, qwen3, smollm3",
+            text("mamba2"),
+            "metadata `general.architecture` = \"mamba2\" is not supported; supported is \
+             gemma2, gemma3, granite, llama, olmo2, phi3, qwen2, qwen3, qwen3moe, smollm3",
         ),
         (
             "llama.embedding_length",

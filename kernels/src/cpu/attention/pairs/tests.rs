@@ -68,6 +68,7 @@ fn attend<T: KvElement>(
         batch: &batch,
         scale: 0.3,
         soft_cap: None,
+        sinks: None,
         window: None,
     };
     let mut out = vec![f32::NAN; query_len * shape.q_size()];

@@ -1,0 +1,86 @@
+//! The first half of a layer.
+
+use kernels::{Attention, Backend, HeadNorm, KernelError, Linear, Rope, StepBatch, WriteKv};
+
+use super::Decoder;
+use super::norms::AddAndNorm;
+
+impl<B: Backend> Decoder<B> {
+    /// Adds what the layer before left, and normalises that; then computes and stores keys and
+    /// values of layer `index`, and leaves the queries in `buffers.qkv`.
+    pub(super) fn write_kv(&mut self, index: usize, batch: &StepBatch) -> Result<(), KernelError> {
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            kv,
+            ..
+        } = self;
+        let layer = &weights.layers[index];
+        let (rows, qkv_shape) = (batch.num_tokens(), shape.qkv);
+        let add_and_norm = AddAndNorm {
+            residual: &mut buffers.residual,
+            delta: (index > 0).then_some((&buffers.delta, shape.residual_multiplier)),
+            norm: layer.norms.before_attention.as_ref(),
+            eps: shape.eps,
+            rows,
+            normed: &mut buffers.normed,
+        };
+        let input = add_and_norm.run(backend)?;
+        backend.linear(Linear {
+            input,
+            weight: &layer.qkv,
+            rows,
+            out: &mut buffers.qkv,
+        })?;
+        if let Some((q_weight, k_weight)) = &layer.head_norms {
+            backend.head_norm(HeadNorm {
+                qkv: &mut buffers.qkv,
+                shape: qkv_shape,
+                q_weight,
+                k_weight,
+                eps: shape.eps,
+                rows,
+            })?;
+        }
+        let table = match (&weights.sliding_rope, layer.sliding_window) {
+            (Some(sliding), Some(_)) => sliding,
+            _ => &weights.rope,
+        };
+        let positions = &batch.positions;
+        backend.write_kv(WriteKv {
+            qkv: &mut buffers.qkv,
+            shape: qkv_shape,
+            rope: layer.rope.then_some(Rope { positions, table }),
+            kv,
+            layer: index,
+            slot_mapping: &batch.slot_mapping,
+        })
+    }
+
+    /// Attention of layer `index` into `buffers.attended`.
+    pub(super) fn attend(&mut self, index: usize, batch: &StepBatch) -> Result<(), KernelError> {
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            kv,
+            ..
+        } = self;
+        let layer = &weights.layers[index];
+        backend.attention(Attention {
+            qkv: &buffers.qkv,
+            shape: shape.qkv,
+            kv,
+            layer: index,
+            batch,
+            scale: shape.attention_scale,
+            soft_cap: shape.attention_soft_cap,
+            sinks: layer.sinks.as_ref(),
+            window: layer.sliding_window,
+            out: &mut buffers.attended,
+        })
+    }
+}

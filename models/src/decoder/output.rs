@@ -1,0 +1,90 @@
+//! From the last layer's attention to logits.
+
+use std::sync::{Mutex, PoisonError};
+
+use kernels::{Backend, GatherRows, KernelError, Linear, SoftCap, StepBatch};
+
+use super::Decoder;
+use super::buffers::Buffers;
+use super::feed_forward::Rows;
+use super::norms::AddAndNorm;
+use crate::Logits;
+use crate::log_softmax;
+
+impl<B: Backend> Decoder<B> {
+    /// Log probabilities of the scored tokens, as many rows at once as there is room for.
+    pub(super) fn score(&mut self, last: usize, batch: &StepBatch) -> Result<(), KernelError> {
+        self.buffers.scores.clear();
+        let most = self.limits.max_num_seqs;
+        let rows = batch.scored_rows.chunks(most);
+        for (rows, tokens) in rows.zip(batch.scored_tokens.chunks(most)) {
+            self.logits(last, rows)?;
+            let Buffers {
+                logits,
+                host,
+                scores,
+                ..
+            } = &mut self.buffers;
+            let data = self.backend.read(logits, rows.len(), host)?;
+            let read = Logits::new(data, self.shape.vocab_size);
+            let start = scores.len();
+            scores.resize(start + rows.len(), f32::NAN);
+            let found = Mutex::new(&mut scores[start..]);
+            self.backend.workers().run(rows.len(), &|_, row| {
+                let score = log_softmax::score(read.row(row), tokens[row]);
+                found.lock().unwrap_or_else(PoisonError::into_inner)[row] = score;
+            });
+        }
+        Ok(())
+    }
+
+    /// The end of the last layer and the output projection, for these rows alone. What all rows have
+    /// before it stays, so that it can be done for others.
+    pub(super) fn logits(&mut self, last: usize, rows: &[u32]) -> Result<(), KernelError> {
+        let Self {
+            backend, buffers, ..
+        } = self;
+        backend.gather_rows(GatherRows {
+            input: &buffers.attended,
+            rows,
+            out: &mut buffers.sampled_attended,
+        })?;
+        backend.gather_rows(GatherRows {
+            input: &buffers.residual,
+            rows,
+            out: &mut buffers.sampled_residual,
+        })?;
+        let rows = rows.len();
+        self.feed_forward(last, Rows::Sampled, rows)?;
+        let Self {
+            backend,
+            weights,
+            shape,
+            buffers,
+            ..
+        } = self;
+        let add_and_norm = AddAndNorm {
+            residual: &mut buffers.sampled_residual,
+            delta: Some((&buffers.delta, shape.residual_multiplier)),
+            norm: Some(&weights.final_norm),
+            eps: shape.eps,
+            rows,
+            normed: &mut buffers.normed,
+        };
+        let input = add_and_norm.run(backend)?;
+        backend.linear(Linear {
+            input,
+            weight: weights.lm_head.as_ref().unwrap_or(&weights.embedding),
+            rows,
+            out: &mut buffers.logits,
+        })?;
+        match shape.logits_soft_cap {
+            None => Ok(()),
+            Some(cap) => backend.soft_cap(SoftCap {
+                values: &mut buffers.logits,
+                cap,
+                rows,
+            }),
+        }
+    }
+}
