@@ -107,6 +107,16 @@ async function running(url) {
   return Number(metrics.match(/^vllm:num_requests_running\{[^}]*\} (\S+)$/m)?.[1]);
 }
 
+/** Waits until this many requests are computed, for 10 s at most, and says how many there are. */
+async function settled(url, expected) {
+  let found = await running(url);
+  for (let wait = 0; found !== expected && wait < 100; wait += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    found = await running(url);
+  }
+  return found;
+}
+
 /** Leaves a stream in the middle; the server stops computing it and goes on. */
 async function checkAbort(checks, client, model, url) {
   for (const [name, ask] of [
@@ -119,17 +129,12 @@ async function checkAbort(checks, client, model, url) {
     for await (const _ of stream) {
       seen += 1;
       if (seen === 5) {
-        checks.holds(`${name} is computed`, (await running(url)) >= 1, "nothing runs");
+        checks.equal(`${name} is computed`, await settled(url, 1), 1);
         controller.abort();
       }
     }
     checks.holds(`${name} is left in the middle`, seen >= 5 && seen < 1000, `${seen} events`);
-    let left = await running(url);
-    for (let wait = 0; left !== 0 && wait < 50; wait += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-      left = await running(url);
-    }
-    checks.equal(`${name} that was left is computed no longer`, left, 0);
+    checks.equal(`${name} that was left is computed no longer`, await settled(url, 0), 0);
   }
   checks.equal("the server is healthy", (await fetch(`${url}/health`)).status, 200);
   const answer = await client.chat.completions.create({ model, messages: FALCON });
