@@ -2,65 +2,32 @@
 
     python scripts/clients/openai_client.py http://127.0.0.1:8000
 
-The server must serve the embedded model without an API key. Expected answers are those of Hugging
-Face transformers, decoded greedily from the same weights. Every check prints a line; the exit
-status is 0 only if all of them hold.
+The server must serve the embedded model without an API key.
 """
 
-import argparse
 import json
 import subprocess
-import sys
 
 import openai
 
-FALCON = [
-    {
-        "role": "system",
-        "content": "The budget of project Falcon is 4312 euros. The port of the proxy is 8443.",
-    },
-    {"role": "user", "content": "What is the budget of project Falcon?"},
-]
-FALCON_ANSWER = "The budget of project Falcon is 4312 euros."
-# Tokens of the rendered conversation, and of the answer with the token that ends it.
-FALCON_USAGE = (52, 16)
+from checks import run
+from questions import (
+    BERLIN_ANSWER,
+    BERLIN_ARGUMENTS,
+    BERLIN_QUESTION,
+    BERLIN_RESULT,
+    CLOCK_FUNCTION,
+    FALCON,
+    FALCON_ANSWER,
+    FALCON_USAGE,
+    PARIS,
+    PARIS_ARGUMENTS,
+    WEATHER,
+)
 
 WHO = "<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\n"
 WHO_TOKENS = [1, 310, 201, 1998, 522, 425, 33, 2, 201, 1, 309, 201]
 WHO_ANSWER = "I am a small demo model shipped with the server; I answer from the"
-
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the weather of a city.",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-        },
-    },
-}
-PARIS = [{"role": "user", "content": "What is the weather in Paris?"}]
-
-
-class Checks:
-    """Counts what holds and what does not."""
-
-    def __init__(self):
-        self.failed = 0
-
-    def equal(self, name, found, expected):
-        """`found` must be `expected`."""
-        self.holds(name, found == expected, f"found {found!r}, expected {expected!r}")
-
-    def holds(self, name, holds, detail=""):
-        """`holds` must be true."""
-        if holds:
-            print(f"ok      {name}")
-        else:
-            self.failed += 1
-            print(f"FAILED  {name}: {detail}")
 
 
 def curl(url, *arguments):
@@ -196,7 +163,7 @@ def check_tools(checks, client, model):
     calls = choice.message.tool_calls or []
     checks.equal("tools calls", [call.function.name for call in calls], ["get_weather"])
     checks.equal("tools arguments", [json.loads(c.function.arguments) for c in calls],
-                 [{"city": "Paris"}])
+                 [PARIS_ARGUMENTS])
 
     names, arguments, reasons = [], "", []
     for chunk in client.chat.completions.create(**ask, stream=True):
@@ -206,35 +173,29 @@ def check_tools(checks, client, model):
                 names += [call.function.name] if call.function.name else []
                 arguments += call.function.arguments or ""
     checks.equal("tools streamed name", names, ["get_weather"])
-    checks.equal("tools streamed arguments", json.loads(arguments or "null"), {"city": "Paris"})
+    checks.equal("tools streamed arguments", json.loads(arguments or "null"), PARIS_ARGUMENTS)
     checks.equal("tools streamed finish reason", reasons, ["tool_calls"])
 
     without = client.chat.completions.create(**ask, tool_choice="none", max_tokens=16)
     checks.holds("tool_choice none calls nothing", not without.choices[0].message.tool_calls)
 
-    call = {"name": "get_weather", "arguments": json.dumps({"city": "Berlin"})}
+    call = {"name": "get_weather", "arguments": json.dumps(BERLIN_ARGUMENTS)}
     turns = [
-        {"role": "user", "content": "What's the weather in Berlin?"},
+        {"role": "user", "content": BERLIN_QUESTION},
         {
             "role": "assistant",
             "content": "",
             "tool_calls": [{"id": "x", "type": "function", "function": call}],
         },
-        {
-            "role": "tool",
-            "tool_call_id": "x",
-            "content": json.dumps({"temperature": 21, "sky": "clear"}),
-        },
+        {"role": "tool", "tool_call_id": "x", "content": BERLIN_RESULT},
     ]
     answer = client.chat.completions.create(model=model, messages=turns, tools=[WEATHER])
-    # What the model makes of it, its misspelling included.
-    checks.equal("tools result", answer.choices[0].message.content,
-                 "The temperature is 21 and the sky isclear.")
+    checks.equal("tools result", answer.choices[0].message.content, BERLIN_ANSWER)
 
 
 def check_forms(checks, client, model):
     """Calls that are forced, and answers with a form."""
-    clock = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}
+    clock = {"type": "function", "function": CLOCK_FUNCTION}
     named = {"type": "function", "function": {"name": "get_weather"}}
     for name, choice in (("required", "required"), ("named", named)):
         for stream in (False, True):
@@ -253,7 +214,7 @@ def check_forms(checks, client, model):
                 calls[key] = (called, arguments + (call.function.arguments or ""))
             found = [(called, json.loads(arguments)) for called, arguments in calls.values()]
             title = f"tool_choice {name}{', streamed' if stream else ''}"
-            checks.equal(title, found, [("get_weather", {"city": "Paris"})])
+            checks.equal(title, found, [("get_weather", PARIS_ARGUMENTS)])
     schema = {
         "type": "object",
         "properties": {"city": {"enum": ["Paris", "Rome"]}, "days": {"type": "integer"}},
@@ -302,15 +263,6 @@ def check_tokens(checks, url, model):
     checks.equal("detokenize", (status, json.loads(body)["prompt"]), (200, WHO))
 
 
-def refusal(call):
-    """The error that `call` raises."""
-    try:
-        call()
-    except openai.APIStatusError as error:
-        return error
-    return None
-
-
 def check_errors(checks, client, url, model):
     """Errors arrive as the package's own exceptions, with OpenAI's fields."""
     def chat(**fields):
@@ -334,8 +286,7 @@ def check_errors(checks, client, url, model):
         ("unknown model", chat(model="gpt-7"), 404, "model", "model_not_found"),
     ]
     for name, call, status, param, code in cases:
-        error = refusal(call)
-        checks.holds(f"{name} is refused", error is not None, "no error")
+        error = checks.refused(name, openai.APIStatusError, call)
         if error is not None:
             found = (error.status_code, error.param, error.code)
             checks.equal(f"{name} says why", found, (status, param, code))
@@ -351,27 +302,21 @@ def check_errors(checks, client, url, model):
         checks.holds(f"curl {name} has OpenAI's shape", "message" in error, body)
 
 
-def main():
-    """Runs all checks against the server that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("url", help="where the server listens, for example http://127.0.0.1:8000")
-    url = parser.parse_args().url.rstrip("/")
+def check_all(checks, url):
+    """All checks of this client."""
     client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
-    checks = Checks()
     model = client.models.list().data[0].id
     checks.equal("models", client.models.retrieve(model).id, model)
-    check_probes(checks, url)
-    check_curl_chat(checks, url, model)
-    check_chat(checks, client, model)
-    check_parameters(checks, client, model)
-    check_tools(checks, client, model)
-    check_forms(checks, client, model)
-    check_completions(checks, client, model)
-    check_tokens(checks, url, model)
-    check_errors(checks, client, url, model)
-    print("all checks hold" if checks.failed == 0 else f"{checks.failed} checks failed")
-    return 1 if checks.failed else 0
+    checks.attempt("probes", check_probes, url)
+    checks.attempt("curl", check_curl_chat, url, model)
+    checks.attempt("chat", check_chat, client, model)
+    checks.attempt("parameters", check_parameters, client, model)
+    checks.attempt("tools", check_tools, client, model)
+    checks.attempt("forms", check_forms, client, model)
+    checks.attempt("completions", check_completions, client, model)
+    checks.attempt("tokens", check_tokens, url, model)
+    checks.attempt("errors", check_errors, client, url, model)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(__doc__, check_all)

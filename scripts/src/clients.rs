@@ -7,32 +7,64 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, bail, ensure};
 
 use crate::ci::succeed;
+use crate::node;
 use crate::tree::Tree;
 
-/// The clients, in the order in which they ask.
-const SCRIPTS: [&str; 3] = ["openai_client.py", "agent_loop.py", "schemas.py"];
+/// The clients in Python, in the order in which they ask.
+const PYTHON: [&str; 7] = [
+    "openai_client.py",
+    "responses_client.py",
+    "anthropic_client.py",
+    "ollama_client.py",
+    "frameworks.py",
+    "agent_loop.py",
+    "schemas.py",
+];
+/// Those in JavaScript, which ask after them.
+const JAVASCRIPT: [&str; 1] = ["openai_client.mjs"];
+/// The oldest major version of Node.js that runs them.
+const OLDEST_NODE: u32 = 18;
 
 /// Starts `binary` on a free port, or the server as it is built in release, and runs
-/// `scripts/clients/` against it.
+/// `scripts/clients/` against it. It needs Python 3, and Node.js with npm.
 ///
 /// # Errors
-/// When the build, the server or a client fails.
+/// When something is missing, or the build, the server or a client fails.
 pub fn run(tree: &Tree, binary: Option<&Path>) -> anyhow::Result<()> {
     let built = target_folder(tree).join("release/purser");
     if binary.is_none() {
         succeed(&mut tree.cargo(&["build", "--release", "--locked"]))?;
     }
-    let python = python_with_openai(tree)?;
+    let python = python_with_packages(tree)?;
+    check_node()?;
+    let javascript = node::installed(tree, "clients")?;
     let server = Server::start(binary.unwrap_or(&built))?;
-    for script in SCRIPTS {
+    let mut all_hold = true;
+    for script in PYTHON {
         let script = tree.root().join("scripts/clients").join(script);
-        succeed(Command::new(&python).arg(script).arg(&server.url))?;
+        all_hold &= holds(Command::new(&python).arg(script).arg(&server.url))?;
     }
-    server.stop()
+    for script in JAVASCRIPT {
+        let mut node = Command::new("node");
+        node.arg(script).arg(&server.url).current_dir(&javascript);
+        all_hold &= holds(&mut node)?;
+    }
+    server.stop()?;
+    ensure!(all_hold, "a client was not answered as it should be");
+    Ok(())
 }
 
-/// A Python with the packages of `scripts/clients/requirements.txt`, in a folder under target/.
-fn python_with_openai(tree: &Tree) -> anyhow::Result<PathBuf> {
+/// Runs a client to its end, and says whether all was as it should be.
+fn holds(client: &mut Command) -> anyhow::Result<bool> {
+    println!("clients: {client:?}");
+    let status = client
+        .status()
+        .with_context(|| format!("starting {client:?}"))?;
+    Ok(status.success())
+}
+
+/// A Python with exactly the packages of `scripts/clients/requirements.txt`, in a folder under target/.
+fn python_with_packages(tree: &Tree) -> anyhow::Result<PathBuf> {
     let venv = target_folder(tree).join("clients-venv");
     let python = venv.join("bin/python");
     if !python.exists() {
@@ -45,10 +77,28 @@ fn python_with_openai(tree: &Tree) -> anyhow::Result<PathBuf> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--no-deps",
         "-r",
     ];
     succeed(Command::new(&python).args(pip).arg(requirements))?;
     Ok(python)
+}
+
+/// Whether Node.js is there and new enough.
+fn check_node() -> anyhow::Result<()> {
+    let node = Command::new("node").arg("--version").output();
+    let told = node.context("starting node (Node.js)")?.stdout;
+    let told = String::from_utf8_lossy(&told);
+    let major = told.trim().trim_start_matches('v').split('.').next();
+    let major: u32 = major
+        .unwrap_or_default()
+        .parse()
+        .with_context(|| format!("the version of Node.js: {told:?}"))?;
+    ensure!(
+        major >= OLDEST_NODE,
+        "Node.js {OLDEST_NODE} or later is needed, not {told}"
+    );
+    Ok(())
 }
 
 /// Where cargo builds.

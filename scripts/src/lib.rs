@@ -3,7 +3,7 @@
 //! - [`ci`]: everything that must pass before a change lands, in the order in which it fails fastest.
 //! - [`tidy`]: the rules that no compiler checks, each a function from the tree to complaints.
 //! - [`licences`]: every dependency's licence against `deny.toml`.
-//! - [`clients`]: the real server with curl and the `openai` package as clients.
+//! - [`clients`]: the real server with the clients that people have.
 //! - [`web`]: the real server's web page in a real browser.
 
 #![expect(
@@ -14,6 +14,7 @@
 pub mod ci;
 pub mod clients;
 pub mod licences;
+mod node;
 pub mod tidy;
 pub mod tree;
 pub mod web;

@@ -21,7 +21,7 @@ enum Task {
     Tidy,
     /// Licences of all dependencies against deny.toml.
     Licences,
-    /// Talks to the server with curl and the openai Python package.
+    /// Talks to the server with the clients that people have; needs Python 3, and Node.js with npm.
     Clients {
         /// A built `purser` [default: it is built in release]
         binary: Option<PathBuf>,

@@ -1,12 +1,11 @@
 //! The web page in a real browser.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-use anyhow::{Context, ensure};
 
 use crate::ci::succeed;
 use crate::clients::target_folder;
+use crate::node;
 use crate::tree::Tree;
 
 /// Runs `scripts/web/` against `binary`, or against the server as it is built in release. It needs
@@ -20,7 +19,7 @@ pub fn run(tree: &Tree, binary: Option<&Path>) -> anyhow::Result<()> {
         succeed(&mut tree.cargo(&["build", "--release", "--locked"]))?;
     }
     let binary = std::path::absolute(binary.unwrap_or(&built))?;
-    let folder = installed(tree)?;
+    let folder = node::installed(tree, "web")?;
     let mut node = Command::new("node");
     node.arg("page.test.mjs").arg(binary).arg("screenshots");
     succeed(node.current_dir(&folder))?;
@@ -29,30 +28,4 @@ pub fn run(tree: &Tree, binary: Option<&Path>) -> anyhow::Result<()> {
         folder.join("screenshots").display()
     );
     Ok(())
-}
-
-/// A copy of `scripts/web/` under target/ with the packages of its lock file.
-fn installed(tree: &Tree) -> anyhow::Result<PathBuf> {
-    let folder = target_folder(tree).join("web");
-    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let lock = folder.join("package-lock.json");
-    let installed = std::fs::read(&lock).ok();
-    let source = tree.root().join("scripts/web");
-    let entries = std::fs::read_dir(&source).with_context(|| format!("{}", source.display()))?;
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            std::fs::copy(entry.path(), folder.join(entry.file_name()))?;
-        }
-    }
-    let has_packages = folder.join("node_modules").exists();
-    if !has_packages || installed != Some(std::fs::read(&lock)?) {
-        let status = Command::new("npm")
-            .arg("ci")
-            .current_dir(&folder)
-            .status()
-            .context("starting npm, which comes with Node.js")?;
-        ensure!(status.success(), "npm ci: {status}");
-    }
-    Ok(folder)
 }
