@@ -20,6 +20,7 @@ pub mod listen;
 pub mod measure;
 pub mod metrics;
 pub mod model;
+pub mod openapi;
 pub mod prompt;
 pub mod records;
 mod retention;

@@ -24,6 +24,8 @@ mod identity;
 mod messages;
 mod models;
 mod ollama;
+mod openapi;
+mod place;
 mod request_id;
 mod requests;
 mod responses;
@@ -69,7 +71,8 @@ pub fn router(app: &App) -> Router {
         .route("/ping", get(health::health))
         .route("/ready", get(health::ready))
         .route("/version", get(health::version))
-        .route("/metrics", get(health::metrics));
+        .route("/metrics", get(health::metrics))
+        .merge(openapi::routes(app));
     if app.has_web_ui() {
         open = open.merge(web::routes());
     }

@@ -1,9 +1,10 @@
 //! `GET /v1/models`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::place::Place;
 use crate::app::App;
 use crate::wire::error::ApiError;
 
@@ -24,7 +25,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<Value> {
 /// 404 for another name.
 pub(super) async fn one(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Place(name): Place<String>,
 ) -> Result<Json<Value>, ApiError> {
     let names = &app.model().names;
     if names.contains(&name) {

@@ -1,11 +1,12 @@
 //! `GET /v1/requests` and `GET /v1/requests/{id}`: what became of recent requests.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::place::Place;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::wire::error::ApiError;
@@ -64,7 +65,7 @@ pub(super) async fn list(
 pub(super) async fn one(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
 ) -> Result<Json<Value>, ApiError> {
     check_on(&app)?;
     let told = tell(&app, move |app| {

@@ -3,7 +3,7 @@
 mod making;
 mod writer;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::exchange::{self, Asked, Begun, Endpoint, Exchange, Refusal};
 use super::identity::Identity;
+use super::place::Place;
 use crate::answer::AnswerEvent;
 use crate::app::App;
 use crate::auth::Caller;
@@ -79,7 +80,7 @@ pub(super) async fn input_tokens(
 pub(super) async fn one(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
 ) -> Result<Json<Value>, ApiError> {
     let stored = app.responses().get(caller.tenant(), &id);
     let stored = stored.ok_or_else(|| not_found(&id))?;
@@ -93,7 +94,7 @@ pub(super) async fn one(
 pub(super) async fn input_items(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
 ) -> Result<Json<Value>, ApiError> {
     let stored = app.responses().get(caller.tenant(), &id);
     let stored = stored.ok_or_else(|| not_found(&id))?;
@@ -114,7 +115,7 @@ pub(super) async fn input_items(
 pub(super) async fn delete(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
 ) -> Result<Json<Value>, ApiError> {
     if !app.responses().remove(caller.tenant(), &id) {
         return Err(not_found(&id));

@@ -1,16 +1,16 @@
-//! The web page: `GET /` and the files that it loads, which are inside the program.
+//! The web pages: `GET /`, `GET /docs` and the files that they load, which are inside the program.
 //!
-//! It is open, as it holds nothing: what it shows it asks for with the key of its user.
+//! They are open, as they hold nothing: what they show they ask for with the key of their user.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::Router;
-use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::not_found;
+use super::place::Place;
 use crate::app::App;
 
 /// What the page may load and do: nothing but this server's own files and API. Text cannot become
@@ -19,6 +19,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     require-trusted-types-for 'script'";
 
+const PAGE: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
@@ -33,21 +34,26 @@ macro_rules! embedded {
     };
 }
 
-const INDEX: File = embedded!("index.html", "text/html; charset=utf-8");
+const INDEX: File = embedded!("index.html", PAGE);
+const DOCS: File = embedded!("docs.html", PAGE);
 
 /// What `/assets/` has.
-const ASSETS: [File; 16] = [
+const ASSETS: [File; 20] = [
     embedded!("api.js", SCRIPT),
     embedded!("chat.js", SCRIPT),
     embedded!("conversation.js", SCRIPT),
     embedded!("detail.js", SCRIPT),
+    embedded!("docs.css", STYLE),
+    embedded!("docs.js", SCRIPT),
     embedded!("element.js", SCRIPT),
     embedded!("icon.svg", "image/svg+xml"),
     embedded!("live.js", SCRIPT),
     embedded!("main.js", SCRIPT),
     embedded!("metrics.js", SCRIPT),
+    embedded!("operation.js", SCRIPT),
     embedded!("panels.css", STYLE),
     embedded!("requests.js", SCRIPT),
+    embedded!("schema.js", SCRIPT),
     embedded!("sse.js", SCRIPT),
     embedded!("style.css", STYLE),
     embedded!("ttft.js", SCRIPT),
@@ -65,10 +71,19 @@ struct File {
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/", get(async |headers: HeaderMap| INDEX.answer(&headers)))
+        .route(
+            "/docs",
+            get(async |headers: HeaderMap| DOCS.answer(&headers)),
+        )
         .route("/assets/{file}", get(asset))
 }
 
-async fn asset(Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+/// The names of what `/assets/` has.
+pub(super) fn asset_names() -> Vec<&'static str> {
+    ASSETS.iter().map(|file| file.name).collect()
+}
+
+async fn asset(Place(name): Place<String>, uri: Uri, headers: HeaderMap) -> Response {
     match ASSETS.iter().find(|file| file.name == name) {
         Some(file) => file.answer(&headers),
         None => not_found(uri).await,

@@ -5,8 +5,13 @@
 use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
+use tracing::trace;
 
 use crate::wire::error::ApiError;
+
+/// Under this target it is traced which fields of an object are known, so that what the OpenAPI
+/// document says of them can be held against it.
+pub const READ_TARGET: &str = "purser::fields";
 
 /// Longest name of an unknown field that is repeated and compared with the known ones.
 const MAX_NAME_LEN: usize = 64;
@@ -161,6 +166,7 @@ impl Fields {
         harmless: &[&str],
         unsupported: &[(&'static str, &str)],
     ) -> Result<(), ApiError> {
+        trace!(target: READ_TARGET, path = %self.path, fields = ?self.known, ?harmless);
         for &(name, reason) in unsupported {
             match self.value(name) {
                 Some(value) if asks_for_something(&value) => {

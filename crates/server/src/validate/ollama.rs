@@ -26,6 +26,17 @@ pub enum OllamaRequest {
 /// Fields that change no answer here: the model is always loaded, and logs are the server's.
 const HARMLESS: [&str; 2] = ["keep_alive", "verbose"];
 
+/// Fields that are about the answer.
+const ABOUT_ANSWERS: [&str; 7] = [
+    "think",
+    "format",
+    "stream",
+    "logprobs",
+    "top_logprobs",
+    "options",
+    "context_budget",
+];
+
 /// Reads a body of `/api/chat`.
 ///
 /// # Errors
@@ -38,8 +49,7 @@ pub fn chat(
     let mut fields = Fields::from_body(body)?;
     let messages = fields.array("messages")?.unwrap_or_default();
     if messages.is_empty() {
-        name(&mut fields, model)?;
-        return Ok(OllamaRequest::Load);
+        return load(fields, model, &["tools"]);
     }
     let messages = messages::to_chat(messages)?;
     let tools = fields.array("tools")?;
@@ -77,8 +87,7 @@ pub fn generate(
     }
     let prompt = fields.string("prompt")?.unwrap_or_default();
     if prompt.is_empty() {
-        name(&mut fields, model)?;
-        return Ok(OllamaRequest::Load);
+        return load(fields, model, &["system"]);
     }
     let system = fields.string("system")?.filter(|system| !system.is_empty());
     let system = system.map(|text| json!({"role": "system", "content": text}));
@@ -104,6 +113,14 @@ pub fn name(fields: &mut Fields, model: &ServedModel) -> Result<String, ApiError
 }
 
 /// A chat, read by its own rules: the fields that Ollama calls otherwise keep their names in errors.
+/// Nothing is said, so that what is about the answer says nothing; `own` are such fields of one
+/// endpoint.
+fn load(mut fields: Fields, model: &ServedModel, own: &[&str]) -> Result<OllamaRequest, ApiError> {
+    name(&mut fields, model)?;
+    fields.finish(&[&HARMLESS[..], &ABOUT_ANSWERS, own].concat(), &[])?;
+    Ok(OllamaRequest::Load)
+}
+
 fn request(
     mut fields: Fields,
     messages: Vec<Value>,

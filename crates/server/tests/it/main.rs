@@ -36,6 +36,7 @@ mod memory;
 mod messages;
 mod metrics;
 mod ollama;
+mod openapi;
 mod overload;
 mod process;
 mod protections;

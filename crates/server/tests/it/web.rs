@@ -43,6 +43,7 @@ async fn every_file_of_the_page_is_served_as_what_it_is() {
     for (name, text) in files {
         let route = match name.as_str() {
             "index.html" => "/".to_owned(),
+            "docs.html" => "/docs".to_owned(),
             _ => format!("/assets/{name}"),
         };
         let answer = world.get(&route).await;
@@ -92,6 +93,7 @@ async fn the_page_can_be_left_out() {
     };
     let world = World::start(setup).await;
     world.get("/").await.error(404);
+    world.get("/docs").await.error(404);
     world.get("/assets/main.js").await.error(404);
     assert_eq!(world.get("/metrics").await.status, 200);
 }

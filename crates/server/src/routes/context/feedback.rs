@@ -1,6 +1,6 @@
 //! `/v1/context/feedback`: what clients say of plans.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::{Extension, Json};
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use crate::auth::Caller;
 use crate::budget::told_plans::ToldPlan;
 use crate::clock;
 use crate::routes::body::Body;
+use crate::routes::place::Place;
 use crate::validate::feedback;
 use crate::wire::error::ApiError;
 
@@ -38,7 +39,7 @@ pub(in crate::routes) async fn give(
 pub(in crate::routes) async fn read(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Place(id): Place<String>,
 ) -> Result<Json<Value>, ApiError> {
     let plans = app.budgeter().told_plans();
     let plan = plans.get(caller.tenant(), &id);

@@ -1,7 +1,7 @@
 //! `/v1/context/restore` and `/v1/context/memory/{namespace}/..`: text that has left a prompt, and
 //! files that outlive a conversation.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::budget::restored;
 use crate::routes::body::Body;
+use crate::routes::place::Place;
 use crate::validate::memory as validate;
 use crate::wire::error::ApiError;
 
@@ -47,7 +48,7 @@ pub(in crate::routes) async fn restore(
 pub(in crate::routes) async fn run(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(namespace): Path<String>,
+    Place(namespace): Place<String>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let namespace = validate::namespace(&namespace)?;
@@ -75,7 +76,7 @@ pub(in crate::routes) async fn run(
 pub(in crate::routes) async fn read(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path((namespace, path)): Path<(String, String)>,
+    Place((namespace, path)): Place<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (namespace, path) = (validate::namespace(&namespace)?, validate::path(&path)?);
     let (store, tenant) = (app.memory().clone(), caller.tenant());
@@ -94,7 +95,7 @@ pub(in crate::routes) async fn read(
 pub(in crate::routes) async fn write(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path((namespace, path)): Path<(String, String)>,
+    Place((namespace, path)): Place<(String, String)>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let (namespace, path) = (validate::namespace(&namespace)?, validate::path(&path)?);
@@ -121,7 +122,7 @@ pub(in crate::routes) async fn write(
 pub(in crate::routes) async fn remove(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path((namespace, path)): Path<(String, String)>,
+    Place((namespace, path)): Place<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (namespace, path) = (validate::namespace(&namespace)?, validate::path(&path)?);
     let (store, tenant) = (app.memory().clone(), caller.tenant());
@@ -140,7 +141,7 @@ pub(in crate::routes) async fn remove(
 pub(in crate::routes) async fn search(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(namespace): Path<String>,
+    Place(namespace): Place<String>,
     Body(body): Body,
 ) -> Result<Json<Value>, ApiError> {
     let namespace = validate::namespace(&namespace)?;

@@ -1,11 +1,12 @@
 //! `GET /v1/context/policy` and `GET /v1/context/policy/{name}`: what profiles come to here.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use context::resolve_profile;
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::routes::place::Place;
 use crate::wire::context_policy::{budget_fields, thinking_turns};
 use crate::wire::error::ApiError;
 
@@ -40,7 +41,7 @@ pub(in crate::routes) async fn list(State(app): State<App>) -> Result<Json<Value
 /// it would be told.
 pub(in crate::routes) async fn one(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Place(name): Place<String>,
 ) -> Result<Json<Value>, ApiError> {
     let budgeter = app.budgeter();
     let Ok((name, settings)) = budgeter.profile(Some(&name)) else {

@@ -1,0 +1,56 @@
+//! What of the document differs from server to server.
+
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+
+/// Values by the text that stands for them.
+pub(super) struct Figures {
+    values: Map<String, Value>,
+}
+
+impl Figures {
+    /// Those of `app`, whose pages load `assets`.
+    pub(super) fn of(app: &App, assets: &[&str]) -> Self {
+        let (model, limits) = (app.model(), app.limits());
+        let values = [
+            ("$version", json!(env!("CARGO_PKG_VERSION"))),
+            ("$security", security(app)),
+            ("$model", json!(model.name())),
+            ("$models", json!(model.names)),
+            ("$window", json!(model.window.tokens)),
+            ("$last_token", json!(model.vocab_size.saturating_sub(1))),
+            ("$max_n", json!(limits.max_n)),
+            ("$max_messages", json!(limits.max_messages)),
+            ("$max_logprobs", json!(limits.max_logprobs)),
+            ("$assets", json!(assets)),
+        ];
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        Self {
+            values: values.into_iter().collect(),
+        }
+    }
+
+    /// Puts them into `value`, wherever their texts stand.
+    pub(super) fn fill(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Some(figure) = self.values.get(text) {
+                    *value = figure.clone();
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.fill(item)),
+            Value::Object(fields) => fields.values_mut().for_each(|value| self.fill(value)),
+            _ => {}
+        }
+    }
+}
+
+/// A key, in one place or the other; nothing is enough where no key is asked for.
+fn security(app: &App) -> Value {
+    let mut ways = vec![json!({"bearer": []}), json!({"x-api-key": []})];
+    if app.access().api_keys.is_empty() {
+        ways.insert(0, json!({}));
+    }
+    Value::Array(ways)
+}
