@@ -2,17 +2,36 @@
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::request_id::X_REQUEST_ID;
 use crate::wire::error::ApiError;
 use crate::wire::message;
 
+/// What Anthropic's clients call `x-request-id`.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
 /// Middleware: errors of the routes inside have Anthropic's shape, whichever layer they come from.
+/// The name of the request stands where its clients look for it.
 pub(super) async fn anthropic(request: Request, next: Next) -> Response {
-    with_errors(next.run(request).await, message::error_body)
+    let id = request.headers().get(X_REQUEST_ID).cloned();
+    let name = id
+        .as_ref()
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned);
+    let body = |error: &ApiError| {
+        let mut body = message::error_body(error);
+        body["request_id"] = json!(name);
+        body
+    };
+    let mut response = with_errors(next.run(request).await, body);
+    if let Some(id) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
 }
 
 /// The same with Ollama's.

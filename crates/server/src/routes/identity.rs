@@ -59,6 +59,17 @@ impl Identity {
         format!("{prefix}_{}", unique())
     }
 
+    /// The id of an item of this type that a request has added.
+    pub(super) fn input_item(kind: &str) -> String {
+        let prefix = match kind {
+            "reasoning" => "rs",
+            "function_call" => "fc",
+            "function_call_output" => "fco",
+            _ => "msg",
+        };
+        format!("{prefix}_{}", unique())
+    }
+
     /// The id of a tool call, as Anthropic's begin.
     pub(super) fn tool_use() -> String {
         format!("toolu_{}", &unique()[..24])

@@ -1,5 +1,6 @@
 //! `/v1/responses`: OpenAI's Responses API.
 
+mod input_items;
 mod making;
 mod writer;
 
@@ -21,6 +22,8 @@ use crate::wire::error::ApiError;
 use crate::{prompt, sse};
 use making::{Frame, Making};
 use writer::ResponseWriter;
+
+pub(super) use input_items::input_items;
 
 const ENDPOINT: Endpoint = Endpoint {
     path: "/v1/responses",
@@ -53,7 +56,18 @@ pub(super) async fn create(
         trace,
     };
     let respond = move |app, begun| respond(app, begun, frame);
-    exchange::answer(app, asked, Some(late_refusal), respond).await
+    exchange::answer(app, asked, Some(late_refusal), respond)
+        .await
+        .map_err(of_input)
+}
+
+/// A conversation that is too long is the field `input` here.
+fn of_input(error: ApiError) -> ApiError {
+    if error.is_context_length() {
+        error.with_param("input")
+    } else {
+        error
+    }
 }
 
 /// Counts the tokens of a response's prompt.
@@ -66,7 +80,8 @@ pub(super) async fn input_tokens(
     body: Body,
 ) -> Result<Json<Value>, ApiError> {
     let request = read(&app, &caller, body).await?;
-    let tokens = prompt::of_chat(&app, request.chat.conversation).await?;
+    let tokens = prompt::of_chat(&app, request.chat.conversation).await;
+    let tokens = tokens.map_err(of_input)?;
     let count = tokens.len();
     Ok(Json(
         json!({"object": "response.input_tokens", "input_tokens": count}),
@@ -85,27 +100,6 @@ pub(super) async fn one(
     let stored = app.responses().get(caller.tenant(), &id);
     let stored = stored.ok_or_else(|| not_found(&id))?;
     Ok(Json(stored.response.clone()))
-}
-
-/// What a response's request added to the conversation.
-///
-/// # Errors
-/// 404 when it is not kept.
-pub(super) async fn input_items(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    Place(id): Place<String>,
-) -> Result<Json<Value>, ApiError> {
-    let stored = app.responses().get(caller.tenant(), &id);
-    let stored = stored.ok_or_else(|| not_found(&id))?;
-    let end = |item: Option<&Value>| item.and_then(|item| item.get("id")).cloned();
-    Ok(Json(json!({
-        "object": "list",
-        "data": stored.input,
-        "first_id": end(stored.input.first()),
-        "last_id": end(stored.input.last()),
-        "has_more": false,
-    })))
 }
 
 /// Forgets a response.
@@ -141,7 +135,7 @@ fn not_found(id: &str) -> ApiError {
 
 /// A refusal in a stream that has begun.
 fn late_refusal(error: &ApiError) -> String {
-    writer::failure(error, 0).to_string()
+    writer::failure(&of_input(error.clone()), 0).to_string()
 }
 
 /// The response, at once or as a stream.

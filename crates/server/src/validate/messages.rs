@@ -135,6 +135,9 @@ pub struct Tools {
     pub parallel: bool,
 }
 
+/// Where a chat names the tool that is to be called.
+pub(super) const CHOSEN: &str = "tool_choice.function.name";
+
 /// Whether a model may or must call tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToolChoice {
@@ -224,8 +227,8 @@ pub(super) fn tools(fields: &mut Fields, notes: &mut Notes) -> Result<Tools, Api
         return Ok(tools);
     };
     if let Value::Object(_) = choice {
-        let name = named(choice)?;
-        return tools.forced("tool_choice.function.name", ToolChoice::Named(name));
+        let path = fields.path(CHOSEN);
+        return tools.forced(&path, ToolChoice::Named(named(choice)?));
     }
     match choice.as_str() {
         Some("auto") if tools.definitions.is_empty() => {

@@ -61,6 +61,7 @@ pub fn request(
 ) -> Result<ResponseRequest, ApiError> {
     let mut fields = Fields::from_body(body)?;
     fields.spell("max_completion_tokens", "max_output_tokens");
+    fields.spell(messages::CHOSEN, "tool_choice.name");
     let mut repeated = Map::new();
     let previous = fields.string("previous_response_id")?;
     let before = match &previous {

@@ -168,6 +168,11 @@ impl ApiError {
         body
     }
 
+    /// The field that is wrong.
+    pub fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
     /// What the context budgeter says of it.
     pub fn context_budget(&self) -> Option<&Value> {
         self.context_budget.as_deref()

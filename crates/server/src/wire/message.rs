@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use crate::answer::{Block, BlockKind, Finish, FinishedAs};
 
+/// The field that asks the server to keep a conversation.
+pub const THREAD: &str = "thread";
+
 /// `message`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Message {
@@ -124,6 +127,11 @@ pub fn error_body(error: &ApiError) -> Value {
         _ => "invalid_request_error",
     };
     let mut body = json!({"type": "error", "error": {"type": kind, "message": message(error)}});
+    if error.param() == Some(THREAD) {
+        // From this its clients see that they have to send whole conversations.
+        body["error"]["details"] =
+            json!({"error_code": "thread_unsupported_request", "unsupported": [THREAD]});
+    }
     if let Some(table) = error.context_budget() {
         body["error"]["context_budget"] = table.clone();
     }

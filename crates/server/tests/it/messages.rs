@@ -369,9 +369,14 @@ async fn errors_have_anthropics_shape() {
             );
             let message = told["error"]["message"].as_str().expect("a message");
             assert!(message.contains(part), "{message}");
-            assert!(!answer.header("x-request-id").is_empty());
+            assert!(!answer.header("request-id").is_empty());
+            assert_eq!(told["request_id"], answer.header("request-id"));
         }
     }
+    // From this its clients see that they have to send the whole conversation.
+    let thread = message(json!({"thread": {"type": "create"}}));
+    let details = send("/v1/messages", &thread, "key").await.json()["error"]["details"].clone();
+    assert_eq!(details["error_code"], "thread_unsupported_request");
     let wrong = send("/v1/messages/count_tokens", &json!({}), "key").await;
     assert_eq!(
         (wrong.status.as_u16(), &wrong.json()["type"]),

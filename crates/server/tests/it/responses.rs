@@ -277,6 +277,46 @@ async fn what_is_kept_can_be_read_and_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_items_of_a_request_come_in_pages() {
+    let world = World::saying("Yes.").await;
+    let texts = ["One.", "Two.", "Three."];
+    let items = texts.map(|text| json!({"role": "user", "content": text}));
+    let made = ask(&world, json!({"input": items})).await.ok();
+    let list = async |query: &str| {
+        let id = made["id"].as_str().expect("an id");
+        let path = format!("/v1/responses/{id}/input_items{query}");
+        world.get(&path).await
+    };
+    let said = |page: &Value| {
+        let items = page["data"].as_array().expect("items").iter();
+        let texts = items.map(|item| item["content"].as_str().expect("text").to_owned());
+        texts.collect::<Vec<_>>()
+    };
+    let page = list("").await.ok();
+    assert_eq!(said(&page), ["Three.", "Two.", "One."]);
+    assert_eq!(
+        (&page["last_id"], &page["has_more"]),
+        (&page["data"][2]["id"], &json!(false))
+    );
+    let page = list("?order=asc&limit=2").await.ok();
+    assert_eq!(
+        (said(&page), &page["has_more"]),
+        (vec!["One.".into(), "Two.".into()], &json!(true))
+    );
+    let after = page["last_id"].as_str().expect("an id");
+    let page = list(&format!("?order=asc&after={after}")).await.ok();
+    assert_eq!(said(&page), ["Three."]);
+    for (query, param) in [
+        ("?order=up", "order"),
+        ("?limit=0", "limit"),
+        ("?limit=x", "limit"),
+        ("?after=msg_0", "after"),
+    ] {
+        assert_eq!(list(query).await.error(400)["param"], param);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forms_and_forced_calls_are_kept_to() {
     let world = World::start(Setup::default()).await;
     let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}},
@@ -316,6 +356,11 @@ async fn wrong_fields_are_named() {
         ),
         (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
         (json!({"tools": [{"type": "function"}]}), "tools[0].name"),
+        (
+            json!({"tools": tools(), "tool_choice": {"type": "function", "name": "other"}}),
+            "tool_choice.name",
+        ),
+        (json!({"input": "far too long ".repeat(4_000)}), "input"),
         (json!({"reasoning": {"effort": "huge"}}), "reasoning.effort"),
         (json!({"reasoning": {"efort": "low"}}), "reasoning.efort"),
         (

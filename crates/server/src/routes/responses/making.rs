@@ -163,7 +163,7 @@ impl Making {
         messages.push(response::as_message(&self.output));
         let stored = StoredResponse {
             response: response.clone(),
-            input: std::mem::take(&mut self.frame.input),
+            input: named(std::mem::take(&mut self.frame.input)),
             messages,
             previous: self.frame.previous.clone(),
         };
@@ -194,4 +194,16 @@ impl Making {
             BlockEvent::Stop => self.is_thinking = false,
         }
     }
+}
+
+/// The items of a request with the ids that those have which come without.
+fn named(mut items: Vec<Value>) -> Vec<Value> {
+    for item in &mut items {
+        let kind = item["type"].as_str().unwrap_or("message").to_owned();
+        if item.get("id").is_none_or(Value::is_null) {
+            item["id"] = Identity::input_item(&kind).into();
+        }
+        item["type"] = kind.into();
+    }
+    items
 }

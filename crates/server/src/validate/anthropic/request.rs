@@ -12,9 +12,14 @@ use crate::validate::fields::Fields;
 use crate::validate::grammar;
 use crate::validate::sampling::{self, HARMLESS, UNSUPPORTED};
 use crate::wire::error::ApiError;
+use crate::wire::message::THREAD;
 
 /// Fields of the API that would change the answer and that the server does not have.
-const OWN_UNSUPPORTED: [(&str, &str); 4] = [
+const OWN_UNSUPPORTED: [(&str, &str); 5] = [
+    (
+        THREAD,
+        "the server keeps no conversations; send the whole of it.",
+    ),
     ("container", "the server runs no code."),
     ("mcp_servers", "the server calls no other servers."),
     ("fallbacks", "the server has one model."),
@@ -55,6 +60,7 @@ pub fn request(
         }
         generation.grammar = Some(form);
     }
+    diagnostics(&mut fields)?;
     finish(fields)?;
     Ok(ChatRequest {
         conversation,
@@ -118,6 +124,16 @@ fn thinking(
         }
     }
     Ok(budget)
+}
+
+/// Takes `diagnostics`, which asks why less was cached than of an earlier message.
+fn diagnostics(fields: &mut Fields) -> Result<(), ApiError> {
+    let Some(asked) = fields.object("diagnostics")? else {
+        return Ok(());
+    };
+    let asked = Fields::from_value(fields.path("diagnostics"), Value::Object(asked))?;
+    let reason = "use `explain_cache`, which needs no earlier message.";
+    asked.finish(&[], &[("previous_message_id", reason)])
 }
 
 /// Takes `output_config`: `effort` is the template's `reasoning_effort`, and `format` a schema that
