@@ -55,6 +55,10 @@ TOLD = {
     "/v1/context/plan": ("plan_id", "/v1/context/feedback/", "plan_id"),
 }
 LINES = "application/x-ndjson"
+EVENTS = "text/event-stream"
+STREAMS = (LINES, EVENTS)
+# What ends a stream of OpenAI's API.
+DONE = "[DONE]"
 # A file is written before it is read, and read before it is deleted.
 ORDER = ["post", "put", "get", "delete"]
 # Fields of an object that generated requests choose from.
@@ -119,18 +123,32 @@ def ask(case, findings, base):
     return response
 
 
-def check_lines(response, operation, document, findings):
-    """Every line of a stream of lines is as the document says; events are checked with all else."""
+def parts(response, kind):
+    """The JSON texts of a stream."""
+    lines = response.text.splitlines()
+    if kind == LINES:
+        return lines
+    data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    return [part for part in data if part != DONE]
+
+
+def check_stream(response, operation, document, findings):
+    """Every part of a stream is as the document says."""
     kind = response.headers.get("content-type", [""])[0]
-    if kind != LINES:
+    if kind not in STREAMS:
         return
     item = operation.definition.raw["responses"]["200"]["content"][kind]["schema"]
+    if kind == EVENTS:
+        data = item["properties"]["data"]
+        item = data.get("anyOf", [data])[-1]["contentSchema"]
     schema = {**item, "components": document["components"]}
     validator = jsonschema.Draft202012Validator(schema)
-    for line in response.text.splitlines():
-        error = jsonschema.exceptions.best_match(validator.iter_errors(json.loads(line)))
+    if not parts(response, kind):
+        findings.add(operation, "a stream without parts", response.text)
+    for part in parts(response, kind):
+        error = jsonschema.exceptions.best_match(validator.iter_errors(json.loads(part)))
         if error is not None:
-            findings.add(operation, f"line: {error.message}"[:400], line)
+            findings.add(operation, f"part of a stream: {error.message}"[:400], part)
 
 
 def told(known, operation, name):
@@ -158,7 +176,7 @@ def send_examples(operations, document, findings, base):
             is_named = operation.definition.raw["operationId"] not in NAMES_NOTHING
             if response.status_code >= 400 and is_named and ("none" not in path.values()):
                 findings.add(operation, f"an example is refused: {response.text}", json.dumps(body))
-            check_lines(response, operation, document, findings)
+            check_stream(response, operation, document, findings)
             field, route, name = TOLD.get(operation.path, (None, None, None))
             if field and response.status_code == 200 and not (body or {}).get("stream"):
                 known[route, name] = response.json()[field]

@@ -18,6 +18,7 @@ impl Figures {
             ("$security", security(app)),
             ("$model", json!(model.name())),
             ("$models", json!(model.names)),
+            ("$tagged_models", json!(tagged(&model.names))),
             ("$window", json!(model.window.tokens)),
             ("$last_token", json!(model.vocab_size.saturating_sub(1))),
             ("$max_n", json!(limits.max_n)),
@@ -44,6 +45,12 @@ impl Figures {
             _ => {}
         }
     }
+}
+
+/// The names as Ollama's clients may say them.
+fn tagged(names: &[String]) -> Vec<String> {
+    let tagged = names.iter().map(|name| format!("{name}:latest"));
+    names.iter().cloned().chain(tagged).collect()
 }
 
 /// A key, in one place or the other; nothing is enough where no key is asked for.
