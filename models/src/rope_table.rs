@@ -94,19 +94,8 @@ fn frequencies(config: &RopeConfig, rotary_dim: usize, max_positions: usize) -> 
             original_max_position_embeddings,
         } => {
             let original = original_max_position_embeddings as f64;
-            let scale = |frequency: f32| {
-                let frequency = f64::from(frequency);
-                let wavelength = std::f64::consts::TAU / frequency;
-                if wavelength < original / high_freq_factor {
-                    frequency
-                } else if wavelength > original / low_freq_factor {
-                    frequency / factor
-                } else {
-                    let smooth = (original / wavelength - low_freq_factor)
-                        / (high_freq_factor - low_freq_factor);
-                    (1.0 - smooth) * frequency / factor + smooth * frequency
-                }
-            };
+            let factors = (low_freq_factor, high_freq_factor);
+            let scale = |frequency| llama3_scaled(f64::from(frequency), factor, factors, original);
             plain.map(|frequency| scale(frequency) as f32).collect()
         }
         RopeScaling::Yarn {
@@ -132,6 +121,22 @@ fn frequencies(config: &RopeConfig, rotary_dim: usize, max_positions: usize) -> 
             };
             plain.enumerate().map(scale).collect()
         }
+    }
+}
+
+/// Long wavelengths are stretched by `factor`, short ones stay, those between the two are blended;
+/// `factors` are those of low and of high frequencies.
+fn llama3_scaled(frequency: f64, factor: f64, factors: (f64, f64), original: f64) -> f64 {
+    let (low_freq_factor, high_freq_factor) = factors;
+    let wavelength = std::f64::consts::TAU / frequency;
+    if wavelength < original / high_freq_factor {
+        frequency
+    } else if wavelength > original / low_freq_factor {
+        frequency / factor
+    } else {
+        let smooth =
+            (original / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
+        (1.0 - smooth) * frequency / factor + smooth * frequency
     }
 }
 

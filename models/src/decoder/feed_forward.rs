@@ -1,6 +1,6 @@
 //! The second half of a layer.
 
-use kernels::{Activate, Backend, GatedLinear, KernelError, Linear};
+use kernels::{Activate, Activation, Backend, GatedLinear, KernelError, Linear};
 
 use super::Decoder;
 use super::norms::{AddAndNorm, Projection};
@@ -24,14 +24,8 @@ impl<B: Backend> Decoder<B> {
         which: Rows,
         rows: usize,
     ) -> Result<(), KernelError> {
-        let Self {
-            backend,
-            weights,
-            shape,
-            buffers,
-            ..
-        } = self;
-        let layer = &weights.layers[index];
+        let (backend, shape, buffers) = (&mut self.backend, &self.shape, &mut self.buffers);
+        let layer = &self.weights.layers[index];
         let (attended, residual) = match which {
             Rows::All => (&buffers.attended, &mut buffers.residual),
             Rows::Sampled => (&buffers.sampled_attended, &mut buffers.sampled_residual),
@@ -68,24 +62,19 @@ impl<B: Backend> Decoder<B> {
                 (&buffers.activated, &mlp.down)
             }
             Mlp::Plain { up, down } => {
-                backend.linear(Linear {
+                let up = Linear {
                     input,
                     weight: up,
                     rows,
                     out: &mut buffers.activated,
-                })?;
-                backend.activate(Activate {
-                    values: &mut buffers.activated,
-                    activation: shape.activation,
-                    rows,
-                })?;
+                };
+                widen(backend, up, shape.activation)?;
                 (&buffers.activated, down)
             }
             Mlp::Experts(experts) => {
-                let work = buffers.experts.as_mut();
-                let work = work.expect("models with experts have buffers for them");
-                let experts = (experts, shape.activation);
-                return work.run(backend, experts, (input, rows), &mut buffers.delta);
+                let work = buffers.experts.as_mut().expect("experts have buffers");
+                let (experts, input) = ((experts, shape.activation), (input, rows));
+                return work.run(backend, experts, input, &mut buffers.delta);
             }
         };
         let projection = Projection {
@@ -99,4 +88,22 @@ impl<B: Backend> Decoder<B> {
         };
         projection.run(backend)
     }
+}
+
+/// The activated product of a network without a gate.
+fn widen<B: Backend>(
+    backend: &mut B,
+    up: Linear<'_, B>,
+    activation: Activation,
+) -> Result<(), KernelError> {
+    let rows = up.rows;
+    backend.linear(Linear {
+        out: &mut *up.out,
+        ..up
+    })?;
+    backend.activate(Activate {
+        values: up.out,
+        activation,
+        rows,
+    })
 }

@@ -131,6 +131,41 @@ impl<B: Backend> Decoder<B> {
     pub(crate) fn description(&self) -> String {
         self.backend.description()
     }
+
+    /// # Panics
+    /// If the batch exceeds the limits, or names a token outside the vocabulary.
+    fn check(&self, batch: &StepBatch) {
+        let (tokens, rows) = (batch.num_tokens(), batch.logits_rows.len());
+        let limits = &self.limits;
+        assert!(
+            tokens <= limits.max_num_batched_tokens,
+            "{tokens} tokens exceed {limits:?}"
+        );
+        assert!(
+            rows <= limits.max_num_seqs.min(tokens),
+            "{rows} logits rows exceed {limits:?}"
+        );
+        assert_eq!(
+            batch.scored_rows.len(),
+            batch.scored_tokens.len(),
+            "a token for each scored row"
+        );
+        let vocab_size = self.shape.vocab_size;
+        let known = |&token: &u32| (token as usize) < vocab_size;
+        assert!(
+            batch
+                .token_ids
+                .iter()
+                .chain(&batch.scored_tokens)
+                .all(known),
+            "a token is outside the vocabulary"
+        );
+        let fits = |&position: &u32| (position as usize) < limits.max_model_len;
+        assert!(
+            batch.positions.iter().all(fits),
+            "a position exceeds {limits:?}"
+        );
+    }
 }
 
 impl<B: Backend> KvBlocks for Decoder<B> {
@@ -162,36 +197,8 @@ impl<B: Backend> ModelRunner for Decoder<B> {
     /// vocabulary: the caller's bugs.
     fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
         let (tokens, rows) = (batch.num_tokens(), batch.logits_rows.len());
-        let limits = &self.limits;
-        assert!(
-            tokens <= limits.max_num_batched_tokens,
-            "{tokens} tokens exceed {limits:?}"
-        );
-        assert!(
-            rows <= limits.max_num_seqs.min(tokens),
-            "{rows} logits rows exceed {limits:?}"
-        );
-        assert_eq!(
-            batch.scored_rows.len(),
-            batch.scored_tokens.len(),
-            "a token for each scored row"
-        );
+        self.check(batch);
         let vocab_size = self.shape.vocab_size;
-        let known = |&token: &u32| (token as usize) < vocab_size;
-        assert!(
-            batch
-                .token_ids
-                .iter()
-                .chain(&batch.scored_tokens)
-                .all(known),
-            "a token is outside the vocabulary"
-        );
-        let fits = |&position: &u32| (position as usize) < limits.max_model_len;
-        assert!(
-            batch.positions.iter().all(fits),
-            "a position exceeds {limits:?}"
-        );
-
         self.backend
             .copy_blocks(&mut self.kv, &batch.block_copies)?;
         if tokens == 0 {

@@ -137,20 +137,11 @@ fn shared(fields: &Fields<'_>, defaults: &Defaults) -> Result<ModelConfig, Confi
         return Err(fields.unsupported(field, name));
     }
     let hidden_size = fields.needed_count("hidden_size")?;
-    let num_q_heads = fields.needed_count("num_attention_heads")?;
-    let num_kv_heads = match (fields.count("num_key_value_heads")?, &defaults.kv_heads) {
-        (Some(heads), _) => heads,
-        (None, KvHeads::AsQuery) => num_q_heads,
-        (None, KvHeads::Required) => return Err(fields.missing("num_key_value_heads")),
-    };
-    let head_dim = match (fields.count("head_dim")?, defaults.head_dim) {
-        (Some(head_dim), _) => head_dim,
-        (None, HeadDim::Divided) if num_q_heads > 0 && hidden_size.is_multiple_of(num_q_heads) => {
-            hidden_size / num_q_heads
-        }
-        (None, HeadDim::Elements(head_dim)) => head_dim,
-        (None, HeadDim::Divided | HeadDim::Required) => return Err(fields.missing("head_dim")),
-    };
+    let Heads {
+        num_q_heads,
+        num_kv_heads,
+        head_dim,
+    } = heads(fields, defaults, hidden_size)?;
     let max_position_embeddings = fields.needed_count("max_position_embeddings")?;
     let theta = defaults.rope_theta;
     let (rope, sliding_rope) = match defaults.sliding_rope_theta {
@@ -208,6 +199,38 @@ fn shared(fields: &Fields<'_>, defaults: &Defaults) -> Result<ModelConfig, Confi
         layers: vec![layer; fields.needed_count("num_hidden_layers")?],
         eos_token_ids: Vec::new(),
         naming: Naming::PLAIN,
+    })
+}
+
+struct Heads {
+    num_q_heads: usize,
+    num_kv_heads: usize,
+    head_dim: usize,
+}
+
+fn heads(
+    fields: &Fields<'_>,
+    defaults: &Defaults,
+    hidden_size: usize,
+) -> Result<Heads, ConfigError> {
+    let num_q_heads = fields.needed_count("num_attention_heads")?;
+    let num_kv_heads = match (fields.count("num_key_value_heads")?, &defaults.kv_heads) {
+        (Some(heads), _) => heads,
+        (None, KvHeads::AsQuery) => num_q_heads,
+        (None, KvHeads::Required) => return Err(fields.missing("num_key_value_heads")),
+    };
+    let head_dim = match (fields.count("head_dim")?, defaults.head_dim) {
+        (Some(head_dim), _) => head_dim,
+        (None, HeadDim::Divided) if num_q_heads > 0 && hidden_size.is_multiple_of(num_q_heads) => {
+            hidden_size / num_q_heads
+        }
+        (None, HeadDim::Elements(head_dim)) => head_dim,
+        (None, HeadDim::Divided | HeadDim::Required) => return Err(fields.missing("head_dim")),
+    };
+    Ok(Heads {
+        num_q_heads,
+        num_kv_heads,
+        head_dim,
     })
 }
 

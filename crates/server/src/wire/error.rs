@@ -21,7 +21,7 @@ pub struct ApiError {
     /// What the context budgeter says of it.
     context_budget: Option<Box<Value>>,
     /// What did not fit into the window.
-    exceeded: Option<WindowExceeded>,
+    exceeded: Option<Box<WindowExceeded>>,
 }
 
 impl ApiError {
@@ -62,7 +62,7 @@ impl ApiError {
         );
         Self {
             code: Some("context_length_exceeded"),
-            exceeded: Some(exceeded),
+            exceeded: Some(Box::new(exceeded)),
             ..Self::field("messages", message)
         }
     }
@@ -180,7 +180,7 @@ impl ApiError {
 
     /// The prompt and output that did not fit, where they were counted.
     pub fn exceeded(&self) -> Option<WindowExceeded> {
-        self.exceeded
+        self.exceeded.as_deref().copied()
     }
 
     /// Whether prompt and output did not fit.
