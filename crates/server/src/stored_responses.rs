@@ -48,10 +48,10 @@ struct Entry {
 
 impl ResponseStore {
     /// Keeps a response under its name.
-    pub fn put(&self, tenant: Tenant, id: String, stored: StoredResponse) {
+    pub fn put(&self, tenant: Tenant, id: &str, stored: StoredResponse) {
         let num_bytes = stored.num_bytes();
         let mut kept = self.lock();
-        kept.forget(&id);
+        kept.forget(id);
         let entry = Entry {
             tenant,
             stored: Arc::new(stored),
@@ -59,8 +59,8 @@ impl ResponseStore {
             last_use: 0,
         };
         kept.num_bytes += num_bytes;
-        kept.responses.insert(id.clone(), entry);
-        kept.touch(&id);
+        kept.responses.insert(id.to_owned(), entry);
+        kept.touch(id);
         while kept.responses.len() > MAX_RESPONSES || kept.num_bytes > MAX_BYTES {
             let Some((_, oldest)) = kept.uses.first_key_value() else {
                 break;
@@ -164,10 +164,10 @@ mod tests {
     fn a_conversation_is_all_that_came_before() {
         let store = ResponseStore::default();
         let own = tenant("a");
-        store.put(own, "1".to_owned(), response("one", None));
-        store.put(own, "2".to_owned(), response("two", Some("1")));
-        store.put(own, "3".to_owned(), response("three", Some("2")));
-        store.put(own, "x".to_owned(), response("other", Some("1")));
+        store.put(own, "1", response("one", None));
+        store.put(own, "2", response("two", Some("1")));
+        store.put(own, "3", response("three", Some("2")));
+        store.put(own, "x", response("other", Some("1")));
         let texts = |id: &str| {
             let messages = store.conversation(own, id)?;
             let texts = messages.iter().filter_map(|it| it["content"].as_str());
@@ -186,20 +186,20 @@ mod tests {
         let store = ResponseStore::default();
         let own = tenant("a");
         for number in 0..MAX_RESPONSES {
-            store.put(own, number.to_string(), response("x", None));
+            store.put(own, &number.to_string(), response("x", None));
         }
         assert!(store.get(own, "0").is_some());
-        store.put(own, "new".to_owned(), response("x", None));
+        store.put(own, "new", response("x", None));
         assert!(store.get(own, "0").is_some() && store.get(own, "1").is_none());
         // A large one takes the place of many.
         let large = response(&"x".repeat(MAX_BYTES / 2 - 100), None);
-        store.put(own, "large".to_owned(), large.clone());
+        store.put(own, "large", large.clone());
         assert!(store.get(own, "large").is_some());
         assert!(store.lock().num_bytes <= MAX_BYTES);
         // One that is too large for all of the room is not kept.
         let mut huge = large;
         huge.input = vec![json!("x".repeat(MAX_BYTES))];
-        store.put(own, "huge".to_owned(), huge);
+        store.put(own, "huge", huge);
         let kept = store.lock();
         assert!(!kept.responses.contains_key("huge"));
         assert_eq!((kept.num_bytes, kept.uses.len()), (0, 0));

@@ -32,6 +32,10 @@ mod pool;
 mod portable;
 mod prefetch;
 mod rope;
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "operations are handed on as the backend takes them"
+)]
 mod rows;
 pub(crate) mod simd;
 pub mod softmax;

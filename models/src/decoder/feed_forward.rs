@@ -96,13 +96,20 @@ fn widen<B: Backend>(
     up: Linear<'_, B>,
     activation: Activation,
 ) -> Result<(), KernelError> {
-    let rows = up.rows;
+    let Linear {
+        input,
+        weight,
+        rows,
+        out,
+    } = up;
     backend.linear(Linear {
-        out: &mut *up.out,
-        ..up
+        input,
+        weight,
+        rows,
+        out: &mut *out,
     })?;
     backend.activate(Activate {
-        values: up.out,
+        values: out,
         activation,
         rows,
     })

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn every_code_is_what_the_specification_says() {
-        let codes: Vec<u8> = (0..8).map(|i| 2 * i | (2 * i + 1) << 4).collect();
+        let codes: Vec<u8> = (0..8).map(|i| (2 * i) | ((2 * i + 1) << 4)).collect();
         let quants = [&codes[..], &codes].concat();
         let want = [
             0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0,

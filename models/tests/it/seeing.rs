@@ -34,8 +34,8 @@ fn write(folder: &Path, prefix: &str) {
     serialize_to_file(renamed, None, &folder.join("model.safetensors")).unwrap();
 }
 
-fn logits(source: ModelSource, tokens: &[u32]) -> Vec<Vec<f32>> {
-    let model = open(&source).unwrap();
+fn logits(source: &ModelSource, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let model = open(source).unwrap();
     assert!(model.unread_tensors().is_empty());
     let setup = Setup {
         device: Device::Cpu,
@@ -55,12 +55,12 @@ fn logits(source: ModelSource, tokens: &[u32]) -> Vec<Vec<f32>> {
 fn the_text_of_a_gemma_that_sees_is_a_gemma() {
     let golden = Golden::read("gemma3");
     let alone = ModelSource::Folder(golden::folder().join("gemma3"));
-    let want = logits(alone, &golden.prompt);
+    let want = logits(&alone, &golden.prompt);
     for prefix in ["language_model.model.", "model.language_model."] {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), prefix);
         let got = logits(
-            ModelSource::Folder(folder.path().to_owned()),
+            &ModelSource::Folder(folder.path().to_owned()),
             &golden.prompt,
         );
         assert!(got == want, "{prefix}");

@@ -168,7 +168,7 @@ impl Making {
             previous: self.frame.previous.clone(),
         };
         let store = self.app.responses();
-        store.put(self.frame.tenant, self.identity.id.clone(), stored);
+        store.put(self.frame.tenant, &self.identity.id, stored);
     }
 
     /// Does to the output what has happened.

@@ -244,7 +244,7 @@ fn content_of(path: &str, content: Value) -> Result<Value, ApiError> {
 mod tests {
     use super::*;
 
-    fn read(input: Value, before: &[Value]) -> Result<Vec<(usize, Value)>, ApiError> {
+    fn read(input: &Value, before: &[Value]) -> Result<Vec<(usize, Value)>, ApiError> {
         let mut fields = Fields::from_value(String::new(), json!({"input": input}))?;
         Ok(super::input(&mut fields, before, 100)?.messages)
     }
@@ -298,15 +298,15 @@ mod tests {
                 {"type": "text", "text": "y"}]}),
             ),
         ];
-        assert_eq!(read(input, &[]), Ok(expected));
+        assert_eq!(read(&input, &[]), Ok(expected));
         let text = vec![(0, json!({"role": "user", "content": "Hi"}))];
-        assert_eq!(read(json!("Hi"), &[]), Ok(text));
+        assert_eq!(read(&json!("Hi"), &[]), Ok(text));
     }
 
     #[test]
     fn results_follow_calls_of_this_or_an_earlier_request() {
         let output = json!([{"type": "function_call_output", "call_id": "a", "output": "1"}]);
-        let error = read(output.clone(), &[]).expect_err("no call");
+        let error = read(&output, &[]).expect_err("no call");
         assert!(
             error.message().contains("`input[0].call_id`"),
             "{}",
@@ -314,8 +314,8 @@ mod tests {
         );
         let before =
             [json!({"role": "assistant", "content": null, "tool_calls": [chat_call("a")]})];
-        assert!(read(output, &before).is_ok());
-        let alone = read(json!([call("a")]), &[]).expect("a call");
+        assert!(read(&output, &before).is_ok());
+        let alone = read(&json!([call("a")]), &[]).expect("a call");
         assert_eq!(alone[0].1["content"], Value::Null);
     }
 
@@ -342,7 +342,7 @@ mod tests {
                 "`input[0].call_id`",
             ),
         ] {
-            let error = read(input.clone(), &[]).expect_err("a wrong item");
+            let error = read(&input, &[]).expect_err("a wrong item");
             assert!(
                 error.message().contains(named),
                 "{input}: {}",
