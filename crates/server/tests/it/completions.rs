@@ -227,31 +227,28 @@ async fn models_by_all_their_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_begin_with_their_prompts_where_that_is_asked_for() {
-    let world = World::saying(" and more").await;
-    let prompts = [json!("Say it"), json!(["One", "Two"]), json!([5, 6, 7])];
-    for prompt in prompts {
-        let texts = match &prompt {
-            Value::String(text) => vec![text.clone()],
-            Value::Array(items) if items[0].is_string() => vec!["One".into(), "Two".into()],
-            _ => vec![world.tokenizer.decode(&[5, 6, 7], false).expect("text")],
-        };
-        let fields = json!({"prompt": prompt, "echo": true, "n": 2});
-        let whole = world.complete(fields.clone()).await.ok();
-        let chunks = world
-            .complete(with(fields, json!({"stream": true})))
-            .await
-            .chunks();
-        for (number, text) in texts.iter().enumerate() {
-            for index in [2 * number, 2 * number + 1] {
-                let said = &whole["choices"][index]["text"];
-                assert_eq!(*said, format!("{text} and more"), "{whole}");
-                let pieces = chunks
-                    .iter()
-                    .flat_map(|it| it["choices"].as_array().expect("list"));
-                let own = pieces.filter(|choice| choice["index"] == index);
-                let streamed: String = own.filter_map(|it| it["text"].as_str()).collect();
-                assert_eq!(streamed, format!("{text} and more"));
-            }
+    let world = World::start(Setup::default()).await;
+    let tokens = world.tokenizer.decode(&[5, 6, 7], false).expect("text");
+    for (prompt, prompts) in [
+        (json!("Say it"), vec!["Say it"]),
+        (json!(["One", "Two"]), vec!["One", "Two"]),
+        (json!([5, 6, 7]), vec![tokens.as_str()]),
+    ] {
+        let plain = json!({"prompt": prompt, "n": 2, "max_tokens": 4});
+        let echoed = with(plain.clone(), json!({"echo": true}));
+        let plain = world.complete(plain).await.ok();
+        let whole = world.complete(echoed.clone()).await.ok();
+        let streamed = with(echoed, json!({"stream": true}));
+        let chunks = world.complete(streamed).await.chunks();
+        for (index, answer) in texts(&plain).into_iter().enumerate() {
+            let expected = format!("{}{answer}", prompts[index / 2]);
+            assert_eq!(texts(&whole)[index], expected);
+            let pieces = chunks
+                .iter()
+                .flat_map(|it| it["choices"].as_array().expect("a list"));
+            let own = pieces.filter(|choice| choice["index"] == index);
+            let said: String = own.filter_map(|it| it["text"].as_str()).collect();
+            assert_eq!(said, expected);
         }
     }
 }

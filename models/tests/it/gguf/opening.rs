@@ -51,7 +51,7 @@ fn missing_and_wrong_metadata_are_named() {
         (
             "llama.expert_count",
             Entry::U32(8),
-            "metadata `llama.expert_count` = 8 is not supported; supported is none",
+            "metadata `llama.expert_used_count` is missing",
         ),
         (
             "llama.rope.scaling.type",

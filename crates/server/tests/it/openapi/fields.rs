@@ -109,8 +109,16 @@ impl<'a> Schemas<'a> {
             && fields.all(|(name, field)| value.get(name).is_none_or(|it| allows(field, it)))
     }
 
-    /// The fields of the object at `path` in `body`, if the document tells all of them.
-    fn fields_at(&self, schema: &'a Value, body: &Value, path: &str) -> Option<BTreeSet<String>> {
+    /// The fields of the object at `path` in `body`, if the document tells all of them: those of the
+    /// variant that it is of, and those of all variants.
+    fn fields_at(
+        &self,
+        schema: &'a Value,
+        body: &Value,
+        path: &str,
+    ) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+        let mut all = BTreeSet::new();
+        self.collect(schema, &mut all);
         let (mut schema, mut value) = (self.variant(schema, body)?, body);
         let names = path.split(['.', '[', ']']).filter(|name| !name.is_empty());
         for name in names {
@@ -125,13 +133,25 @@ impl<'a> Schemas<'a> {
                     known.unwrap_or(&schema["additionalProperties"])
                 }
             };
+            all.clear();
+            self.collect(inner, &mut all);
             schema = self
                 .variant(inner, value)
                 .unwrap_or_else(|| panic!("{path}: no variant of {inner} is {value}"));
         }
         let fields = schema["properties"].as_object()?;
         let is_closed = schema["additionalProperties"] == false;
-        is_closed.then(|| fields.keys().cloned().collect())
+        is_closed.then(|| (fields.keys().cloned().collect(), all))
+    }
+
+    /// The fields of all variants of a schema.
+    fn collect(&self, schema: &'a Value, fields: &mut BTreeSet<String>) {
+        let schema = self.resolve(schema);
+        let variants = [&schema["anyOf"], &schema["oneOf"]];
+        let variants = variants.into_iter().filter_map(Value::as_array).flatten();
+        variants.for_each(|variant| self.collect(variant, fields));
+        let own = schema["properties"].as_object().into_iter().flatten();
+        fields.extend(own.map(|(name, _)| name.clone()));
     }
 }
 
@@ -147,10 +167,11 @@ fn compare<'a>(schemas: &Schemas<'a>, path: &str, schema: &'a Value, body: &Valu
         if !places.insert(place) {
             continue;
         }
-        let Some(told) = schemas.fields_at(schema, body, place) else {
+        let Some((told, all)) = schemas.fields_at(schema, body, place) else {
             continue;
         };
-        let is_told = |name: &&String| told.contains(*name);
+        // A field of another variant is known before it is seen that it does not belong here.
+        let is_told = |name: &&String| all.contains(*name);
         let refused = |name: &&String| REFUSED.contains(&(path, name.as_str()));
         let missing: Vec<_> = fields
             .iter()
