@@ -6,9 +6,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
 use serde_json::{Value, json};
 use server::validate::fields::READ_TARGET;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use super::{document, examples, filled, operations, send};
@@ -32,15 +34,32 @@ struct Seen {
     fields: BTreeSet<String>,
 }
 
-/// Keeps what the validator traces.
-#[derive(Clone, Default)]
+/// Keeps what the validator traces on one thread.
+#[derive(Clone)]
 struct Recorder {
+    thread: ThreadId,
     seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Recorder {
+    /// For all of the process: what is traced is only certain to reach a subscriber of one thread
+    /// where no other thread is the first to trace it.
+    fn start() -> Self {
+        let recorder = Self {
+            thread: std::thread::current().id(),
+            seen: Arc::default(),
+        };
+        let only = Targets::new().with_target(READ_TARGET, tracing::Level::TRACE);
+        let layer = recorder.clone().with_filter(only);
+        let subscriber = tracing_subscriber::registry().with(layer);
+        tracing::subscriber::set_global_default(subscriber).expect("no other test has one");
+        recorder
+    }
 }
 
 impl<S: tracing::Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == READ_TARGET {
+        if std::thread::current().id() == self.thread {
             let mut seen = Seen::default();
             event.record(&mut seen);
             self.seen.lock().unwrap().push(seen);
@@ -199,9 +218,7 @@ fn compare<'a>(schemas: &Schemas<'a>, path: &str, schema: &'a Value, body: &Valu
 /// On one thread, so that the recorder hears what the server's tasks trace.
 #[tokio::test]
 async fn objects_have_the_fields_that_the_validator_knows() {
-    let recorder = Recorder::default();
-    let subscriber = tracing_subscriber::registry().with(recorder.clone());
-    let _recording = tracing::subscriber::set_default(subscriber);
+    let recorder = Recorder::start();
     let world = World::start(Setup::default()).await;
     let document = document(&world).await;
     let schemas = Schemas {
