@@ -122,7 +122,11 @@ impl<'a> Schemas<'a> {
             field.get("const").is_none_or(|only| only == value)
                 && words.is_none_or(|words| words.contains(value))
         };
+        let is_closed = schema["additionalProperties"] == false;
+        let has = |name: &String| schema["properties"].get(name).is_some();
+        let mut names = value.as_object().into_iter().flat_map(|it| it.keys());
         schema["type"].as_str().is_none_or(is)
+            && (!is_closed || names.all(has))
             && allows(schema, value)
             && required.all(|name| value.get(name).is_some())
             && fields.all(|(name, field)| value.get(name).is_none_or(|it| allows(field, it)))
@@ -152,6 +156,10 @@ impl<'a> Schemas<'a> {
                     known.unwrap_or(&schema["additionalProperties"])
                 }
             };
+            if value.is_null() {
+                // Read as if it were there and empty.
+                return None;
+            }
             all.clear();
             self.collect(inner, &mut all);
             schema = self
