@@ -43,7 +43,7 @@ impl Detokenizer {
     pub fn new(tokenizer: &Tokenizer, special: SpecialTokenText) -> Self {
         let strip = match tokenizer.decoder() {
             TokenDecoder::Sentence(sentence) => sentence.strip,
-            TokenDecoder::ByteLevel | TokenDecoder::Words => None,
+            TokenDecoder::ByteLevel | TokenDecoder::Pieces(_) | TokenDecoder::Words => None,
         };
         let tokenizer = tokenizer.clone();
         Self {
@@ -139,7 +139,7 @@ impl Detokenizer {
     fn push_replacement(&self, num_bytes: usize, text: &mut String) {
         let times = match self.tokenizer.decoder() {
             TokenDecoder::Sentence(_) => num_bytes,
-            TokenDecoder::ByteLevel | TokenDecoder::Words => 1,
+            TokenDecoder::ByteLevel | TokenDecoder::Pieces(_) | TokenDecoder::Words => 1,
         };
         text.extend(std::iter::repeat_n(char::REPLACEMENT_CHARACTER, times));
     }

@@ -2,11 +2,12 @@
 //! `decoder`.
 //!
 //! The decoders of byte-level BPE (GPT-2's alphabet of 256 visible characters) and of converted
-//! SentencePiece models (`Replace`, `ByteFallback`, `Fuse`, `Strip`, `Metaspace`) act token by
-//! token, except at the beginning of the text and inside runs of bytes. Those two are the
+//! SentencePiece models (`Replace`, `ByteFallback`, `Fuse`, `Strip`, `Metaspace`), and those of BERT's
+//! word pieces, act token by token, except at the beginning of the text and inside runs of bytes. Those two are the
 //! [`crate::Detokenizer`]'s business.
 
 use serde_json::Value;
+use tokenizers::decoders::wordpiece::cleanup;
 
 /// The decoder of a tokenizer, token by token.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +16,19 @@ pub(crate) enum TokenDecoder {
     ByteLevel,
     /// Tokens spell text, with a visible character for the space.
     Sentence(SentenceDecoder),
+    /// Tokens are pieces of words.
+    Pieces(PieceDecoder),
     /// There is no decoder: tokens are words, joined by spaces.
     Words,
+}
+
+/// Decoder of BERT's tokenizers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PieceDecoder {
+    /// What a token begins with that goes on with a word.
+    prefix: String,
+    /// Whether the space before punctuation is left out.
+    cleans_up: bool,
 }
 
 /// Decoder of converted SentencePiece models.
@@ -60,6 +72,9 @@ impl TokenDecoder {
         if matches!(kinds.as_slice(), ["ByteLevel"] | ["ByteLevel", "Fuse"]) {
             return Ok(Self::ByteLevel);
         }
+        if let (["WordPiece"], [step]) = (kinds.as_slice(), steps.as_slice()) {
+            return PieceDecoder::from_step(step).map(Self::Pieces);
+        }
         let mut sentence = SentenceDecoder::default();
         let mut fused = false;
         for step in steps {
@@ -73,6 +88,7 @@ impl TokenDecoder {
         match self {
             Self::ByteLevel => Piece::Bytes(byte_level(token)),
             Self::Sentence(sentence) => sentence.piece(token, first),
+            Self::Pieces(pieces) => Piece::Text(pieces.text(token, first)),
             Self::Words if first => Piece::Text(token.to_owned()),
             Self::Words => Piece::Text(format!(" {token}")),
         }
@@ -83,6 +99,32 @@ impl TokenDecoder {
         match self.piece(token, false) {
             Piece::Bytes(bytes) => bytes,
             Piece::Text(text) => text.into_bytes(),
+        }
+    }
+}
+
+impl PieceDecoder {
+    fn from_step(step: &Value) -> Result<Self, UnsupportedDecoder> {
+        let prefix = step.get("prefix").and_then(Value::as_str);
+        let cleans_up = step.get("cleanup").and_then(Value::as_bool);
+        let (prefix, cleans_up) = prefix
+            .zip(cleans_up)
+            .ok_or_else(|| UnsupportedDecoder(step.to_string()))?;
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            cleans_up,
+        })
+    }
+
+    fn text(&self, token: &str, first: bool) -> String {
+        let text = match token.strip_prefix(&self.prefix) {
+            _ if first => token.to_owned(),
+            Some(rest) => rest.to_owned(),
+            None => format!(" {token}"),
+        };
+        match self.cleans_up {
+            true => cleanup(&text),
+            false => text,
         }
     }
 }

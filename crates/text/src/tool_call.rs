@@ -22,6 +22,7 @@ mod value_types;
 use std::str::FromStr;
 
 pub(crate) use tools::Tools;
+pub(crate) use value_types::ValueTypes;
 
 use crate::answer_part::AnswerPart;
 use crate::format_name::{self, UnknownFormat};

@@ -1,6 +1,14 @@
 //! Answers that call tools: the calls as a family of models writes them, their arguments by the
 //! tools' schemas.
 
+mod harmony;
+mod keywords;
+mod parameters;
+mod python;
+mod tagged;
+
+pub(super) use harmony::final_header;
+
 use serde_json::{Value, json};
 
 use super::compiler::body;
@@ -48,6 +56,18 @@ struct Layout {
     end: &'static str,
     /// The token or text that ends all calls.
     closer: &'static str,
+    arguments: Arguments,
+}
+
+/// How a call's arguments are written.
+#[derive(Clone, Copy)]
+enum Arguments {
+    /// As a JSON object.
+    Json,
+    /// Each between tags, as Qwen3-Coder does.
+    Tagged,
+    /// As the keyword arguments of a function in Python.
+    Keywords,
 }
 
 impl CallGrammar {
@@ -55,13 +75,12 @@ impl CallGrammar {
     ///
     /// # Errors
     ///
-    /// `Invalid` for a format whose calls are no JSON.
+    /// `Invalid` for a tool whose parameters the format cannot be held to.
     pub(super) fn write(&self, lark: &mut Lark<'_>) -> Result<String, GrammarError> {
-        let layout = layout(self.format).ok_or_else(|| {
-            let name = self.format.name();
-            GrammarError::Invalid(format!("calls in the format {name:?} cannot be forced"))
-        })?;
-        let calls = self.calls(&layout, lark);
+        let Some(layout) = layout(self.format) else {
+            return harmony::write(self, lark);
+        };
+        let calls = self.calls(&layout, lark)?;
         lark.rule("call", &calls.join(" | "));
         let opener = lark.marker(layout.opener);
         let more = match (self.parallel, layout.opens_each) {
@@ -85,27 +104,39 @@ impl CallGrammar {
         }
     }
 
+    /// Whether an answer consists of messages, of which calls are some.
+    pub(super) fn has_messages(&self) -> bool {
+        layout(self.format).is_none()
+    }
+
     /// A rule for the calls of each tool; their names.
-    fn calls(&self, layout: &Layout, lark: &mut Lark<'_>) -> Vec<String> {
-        let tools = self.tools.iter().enumerate();
-        tools
-            .map(|(index, tool)| {
-                let function = tool.get("function").unwrap_or(tool);
-                // The name is JSON text without its quotes, which the layout has.
-                let name = function["name"].to_string();
-                let name = name.trim_matches('"');
-                let begin = [layout.before_name, name, layout.before_arguments];
-                let schema = arguments_schema(&function["parameters"]);
-                let rule = format!("call_{index}");
-                let body = [
-                    literal(&begin.concat()),
-                    lark.json(&schema),
-                    literal(layout.after_arguments),
-                ];
-                lark.rule(&rule, &body.join(" "));
-                rule
-            })
-            .collect()
+    fn calls(&self, layout: &Layout, lark: &mut Lark<'_>) -> Result<Vec<String>, GrammarError> {
+        let mut rules = Vec::with_capacity(self.tools.len());
+        for (index, function) in self.functions().enumerate() {
+            // The name is JSON text without its quotes, which the layout has.
+            let name = function["name"].to_string();
+            let name = name.trim_matches('"');
+            let begin = [layout.before_name, name, layout.before_arguments];
+            let arguments = match layout.arguments {
+                Arguments::Json => lark.json(&arguments_schema(&function["parameters"])),
+                Arguments::Tagged => tagged::write(function, index, lark)?,
+                Arguments::Keywords => keywords::write(function, lark)?,
+            };
+            let rule = format!("call_{index}");
+            let body = [
+                literal(&begin.concat()),
+                arguments,
+                literal(layout.after_arguments),
+            ];
+            lark.rule(&rule, &body.join(" "));
+            rules.push(rule);
+        }
+        Ok(rules)
+    }
+
+    fn functions(&self) -> impl Iterator<Item = &Value> {
+        let tools = self.tools.iter();
+        tools.map(|tool| tool.get("function").unwrap_or(tool))
     }
 }
 
@@ -118,7 +149,7 @@ fn with_text(layout: &Layout, lark: &mut Lark<'_>) -> String {
         return "(SAID? calls | SAID?)".to_owned();
     }
     if layout.opener.is_empty() {
-        let begins = regex_escape(layout.before_name);
+        let begins = regex_escape(&[layout.begin, layout.before_name].concat());
         lark.rule("SAID", &format!(r"/(?s:.+)/ & ~/(?s:{begins}.*)/"));
         return "(calls | SAID?)".to_owned();
     }
@@ -142,7 +173,7 @@ fn arguments_schema(parameters: &Value) -> Value {
     }
 }
 
-/// `None` for the formats whose calls are no JSON.
+/// `None` for the format whose calls are messages.
 fn layout(format: ToolCallFormat) -> Option<Layout> {
     let list = |opener, closer| Layout {
         opener,
@@ -154,6 +185,7 @@ fn layout(format: ToolCallFormat) -> Option<Layout> {
         between: ", ",
         end: "]",
         closer,
+        arguments: Arguments::Json,
     };
     Some(match format {
         ToolCallFormat::Hermes => Layout {
@@ -175,9 +207,25 @@ fn layout(format: ToolCallFormat) -> Option<Layout> {
         ToolCallFormat::Mistral => list("[TOOL_CALLS]", ""),
         ToolCallFormat::Granite => list("<|tool_call|>", ""),
         ToolCallFormat::Phi4MiniJson => list("<|tool_call|>", "<|/tool_call|>"),
-        ToolCallFormat::Pythonic | ToolCallFormat::Qwen3Coder | ToolCallFormat::OpenAi => {
-            return None;
-        }
+        ToolCallFormat::Qwen3Coder => Layout {
+            opens_each: true,
+            begin: "",
+            before_name: "\n<function=",
+            before_arguments: ">\n",
+            after_arguments: "</function>\n</tool_call>",
+            between: "\n",
+            end: "",
+            arguments: Arguments::Tagged,
+            ..list("<tool_call>", "")
+        },
+        ToolCallFormat::Pythonic => Layout {
+            before_name: "",
+            before_arguments: "(",
+            after_arguments: ")",
+            arguments: Arguments::Keywords,
+            ..list("", "")
+        },
+        ToolCallFormat::OpenAi => return None,
     })
 }
 

@@ -84,7 +84,10 @@ impl GrammarCompiler {
         let mut lark = Lark::new(&self.tokenizer);
         let body = body(grammar, &mut lark)?;
         let start = match preamble {
-            Some(preamble) => preamble.write(&body, &mut lark)?,
+            Some(preamble) => {
+                let calls = matches!(grammar, Grammar::Calls(calls) if calls.has_messages());
+                preamble.write(&body, calls, &mut lark)
+            }
             None => body,
         };
         lark.rule("start", &start);

@@ -1,5 +1,7 @@
 //! Text of grammars in llguidance's dialect of Lark.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::compiler::with_options;
@@ -9,6 +11,8 @@ use crate::Tokenizer;
 pub(super) struct Lark<'a> {
     tokenizer: &'a Tokenizer,
     text: String,
+    /// Names that are taken.
+    names: BTreeSet<String>,
 }
 
 impl<'a> Lark<'a> {
@@ -16,12 +20,28 @@ impl<'a> Lark<'a> {
         Self {
             tokenizer,
             text: String::new(),
+            names: BTreeSet::new(),
         }
     }
 
     /// Adds a rule, or a terminal if the name is in capitals.
     pub(super) fn rule(&mut self, name: &str, body: &str) {
+        self.names.insert(name.to_owned());
         self.text.push_str(&format!("{name}: {body}\n"));
+    }
+
+    /// Adds a rule unless there is one of its name.
+    pub(super) fn rule_once(&mut self, name: &str, body: &str) {
+        if !self.names.contains(name) {
+            self.rule(name, body);
+        }
+    }
+
+    /// A name for a rule that begins in this way.
+    pub(super) fn new_name(&mut self, begin: &str) -> String {
+        let name = format!("{begin}_{}", self.names.len());
+        self.names.insert(name.clone());
+        name
     }
 
     /// JSON by a schema.

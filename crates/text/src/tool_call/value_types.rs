@@ -7,7 +7,7 @@ use super::python_literal;
 
 /// The types of JSON that a schema allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct ValueTypes {
+pub(crate) struct ValueTypes {
     string: bool,
     number: bool,
     boolean: bool,
@@ -44,7 +44,7 @@ impl ValueTypes {
 
     /// The types of a parameter in the schema of a tool's parameters. One that the schema does
     /// not describe is a string: that is what was written.
-    pub(super) fn of_parameter(parameters: Option<&Value>, name: &str) -> Self {
+    pub(crate) fn of_parameter(parameters: Option<&Value>, name: &str) -> Self {
         let Some(root) = parameters else {
             return Self::STRING;
         };
@@ -53,8 +53,13 @@ impl ValueTypes {
         described.map_or(Self::STRING, |schema| Self::of(schema, root, 0))
     }
 
+    /// Whether strings are allowed.
+    pub(crate) fn may_be_string(self) -> bool {
+        self.string
+    }
+
     /// Whether only strings are allowed, so that a value is certain before its end.
-    pub(super) fn is_string(self) -> bool {
+    pub(crate) fn is_string(self) -> bool {
         self == Self::STRING
     }
 

@@ -1,9 +1,11 @@
 //! Grammars, walked at random: whatever a model prefers, what comes out follows them.
 
+mod calls;
+
 use serde_json::{Value, json};
 use text::{
-    AnswerFormat, AnswerParser, AnswerPart, CallGrammar, Grammar, GrammarCompiler, GrammarError,
-    Instead, Preamble, ReasoningFormat, TokenSet, Tokenizer, TokenizerFiles, ToolCallFormat,
+    Grammar, GrammarCompiler, GrammarError, Preamble, ReasoningFormat, TokenSet, Tokenizer,
+    TokenizerFiles,
 };
 
 use crate::golden;
@@ -196,118 +198,6 @@ fn without_an_end_there_is_no_grammar() {
     assert_eq!(error, GrammarError::NoEnd);
 }
 
-fn tools() -> Vec<Value> {
-    let tool = |name: &str, parameters: Value| json!({"type": "function", "function": {"name": name, "parameters": parameters}});
-    vec![
-        tool(
-            "get_weather",
-            json!({
-                "type": "object",
-                "properties": {"city": {"enum": ["Oslo", "Lima"]}},
-                "required": ["city"],
-                "additionalProperties": false,
-            }),
-        ),
-        tool(
-            "now",
-            json!({"type": "object", "properties": {}, "additionalProperties": false}),
-        ),
-    ]
-}
-
-/// What the parser of the format finds in an answer: text, then names and arguments.
-fn found(format: ToolCallFormat, answer: &str) -> (String, Vec<(String, Value)>) {
-    let tools = tools();
-    let mut parser = AnswerParser::new(&AnswerFormat {
-        tool_calls: Some(format),
-        tools: &tools,
-        ..AnswerFormat::default()
-    });
-    let (mut text, mut calls) = (String::new(), Vec::new());
-    for part in parser.push(answer).into_iter().chain(parser.finish()) {
-        match part {
-            AnswerPart::Content(more) | AnswerPart::Reasoning(more) => text.push_str(&more),
-            AnswerPart::CallStart { name, .. } => calls.push((name, String::new())),
-            AnswerPart::ArgumentsDelta { index, text } => calls[index].1.push_str(&text),
-        }
-    }
-    let parsed = calls
-        .into_iter()
-        .map(|(name, arguments)| (name, serde_json::from_str(&arguments).unwrap()));
-    (text, parsed.collect())
-}
-
-#[test]
-fn forced_calls_are_calls_of_the_tools() {
-    let formats = [
-        "hermes",
-        "llama3_json",
-        "mistral",
-        "granite",
-        "phi4_mini_json",
-    ];
-    for (format, parallel) in formats
-        .into_iter()
-        .flat_map(|name| [(name, true), (name, false)])
-    {
-        let format: ToolCallFormat = format.parse().unwrap();
-        let grammar = Grammar::Calls(CallGrammar {
-            format,
-            tools: tools(),
-            instead: Instead::Nothing,
-            parallel,
-        });
-        let mut most = 0;
-        for answer in walks("pebble", &grammar) {
-            let (text, calls) = found(format, &answer);
-            assert_eq!(text, "", "{answer}");
-            assert!(!calls.is_empty(), "{answer}");
-            most = most.max(calls.len());
-            for (name, arguments) in calls {
-                match name.as_str() {
-                    "now" => assert_eq!(arguments, json!({}), "{answer}"),
-                    "get_weather" => {
-                        let city = arguments["city"].as_str().unwrap();
-                        assert!(["Oslo", "Lima"].contains(&city), "{answer}");
-                    }
-                    other => panic!("{other} is no tool"),
-                }
-            }
-        }
-        assert_eq!(most > 1, parallel, "{}", format.name());
-    }
-}
-
-#[test]
-fn where_calls_are_optional_text_stays_text() {
-    let format = ToolCallFormat::Hermes;
-    let grammar = Grammar::Calls(CallGrammar {
-        format,
-        tools: tools(),
-        instead: Instead::Text,
-        parallel: true,
-    });
-    let tokenizer = tokenizers::load("pebble");
-    let compiler = GrammarCompiler::new(&tokenizer).unwrap();
-    let follows = |answer: &str| {
-        let mut matcher = compiler.compile(&grammar, None).unwrap();
-        let ids = tokenizer.encode(answer, false).unwrap();
-        ids.iter().all(|&id| matcher.accept(id).is_ok()) && matcher.may_end().unwrap()
-    };
-    let call = "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>";
-    assert!(follows(""));
-    assert!(follows("It is noon."));
-    assert!(follows(call));
-    assert!(follows(&format!("{call}\n{call}")));
-    assert!(follows(&format!("Let me see.\n{call}")));
-    assert!(follows("a < b, and <tool is no tag"));
-    assert!(!follows(&call.replace("now", "later")));
-    assert!(!follows(&format!(
-        "Let me see.\n{}",
-        call.replace("{}", "{\"a\": 1}")
-    )));
-}
-
 #[test]
 fn the_model_may_think_before_it_keeps_to_the_grammar() {
     let tokenizer = tokenizers::load("pebble");
@@ -328,34 +218,4 @@ fn the_model_may_think_before_it_keeps_to_the_grammar() {
     assert!(!follows(true, "yes"), "it has not thought to the end");
     assert!(!follows(true, "Hm.\n</think>\n\nperhaps"));
     assert!(!follows(false, "Hm.</think>yes"));
-    let gpt_oss = Preamble {
-        format: ReasoningFormat::OpenAiGptOss,
-        open: false,
-    };
-    let error = compiler.compile(&grammar, Some(gpt_oss)).unwrap_err();
-    assert!(error.to_string().contains("openai_gptoss"), "{error}");
-}
-
-#[test]
-fn calls_may_stand_beside_a_form() {
-    let tokenizer = tokenizers::load("pebble");
-    let compiler = GrammarCompiler::new(&tokenizer).unwrap();
-    let schema =
-        json!({"type": "object", "properties": {"a": {"type": "boolean"}}, "required": ["a"]});
-    let grammar = Grammar::Calls(CallGrammar {
-        format: ToolCallFormat::Hermes,
-        tools: tools(),
-        instead: Instead::Form(Box::new(Grammar::JsonSchema(schema))),
-        parallel: false,
-    });
-    let follows = |answer: &str| {
-        let mut matcher = compiler.compile(&grammar, None).unwrap();
-        let ids = tokenizer.encode(answer, false).unwrap();
-        ids.iter().all(|&id| matcher.accept(id).is_ok()) && matcher.may_end().unwrap()
-    };
-    assert!(follows(
-        "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"
-    ));
-    assert!(follows("{\"a\": true}"));
-    assert!(!follows("It is noon."));
 }

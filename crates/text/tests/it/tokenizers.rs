@@ -249,6 +249,32 @@ fn every_byte_of_the_byte_level_alphabet_is_known() {
 }
 
 #[test]
+fn word_pieces_are_streamed_as_they_are_decoded_at_once() {
+    let folder = "../../../../models/tests/goldens/embedders/bert";
+    let file = golden::bytes(&format!("{folder}/tokenizer.json"));
+    let tokenizer = Tokenizer::from_files(&TokenizerFiles::new(&file)).unwrap();
+    let cases = golden::json(&format!("{folder}/texts.json"));
+    for case in cases.as_array().unwrap() {
+        // The file asks for four tokens at most and twelve at least.
+        let tokens = tokenizer
+            .encode(case["text"].as_str().unwrap(), true)
+            .unwrap();
+        assert_eq!(tokens, ids(&case["tokens"]), "{case}");
+        for (special, skip) in [
+            (SpecialTokenText::Skip, true),
+            (SpecialTokenText::Keep, false),
+        ] {
+            let streamed = stream(&tokenizer, &tokens, special).concat();
+            assert_eq!(streamed, tokenizer.decode(&tokens, skip).unwrap(), "{case}");
+        }
+    }
+    let words = tokenizer.encode("The proxy, isn't it?", false).unwrap();
+    let streamed = stream(&tokenizer, &words, SpecialTokenText::Skip).concat();
+    assert_eq!(streamed, tokenizer.decode(&words, true).unwrap());
+    assert!(streamed.starts_with("the proxy,"), "{streamed}");
+}
+
+#[test]
 fn broken_files_are_named() {
     let tokenizer = golden::bytes("tokenizers/byte_level/tokenizer.json");
     let load = |tokenizer: &[u8], config: Value| {
@@ -281,7 +307,7 @@ fn broken_files_are_named() {
     ));
 
     let mut other: Value = serde_json::from_slice(&tokenizer).unwrap();
-    other["decoder"] = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
+    other["decoder"] = json!({"type": "BPEDecoder", "suffix": "</w>"});
     let other = serde_json::to_vec(&other).unwrap();
     let error = load(&other, json!({}));
     assert!(matches!(error, TokenizerError::Decoder(_)), "{error}");
