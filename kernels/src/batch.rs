@@ -34,6 +34,9 @@ pub struct StepBatch {
     pub block_tables: Vec<u32>,
     /// Prefix sums of the number of blocks per sequence, first element 0. `[num_seqs + 1]`
     pub block_table_start: Vec<u32>,
+    /// Slot of the adapter that each sequence is computed with; `None` is the base model. Neighbours
+    /// of one adapter are computed together. `[num_seqs]`, or empty if all are the base model's.
+    pub adapters: Vec<Option<u32>>,
     /// Rows (indices into the token axis, ascending) whose logits are wanted.
     pub logits_rows: Vec<u32>,
     /// Rows (as in `logits_rows`, ascending) after which the log probability of a token is wanted.
@@ -66,6 +69,11 @@ impl StepBatch {
         &self.block_tables[range]
     }
 
+    /// Slot of the adapter that sequence `seq` is computed with.
+    pub fn adapter(&self, seq: usize) -> Option<u32> {
+        self.adapters.get(seq).copied().flatten()
+    }
+
     /// Empties every vector and keeps the capacity, so that a step allocates nothing.
     pub fn clear(&mut self) {
         self.block_copies.clear();
@@ -78,6 +86,7 @@ impl StepBatch {
         self.block_tables.clear();
         self.block_table_start.clear();
         self.block_table_start.push(0);
+        self.adapters.clear();
         self.logits_rows.clear();
         self.scored_rows.clear();
         self.scored_tokens.clear();

@@ -12,6 +12,7 @@ mod backend;
 mod batch;
 mod cpu;
 mod kv_dtype;
+mod lora;
 mod ops;
 #[cfg(feature = "peaks")]
 pub mod peaks;
@@ -43,17 +44,19 @@ mod tile_permission;
 pub use backend::{Backend, KernelError, KvCacheShape, QkvShape, RopeTableView, StepSizes};
 pub use batch::{BlockCopy, StepBatch};
 pub use cpu::{
-    Cpu, CpuBuffer, CpuKvCache, CpuOptions, CpuRopeTable, CpuVector, InstructionSet, PackedLinear,
-    softmax,
+    Cpu, CpuBuffer, CpuKvCache, CpuLora, CpuOptions, CpuRopeTable, CpuVector, InstructionSet,
+    PackedLinear, softmax,
 };
 pub use kv_dtype::KvDtype;
+pub use lora::{ActivateGated, AddLora, LoraBackend, LoraRows, LoraView, shrunk_size};
 pub use ops::{
     Activate, Activation, Add, AddRmsNorm, AddRows, Attention, Clear, Embed, GatedLinear,
     GatherRows, HeadNorm, LayerNorm, Linear, RmsNorm, Rope, SoftCap, WriteKv,
 };
 #[cfg(feature = "reference")]
 pub use reference::{
-    Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceRopeTable,
+    Reference, ReferenceBuffer, ReferenceKvCache, ReferenceLinear, ReferenceLora,
+    ReferenceRopeTable,
 };
 pub use stored::{PackedBlocks, STORED_CHUNK, StoredLinear};
 pub use weights::{WeightDtype, WeightFormat, WeightView};

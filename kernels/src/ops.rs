@@ -188,8 +188,7 @@ pub struct GatedLinear<'a, B: Backend> {
     pub weight: &'a B::Linear,
     /// Rows to compute.
     pub rows: usize,
-    /// Room for `[gate, up]`, whose values are undefined afterwards.
-    /// `[rows, 2 * intermediate_size]`
+    /// Is left with `[gate, up]`. `[rows, 2 * intermediate_size]`
     pub gate_up: &'a mut B::Buffer,
     /// Of the gate.
     pub activation: Activation,

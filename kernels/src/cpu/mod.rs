@@ -24,6 +24,7 @@ mod exp;
 pub(crate) mod instruction_set;
 mod kv;
 mod linear;
+mod lora;
 mod memory;
 mod norm;
 mod packed;
@@ -46,6 +47,7 @@ mod widen;
 pub use buffer::CpuBuffer;
 pub use instruction_set::InstructionSet;
 pub use kv::CpuKvCache;
+pub use lora::CpuLora;
 pub use packed::PackedLinear;
 pub use rope::CpuRopeTable;
 

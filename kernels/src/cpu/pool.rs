@@ -12,7 +12,7 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use crate::{Workers, affinity};
@@ -100,16 +100,24 @@ impl Pool {
             workers: Vec::new(),
             region: Mutex::new(()),
         };
+        // What starting takes is taken here, and not while a step runs.
+        let (starting, started) = mpsc::channel::<()>();
         for index in 0..num_workers {
-            let shared = Arc::clone(&pool.shared);
+            let (shared, starting) = (Arc::clone(&pool.shared), starting.clone());
             let worker = std::thread::Builder::new()
                 .name(format!("cpu-kernel-{}", index + 1))
-                .spawn(move || shared.work(index))?;
+                .spawn(move || {
+                    drop(starting);
+                    shared.work(index);
+                })?;
             if pinned {
                 affinity::pin(&worker, cores[index + 1])?;
             }
             pool.workers.push(worker);
         }
+        drop(starting);
+        // Ends when the last worker has dropped its end.
+        started.into_iter().for_each(drop);
         Ok(pool)
     }
 

@@ -17,7 +17,7 @@ use crate::{
 const TASK_ELEMENTS: usize = 16 * 1024;
 
 /// Rows per task of an operation over rows of `cols` elements.
-fn rows_per_task(cols: usize) -> usize {
+pub(super) fn rows_per_task(cols: usize) -> usize {
     (TASK_ELEMENTS / cols.max(1)).max(1)
 }
 

@@ -4,6 +4,9 @@ mod attention;
 mod kv;
 
 pub use kv::ReferenceKvCache;
+mod lora;
+
+pub use lora::ReferenceLora;
 
 use candle_core::{D, DType, Device, Tensor};
 

@@ -16,6 +16,7 @@ mod fixture;
 mod kv;
 mod linear;
 mod linear_bits;
+mod lora;
 mod paged;
 mod quantized;
 
@@ -88,6 +89,9 @@ for_every_backend! {
     attention::soft_caps_match_f64 => attention_soft_cap,
     attention::sinks_match_f64 => attention_sinks,
     attention::mixed_batches_match_f64 => attention_mixed,
+    lora::updates_match_f64 => lora,
+    lora::gated_rows_are_those_of_the_product => lora_gated,
+    lora::bad_updates_are_errors => lora_errors,
     kv::copied_blocks_read_the_same => copy_blocks,
     kv::blocks_are_carried_as_bytes => carry_blocks,
 }
@@ -115,6 +119,7 @@ for_invariant_backends! {
     linear_bits::a_row_alone_is_the_row_in_a_batch => linear_rows,
     linear_bits::threads_change_nothing => linear_threads,
     linear_bits::row_wise_operations_ignore_other_rows => row_wise,
+    lora::a_row_alone_is_the_row_in_a_group => lora_rows,
     kv::bytes_follow_the_element_type => kv_bytes,
     attention_bits::chunks_equal_the_whole => attention_chunks,
     attention_bits::block_sizes_are_equal => attention_block_sizes,
