@@ -198,6 +198,7 @@ impl DecodingEngine {
                 threads,
                 pin_threads: false,
                 kv_cache_dtype: KvCacheDtype::Auto,
+                lora: None,
             },
             &mut |_| {},
         )?;
@@ -282,6 +283,7 @@ impl DecodingEngine {
             },
             priority: 0,
             cache_salt: Vec::new(),
+            adapter: None,
             min_output_tokens: 0,
             background: false,
             constraint: None,

@@ -1,17 +1,21 @@
 //! A loaded model that computes workloads.
 
 use std::num::NonZero;
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use models::{
-    Device, Dtype, HubOptions, KvCacheDtype, Limits, LoadOptions, ModelRunner, ModelSource,
-    Quantization,
+    Device, Dtype, HubOptions, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits,
+    ModelConfig, ModelRunner, ModelSource, Quantization,
 };
 use serde::Serialize;
 
 use crate::sequences::Sequences;
 use crate::stopwatch::Stopwatch;
 use crate::workload::{Workload, token};
+
+/// Largest rank of an adapter that is measured.
+const MAX_LORA_RANK: usize = 64;
 
 /// How to load and drive a model.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +36,8 @@ pub struct Settings<'a> {
     pub max_len: usize,
     /// Whether [`ModelUnderTest::logits`] is to be called, which needs room for more rows.
     pub all_logits: bool,
+    /// Folders of LoRA adapters to load beside the model.
+    pub adapters: &'a [PathBuf],
 }
 
 /// What one repetition took.
@@ -56,6 +62,8 @@ pub struct ModelUnderTest {
     description: String,
     vocab_size: usize,
     chunk_size: usize,
+    /// Adapters that the sequences use; 0 is the base model.
+    adapters_in_use: usize,
 }
 
 impl Settings<'_> {
@@ -102,6 +110,15 @@ pub fn source(model: &str) -> ModelSource {
     }
 }
 
+/// Adapters of a model.
+fn adapters(config: &ModelConfig, folders: &[PathBuf]) -> anyhow::Result<Vec<LoraAdapter>> {
+    let open = |folder: &PathBuf| {
+        let adapter = LoraAdapter::open(folder, config, MAX_LORA_RANK);
+        adapter.with_context(|| format!("opening {}", folder.display()))
+    };
+    folders.iter().map(open).collect()
+}
+
 impl ModelUnderTest {
     /// Loads `model`, as [`source`] reads the name, on the CPU.
     ///
@@ -118,6 +135,7 @@ impl ModelUnderTest {
             config.max_position_embeddings
         );
         let vocab_size = config.vocab_size;
+        let adapters = adapters(config, settings.adapters)?;
         let options = LoadOptions {
             device: Device::Cpu,
             dtype: settings.dtype,
@@ -126,8 +144,17 @@ impl ModelUnderTest {
             threads: settings.threads,
             pin_threads: false,
             kv_cache_dtype: settings.kv_cache_dtype,
+            lora: (!adapters.is_empty()).then_some(LoraLimits {
+                max_loras: adapters.len(),
+                max_lora_rank: MAX_LORA_RANK,
+            }),
         };
-        let loaded = model.load(&options, &mut |_| {})?;
+        let mut loaded = model.load(&options, &mut |_| {})?;
+        if let Some(slots) = loaded.runner.adapters() {
+            for (slot, adapter) in adapters.iter().enumerate() {
+                slots.load(slot, adapter)?;
+            }
+        }
         Ok(Self {
             runner: loaded.runner,
             sequences: Sequences::new(1, settings.max_len, 0, settings.block_size),
@@ -137,7 +164,17 @@ impl ModelUnderTest {
             description: loaded.description,
             vocab_size,
             chunk_size: settings.max_num_batched_tokens,
+            adapters_in_use: 0,
         })
+    }
+
+    /// From now on the sequences of a workload are divided over the first `count` adapters; 0 is the
+    /// base model.
+    pub fn use_adapters(&mut self, count: usize) {
+        if count != self.adapters_in_use {
+            self.adapters_in_use = count;
+            self.prepared = None;
+        }
     }
 
     /// Device, features in use, threads.
@@ -189,7 +226,8 @@ impl ModelUnderTest {
             return Ok(());
         }
         self.prepared = None;
-        self.sequences = layout(workload, self.block_size);
+        let sequences = layout(workload, self.block_size);
+        self.sequences = sequences.with_adapters(self.adapters_in_use);
         if let Workload::Decode {
             sequences,
             context,

@@ -105,6 +105,7 @@ impl PredictingEngine {
             threads,
             pin_threads: false,
             kv_cache_dtype: KvCacheDtype::Auto,
+            lora: None,
         };
         let vocab_size = model.config().vocab_size;
         let loaded = model.load(&options, &mut |_| {})?;
@@ -208,6 +209,7 @@ impl PredictingEngine {
             },
             priority: 0,
             cache_salt: Vec::new(),
+            adapter: None,
             min_output_tokens: 0,
             background: false,
             constraint: None,

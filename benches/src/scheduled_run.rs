@@ -93,6 +93,7 @@ impl ScheduledModel {
             threads: None,
             pin_threads: false,
             kv_cache_dtype: KvCacheDtype::Auto,
+            lora: None,
         };
         Ok(Self {
             runner: model.load(&options, &mut |_| {})?.runner,

@@ -10,6 +10,8 @@ pub struct Sequences {
     shared_blocks: usize,
     own_blocks: usize,
     count: usize,
+    /// Adapters that the sequences use, divided evenly; 0 is the base model.
+    adapters: usize,
     batch: StepBatch,
 }
 
@@ -44,8 +46,15 @@ impl Sequences {
             shared_blocks,
             own_blocks: max_len.div_ceil(block_size) - shared_blocks,
             count,
+            adapters: 0,
             batch,
         }
+    }
+
+    /// Divides the sequences evenly over the first `adapters` slots, neighbours together as the engine
+    /// has them.
+    pub fn with_adapters(self, adapters: usize) -> Self {
+        Self { adapters, ..self }
     }
 
     /// Blocks of the KV cache that holds them, the null block included.
@@ -84,6 +93,8 @@ impl Sequences {
             wants_logits,
         };
         chunk.push_to(&mut self.batch);
+        let slot = (self.adapters > 0).then(|| sequence * self.adapters / self.count);
+        self.batch.adapters.push(slot.map(|slot| slot as u32));
     }
 
     /// Wants the logits of every token of the step so far.

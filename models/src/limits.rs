@@ -1,5 +1,6 @@
 //! What a runner is sized for.
 
+use crate::adapter::modules_of;
 use crate::config::{ModelConfig, NormPlacement};
 
 /// Sizes of everything that is allocated when a model is loaded; a step allocates nothing.
@@ -15,6 +16,25 @@ pub struct Limits {
     pub max_num_seqs: usize,
     /// Longest sequence in tokens: rows of the rotary table.
     pub max_model_len: usize,
+}
+
+/// What adapters may need of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoraLimits {
+    /// Adapters that are loaded at a time.
+    pub max_loras: usize,
+    /// Largest rank of an update.
+    pub max_lora_rank: usize,
+}
+
+impl LoraLimits {
+    /// Most bytes that the adapters' matrices take: all of the layers, of the largest rank, in f32.
+    pub fn adapter_bytes(&self, config: &ModelConfig) -> usize {
+        let modules = modules_of(config).into_iter();
+        let features = modules.map(|module| module.out_features + module.in_features);
+        let elements = self.max_lora_rank * features.sum::<usize>();
+        self.max_loras * elements * size_of::<f32>()
+    }
 }
 
 impl Limits {

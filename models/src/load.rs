@@ -2,13 +2,15 @@
 
 use std::num::NonZero;
 
-use kernels::{Backend, Cpu, CpuOptions, KernelError, Reference, WeightDtype, WeightFormat};
+use kernels::{
+    Backend, Cpu, CpuOptions, KernelError, LoraBackend, Reference, WeightDtype, WeightFormat,
+};
 use thiserror::Error;
 
 use crate::ModelRunner;
 use crate::decoder::Decoder;
 use crate::kv_cache_dtype::KvCacheDtype;
-use crate::limits::Limits;
+use crate::limits::{Limits, LoraLimits};
 use crate::loading::{LoadPhase, LoadProgress, Loading};
 use crate::model::Model;
 use crate::quantization::{Precision, Quantization};
@@ -64,6 +66,8 @@ pub struct LoadOptions {
     pub pin_threads: bool,
     /// Element type of the KV cache.
     pub kv_cache_dtype: KvCacheDtype,
+    /// Room for adapters; `None` takes none.
+    pub lora: Option<LoraLimits>,
 }
 
 /// A model that is ready to run.
@@ -134,6 +138,7 @@ impl Model {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<LoadedModel, LoadError> {
         check_limits(&options.limits)?;
+        options.lora.as_ref().map_or(Ok(()), check_lora_limits)?;
         let precision = Precision {
             quantization: options.quantization,
             plain: self.format(options.dtype)?,
@@ -153,7 +158,7 @@ impl Model {
         }
     }
 
-    fn load_on<B: Backend>(
+    fn load_on<B: LoraBackend>(
         self,
         backend: B,
         precision: Precision,
@@ -177,7 +182,7 @@ impl Model {
             checkpoint,
             precision,
             kv_dtype,
-            limits,
+            (limits, options.lora),
             &mut loading,
         )?;
         let cache_notices = decoder.finish(config, loading);
@@ -330,7 +335,20 @@ fn check_limits(limits: &Limits) -> Result<(), LoadError> {
         ("max_num_seqs", limits.max_num_seqs, 1),
         ("max_model_len", limits.max_model_len, 1),
     ];
-    match least.into_iter().find(|&(_, value, least)| value < least) {
+    check_least(&least)
+}
+
+fn check_lora_limits(limits: &LoraLimits) -> Result<(), LoadError> {
+    check_least(&[
+        ("max_loras", limits.max_loras, 1),
+        ("max_lora_rank", limits.max_lora_rank, 1),
+    ])
+}
+
+/// Name, value and least value of limits.
+fn check_least(limits: &[(&'static str, usize, usize)]) -> Result<(), LoadError> {
+    let mut limits = limits.iter().copied();
+    match limits.find(|&(_, value, least)| value < least) {
         None => Ok(()),
         Some((name, value, least)) => Err(LoadError::Limit { name, least, value }),
     }

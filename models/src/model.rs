@@ -9,9 +9,16 @@ use thiserror::Error;
 
 use crate::config::{ConfigError, ModelConfig};
 use crate::gguf::{self, GgufError};
+use crate::pooling::{Pooling, Poolings};
 use crate::source::ModelSource;
 use crate::weights::{Checkpoint, WeightsError, expected, safetensors};
 use crate::weights_cache::WeightsCache;
+
+/// An embedder that is a decoder has a text's vector behind its last token.
+const POOLINGS: Poolings = Poolings {
+    known: &[Pooling::LastToken],
+    in_words: "lasttoken, with a decoder",
+};
 
 /// A model whose configuration is valid and whose tensors are all there; nothing is loaded.
 ///
@@ -76,6 +83,12 @@ pub enum OpenError {
     /// A GGUF file.
     #[error(transparent)]
     Gguf(#[from] GgufError),
+    /// What is no encoder's.
+    #[error("{0}: embedding models are read from safetensors, in a folder or of a hub")]
+    NotAnEncoder(String),
+    /// The network of an encoder.
+    #[error("building the encoder: {0}")]
+    Network(String),
     /// The hub.
     #[error(transparent)]
     Hub(#[from] crate::hub::HubError),
@@ -199,6 +212,29 @@ impl Model {
     }
 }
 
+impl ModelFiles {
+    /// The files in `folder`.
+    ///
+    /// # Errors
+    /// `NoFolder`; `Io`, of a configuration that is not there, too.
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self, OpenError> {
+        if !folder.is_dir() {
+            return Err(OpenError::NoFolder(folder.to_owned()));
+        }
+        let optional = |name: &str| optional_file(folder, name);
+        let path = folder.join("config.json");
+        let config = std::fs::read(&path).map_err(|source| OpenError::Io { path, source })?;
+        Ok(Self {
+            config: Cow::Owned(config),
+            generation_config: optional("generation_config.json")?,
+            tokenizer: optional("tokenizer.json")?,
+            tokenizer_config: optional("tokenizer_config.json")?,
+            special_tokens_map: optional("special_tokens_map.json")?,
+            chat_template: optional("chat_template.jinja")?,
+        })
+    }
+}
+
 /// One file of a folder, if it is there.
 ///
 /// # Errors
@@ -226,18 +262,9 @@ fn open_folder(folder: &Path, name: String) -> Result<Model, OpenError> {
     {
         return gguf::open(&file, name);
     }
-    let optional = |name: &str| optional_file(folder, name);
-    let path = folder.join("config.json");
-    let config = std::fs::read(&path).map_err(|source| OpenError::Io { path, source })?;
-    let files = ModelFiles {
-        config: Cow::Owned(config),
-        generation_config: optional("generation_config.json")?,
-        tokenizer: optional("tokenizer.json")?,
-        tokenizer_config: optional("tokenizer_config.json")?,
-        special_tokens_map: optional("special_tokens_map.json")?,
-        chat_template: optional("chat_template.jinja")?,
-    };
+    let files = ModelFiles::in_folder(folder)?;
     // An unsupported architecture is the more useful news than a missing file of weights.
     ModelConfig::parse(&files.config, files.generation_config.as_deref())?;
+    Pooling::in_folder(folder, POOLINGS)?;
     Model::new(name, files, safetensors::open(folder)?)
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use kernels::{Caller, KernelError, StepBatch, Workers};
 
+use crate::LoraAdapter;
+
 /// Logits of the rows that a step asked for. Shape: `[batch.logits_rows.len(), vocab_size]`, f32.
 ///
 /// Beside them, the log probabilities of the tokens that it wanted scored: a step may score far more
@@ -121,6 +123,28 @@ pub trait KvBlocks {
     fn write(&mut self, block: u32, bytes: &[u8]) -> Result<(), KernelError>;
 }
 
+/// Places for adapters, beside the weights of a model.
+pub trait AdapterSlots {
+    /// How many there are.
+    fn num_slots(&self) -> usize;
+
+    /// Packs an adapter of this model into a slot; what was there before is gone. From then on
+    /// [`StepBatch::adapters`] may name the slot.
+    ///
+    /// # Errors
+    /// What the device reports; the slot is then as before.
+    ///
+    /// # Panics
+    /// If there is no such slot, or the adapter was opened for another model or a larger rank.
+    fn load(&mut self, slot: usize, adapter: &LoraAdapter) -> Result<(), KernelError>;
+
+    /// Empties a slot, which no step uses any more.
+    ///
+    /// # Panics
+    /// If there is no such slot.
+    fn unload(&mut self, slot: usize);
+}
+
 /// A loaded model with its KV cache: the one dynamic call per step.
 pub trait ModelRunner: Send {
     /// Computes the batch's tokens, stores their KV, and returns the logits and scores that it asked
@@ -129,6 +153,11 @@ pub trait ModelRunner: Send {
     /// # Errors
     /// What the device reports; the KV of the batch's slots is then undefined.
     fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError>;
+
+    /// Its places for adapters; `None` if it was loaded without.
+    fn adapters(&mut self) -> Option<&mut dyn AdapterSlots> {
+        None
+    }
 
     /// Its blocks as bytes; `None` if they cannot be had.
     fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {

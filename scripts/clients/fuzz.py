@@ -47,7 +47,7 @@ BOUNDS = {
 # Routes whose `options` do.
 OPTIONS = ("/api/chat", "/api/generate")
 # What these examples name is nowhere yet.
-NAMES_NOTHING = {"restoreText", "giveFeedback"}
+NAMES_NOTHING = {"restoreText", "giveFeedback", "loadAdapter", "unloadAdapter"}
 # What is known only from answers: which field of which route names what another one asks for.
 TOLD = {
     "/v1/responses": ("id", "/v1/responses/", "id"),

@@ -94,6 +94,7 @@ fn main() -> anyhow::Result<()> {
         threads: args.threads,
         pin_threads: false,
         kv_cache_dtype: KvCacheDtype::Auto,
+        lora: None,
     };
     let mut peak = Peak::default();
     let loaded = model.load(&options, &mut |_| peak.look())?;

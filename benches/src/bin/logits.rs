@@ -57,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         workloads: &[],
         max_len: sequences.iter().map(Vec::len).max().unwrap_or(0),
         all_logits: true,
+        adapters: &[],
     };
     let mut model = ModelUnderTest::load(&args.model, &settings)?;
     let file = File::create(&args.out).with_context(|| format!("{}", args.out.display()))?;

@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, Write};
 use std::num::NonZero;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use benches::machine::Provenance;
@@ -54,6 +55,11 @@ struct Args {
     #[arg(long, default_value_t = 16)]
     block_size: usize,
 
+    /// Folders of LoRA adapters: measure each workload with the base model, with the first adapter
+    /// for all sequences, and with the sequences divided over all of them.
+    #[arg(long, num_args = 1.., conflicts_with_all = ["on_request", "greedy"])]
+    adapters: Vec<PathBuf>,
+
     /// Measure when asked: one of the workloads per line of standard input.
     #[arg(long, conflicts_with = "repeat")]
     on_request: bool,
@@ -88,6 +94,8 @@ struct Line<'a> {
     model: &'a str,
     device: &'a str,
     workload: String,
+    /// Adapters that the sequences use; 0 is the base model.
+    adapters: usize,
     #[serde(flatten)]
     timing: Timing,
     #[serde(flatten)]
@@ -102,12 +110,14 @@ fn main() -> anyhow::Result<()> {
         return print(&tokens);
     }
     let provenance = Provenance::gather();
-    let mut measure = |workload: &Workload| {
+    let mut measure = |workload: &Workload, adapters: usize| {
+        model.use_adapters(adapters);
         let timing = model.measure(workload)?;
         print(&Line {
             model: &args.model,
             device: model.description(),
             workload: workload.to_string(),
+            adapters,
             timing,
             provenance: &provenance,
         })
@@ -120,12 +130,17 @@ fn main() -> anyhow::Result<()> {
                 args.workloads.contains(&workload),
                 "{workload} is not among --workloads, for which there is room"
             );
-            measure(&workload)?;
+            measure(&workload, 0)?;
         }
         return Ok(());
     }
+    let mut counts = vec![0, 1, args.adapters.len()];
+    counts.truncate(1 + args.adapters.len());
     for _ in 0..args.repeat {
-        args.workloads.iter().try_for_each(&mut measure)?;
+        for workload in &args.workloads {
+            let mut counts = counts.iter();
+            counts.try_for_each(|&count| measure(workload, count))?;
+        }
     }
     Ok(())
 }
@@ -151,6 +166,7 @@ fn settings(args: &Args) -> Settings<'_> {
         workloads: &args.workloads,
         max_len: args.greedy.len() + args.greedy_tokens,
         all_logits: false,
+        adapters: &args.adapters,
     }
 }
 

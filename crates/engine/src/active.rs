@@ -8,12 +8,15 @@ use scheduler::{FinishReason, Timestamp, Update};
 use crate::constraint::Following;
 use crate::sampler::NonFiniteLogits;
 use crate::scoring::Scoring;
-use crate::{Completion, Event, EventSink, RequestError, SamplingParams, TokenMask};
+use crate::{AdapterHandle, Completion, Event, EventSink, RequestError, SamplingParams, TokenMask};
 
 /// A request that the scheduler has taken and not yet finished.
 pub(crate) struct ActiveRequest {
     pub(crate) sampling: SamplingParams,
     pub(crate) sink: Box<dyn EventSink>,
+    /// What it is computed with, beside the base model; loaded at least as long as the request is
+    /// there.
+    pub(crate) adapter: Option<AdapterHandle>,
     pub(crate) prompt_len: usize,
     pub(crate) min_tokens: usize,
     pub(crate) stop_token_ids: Vec<TokenId>,

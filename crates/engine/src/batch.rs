@@ -4,10 +4,16 @@
 //! numerics, meet here and nowhere else.
 
 use kernels::{BlockCopy, StepBatch};
-use scheduler::{Scheduler, StepPlan};
+use scheduler::{RequestId, Scheduler, StepPlan};
 
-/// Writes `plan` into `batch`, whose capacity is reused.
-pub(crate) fn build(scheduler: &Scheduler, plan: &StepPlan, batch: &mut StepBatch) {
+/// Writes `plan` into `batch`, whose capacity is reused; `adapter` gives the slot of a request's
+/// adapter.
+pub(crate) fn build(
+    scheduler: &Scheduler,
+    plan: &StepPlan,
+    adapter: impl Fn(RequestId) -> Option<u32>,
+    batch: &mut StepBatch,
+) {
     let block_size = scheduler.config().block_size;
     batch.clear();
     batch
@@ -30,6 +36,7 @@ pub(crate) fn build(scheduler: &Scheduler, plan: &StepPlan, batch: &mut StepBatc
         }
         batch.query_start.push(batch.token_ids.len() as u32);
         batch.context_lens.push(chunk.tokens.end as u32);
+        batch.adapters.push(adapter(chunk.request));
         let used = chunk.tokens.end.div_ceil(block_size);
         batch
             .block_tables

@@ -5,10 +5,13 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use models::LoraAdapter;
 use scheduler::RequestId;
 
+use crate::adapters::LoadAnswer;
 use crate::{
-    EngineStats, GenerateRequest, MAX_PROBE_PROMPTS, MAX_WAITING_PROBES, ProbeError, ProbeRequest,
+    AdapterHandle, EngineStats, GenerateRequest, LoadAdapterError, MAX_PROBE_PROMPTS,
+    MAX_WAITING_PROBES, ProbeError, ProbeRequest,
 };
 
 /// What the engine can hold; fixed at start.
@@ -81,6 +84,8 @@ pub(crate) enum Message {
     Submit(RequestId, Box<GenerateRequest>),
     Probe(ProbeRequest),
     ResetCache(ResetAnswer),
+    /// The inbox is for the adapter's handle, to wake the engine when it has gone.
+    LoadAdapter(Box<LoraAdapter>, SyncSender<Self>, LoadAnswer),
     /// A flag of [`Shared`] has changed.
     Wake,
 }
@@ -204,16 +209,25 @@ impl EngineHandle {
         &self,
         answer: impl FnOnce(bool) + Send + 'static,
     ) -> Result<(), SubmitError> {
-        if !self.shared.accepting.load(Ordering::Acquire) {
-            return Err(SubmitError::ShuttingDown);
-        }
-        let message = Message::ResetCache(Box::new(answer));
-        self.inbox.try_send(message).map_err(|error| match error {
-            TrySendError::Full(_) => SubmitError::QueueFull {
-                retry_after: self.shared.retry_after(),
-            },
-            TrySendError::Disconnected(_) => SubmitError::ShuttingDown,
-        })
+        self.send(Message::ResetCache(Box::new(answer)))
+    }
+
+    /// Loads an adapter of the served model, between two steps; `answer` is called on the engine's
+    /// thread with what keeps it loaded, and must not block. It is dropped without a call when the
+    /// engine ends first.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit): a full inbox, or an engine that takes nothing more.
+    pub fn load_adapter(
+        &self,
+        adapter: LoraAdapter,
+        answer: impl FnOnce(Result<AdapterHandle, LoadAdapterError>) + Send + 'static,
+    ) -> Result<(), SubmitError> {
+        self.send(Message::LoadAdapter(
+            Box::new(adapter),
+            self.inbox.clone(),
+            Box::new(answer),
+        ))
     }
 
     /// Counts and gauges as of the last step.
@@ -241,6 +255,18 @@ impl EngineHandle {
     pub fn abort(&self) {
         self.shared.aborted.store(true, Ordering::Release);
         self.shutdown();
+    }
+
+    fn send(&self, message: Message) -> Result<(), SubmitError> {
+        if !self.shared.accepting.load(Ordering::Acquire) {
+            return Err(SubmitError::ShuttingDown);
+        }
+        self.inbox.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => SubmitError::QueueFull {
+                retry_after: self.shared.retry_after(),
+            },
+            TrySendError::Disconnected(_) => SubmitError::ShuttingDown,
+        })
     }
 
     fn wake(&self) {

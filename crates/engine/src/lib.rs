@@ -7,6 +7,7 @@
 //! the server needs to know neither crate.
 
 mod active;
+mod adapters;
 mod batch;
 mod clock;
 mod constraint;
@@ -24,6 +25,7 @@ mod stats;
 mod step_loop;
 mod step_phases;
 
+pub use adapters::{AdapterHandle, LoadAdapterError};
 pub use constraint::{ConstraintError, TokenConstraint, TokenMask};
 pub use disk::{DiskConfig, DiskError, DiskStats};
 pub use engine::{EngineThread, StartError, start, start_with_disk};

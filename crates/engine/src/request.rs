@@ -3,7 +3,7 @@
 use kv_cache::TokenId;
 use scheduler::{RetentionRequest, StopConditions};
 
-use crate::{EventSink, TokenConstraint};
+use crate::{AdapterHandle, EventSink, TokenConstraint};
 
 /// A prompt to continue.
 ///
@@ -20,6 +20,9 @@ pub struct GenerateRequest {
     pub priority: i32,
     /// Requests share cached prefixes only with requests of the same salt.
     pub cache_salt: Vec<u8>,
+    /// The adapter that the request is computed with; `None` is the base model. Prefixes are not
+    /// shared across adapters, whatever their salts are.
+    pub adapter: Option<AdapterHandle>,
     /// Output tokens that the request is sure to have room for once it is admitted; 0 promises
     /// nothing. It waits until so much memory is free, nobody else gets that, and it is not
     /// preempted before it has generated so many tokens. What exceeds `stop.max_tokens` is not

@@ -1,7 +1,7 @@
 //! Deterministic simulation of the step loop over a model with a shadow KV cache.
 //!
 //! A seed makes a small configuration and a list of operations: requests with shared prefixes,
-//! clients that leave or never read, time that passes, a device that fails. The loop is then driven
+//! clients that leave or never read, adapters that come and go, time that passes, a device that fails. The loop is then driven
 //! by hand on one thread with a clock of the test's own. Each step the invariants are checked and
 //! the runner checks that attention reads exactly each sequence's own history. At the end every
 //! answer equals that of the same request run alone with all the memory it wants (or is the start
@@ -12,6 +12,7 @@
 //! `PURSER_SIMULATION_SEEDS=N` runs N seeds instead of the default; `PURSER_SIMULATION_SEED=S` runs
 //! seed S alone. Seeds that once failed are kept in `simulation/failed_seeds.txt` and always run.
 
+mod adapters;
 mod client;
 mod constraint;
 mod occurrences;

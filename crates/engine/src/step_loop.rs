@@ -10,11 +10,12 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use kernels::StepBatch;
-use kv_cache::{MissCause, TokenId};
+use kv_cache::MissCause;
 use models::ModelRunner;
 use scheduler::{FinishReason, NewSequence, RequestId, Scheduler, StepPlan, Timestamp, Update};
 
 use crate::active::ActiveRequest;
+use crate::adapters::LoadedAdapters;
 use crate::clock::Clock;
 use crate::constraint::ConstraintThreads;
 use crate::disk::DiskTier;
@@ -24,13 +25,16 @@ use crate::sampler::{Row, Sample, Sampler};
 use crate::scoring::Scoring;
 use crate::step_phases::{PhaseWatch, StepPhase};
 use crate::{
-    Admission, EngineStats, Event, GenerateRequest, Prefill, RequestError, SubmitError,
-    TokenOutput, batch,
+    Admission, EngineStats, Event, GenerateRequest, Prefill, RequestError, SubmitError, TokenOutput,
 };
 
+mod adapted;
 mod constrained;
 mod kept_blocks;
+mod sampled;
 mod wanted;
+
+use sampled::Sampled;
 
 /// The engine's state; [`StepLoop::run`] is its thread.
 pub(crate) struct StepLoop {
@@ -46,35 +50,8 @@ pub(crate) struct StepLoop {
     sampled: Sampled,
     constraints: ConstraintThreads,
     disk: Option<DiskTier>,
+    adapters: LoadedAdapters,
     stats: EngineStats,
-}
-
-/// What a forward pass gave; its memory is kept from step to step.
-#[derive(Default)]
-struct Sampled {
-    /// The request of each row of logits, in the plan's order.
-    rows: Vec<RequestId>,
-    /// Their tokens, without those whose logits were unusable.
-    tokens: Vec<(RequestId, TokenId)>,
-    /// The same tokens, with what else was asked for.
-    samples: Vec<Sample>,
-    /// Requests for which no token can be chosen.
-    unusable: Vec<(RequestId, RequestError)>,
-    /// Log probabilities of the tokens that the batch wanted scored, in its order.
-    scores: Vec<f32>,
-    /// States that requests wanted.
-    states: Vec<(RequestId, Vec<f32>)>,
-}
-
-impl Sampled {
-    fn clear(&mut self) {
-        self.rows.clear();
-        self.tokens.clear();
-        self.samples.clear();
-        self.unusable.clear();
-        self.scores.clear();
-        self.states.clear();
-    }
 }
 
 impl StepLoop {
@@ -98,6 +75,7 @@ impl StepLoop {
             sampled: Sampled::default(),
             constraints: ConstraintThreads::default(),
             disk: None,
+            adapters: LoadedAdapters::default(),
             stats: EngineStats::new(),
         }
     }
@@ -154,6 +132,7 @@ impl StepLoop {
         while let Ok(message) = self.inbox.try_recv() {
             self.take(message);
         }
+        self.adapters.release_unused(self.runner.as_mut());
     }
 
     /// Answers some of the probes that wait: all, after a few calls.
@@ -180,6 +159,9 @@ impl StepLoop {
             Message::Submit(id, request) => self.accept(id, *request),
             Message::Probe(probe) => self.probes.push(probe),
             Message::ResetCache(answer) => answer(self.reset_cache()),
+            Message::LoadAdapter(adapter, inbox, answer) => {
+                answer(self.load_adapter(&adapter, inbox));
+            }
             Message::Wake => {}
         }
     }
@@ -190,7 +172,8 @@ impl StepLoop {
             sampling,
             stop,
             priority,
-            cache_salt,
+            mut cache_salt,
+            adapter,
             min_output_tokens,
             background,
             constraint,
@@ -203,6 +186,9 @@ impl StepLoop {
             return;
         }
         let now = self.clock.now();
+        if let Some(adapter) = &adapter {
+            cache_salt = adapter.cache_salt(&cache_salt);
+        }
         let restored_tokens = self.restore(&cache_salt, &prompt);
         let active_stop = stop.clone();
         let prompt_len = prompt.len();
@@ -223,6 +209,7 @@ impl StepLoop {
         let active = ActiveRequest {
             sampling,
             sink,
+            adapter,
             prompt_len,
             min_tokens: active_stop.min_tokens,
             stop_token_ids: active_stop.stop_token_ids,
@@ -271,7 +258,7 @@ impl StepLoop {
     }
 
     fn step(&mut self, watch: &mut PhaseWatch) {
-        let plan = self.scheduler.plan_step(self.clock.now());
+        let mut plan = self.scheduler.plan_step(self.clock.now());
         assert!(
             !plan.is_empty(),
             "work is pending, so a step has something to compute"
@@ -281,7 +268,7 @@ impl StepLoop {
         self.announce(&plan, planned);
         watch.end_of(StepPhase::Send, self.clock.now());
         self.save_evicted();
-        batch::build(&self.scheduler, &plan, &mut self.batch);
+        self.build_batch(&mut plan);
         self.want_scores(&plan);
         self.batch.wants_states = self.wants_states(&plan);
         let launched = self.clock.now();

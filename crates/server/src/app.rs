@@ -201,6 +201,9 @@ impl App {
     pub fn stop_accepting(&self) {
         self.shared.accepting.store(false, Ordering::Release);
         self.shared.compactor.stop();
+        if let Some(encoder) = &self.shared.model.encoder {
+            encoder.stop();
+        }
         self.shared.engine.shutdown();
     }
 }

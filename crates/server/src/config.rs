@@ -12,6 +12,7 @@ use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization,
 
 mod context;
 pub mod formats;
+pub mod lora;
 pub mod names;
 pub mod serve;
 pub mod settings;
@@ -21,7 +22,8 @@ pub mod values;
 use formats::AnswerFormats;
 use names::{DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName};
 use serve::{
-    AccessConfig, EngineConfig, KvDisk, ListenConfig, LogFormat, RequestLimits, ServeConfig,
+    AccessConfig, EmbeddingModel, EngineConfig, KvDisk, ListenConfig, LogFormat, RequestLimits,
+    ServeConfig,
 };
 use settings::ServeSettings;
 
@@ -84,8 +86,18 @@ pub fn resolve(
     let listen = listen(&settings)?;
     let access = access(&settings, &listen, environment)?;
     let model = model(&settings, environment);
+    let served_model_names = served_names(&settings, &model)?;
+    let embedding_model = embedding_model(&settings, &served_model_names, environment)?;
+    let encoder_name = embedding_model.iter().map(|encoder| encoder.name.clone());
+    let names: Vec<String> = served_model_names
+        .iter()
+        .cloned()
+        .chain(encoder_name)
+        .collect();
     Ok(ServeConfig {
-        served_model_names: served_names(&settings, &model)?,
+        lora: lora::lora(&settings, &names)?,
+        embedding_model,
+        served_model_names,
         model,
         weights_cache: weights_cache(&settings, environment),
         engine: engine(&settings)?,
@@ -186,6 +198,29 @@ fn model(settings: &ServeSettings, environment: Environment<'_>) -> ModelSource 
     ModelSource::named(model, options)
 }
 
+/// The encoder, under a name that is not the model's. `--revision` is about the model.
+fn embedding_model(
+    settings: &ServeSettings,
+    model_names: &[String],
+    environment: Environment<'_>,
+) -> Result<Option<EmbeddingModel>, ConfigError> {
+    let named = settings.embedding_model.as_deref();
+    let Some(model) = named.filter(|model| !model.is_empty()) else {
+        return Ok(None);
+    };
+    let mut options = HubOptions::from_lookup(environment);
+    options.progress_bar = true;
+    let source = ModelSource::named(model, options);
+    let name = default_name(&source);
+    match model_names.contains(&name) {
+        false => Ok(Some(EmbeddingModel { name, source })),
+        true => {
+            let message = format!("two models would be called {name}; see --served-model-name");
+            Err(wrong("embedding-model", message))
+        }
+    }
+}
+
 /// Beside the hub's cache, or where the setting says.
 fn weights_cache(settings: &ServeSettings, environment: Environment<'_>) -> Option<WeightsCache> {
     let (folder, only_slow) = match settings.weights_cache.as_deref() {
@@ -214,7 +249,12 @@ fn served_names(settings: &ServeSettings, model: &ModelSource) -> Result<Vec<Str
             false => Ok(names.clone()),
         };
     }
-    Ok(vec![match model {
+    Ok(vec![default_name(model)])
+}
+
+/// What a model is called where nothing else is said.
+fn default_name(model: &ModelSource) -> String {
+    match model {
         ModelSource::Embedded => "pebble-20m".to_owned(),
         ModelSource::Hub(request) => request.repo.clone(),
         ModelSource::Gguf(path) => path.file_stem().map_or_else(
@@ -226,7 +266,7 @@ fn served_names(settings: &ServeSettings, model: &ModelSource) -> Result<Vec<Str
             .ok()
             .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
             .unwrap_or_else(|| path.display().to_string()),
-    }])
+    }
 }
 
 fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {

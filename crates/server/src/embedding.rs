@@ -1,8 +1,8 @@
 //! A text's way through the engine to the state behind its last token.
 
 use engine::{
-    EngineHandle, Event, EventSink, GenerateRequest, RequestError, SamplingParams, StopConditions,
-    TokenId,
+    AdapterHandle, EngineHandle, Event, EventSink, GenerateRequest, RequestError, SamplingParams,
+    StopConditions, TokenId,
 };
 use tokio::sync::oneshot;
 
@@ -14,6 +14,8 @@ pub(crate) struct EmbeddingCall {
     pub(crate) priority: i32,
     /// Whose cached prefixes are used.
     pub(crate) cache_salt: Vec<u8>,
+    /// What it is computed with, beside the model.
+    pub(crate) adapter: Option<AdapterHandle>,
 }
 
 /// What the engine made of a text.
@@ -49,6 +51,7 @@ impl EmbeddingCall {
             },
             priority: self.priority,
             cache_salt: self.cache_salt,
+            adapter: self.adapter,
             min_output_tokens: 0,
             background: false,
             constraint: None,
@@ -102,7 +105,7 @@ impl EventSink for EmbeddingSink {
 }
 
 /// The vector scaled to length 1; the zero vector stays.
-fn normalised(mut vector: Vec<f32>) -> Vec<f32> {
+pub(crate) fn normalised(mut vector: Vec<f32>) -> Vec<f32> {
     let squares = vector.iter().map(|&value| f64::from(value).powi(2));
     let length = squares.sum::<f64>().sqrt();
     if length > 0.0 {

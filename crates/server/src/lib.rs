@@ -4,6 +4,7 @@
 //! (its tokens), `answer` (from the engine's events to pieces of text) and `wire` (which JSON goes
 //! out). Only this crate knows the APIs' types.
 
+pub mod adapters;
 pub mod answer;
 pub mod app;
 pub mod auth;
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod config;
 pub mod doctor;
 mod embedding;
+pub mod encoder;
 pub mod eval;
 pub mod grammars;
 pub mod listen;

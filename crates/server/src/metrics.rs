@@ -98,6 +98,12 @@ impl Metrics {
         self.series.http_seconds.observe(seconds);
     }
 
+    /// Counts a text that the encoder has embedded.
+    pub fn embedded(&self, tokens: usize) {
+        self.series.encoder_texts.inc();
+        self.series.encoder_tokens.inc_by(tokens as u64);
+    }
+
     /// Counts a request that the server refused: its queue was full, or it is stopping.
     pub fn refused(&self, code: &'static str) {
         self.series

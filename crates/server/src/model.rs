@@ -5,6 +5,9 @@ use engine::TokenId;
 use serde_json::Value;
 use text::{AnswerFormat, ChatTemplates, Preamble, ReasoningFormat, Tokenizer, ToolCallFormat};
 
+use crate::adapters::{Adapters, ServedAdapter};
+use crate::encoder::ServedEncoder;
+
 /// Tokens at a prompt's end among which is what begins or ends the model's thinking.
 const PREAMBLE_TOKENS: usize = 32;
 
@@ -31,6 +34,10 @@ pub struct ServedModel {
     pub vocab_size: usize,
     /// Texts longer than this cannot fit, see [`max_text_bytes`].
     pub max_text_bytes: usize,
+    /// Adapters of the model, which requests may name instead of it.
+    pub adapters: Adapters,
+    /// A model beside it that embeds texts.
+    pub encoder: Option<ServedEncoder>,
 }
 
 /// Bytes of text beyond which no tokenisation fits into `window`: every token the longest of the
@@ -69,6 +76,25 @@ impl ServedModel {
     /// The name in answers.
     pub fn name(&self) -> &str {
         self.names.first().map_or("", String::as_str)
+    }
+
+    /// The name in answers that are computed with an adapter, or with none.
+    pub fn name_with<'a>(&'a self, adapter: Option<&'a ServedAdapter>) -> &'a str {
+        adapter.map_or(self.name(), |adapter| &adapter.name)
+    }
+
+    /// All names that a request may have now.
+    pub fn known_names(&self) -> Vec<String> {
+        let encoder = self.encoder.iter();
+        let encoder = encoder.map(|encoder| encoder.name().to_owned());
+        self.generating_names().into_iter().chain(encoder).collect()
+    }
+
+    /// Those of what generates: the model and its adapters.
+    pub fn generating_names(&self) -> Vec<String> {
+        let adapters = self.adapters.list();
+        let adapters = adapters.iter().map(|adapter| adapter.name.clone());
+        self.names.iter().cloned().chain(adapters).collect()
     }
 
     /// What the model may think behind a prompt before it answers; `None` where it does not, or

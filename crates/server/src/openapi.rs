@@ -28,7 +28,7 @@ macro_rules! part {
 }
 
 /// The parts; fields of the document stand in their order.
-const PARTS: [&str; 24] = [
+const PARTS: [&str; 25] = [
     part!("info"),
     part!("error"),
     part!("chat"),
@@ -37,6 +37,7 @@ const PARTS: [&str; 24] = [
     part!("response_object"),
     part!("embeddings"),
     part!("models"),
+    part!("adapters"),
     part!("messages"),
     part!("ollama"),
     part!("context"),
@@ -61,6 +62,9 @@ const PAGES: &str = "Pages";
 /// What needs records of requests.
 const RECORDS: &str = "/v1/requests";
 
+/// What clients load and unload adapters by.
+const ADAPTERS: &str = "_lora_adapter";
+
 /// The whole, before a server's figures are in it.
 static TEMPLATE: LazyLock<Value> = LazyLock::new(template);
 
@@ -80,7 +84,10 @@ pub fn document(app: &App, assets: &[&str]) -> Value {
 fn is_served(app: &App, path: &str, item: &Value) -> bool {
     let is_page = item["get"]["tags"][0] == PAGES;
     let is_record = path.starts_with(RECORDS);
-    (app.has_web_ui() || !is_page) && (app.records().is_on() || !is_record)
+    let is_adapter = path.ends_with(ADAPTERS);
+    (app.has_web_ui() || !is_page)
+        && (app.records().is_on() || !is_record)
+        && (app.model().adapters.are_open() || !is_adapter)
 }
 
 fn template() -> Value {

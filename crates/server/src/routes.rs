@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::auth::require_key;
 use crate::wire::error::ApiError;
 
+mod adapters;
 mod body;
 mod cache;
 mod chat;
@@ -49,6 +50,8 @@ pub fn router(app: &App) -> Router {
             get(responses::input_items),
         )
         .route("/v1/embeddings", post(embeddings::create))
+        .route("/v1/load_lora_adapter", post(adapters::load))
+        .route("/v1/unload_lora_adapter", post(adapters::unload))
         .route("/v1/requests", get(requests::list))
         .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/cache/reset", post(cache::reset))

@@ -7,14 +7,21 @@ use anyhow::Context;
 use engine::{DiskConfig, EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory::Store;
-use models::{CacheNotice, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model};
+use models::{
+    CacheNotice, Encoder, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model, ModelFiles,
+};
 use text::{ChatTemplates, ReasoningFormat, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
 
+use crate::adapters::{Adapters, Loading};
 use crate::app::{App, AppParts};
 use crate::budget::state::Budgeter;
 use crate::config::formats::AnswerFormats;
-use crate::config::serve::{ContextConfig, EngineConfig, ListenConfig, ServeConfig};
+use crate::config::lora::LoraModule;
+use crate::config::serve::{
+    ContextConfig, EmbeddingModel, EngineConfig, ListenConfig, LoraConfig, ServeConfig,
+};
+use crate::encoder::ServedEncoder;
 use crate::metrics::{CacheInfo, Metrics};
 use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use crate::records::{RecordLimits, RecordStore};
@@ -70,13 +77,20 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         None => model,
     };
     tell_oddities(&model, &config.engine);
-    let sizing = Sizing::new(&model, &config.engine, available_memory())?;
-    let served = served_model(
+    let places = config.engine.max_num_queued_reqs;
+    let (encoder, available) = load_encoder(config.embedding_model, places)?;
+    let available = beside_adapters(&model, config.lora.as_ref(), available)?;
+    let sizing = Sizing::new(&model, &config.engine, available)?;
+    let mut served = served_model(
         &model,
         config.served_model_names,
         sizing.max_model_len,
         config.formats,
     )?;
+    served.encoder = encoder;
+    if let Some(lora) = &config.lora {
+        served.adapters = adapters(&model, lora, &served);
+    }
     config.context.check_window(sizing.max_model_len)?;
     let scheduler = SchedulerConfig {
         max_background_share: config.context.max_background_share,
@@ -91,7 +105,13 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     let traces = config.traces.as_ref().map(Traces::start).transpose()?;
     let memory = open_memory(&config.context)?;
     let budgeter = Budgeter::new(config.context, budget_fingerprint(&model, &served));
-    let (engine, thread) = start_engine(model, &config.engine, &sizing, scheduler)?;
+    let lora = config.lora.as_ref();
+    let (engine, thread) = start_engine(model, (&config.engine, lora), &sizing, scheduler)?;
+    for LoraModule { name, path } in lora.iter().flat_map(|lora| &lora.modules) {
+        let loaded = served.adapters.load(&engine, name, path);
+        loaded.with_context(|| format!("--lora-modules {name}={}", path.display()))?;
+        tracing::info!(adapter = name, "adapter loaded");
+    }
     tracing::info!(
         model = served.name(),
         max_model_len = sizing.max_model_len,
@@ -184,17 +204,7 @@ pub(crate) fn served_model(
     formats: AnswerFormats,
 ) -> anyhow::Result<ServedModel> {
     let files = model.files();
-    let tokenizer_json = files
-        .tokenizer
-        .as_deref()
-        .context("the model has no tokenizer.json")?;
-    let tokenizer_files = TokenizerFiles {
-        tokenizer_config: files.tokenizer_config.as_deref(),
-        special_tokens_map: files.special_tokens_map.as_deref(),
-        generation_config: files.generation_config.as_deref(),
-        chat_template: files.chat_template.as_deref(),
-        ..TokenizerFiles::new(tokenizer_json)
-    };
+    let tokenizer_files = tokenizer_files(files)?;
     let tokenizer = Tokenizer::from_files(&tokenizer_files)?;
     let templates = ChatTemplates::from_files(&tokenizer_files)?;
     let template = templates
@@ -234,7 +244,62 @@ pub(crate) fn served_model(
         max_text_bytes: max_text_bytes(&tokenizer, vocab_size, window),
         vocab_size,
         tokenizer,
+        adapters: Adapters::default(),
+        encoder: None,
     })
+}
+
+fn tokenizer_files(files: &ModelFiles) -> anyhow::Result<TokenizerFiles<'_>> {
+    let tokenizer = files
+        .tokenizer
+        .as_deref()
+        .context("the model has no tokenizer.json")?;
+    Ok(TokenizerFiles {
+        tokenizer_config: files.tokenizer_config.as_deref(),
+        special_tokens_map: files.special_tokens_map.as_deref(),
+        generation_config: files.generation_config.as_deref(),
+        chat_template: files.chat_template.as_deref(),
+        ..TokenizerFiles::new(tokenizer)
+    })
+}
+
+/// The encoder, if one is asked for, with places for so many requests, and the bytes of memory that
+/// are left beside it.
+///
+/// What its longest text takes while it is computed grows with the square of its length: texts may be
+/// so long that it is a quarter of the memory that is free.
+fn load_encoder(
+    embedding_model: Option<EmbeddingModel>,
+    places: usize,
+) -> anyhow::Result<(Option<ServedEncoder>, usize)> {
+    let Some(EmbeddingModel { name, source }) = embedding_model else {
+        return Ok((None, available_memory()));
+    };
+    let flag = || format!("--embedding-model {name}");
+    let encoder = Encoder::open(&source).with_context(flag)?;
+    for tensor in encoder.unread_tensors() {
+        tracing::warn!(
+            tensor,
+            "the encoder's checkpoint has a tensor that it does not use"
+        );
+    }
+    let available = available_memory();
+    let own_window = encoder.window();
+    let encoder = encoder.within_workspace(available / 4);
+    let window = encoder.window();
+    if window < own_window {
+        tracing::warn!(
+            window,
+            own_window,
+            "memory allows the encoder shorter texts only"
+        );
+    }
+    let tokenizer = Tokenizer::from_files(&tokenizer_files(encoder.files())?).with_context(flag)?;
+    let pooling = encoder.pooling().name();
+    tracing::info!(encoder = name, pooling, window, "encoder loaded");
+    let available = available.saturating_sub(encoder.workspace_bytes());
+    let served = ServedEncoder::new(name, encoder, tokenizer, places);
+    Ok((Some(served), available))
 }
 
 fn kv_dtype(engine: &EngineConfig) -> KvDtype {
@@ -260,9 +325,41 @@ fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> Sc
     }
 }
 
+/// What of `available` bytes is left beside the adapters that there is room for.
+fn beside_adapters(
+    model: &Model,
+    lora: Option<&LoraConfig>,
+    available: usize,
+) -> anyhow::Result<usize> {
+    let Some(LoraConfig { limits, .. }) = lora else {
+        return Ok(available);
+    };
+    let needed = limits.adapter_bytes(model.config());
+    available.checked_sub(needed).with_context(|| {
+        format!(
+            "{} adapters of rank {} need up to {} MiB and {} MiB of memory are free; lower --max-loras \
+             or --max-lora-rank",
+            limits.max_loras,
+            limits.max_lora_rank,
+            needed >> 20,
+            available >> 20
+        )
+    })
+}
+
+/// No adapters yet, and how they are loaded.
+fn adapters(model: &Model, lora: &LoraConfig, served: &ServedModel) -> Adapters {
+    Adapters::new(Loading {
+        model: model.config().clone(),
+        max_rank: lora.limits.max_lora_rank,
+        model_names: served.known_names(),
+        is_open: lora.at_run_time,
+    })
+}
+
 fn start_engine(
     model: Model,
-    engine: &EngineConfig,
+    (engine, lora): (&EngineConfig, Option<&LoraConfig>),
     sizing: &Sizing,
     scheduler: SchedulerConfig,
 ) -> anyhow::Result<(EngineHandle, EngineThread)> {
@@ -274,6 +371,7 @@ fn start_engine(
         threads: engine.threads.and_then(NonZero::new),
         pin_threads: engine.pin_threads,
         kv_cache_dtype: engine.kv_cache_dtype,
+        lora: lora.map(|lora| lora.limits),
     };
     let disk = engine.kv_disk.as_ref().map(|disk| DiskConfig {
         folder: disk.folder.clone(),

@@ -52,12 +52,15 @@ pub async fn drain(app: &App, engine: &EngineThread, mut signals: StopSignals, t
     );
     app.stop_accepting();
     tokio::select! {
-        () = ended(engine) => return,
+        () = ended(app, engine) => return,
         () = tokio::time::sleep(timeout) => tracing::warn!("requests did not finish in time"),
         () = signals.next() => tracing::warn!("second signal"),
     }
     app.engine().abort();
-    ended(engine).await;
+    if let Some(encoder) = &app.model().encoder {
+        encoder.abort();
+    }
+    ended(app, engine).await;
 }
 
 /// Sends the spans that still wait, if it does not take long.
@@ -71,9 +74,12 @@ pub async fn flush_traces(app: &App) {
     }
 }
 
-/// Completes when the engine has ended: it does once it has finished all that it took.
-async fn ended(engine: &EngineThread) {
-    while !engine.is_finished() {
+/// Completes when the engine has ended, which it does once it has finished all that it took, and the
+/// encoder has finished likewise.
+async fn ended(app: &App, engine: &EngineThread) {
+    let encoder = app.model().encoder.as_ref();
+    let encodes = || encoder.is_some_and(|encoder| !encoder.is_idle());
+    while !engine.is_finished() || encodes() {
         tokio::time::sleep(POLL).await;
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use engine::SubmitError;
 use tokio::sync::Semaphore;
 
 use crate::wire::error::ApiError;
@@ -16,22 +17,31 @@ pub struct TextPool {
 impl TextPool {
     /// A pool with a place for each core.
     pub fn new() -> Self {
-        let places = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_places(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// A pool that runs so many closures at a time.
+    pub fn with_places(places: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(places)),
         }
     }
 
+    /// Begins nothing more.
+    pub fn close(&self) {
+        self.permits.close();
+    }
+
     /// Runs `work` and waits for it. When the caller goes away before it has begun, it never runs.
     ///
     /// # Errors
-    /// What `work` says; an internal error when it panics.
+    /// What `work` says; an internal error when it panics; that the server stops, of a closed pool.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| ApiError::internal("The text pool is closed."))?;
+        let permit = permit.map_err(|_| SubmitError::ShuttingDown)?;
         let task = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);
@@ -39,7 +49,7 @@ impl TextPool {
         });
         match task.await {
             Ok(result) => result,
-            Err(_) => Err(ApiError::internal("The prompt could not be processed.")),
+            Err(_) => Err(ApiError::internal("The text could not be processed.")),
         }
     }
 }

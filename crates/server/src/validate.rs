@@ -1,5 +1,6 @@
 //! From a request's JSON to what the server acts on; fields are checked here and never again.
 
+pub mod adapter;
 pub mod anthropic;
 pub mod budget;
 pub mod chat;

@@ -13,6 +13,14 @@ pub enum ConfigError {
         /// The parser's error.
         source: serde_json::Error,
     },
+    /// The file is not a list of JSON objects.
+    #[error("{file} is not a JSON list of objects: {source}")]
+    JsonList {
+        /// The file.
+        file: &'static str,
+        /// The parser's error.
+        source: serde_json::Error,
+    },
     /// No family of this name.
     #[error(
         "architecture {found} is not supported; supported are {}",

@@ -1,11 +1,13 @@
 //! The first half of a layer.
 
-use kernels::{Attention, Backend, HeadNorm, KernelError, Linear, Rope, StepBatch, WriteKv};
+use kernels::{Attention, HeadNorm, KernelError, Linear, LoraBackend, Rope, StepBatch, WriteKv};
 
 use super::Decoder;
+use super::feed_forward::Rows;
+use super::lora::{Place, Site};
 use super::norms::AddAndNorm;
 
-impl<B: Backend> Decoder<B> {
+impl<B: LoraBackend> Decoder<B> {
     /// Adds what the layer before left, and normalises that; then computes and stores keys and
     /// values of layer `index`, and leaves the queries in `buffers.qkv`.
     pub(super) fn write_kv(&mut self, index: usize, batch: &StepBatch) -> Result<(), KernelError> {
@@ -14,6 +16,7 @@ impl<B: Backend> Decoder<B> {
             weights,
             shape,
             buffers,
+            adapters,
             kv,
             ..
         } = self;
@@ -34,6 +37,8 @@ impl<B: Backend> Decoder<B> {
             rows,
             out: &mut buffers.qkv,
         })?;
+        let place = Place::new(index, Site::Qkv, Rows::All);
+        adapters.add(backend, place, input, &mut buffers.qkv)?;
         if let Some((q_weight, k_weight)) = &layer.head_norms {
             backend.head_norm(HeadNorm {
                 qkv: &mut buffers.qkv,

@@ -4,37 +4,41 @@ mod attention;
 mod buffers;
 mod experts;
 mod feed_forward;
+mod lora;
 mod norms;
 mod output;
 mod routes;
 mod weights;
 
 use kernels::{
-    Activation, Backend, Embed, KernelError, KvCacheShape, KvDtype, QkvShape, StepBatch, StepSizes,
+    Activation, Embed, KernelError, KvCacheShape, KvDtype, LoraBackend, QkvShape, StepBatch,
+    StepSizes,
 };
 
 use crate::config::ModelConfig;
-use crate::limits::Limits;
+use crate::limits::{Limits, LoraLimits};
 use crate::loading::Loading;
 use crate::quantization::Precision;
 use crate::weights::Checkpoint;
 use crate::weights_cache::CacheNotice;
-use crate::{KvBlocks, Logits, ModelRunner};
+use crate::{AdapterSlots, KvBlocks, Logits, ModelRunner};
 
 use buffers::Buffers;
 use feed_forward::Rows;
+use lora::Adapters;
 use weights::{Packing, Weights};
 
 /// A model on a backend, with its KV cache and every buffer of a step.
 ///
 /// Life cycle: [`Decoder::new`] packs the weights and allocates everything; then each
 /// [`ModelRunner::forward`] reuses it.
-pub(crate) struct Decoder<B: Backend> {
+pub(crate) struct Decoder<B: LoraBackend> {
     backend: B,
     weights: Weights<B>,
     shape: Shape,
     limits: Limits,
     buffers: Buffers<B>,
+    adapters: Adapters<B>,
     kv: B::KvCache,
     /// See [`KvBlocks::layout`].
     kv_layout: String,
@@ -53,7 +57,7 @@ struct Shape {
     logits_soft_cap: Option<f32>,
 }
 
-impl<B: Backend> Decoder<B> {
+impl<B: LoraBackend> Decoder<B> {
     /// Packs the weights of a checked checkpoint and allocates everything; `loading` hears how far
     /// that has come.
     ///
@@ -65,7 +69,7 @@ impl<B: Backend> Decoder<B> {
         checkpoint: &Checkpoint,
         precision: Precision,
         kv_dtype: KvDtype,
-        limits: Limits,
+        (limits, lora): (Limits, Option<LoraLimits>),
         loading: &mut Loading<'_>,
     ) -> Result<Self, KernelError> {
         let qkv = QkvShape {
@@ -81,6 +85,7 @@ impl<B: Backend> Decoder<B> {
         };
         let weights = packing.pack(limits.max_model_len, loading)?;
         let buffers = Buffers::new(&backend, config, qkv, &limits)?;
+        let adapters = Adapters::new(&backend, config, qkv, &limits, lora)?;
         backend.reserve(&StepSizes {
             qkv,
             max_tokens: limits.max_num_batched_tokens,
@@ -117,6 +122,7 @@ impl<B: Backend> Decoder<B> {
             shape,
             limits,
             buffers,
+            adapters,
             kv,
             kv_layout,
         })
@@ -168,7 +174,7 @@ impl<B: Backend> Decoder<B> {
     }
 }
 
-impl<B: Backend> KvBlocks for Decoder<B> {
+impl<B: LoraBackend> KvBlocks for Decoder<B> {
     fn layout(&self) -> String {
         self.kv_layout.clone()
     }
@@ -187,9 +193,16 @@ impl<B: Backend> KvBlocks for Decoder<B> {
     }
 }
 
-impl<B: Backend> ModelRunner for Decoder<B> {
+impl<B: LoraBackend> ModelRunner for Decoder<B> {
     fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {
         Some(self)
+    }
+
+    fn adapters(&mut self) -> Option<&mut dyn AdapterSlots> {
+        match self.adapters.is_enabled() {
+            true => Some(self),
+            false => None,
+        }
     }
 
     /// # Panics
@@ -204,6 +217,7 @@ impl<B: Backend> ModelRunner for Decoder<B> {
         if tokens == 0 {
             return Ok(Logits::new(&[], vocab_size));
         }
+        self.adapters.begin_step(batch);
         self.backend.embed(Embed {
             table: &self.weights.embedding,
             token_ids: &batch.token_ids,

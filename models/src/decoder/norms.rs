@@ -1,6 +1,8 @@
 //! The norms between attention and the feed-forward networks, and the sums that they are of.
 
-use kernels::{Add, AddRmsNorm, Backend, KernelError, LayerNorm, Linear, RmsNorm};
+use kernels::{Add, AddRmsNorm, Backend, KernelError, LayerNorm, Linear, LoraBackend, RmsNorm};
+
+use super::lora::{Adapters, Place};
 
 /// A norm of `hidden_size` elements.
 pub(super) struct Norm<B: Backend> {
@@ -23,8 +25,10 @@ pub(super) struct AddAndNorm<'a, 'd, B: Backend> {
     pub(super) normed: &'a mut B::Buffer,
 }
 
-/// A product whose result may be normalised before it is added to the state.
-pub(super) struct Projection<'a, B: Backend> {
+/// A product, with what adapters change of it, whose result may be normalised before it is added to
+/// the state.
+pub(super) struct Projection<'a, B: LoraBackend> {
+    pub(super) place: Place,
     /// `[rows, in_features]`
     pub(super) input: &'a B::Buffer,
     /// `[hidden_size, in_features]`
@@ -110,10 +114,15 @@ impl<B: Backend> Norm<B> {
     }
 }
 
-impl<B: Backend> Projection<'_, B> {
+impl<B: LoraBackend> Projection<'_, B> {
     /// Computes it.
-    pub(super) fn run(self, backend: &mut B) -> Result<(), KernelError> {
+    pub(super) fn run(
+        self,
+        backend: &mut B,
+        adapters: &mut Adapters<B>,
+    ) -> Result<(), KernelError> {
         let Self {
+            place,
             input,
             weight,
             norm,
@@ -122,21 +131,20 @@ impl<B: Backend> Projection<'_, B> {
             projected,
             out,
         } = self;
-        let Some(norm) = norm else {
-            return backend.linear(Linear {
+        let mut product = |backend: &mut B, out: &mut B::Buffer| {
+            backend.linear(Linear {
                 input,
                 weight,
                 rows,
-                out,
-            });
+                out: &mut *out,
+            })?;
+            adapters.add(backend, place, input, out)
+        };
+        let Some(norm) = norm else {
+            return product(backend, out);
         };
         let projected = projected.expect("models that normalise products have room for them");
-        backend.linear(Linear {
-            input,
-            weight,
-            rows,
-            out: projected,
-        })?;
+        product(backend, projected)?;
         norm.run(backend, projected, (eps, rows), out)
     }
 }

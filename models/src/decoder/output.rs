@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use kernels::{Backend, GatherRows, KernelError, Linear, SoftCap, StepBatch};
+use kernels::{GatherRows, KernelError, Linear, LoraBackend, SoftCap, StepBatch};
 
 use super::Decoder;
 use super::buffers::Buffers;
@@ -11,7 +11,7 @@ use super::norms::AddAndNorm;
 use crate::Logits;
 use crate::log_softmax;
 
-impl<B: Backend> Decoder<B> {
+impl<B: LoraBackend> Decoder<B> {
     /// Log probabilities of the scored tokens, as many rows at once as there is room for.
     pub(super) fn score(&mut self, last: usize, batch: &StepBatch) -> Result<(), KernelError> {
         self.buffers.scores.clear();
@@ -54,6 +54,7 @@ impl<B: Backend> Decoder<B> {
             rows,
             out: &mut buffers.sampled_residual,
         })?;
+        self.adapters.select(rows);
         let rows = rows.len();
         self.feed_forward(last, Rows::Sampled, rows)?;
         let Self {

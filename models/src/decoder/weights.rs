@@ -11,11 +11,11 @@ use crate::weights::{Checkpoint, Matrix, Names};
 use crate::weights_cache::Kept;
 
 /// Projections of a layer, by the names of their tensors.
-const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
-const O: [&str; 1] = ["self_attn.o_proj"];
-const GATE_UP: [&str; 2] = ["mlp.gate_proj", "mlp.up_proj"];
+pub(super) const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
+pub(super) const O: [&str; 1] = ["self_attn.o_proj"];
+pub(super) const GATE_UP: [&str; 2] = ["mlp.gate_proj", "mlp.up_proj"];
 const UP: [&str; 1] = ["mlp.up_proj"];
-const DOWN: [&str; 1] = ["mlp.down_proj"];
+pub(super) const DOWN: [&str; 1] = ["mlp.down_proj"];
 
 /// Packed weights of a model.
 pub(super) struct Weights<B: Backend> {

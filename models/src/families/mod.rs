@@ -35,6 +35,15 @@ pub(crate) struct Family {
     pub(crate) config: fn(&Fields<'_>) -> Result<ModelConfig, ConfigError>,
 }
 
+impl Family {
+    /// Whether `class` is that of the family, or of its models without a head, as embedders are saved.
+    fn has_class(&self, class: &str) -> bool {
+        let stem = self.architecture.strip_suffix("ForCausalLM");
+        let is_bare = stem.is_some_and(|stem| class.strip_suffix("Model") == Some(stem));
+        class == self.architecture || is_bare
+    }
+}
+
 /// Every family.
 const FAMILIES: &[Family] = &[
     gemma2::FAMILY,
@@ -62,7 +71,7 @@ pub(crate) fn of(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {
         [] => FAMILIES
             .iter()
             .find(|family| Some(family.model_type) == model_type),
-        [named, ..] => FAMILIES.iter().find(|family| family.architecture == *named),
+        [named, ..] => FAMILIES.iter().find(|family| family.has_class(named)),
     };
     let name = architectures.first().copied().or(model_type);
     let Some(name) = name else {
@@ -73,6 +82,13 @@ pub(crate) fn of(fields: &Fields<'_>) -> Result<&'static Family, ConfigError> {
         found: name.to_owned(),
         supported: supported(),
     })?;
+    // Their texts cannot be computed token by token.
+    if fields.flag("is_causal")? == Some(false) {
+        return Err(fields.unsupported("is_causal", "true"));
+    }
+    if fields.flag("use_bidirectional_attention")? == Some(true) {
+        return Err(fields.unsupported("use_bidirectional_attention", "false"));
+    }
     // A family that reads one of them looks at it itself.
     let reads_mxfp4 = found.model_type == gpt_oss::FAMILY.model_type;
     if !reads_mxfp4 && fields.object("quantization_config")?.is_some() {

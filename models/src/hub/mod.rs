@@ -18,7 +18,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::thread;
 
-use crate::config::ModelConfig;
+use crate::config::{ConfigError, ModelConfig};
 use crate::source::HubRequest;
 
 use cache::Cache;
@@ -26,7 +26,7 @@ use client::Client;
 use download::Download;
 pub use error::HubError;
 pub use progress::{Bar, Progress};
-use selection::{CONFIG, INDEX, Unreadable, Weights, select, shards};
+use selection::{CONFIG, INDEX, SINGLE_FILE, Unreadable, Weights, select, shards};
 
 const DEFAULT_REVISION: &str = "main";
 /// Longest id of a repository.
@@ -48,6 +48,34 @@ pub fn fetch(request: &HubRequest) -> Result<PathBuf, HubError> {
     }
 }
 
+/// As [`fetch`], of a model in safetensors whose `config.json` passes `check_config`.
+///
+/// # Errors
+/// As [`fetch`].
+pub(crate) fn fetch_encoder(
+    request: &HubRequest,
+    check_config: CheckConfig,
+) -> Result<PathBuf, HubError> {
+    let kind = Kind {
+        check_config,
+        reads_gguf: false,
+    };
+    match request.options.progress_bar {
+        true => run(request, kind, &mut Bar::new(&request.repo)),
+        false => run(request, kind, &mut ()),
+    }
+}
+
+/// Whether a `config.json` is one that is known here.
+type CheckConfig = fn(&[u8]) -> Result<(), ConfigError>;
+
+/// What is fetched.
+#[derive(Clone, Copy)]
+struct Kind {
+    check_config: CheckConfig,
+    reads_gguf: bool,
+}
+
 /// As [`fetch`], with the progress told to `progress`.
 ///
 /// # Errors
@@ -56,7 +84,19 @@ pub fn fetch_with(
     request: &HubRequest,
     progress: &mut (dyn Progress + Send),
 ) -> Result<PathBuf, HubError> {
-    let fetch = Fetch::new(request)?;
+    let kind = Kind {
+        check_config: |config| ModelConfig::parse(config, None).map(|_| ()),
+        reads_gguf: true,
+    };
+    run(request, kind, progress)
+}
+
+fn run(
+    request: &HubRequest,
+    kind: Kind,
+    progress: &mut (dyn Progress + Send),
+) -> Result<PathBuf, HubError> {
+    let fetch = Fetch::new(request, kind)?;
     if request.options.offline {
         return fetch.cached();
     }
@@ -86,11 +126,12 @@ struct Fetch<'a> {
     repo: &'a str,
     revision: &'a str,
     gguf: Option<&'a str>,
+    kind: Kind,
     cache: Cache,
 }
 
 impl<'a> Fetch<'a> {
-    fn new(request: &'a HubRequest) -> Result<Self, HubError> {
+    fn new(request: &'a HubRequest, kind: Kind) -> Result<Self, HubError> {
         let repo = request.repo.as_str();
         if !is_repo(repo) {
             return Err(HubError::Name {
@@ -111,6 +152,7 @@ impl<'a> Fetch<'a> {
             repo,
             revision,
             gguf: request.gguf.as_deref(),
+            kind,
             cache,
         })
     }
@@ -161,6 +203,9 @@ impl<'a> Fetch<'a> {
         let commit = listing.commit.as_str();
         let selection =
             select(&listing.names, self.gguf).map_err(|reason| self.unreadable(reason))?;
+        if matches!(selection.weights, Weights::Gguf(_)) && !self.kind.reads_gguf {
+            return Err(self.missing_file(SINGLE_FILE));
+        }
         let download = Download::new(client, &self.cache, self.repo, commit, progress);
         download.fetch(&selection.small).await?;
         let weights = match &selection.weights {
@@ -202,13 +247,10 @@ impl<'a> Fetch<'a> {
     fn check_config(&self, commit: &str) -> Result<(), HubError> {
         let path = self.cache.snapshot(commit).join(CONFIG);
         let config = fs::read(&path).map_err(HubError::disk(path))?;
-        match ModelConfig::parse(&config, None) {
-            Ok(_) => Ok(()),
-            Err(source) => Err(HubError::Config {
-                repo: self.repo.to_owned(),
-                source,
-            }),
-        }
+        (self.kind.check_config)(&config).map_err(|source| HubError::Config {
+            repo: self.repo.to_owned(),
+            source,
+        })
     }
 
     /// The files that the index in the cache names.

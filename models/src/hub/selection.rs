@@ -10,10 +10,17 @@ use super::gguf_choice::choose;
 pub(super) const CONFIG: &str = "config.json";
 /// The list of shards, of a model with several files of weights.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
-const SINGLE_FILE: &str = "model.safetensors";
+/// The weights of a model that has one file of them.
+pub(super) const SINGLE_FILE: &str = "model.safetensors";
 
 /// What a model may have beside its configuration and weights.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 10] = [
+    // How an embedding model's states become a vector, and which texts it takes.
+    "1_Pooling/config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_xlm-roberta_config.json",
     "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",

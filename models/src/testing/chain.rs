@@ -1,18 +1,35 @@
 //! The hash of a token history, and the logits that follow from it.
 
-/// Rolling hash of the tokens of a sequence, from its first one on.
+use crate::LoraAdapter;
+
+/// Rolling hash of the tokens of a sequence, from its first one on, and of the adapter that they
+/// are computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct History(u64);
 
 impl History {
-    /// The history before the first token.
-    pub(super) const EMPTY: Self = Self(0x243f_6a88_85a3_08d3);
+    const EMPTY: Self = Self(0x243f_6a88_85a3_08d3);
+
+    /// The history before the first token of a sequence that is computed with an adapter, or with
+    /// none.
+    pub(super) fn before_all(adapter: Option<&LoraAdapter>) -> Self {
+        let Some(adapter) = adapter else {
+            return Self::EMPTY;
+        };
+        let digest = adapter.digest();
+        let words = digest.chunks_exact(8).map(|word| {
+            let word = word.try_into().expect("eight bytes");
+            u64::from_le_bytes(word)
+        });
+        words.fold(Self::EMPTY, |history, word| {
+            Self(mix(history.0 ^ mix(word)))
+        })
+    }
 
     /// The history of these tokens.
-    pub(super) fn of(tokens: &[u32]) -> Self {
-        tokens
-            .iter()
-            .fold(Self::EMPTY, |history, &token| history.then(token))
+    pub(super) fn of(self, tokens: &[u32]) -> Self {
+        let then = |history: Self, &token: &u32| history.then(token);
+        tokens.iter().fold(self, then)
     }
 
     /// The history after one more token.

@@ -40,6 +40,14 @@ pub enum ShadowFault {
         /// Size of the vocabulary.
         vocab_size: usize,
     },
+    /// A slot that holds no adapter.
+    #[error("sequence {seq}: there is no adapter in slot {slot}")]
+    NoAdapter {
+        /// Sequence of the batch.
+        seq: usize,
+        /// The slot.
+        slot: u32,
+    },
     /// The slot of a row is not the one that its position has in the block table.
     #[error("row {row}, position {position}: slot {found}, but the block table says {expected}")]
     WrongSlot {

@@ -8,7 +8,7 @@ use kernels::{KernelError, StepBatch};
 use super::chain::History;
 use super::fault::ShadowFault;
 use super::shadow::ShadowKv;
-use crate::{KvBlocks, Logits, ModelRunner, log_softmax};
+use crate::{AdapterSlots, KvBlocks, Logits, LoraAdapter, ModelRunner, log_softmax};
 
 /// Size of a [`FakeRunner`].
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +66,8 @@ pub struct FakeRunner {
     kv: ShadowKv,
     counters: Arc<FakeCounters>,
     fail_at_step: Option<u64>,
+    /// Where the histories of sequences with each slot's adapter begin.
+    adapters: Vec<Option<History>>,
     histories: Vec<History>,
     logits: Vec<f32>,
     scores: Vec<f32>,
@@ -80,6 +82,7 @@ impl FakeRunner {
             kv: ShadowKv::new(limits.num_blocks, limits.block_size),
             counters: Arc::default(),
             fail_at_step: None,
+            adapters: Vec::new(),
             histories: Vec::new(),
             logits: Vec::new(),
             scores: Vec::new(),
@@ -93,6 +96,12 @@ impl FakeRunner {
         self
     }
 
+    /// With room for adapters ([`fake_adapter`](super::fake_adapter)).
+    pub fn with_adapter_slots(mut self, slots: usize) -> Self {
+        self.adapters.resize(slots, None);
+        self
+    }
+
     /// Counts of what this runner does.
     pub fn counters(&self) -> Arc<FakeCounters> {
         Arc::clone(&self.counters)
@@ -100,7 +109,7 @@ impl FakeRunner {
 
     /// The `n` tokens that greedy sampling gives after `prompt`, computed without any KV.
     pub fn oracle(vocab_size: usize, prompt: &[u32], n: usize) -> Vec<u32> {
-        let mut history = History::of(prompt);
+        let mut history = History::before_all(None).of(prompt);
         let mut tokens = Vec::with_capacity(n);
         for _ in 0..n {
             let token = history.next_token(vocab_size);
@@ -112,14 +121,25 @@ impl FakeRunner {
 
     /// The logits after `tokens`, computed without any KV. Shape: `[vocab_size]`.
     pub fn oracle_logits(vocab_size: usize, tokens: &[u32]) -> Vec<f32> {
+        Self::adapted_logits(vocab_size, None, tokens)
+    }
+
+    /// The same of a sequence that is computed with an adapter.
+    pub fn adapted_logits(
+        vocab_size: usize,
+        adapter: Option<&LoraAdapter>,
+        tokens: &[u32],
+    ) -> Vec<f32> {
         let mut row = vec![0.0; vocab_size];
-        History::of(tokens).fill_logits(&mut row);
+        let history = History::before_all(adapter).of(tokens);
+        history.fill_logits(&mut row);
         row
     }
 
-    /// The state after `tokens`, computed without any KV.
-    pub fn oracle_state(tokens: &[u32]) -> [f32; 2] {
-        History::of(tokens).state()
+    /// The state after `tokens` of a sequence that is computed with an adapter, or with none, without
+    /// any KV.
+    pub fn oracle_state(adapter: Option<&LoraAdapter>, tokens: &[u32]) -> [f32; 2] {
+        History::before_all(adapter).of(tokens).state()
     }
 
     /// One step; the logits are in [`FakeRunner::forward`]'s layout.
@@ -139,10 +159,12 @@ impl FakeRunner {
         }
         self.histories.clear();
         for seq in 0..batch.num_seqs() {
-            self.kv.write(batch, seq, &mut self.histories)?;
+            let origin = self.origin(batch, seq)?;
+            self.kv.write(batch, (seq, origin), &mut self.histories)?;
         }
         for seq in 0..batch.num_seqs() {
-            self.kv.walk(batch, seq)?;
+            let origin = self.origin(batch, seq)?;
+            self.kv.walk(batch, (seq, origin))?;
         }
         let vocab_size = self.limits.vocab_size;
         self.logits
@@ -167,6 +189,15 @@ impl FakeRunner {
         self.states.clear();
         self.states.extend(states);
         Ok(logits.with_states(&self.states))
+    }
+
+    /// Where the history of sequence `seq` begins.
+    fn origin(&self, batch: &StepBatch, seq: usize) -> Result<History, ShadowFault> {
+        let Some(slot) = batch.adapter(seq) else {
+            return Ok(History::before_all(None));
+        };
+        let adapter = self.adapters.get(slot as usize).copied().flatten();
+        adapter.ok_or(ShadowFault::NoAdapter { seq, slot })
     }
 
     fn score(&mut self, batch: &StepBatch) {
@@ -221,6 +252,9 @@ impl FakeRunner {
         let malformed = |what: String| Err(ShadowFault::Malformed(what));
         if batch.positions.len() != tokens || batch.slot_mapping.len() != tokens {
             return malformed("positions and slots are one per token".into());
+        }
+        if ![0, seqs].contains(&batch.adapters.len()) {
+            return malformed("adapters are one per sequence, or none".into());
         }
         let prefix_sums = [
             ("query_start", &batch.query_start, tokens),
@@ -327,7 +361,29 @@ impl KvBlocks for FakeRunner {
     }
 }
 
+impl AdapterSlots for FakeRunner {
+    fn num_slots(&self) -> usize {
+        self.adapters.len()
+    }
+
+    fn load(&mut self, slot: usize, adapter: &LoraAdapter) -> Result<(), KernelError> {
+        self.adapters[slot] = Some(History::before_all(Some(adapter)));
+        Ok(())
+    }
+
+    fn unload(&mut self, slot: usize) {
+        self.adapters[slot] = None;
+    }
+}
+
 impl ModelRunner for FakeRunner {
+    fn adapters(&mut self) -> Option<&mut dyn AdapterSlots> {
+        match self.adapters.is_empty() {
+            true => None,
+            false => Some(self),
+        }
+    }
+
     fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {
         Some(self)
     }

@@ -100,17 +100,18 @@ impl ShadowKv {
         }
     }
 
-    /// Writes the rows of sequence `seq` and returns the history after each of them.
+    /// Writes the rows of sequence `seq`, whose history begins with `origin`, and returns the history
+    /// after each of them.
     pub(super) fn write(
         &mut self,
         batch: &StepBatch,
-        seq: usize,
+        (seq, origin): (usize, History),
         histories: &mut Vec<History>,
     ) -> Result<(), ShadowFault> {
         let rows = batch.query_range(seq);
         let first = batch.positions[rows.start] as usize;
         let mut history = match first.checked_sub(1) {
-            None => History::EMPTY,
+            None => origin,
             Some(before) => {
                 let slot = self.slot_of(batch.block_table(seq), before);
                 let held = self.slots[slot];
@@ -152,9 +153,13 @@ impl ShadowKv {
     }
 
     /// Reads positions `0..context_len` of sequence `seq` as attention would, and checks that they
-    /// are one history from the first token on.
-    pub(super) fn walk(&self, batch: &StepBatch, seq: usize) -> Result<(), ShadowFault> {
-        let mut history = History::EMPTY;
+    /// are one history from `origin` on.
+    pub(super) fn walk(
+        &self,
+        batch: &StepBatch,
+        (seq, origin): (usize, History),
+    ) -> Result<(), ShadowFault> {
+        let mut history = origin;
         for position in 0..batch.context_lens[seq] as usize {
             let slot = self.slot_of(batch.block_table(seq), position);
             let held = self.slots[slot].ok_or(ShadowFault::Poison {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kernels::WeightDtype;
 
 use super::tensor::{Matrix, RowSize, Scales, Tensor};
-use super::{Bytes, Names, WeightsError, expected, expert_stacks, mxfp4};
+use super::{Bytes, Expected, Names, WeightsError, expected, expert_stacks, mxfp4};
 use crate::config::ModelConfig;
 
 /// Bytes of each tensor that enter the fingerprint.
@@ -44,11 +44,15 @@ impl Checkpoint {
     /// # Errors
     /// `Shape` of a tensor that several projections lie in.
     pub(crate) fn in_plain_naming(self, config: &ModelConfig) -> Result<Self, WeightsError> {
-        let Self { shards, tensors } = self;
-        let renamed = tensors.into_iter();
-        let mut tensors: BTreeMap<String, Tensor> = renamed
-            .map(|(name, tensor)| (config.naming.name_here(&name), tensor))
-            .collect();
+        let is_bare = self.tensors.contains_key(Names::BARE_EMBEDDING);
+        let checkpoint = self.renamed(|name| match is_bare && name != Names::LM_HEAD {
+            true => config.naming.name_here(&format!("{}{name}", Names::BODY)),
+            false => config.naming.name_here(name),
+        });
+        let Self {
+            shards,
+            mut tensors,
+        } = checkpoint;
         let file_of = |tensor: &Tensor| shards[tensor.shard].name.clone();
         config
             .naming
@@ -57,6 +61,17 @@ impl Checkpoint {
             expert_stacks::split(&mut tensors, config, file_of)?;
         }
         Ok(Self { shards, tensors })
+    }
+
+    /// The same by other names.
+    pub(crate) fn renamed(self, name_here: impl Fn(&str) -> String) -> Self {
+        let renamed = self.tensors.into_iter();
+        Self {
+            tensors: renamed
+                .map(|(name, tensor)| (name_here(&name), tensor))
+                .collect(),
+            shards: self.shards,
+        }
     }
 
     /// The name of the file that has the tensor.
@@ -71,18 +86,32 @@ impl Checkpoint {
     /// # Errors
     /// `MissingTensor`, `Shape`, `Dtype`: the first tensor that is wrong.
     pub(crate) fn check(&self, config: &ModelConfig) -> Result<Vec<String>, WeightsError> {
-        let expected = expected(config);
-        for wanted in &expected {
+        let name_in_file = |name: &str| config.naming.name_in_file(name);
+        let is_surplus = |name: &str| Names::is_known_surplus(name, config);
+        self.check_tensors(&expected(config), name_in_file, is_surplus)
+    }
+
+    /// As [`Self::check`], of any tensors.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; `name_in_file` gives the names in them.
+    pub(crate) fn check_tensors(
+        &self,
+        expected: &[Expected],
+        name_in_file: impl Fn(&str) -> String,
+        is_surplus: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, WeightsError> {
+        for wanted in expected {
             let Some(tensor) = self.tensors.get(&wanted.name) else {
                 let files: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
-                let tensor = config.naming.name_in_file(&wanted.name);
+                let tensor = name_in_file(&wanted.name);
                 let files = files.join(", ");
                 return Err(WeightsError::MissingTensor { tensor, files });
             };
             let file = || self.shards[tensor.shard].name.clone();
             if tensor.shape != wanted.shape {
                 return Err(WeightsError::Shape {
-                    tensor: config.naming.name_in_file(&wanted.name),
+                    tensor: name_in_file(&wanted.name),
                     file: file(),
                     expected: wanted.shape.clone(),
                     actual: tensor.shape.clone(),
@@ -98,7 +127,7 @@ impl Checkpoint {
             };
             if let Some(actual) = unreadable {
                 return Err(WeightsError::Dtype {
-                    tensor: config.naming.name_in_file(&wanted.name),
+                    tensor: name_in_file(&wanted.name),
                     file: file(),
                     actual,
                 });
@@ -106,9 +135,10 @@ impl Checkpoint {
         }
         let mut wanted: Vec<&str> = expected.iter().map(|tensor| tensor.name.as_str()).collect();
         wanted.sort_unstable();
-        let unread = self.tensors.keys().filter(|name| {
-            wanted.binary_search(&name.as_str()).is_err() && !Names::is_known_surplus(name, config)
-        });
+        let unread = self
+            .tensors
+            .keys()
+            .filter(|name| wanted.binary_search(&name.as_str()).is_err() && !is_surplus(name));
         Ok(unread.cloned().collect())
     }
 

@@ -13,6 +13,16 @@ pub enum WeightsError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The folder has weights that are no data alone.
+    #[error(
+        "{}: weights in pytorch_model.bin are not read, because reading them can run what is in \
+         them; save the model as model.safetensors",
+        folder.display()
+    )]
+    Pickled {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A file cannot be read.
     #[error("{file}: {source}")]
     Io {

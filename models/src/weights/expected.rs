@@ -15,9 +15,17 @@ pub(crate) struct Expected {
 pub(crate) struct Names;
 
 impl Names {
+    /// What the names of all tensors but the output projection begin with, unless the model was saved
+    /// without one.
+    pub(crate) const BODY: &'static str = "model.";
     pub(crate) const EMBEDDING: &'static str = "model.embed_tokens.weight";
+    /// The same in the checkpoint of a model that was saved without an output projection, as embedders
+    /// are.
+    pub(crate) const BARE_EMBEDDING: &'static str = "embed_tokens.weight";
     pub(crate) const FINAL_NORM: &'static str = "model.norm";
     pub(crate) const LM_HEAD: &'static str = "lm_head.weight";
+    /// What the names of all tensors of layers begin with.
+    pub(crate) const LAYERS: &'static str = "model.layers.";
     /// Divisors of the rotary frequencies, `[rotary_dim / 2]`, in GGUF files: Llama 3.1's scaling.
     pub(crate) const ROPE_DIVISORS: &'static str = "rope_freqs.weight";
 
@@ -39,7 +47,7 @@ impl Names {
 
     /// Tensor `name` of layer `layer`.
     pub(crate) fn layer(layer: usize, name: &str) -> String {
-        format!("model.layers.{layer}.{name}")
+        format!("{}{layer}.{name}", Self::LAYERS)
     }
 
     /// Whether a checkpoint may have the tensor although nothing reads it: frequencies that old

@@ -12,7 +12,7 @@ const LENGTH_BYTES: usize = 8;
 ///
 /// # Errors
 /// `Length` when the file is not as long as its header says, `Header` for everything else.
-pub(super) fn read(file: &str, bytes: &[u8]) -> Result<(usize, Metadata), WeightsError> {
+pub(crate) fn read(file: &str, bytes: &[u8]) -> Result<(usize, Metadata), WeightsError> {
     let header = |reason: String| WeightsError::Header {
         file: file.to_owned(),
         reason,
@@ -53,7 +53,7 @@ fn needed_length(bytes: &[u8]) -> Option<u64> {
 }
 
 /// The element type, if it is one that a backend reads.
-pub(super) fn weight_dtype(dtype: Dtype) -> Option<WeightDtype> {
+pub(crate) fn weight_dtype(dtype: Dtype) -> Option<WeightDtype> {
     match dtype {
         Dtype::F32 => Some(WeightDtype::F32),
         Dtype::F16 => Some(WeightDtype::F16),

@@ -5,7 +5,7 @@ mod checkpoint;
 mod error;
 mod expected;
 mod expert_stacks;
-mod header;
+pub(crate) mod header;
 mod mxfp4;
 mod naming;
 pub(crate) mod safetensors;

@@ -116,7 +116,7 @@ impl Naming {
     }
 
     /// The name in the file of the tensor `name`.
-    pub(super) fn name_in_file(&self, name: &str) -> String {
+    pub(crate) fn name_in_file(&self, name: &str) -> String {
         let name = self.fused_name(name).unwrap_or_else(|| name.to_owned());
         let renamed = self.renamed.iter().rev();
         renamed.fold(name, |name, (file, here)| name.replacen(here, file, 1))

@@ -12,6 +12,8 @@ use super::{Bytes, Checkpoint, WeightsError, header};
 
 const SINGLE_FILE: &str = "model.safetensors";
 const INDEX_FILE: &str = "model.safetensors.index.json";
+/// Where `transformers` put weights before there were safetensors.
+const PICKLED: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
 /// `model.safetensors.index.json`.
 #[derive(Deserialize)]
@@ -30,8 +32,11 @@ pub(crate) fn open(folder: &Path) -> Result<Checkpoint, WeightsError> {
         return match Bytes::map(&path) {
             Ok(bytes) => from_shards(vec![(SINGLE_FILE.to_owned(), bytes)]),
             Err(source) if source.kind() == io::ErrorKind::NotFound => {
-                Err(WeightsError::NoWeights {
-                    folder: folder.to_owned(),
+                let is_pickled = PICKLED.iter().any(|name| folder.join(name).is_file());
+                let folder = folder.to_owned();
+                Err(match is_pickled {
+                    true => WeightsError::Pickled { folder },
+                    false => WeightsError::NoWeights { folder },
                 })
             }
             Err(source) => Err(WeightsError::Io {

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernels::StepBatch;
+use models::testing::{ALL_PROJECTIONS, AdapterFiles};
 use models::{
-    Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner, ModelSource, Quantization, open,
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits, ModelRunner,
+    ModelSource, Quantization, open,
 };
 
 /// Calls that allocated, on any thread.
@@ -86,10 +88,17 @@ fn scored(mut batch: StepBatch) -> StepBatch {
     batch
 }
 
+/// With adapters for the first sequences.
+fn adapted(mut batch: StepBatch, slots: [Option<u32>; 3]) -> StepBatch {
+    batch.adapters.extend(&slots[..batch.num_seqs()]);
+    batch
+}
+
 fn runner(
     source: &ModelSource,
     weights: (Dtype, Quantization),
     kv_cache_dtype: KvCacheDtype,
+    lora: Option<LoraLimits>,
 ) -> Box<dyn ModelRunner> {
     let options = LoadOptions {
         device: Device::Cpu,
@@ -105,6 +114,7 @@ fn runner(
         threads: NonZero::new(2),
         pin_threads: false,
         kv_cache_dtype,
+        lora,
     };
     let model = open(source).unwrap();
     model.load(&options, &mut |_| ()).unwrap().runner
@@ -154,7 +164,7 @@ fn steps_of_a_dense_model_allocate_nothing() {
         KvCacheDtype::Int8,
     ];
     for (weights, cache) in weights.into_iter().zip(caches) {
-        let mut runner = runner(&ModelSource::Embedded, weights, cache);
+        let mut runner = runner(&ModelSource::Embedded, weights, cache, None);
         for (index, (name, batch)) in steps().iter().enumerate() {
             let count = allocations(&mut *runner, batch);
             // Inputs get their memory, for the largest step, with the first product.
@@ -164,6 +174,47 @@ fn steps_of_a_dense_model_allocate_nothing() {
         let short = step(&[(LONG, LONG + 4), (LONG, LONG + 3)]);
         allocations(&mut *runner, &short);
         assert_eq!(allocations(&mut *runner, &short), 0, "{weights:?}: again");
+    }
+    // In the same test: what runs beside it would be counted.
+    adapted_steps_allocate_nothing();
+}
+
+fn adapted_steps_allocate_nothing() {
+    let limits = LoraLimits {
+        max_loras: 2,
+        max_lora_rank: 16,
+    };
+    let mut runner = runner(
+        &ModelSource::Embedded,
+        (Dtype::Auto, Quantization::None),
+        KvCacheDtype::Auto,
+        Some(limits),
+    );
+    let model = open(&ModelSource::Embedded).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for slot in 0..2 {
+        let files = AdapterFiles::random(model.config(), &ALL_PROJECTIONS, 16, slot as u64 + 1);
+        files.write(folder.path()).unwrap();
+        let adapter = LoraAdapter::open(folder.path(), model.config(), 16).unwrap();
+        runner.adapters().unwrap().load(slot, &adapter).unwrap();
+    }
+    let long = (LONG, LONG + 1);
+    let steps = [
+        step(&[(0, 100)]),
+        adapted(step(&[(0, 160)]), [Some(1), None, None]),
+        adapted(step(&[(100, 101), long, long]), [Some(0), None, Some(1)]),
+        adapted(
+            scored(step(&[(0, 60), (0, 70), (30, 31)])),
+            [None, Some(1), Some(1)],
+        ),
+        adapted(step(&[long, long, long]), [Some(0), Some(1), Some(0)]),
+    ];
+    for (index, batch) in steps.iter().enumerate() {
+        let count = allocations(&mut *runner, batch);
+        assert!(
+            index == 0 || count == 0,
+            "step {index} with adapters: {count}"
+        );
     }
 }
 
@@ -175,7 +226,7 @@ fn steps_like_earlier_ones_allocate_nothing() {
         let source = ModelSource::Folder(goldens.join(variant));
         for quantization in [Quantization::None, Quantization::Q8_0] {
             let weights = (Dtype::Auto, quantization);
-            let mut runner = runner(&source, weights, KvCacheDtype::Auto);
+            let mut runner = runner(&source, weights, KvCacheDtype::Auto, None);
             let steps = steps();
             for (_, batch) in &steps {
                 allocations(&mut *runner, batch);

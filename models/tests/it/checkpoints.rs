@@ -17,30 +17,31 @@ const LIMITS: Limits = Limits {
 };
 
 /// A copy of a golden folder, to break.
-struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn of(variant: &str) -> Self {
+    pub(crate) fn of(variant: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(golden::folder().join(variant)).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-        }
+        copy(&golden::folder().join(variant), folder.path());
         Self(folder)
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.0.path().join(file)
     }
 
-    fn edit(&self, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn edit(&self, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut bytes = std::fs::read(self.path(file)).unwrap();
         change(&mut bytes);
         std::fs::write(self.path(file), bytes).unwrap();
     }
 
-    /// Replaces text of the same length, so that a header stays whole.
-    fn replace(&self, file: &str, from: &str, to: &str) {
+    /// Replaces text; of the same length where a header has to stay whole.
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) {
         self.edit(file, |bytes| {
             let at = bytes
                 .windows(from.len())
@@ -55,7 +56,24 @@ impl Folder {
     }
 }
 
-fn error(folder: &Path) -> String {
+/// Copies the files of a folder, and of those in it.
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => {
+                std::fs::create_dir(&to).unwrap();
+                copy(&path, &to);
+            }
+            false => {
+                std::fs::copy(&path, &to).unwrap();
+            }
+        }
+    }
+}
+
+pub(crate) fn error(folder: &Path) -> String {
     match open(&ModelSource::Folder(folder.to_owned())) {
         Ok(_) => panic!("{} was opened", folder.display()),
         Err(error) => error.to_string(),
@@ -286,6 +304,7 @@ fn a_conversion_that_nobody_does_is_refused() {
             threads: None,
             pin_threads: false,
             kv_cache_dtype: KvCacheDtype::Auto,
+            lora: None,
         };
         model
             .load(&options, &mut |_| ())
@@ -318,6 +337,7 @@ fn progress_counts_every_matrix() {
         threads: None,
         pin_threads: false,
         kv_cache_dtype: KvCacheDtype::Auto,
+        lora: None,
     };
     let mut heard = Vec::new();
     model

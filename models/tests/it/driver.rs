@@ -2,7 +2,8 @@
 
 use kernels::{BlockCopy, StepBatch};
 use models::{
-    CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, Model, ModelRunner, Quantization,
+    CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits, Model,
+    ModelRunner, Quantization,
 };
 
 /// Reproducible random numbers (SplitMix64).
@@ -42,6 +43,8 @@ pub(crate) struct Seq {
     pub(crate) tokens: Vec<u32>,
     pub(crate) computed: usize,
     pub(crate) blocks: Vec<u32>,
+    /// Slot of its adapter.
+    pub(crate) adapter: Option<u32>,
 }
 
 impl Seq {
@@ -50,6 +53,14 @@ impl Seq {
         Self {
             tokens: tokens.to_vec(),
             ..Self::default()
+        }
+    }
+
+    /// The same, with the adapter in `slot`.
+    pub(crate) fn with_adapter(self, slot: Option<u32>) -> Self {
+        Self {
+            adapter: slot,
+            ..self
         }
     }
 }
@@ -94,6 +105,41 @@ impl Driver {
         quantization: Quantization,
         rng: &mut Rng,
     ) -> Self {
+        Self::load(model, setup, (quantization, None), rng)
+    }
+
+    /// Loads `model` with room for adapters, and these.
+    pub(crate) fn with_adapters(
+        model: Model,
+        setup: Setup,
+        lora: LoraLimits,
+        adapters: &[LoraAdapter],
+        rng: &mut Rng,
+    ) -> Self {
+        let mut driver = Self::load(model, setup, (Quantization::None, Some(lora)), rng);
+        for (slot, adapter) in adapters.iter().enumerate() {
+            driver.load_adapter(slot, adapter);
+        }
+        driver
+    }
+
+    /// Empties a slot.
+    pub(crate) fn unload_adapter(&mut self, slot: usize) {
+        self.runner.adapters().unwrap().unload(slot);
+    }
+
+    /// Puts an adapter into a slot.
+    pub(crate) fn load_adapter(&mut self, slot: usize, adapter: &LoraAdapter) {
+        let slots = self.runner.adapters().unwrap();
+        slots.load(slot, adapter).unwrap();
+    }
+
+    fn load(
+        model: Model,
+        setup: Setup,
+        (quantization, lora): (Quantization, Option<LoraLimits>),
+        rng: &mut Rng,
+    ) -> Self {
         let num_blocks = setup.pool_tokens.div_ceil(setup.block_size) + 1;
         let limits = Limits {
             num_blocks,
@@ -111,6 +157,7 @@ impl Driver {
             threads: None,
             pin_threads: false,
             kv_cache_dtype: setup.kv_cache_dtype,
+            lora,
         };
         let loaded = model.load(&options, &mut |_| ()).unwrap();
         let mut free: Vec<u32> = (1..num_blocks as u32).collect();
@@ -205,6 +252,7 @@ impl Driver {
         seq.computed += part.count;
         batch.query_start.push(end);
         batch.context_lens.push(seq.computed as u32);
+        batch.adapters.push(seq.adapter);
         batch.block_tables.extend_from_slice(&seq.blocks);
         batch
             .block_table_start
@@ -256,6 +304,7 @@ impl Driver {
             tokens: tokens.to_vec(),
             computed: len,
             blocks,
+            adapter: other.adapter,
         }
     }
 }

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod adapters;
 mod bfloat16;
 mod bits;
 mod checkpoints;
 mod driver;
 mod embedded;
+mod embedders;
 mod fake_runner;
 mod gguf;
 mod golden;

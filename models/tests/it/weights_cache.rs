@@ -303,6 +303,7 @@ fn progress_says_where_weights_come_from() {
             threads: None,
             pin_threads: false,
             kv_cache_dtype: KvCacheDtype::Auto,
+            lora: None,
         };
         let mut heard = Vec::new();
         model

@@ -5,6 +5,8 @@
     python make_goldens.py rounded       # of what is there: golden.bfloat16.safetensors
     python make_goldens.py pebble        # models/tests/goldens/pebble-20m/
 
+LoRA adapters of the tiny models: `make_adapters.py`.
+
 A variant's folder is a model's folder as `save_pretrained` writes it, with two files more:
 `config.v4.json`, the configuration as transformers 4 wrote it, and `golden.safetensors`:
 

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use kv_cache::TokenId;
-use models::LogSoftmax;
 use models::testing::FakeRunner;
+use models::{LogSoftmax, LoraAdapter};
 
+use super::adapters::again;
 use super::constraint::{BREAKS_AFTER, Thirds};
 use super::occurrences::Occurrences;
 use super::scenario::{Submission, VOCAB_SIZE};
 use crate::sampler::{Row, RowSampler};
-use crate::{Event, EventSink, FinishReason, PromptLogprob, RequestError};
+use crate::{AdapterHandle, Event, EventSink, FinishReason, PromptLogprob, RequestError};
 
 /// What a client has heard so far; shared between the world and the sink in the engine.
 #[derive(Default)]
@@ -31,6 +32,10 @@ pub(super) struct Heard {
 
 pub(super) struct Client {
     pub(super) submission: Submission,
+    /// Salt that its prefixes are shared under.
+    pub(super) salt: Vec<u8>,
+    /// What it is computed with, to compute it alone.
+    adapter: Option<LoraAdapter>,
     pub(super) heard: Arc<Mutex<Heard>>,
 }
 
@@ -93,8 +98,13 @@ impl EventSink for ClientSink {
 }
 
 impl Client {
-    pub(super) fn new(submission: Submission) -> Self {
+    pub(super) fn new(submission: Submission, adapter: Option<&(u64, AdapterHandle)>) -> Self {
         Self {
+            salt: match adapter {
+                None => submission.cache_salt.clone(),
+                Some((_, adapter)) => adapter.cache_salt(&submission.cache_salt),
+            },
+            adapter: again(adapter.map(|(identity, _)| *identity)),
             submission,
             heard: Arc::default(),
         }
@@ -148,6 +158,8 @@ impl Client {
         occurrences.left += u64::from(heard.left && heard.finished.is_none());
         occurrences.finished += u64::from(heard.finished.is_some());
         let constrained = self.submission.constraint().is_some();
+        let adapted = heard.finished.is_some() && self.adapter.is_some();
+        occurrences.adapted += u64::from(adapted);
         occurrences.constrained += u64::from(heard.finished.is_some() && constrained);
         match heard.failed {
             Some(RequestError::Model(_)) => occurrences.failed_with_a_step += 1,
@@ -162,7 +174,7 @@ impl Client {
     fn check_state(&self, heard: &Heard) {
         let is_due = !heard.tokens.is_empty() || heard.finished.is_some();
         let ids: Vec<u32> = self.submission.prompt.iter().map(|token| token.0).collect();
-        let expected = FakeRunner::oracle_state(&ids).to_vec();
+        let expected = FakeRunner::oracle_state(self.adapter.as_ref(), &ids).to_vec();
         match &heard.state {
             Some(state) => assert!(self.submission.embeds() && *state == expected),
             None => assert!(!is_due || !self.submission.embeds(), "no state was told"),
@@ -190,7 +202,8 @@ impl Client {
         let ids: Vec<u32> = prompt.iter().map(|token| token.0).collect();
         // A few of them: each hashes all that stands before it.
         for &PromptLogprob { position, logprob } in scored.iter().step_by(1 + scored.len() / 4) {
-            let logits = FakeRunner::oracle_logits(VOCAB_SIZE, &ids[..position]);
+            let adapter = self.adapter.as_ref();
+            let logits = FakeRunner::adapted_logits(VOCAB_SIZE, adapter, &ids[..position]);
             let softmax = LogSoftmax::new(&logits).unwrap();
             let by_definition = softmax.logprob(logits[ids[position] as usize]);
             assert_eq!(logprob, by_definition, "the token at {position}");
@@ -210,7 +223,7 @@ impl Client {
         let mut tokens = Vec::new();
         loop {
             let ids: Vec<u32> = history.iter().map(|token| token.0).collect();
-            let logits = FakeRunner::oracle_logits(VOCAB_SIZE, &ids);
+            let logits = FakeRunner::adapted_logits(VOCAB_SIZE, self.adapter.as_ref(), &ids);
             let forbidden: &[TokenId] = if tokens.len() < stop.min_tokens {
                 &stop.stop_token_ids
             } else {

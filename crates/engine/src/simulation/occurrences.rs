@@ -21,10 +21,13 @@ pub(super) struct Occurrences {
     pub(super) unread_blocks: u64,
     pub(super) broken_constraints: u64,
     pub(super) constrained: u64,
+    pub(super) adapted: u64,
+    pub(super) lost_names: u64,
+    pub(super) without_slot: u64,
 }
 
 impl Occurrences {
-    fn named(&mut self) -> [(&'static str, &mut u64); 17] {
+    fn named(&mut self) -> [(&'static str, &mut u64); 20] {
         [
             ("finished", &mut self.finished),
             ("refused_as_too_long", &mut self.refused_as_too_long),
@@ -43,6 +46,9 @@ impl Occurrences {
             ("unread_blocks", &mut self.unread_blocks),
             ("broken_constraints", &mut self.broken_constraints),
             ("constrained", &mut self.constrained),
+            ("adapted", &mut self.adapted),
+            ("lost_names", &mut self.lost_names),
+            ("without_slot", &mut self.without_slot),
         ]
     }
 

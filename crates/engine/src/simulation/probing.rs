@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use scheduler::{CacheProbe, ProbePrompt};
 
-use super::scenario::Submission;
+use super::client::Client;
 use crate::ProbeRequest;
 
 /// A probe's answer, once the engine has given it.
@@ -14,12 +14,12 @@ pub(super) struct Probing {
 }
 
 impl Probing {
-    /// Asks about the prompts of submissions, as they would be submitted.
-    pub(super) fn request(&self, submissions: &[&Submission], priority: i32) -> ProbeRequest {
+    /// Asks about the prompts of clients, as they are submitted.
+    pub(super) fn request(&self, clients: &[&Client], priority: i32) -> ProbeRequest {
         let answer = Arc::clone(&self.answer);
-        let prompts = submissions.iter().map(|submission| ProbePrompt {
-            tokens: submission.prompt.clone(),
-            cache_salt: submission.cache_salt.clone(),
+        let prompts = clients.iter().map(|client| ProbePrompt {
+            tokens: client.submission.prompt.clone(),
+            cache_salt: client.salt.clone(),
         });
         ProbeRequest {
             prompts: prompts.collect(),

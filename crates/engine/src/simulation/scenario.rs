@@ -5,6 +5,7 @@ use std::time::Duration;
 use kv_cache::TokenId;
 use scheduler::{OutputReserveConfig, SchedulerConfig, StopConditions};
 
+use super::adapters::NAMES;
 use super::random::Random;
 use crate::SamplingParams;
 
@@ -19,12 +20,21 @@ pub(super) struct Scenario {
     pub(super) failing_step: Option<u64>,
     /// Whether evicted blocks are kept outside of the pool.
     pub(super) keeps_blocks: bool,
+    /// Slots for adapters.
+    pub(super) adapter_slots: usize,
 }
 
 pub(super) enum Operation {
     Submit(Submission),
     /// The client at this index of the submissions so far goes away.
     Leave(usize),
+    /// An adapter is loaded under a name, in place of the one that had it.
+    Load {
+        name: usize,
+        identity: u64,
+    },
+    /// The adapter of this name takes no new requests.
+    Unload(usize),
     Advance(Duration),
     Turn,
 }
@@ -37,6 +47,8 @@ pub(super) struct Submission {
     pub(super) stop: StopConditions,
     pub(super) priority: i32,
     pub(super) cache_salt: Vec<u8>,
+    /// Name of its adapter; the base model's if none is loaded under it.
+    pub(super) adapter: Option<usize>,
     pub(super) min_output_tokens: usize,
     pub(super) background: bool,
     /// Tokens after which the client closes its connection.
@@ -88,13 +100,42 @@ impl Scenario {
             .collect();
         let failing_step = random.one_in(8).then(|| random.range(1, 60) as u64);
         let keeps_blocks = random.one_in(2);
+        let (adapter_slots, operations) = adapted(seed, operations);
         Self {
             config,
             operations,
             failing_step,
             keeps_blocks,
+            adapter_slots,
         }
     }
+}
+
+/// The same operations with adapters among them, drawn on their own: scenarios that were found
+/// without them stay what they are.
+fn adapted(seed: u64, operations: Vec<Operation>) -> (usize, Vec<Operation>) {
+    let mut random = Random::new(seed ^ 0x4c6f_5241);
+    let slots = random.choose(&[0, 1, 2, 3]);
+    if slots == 0 {
+        return (slots, operations);
+    }
+    let mut all = Vec::with_capacity(2 * operations.len());
+    for mut operation in operations {
+        if random.one_in(6) {
+            all.push(Operation::Load {
+                name: random.range(0, NAMES - 1),
+                identity: random.range(1, 5) as u64,
+            });
+        }
+        if random.one_in(15) {
+            all.push(Operation::Unload(random.range(0, NAMES - 1)));
+        }
+        if let Operation::Submit(submission) = &mut operation {
+            submission.adapter = random.choose(&[None, Some(0), Some(1), Some(2)]);
+        }
+        all.push(operation);
+    }
+    (slots, all)
 }
 
 fn config(random: &mut Random) -> SchedulerConfig {
@@ -161,6 +202,7 @@ fn submission(
         },
         priority: random.choose(&[0, 0, 0, 1, -1]),
         cache_salt: random.choose(&[&b""[..], b"", b"other"]).to_vec(),
+        adapter: None,
         background,
         min_output_tokens: if !background && random.one_in(3) {
             random.range(0, max_tokens)

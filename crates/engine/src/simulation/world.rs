@@ -9,6 +9,7 @@ use models::KvBlocks;
 use models::testing::{FakeCounters, FakeLimits, FakeRunner};
 use scheduler::{Scheduler, Timestamp};
 
+use super::adapters::Adapters;
 use super::client::Client;
 use super::constraint::Thirds;
 use super::occurrences::Occurrences;
@@ -52,6 +53,11 @@ pub(super) struct World<'a> {
     /// were predicted.
     predicted: Option<(usize, usize)>,
     probed_tokens: u64,
+    adapters: Adapters,
+    /// Adapters that lost their name while requests used them.
+    lost_names: u64,
+    /// Adapters that found no free slot.
+    without_slot: u64,
 }
 
 impl<'a> World<'a> {
@@ -66,7 +72,7 @@ impl<'a> World<'a> {
             max_num_batched_tokens: config.max_num_batched_tokens,
             max_num_seqs: config.max_num_seqs,
         };
-        let mut runner = FakeRunner::new(limits);
+        let mut runner = FakeRunner::new(limits).with_adapter_slots(scenario.adapter_slots);
         if let Some(step) = scenario.failing_step {
             runner = runner.failing_at_step(step);
         }
@@ -95,6 +101,9 @@ impl<'a> World<'a> {
             trace: Vec::new(),
             predicted: None,
             probed_tokens: 0,
+            adapters: Adapters::default(),
+            lost_names: 0,
+            without_slot: 0,
         }
     }
 
@@ -106,6 +115,8 @@ impl<'a> World<'a> {
                 Operation::Leave(client) => {
                     self.clients[*client].0.heard.lock().unwrap().left = true;
                 }
+                Operation::Load { name, identity } => self.load(*name, *identity),
+                Operation::Unload(name) => self.unload(*name),
                 Operation::Advance(by) => {
                     self.time.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
                 }
@@ -133,18 +144,36 @@ impl<'a> World<'a> {
         self.finish()
     }
 
+    fn load(&mut self, name: usize, identity: u64) {
+        self.unload(name);
+        let answer = self.adapters.ask(&self.handle, name, identity);
+        self.step_loop.drain();
+        let loaded = self.adapters.take(&answer, name, identity);
+        self.without_slot += u64::from(!loaded);
+        self.trace.push(format!("load {name} {identity} {loaded}"));
+    }
+
+    fn unload(&mut self, name: usize) {
+        self.lost_names += u64::from(self.adapters.is_used(name));
+        self.adapters.unload(name);
+        self.step_loop.drain();
+    }
+
     fn submit(&mut self, submission: &Submission) {
-        let cached_tokens = self.probe(submission);
+        let adapter = self.adapters.named(submission.adapter);
+        let client = Client::new(submission.clone(), adapter);
+        let adapter = adapter.map(|(_, handle)| handle.clone());
+        let cached_tokens = self.probe(&client);
         // Of several requests at once, the first can change what the others find.
         let alone = self.step_loop.is_idle();
         self.predicted = alone.then_some((self.clients.len(), cached_tokens));
-        let client = Client::new(submission.clone());
         let result = self.handle.submit(GenerateRequest {
             prompt: submission.prompt.clone(),
             sampling: submission.sampling.clone(),
             stop: submission.stop.clone(),
             priority: submission.priority,
             cache_salt: submission.cache_salt.clone(),
+            adapter,
             min_output_tokens: submission.min_output_tokens,
             background: submission.background,
             constraint: submission
@@ -165,12 +194,12 @@ impl<'a> World<'a> {
     }
 
     /// What the cache holds of a prompt, asked together with those of earlier requests.
-    fn probe(&mut self, submission: &Submission) -> usize {
+    fn probe(&mut self, client: &Client) -> usize {
         let earlier = self.clients.iter().rev().take(3);
-        let mut prompts: Vec<_> = earlier.map(|(client, _)| &client.submission).collect();
-        prompts.push(submission);
+        let mut prompts: Vec<_> = earlier.map(|(client, _)| client).collect();
+        prompts.push(client);
         let probing = Probing::default();
-        let request = probing.request(&prompts, submission.priority);
+        let request = probing.request(&prompts, client.submission.priority);
         self.handle.probe(request).unwrap();
         self.step_loop.drain();
         self.step_loop.answer_probes();
@@ -207,6 +236,8 @@ impl<'a> World<'a> {
             preemptions: stats.preemptions,
             guarantee_waits: stats.guarantee_waits,
             probed_tokens: self.probed_tokens,
+            lost_names: self.lost_names,
+            without_slot: self.without_slot,
             recomputed_tokens: stats.tokens_recomputed,
             cached_tokens: stats.prompt_tokens_cached,
             copied_tokens: self.counters.copied_tokens(),

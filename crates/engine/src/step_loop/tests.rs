@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::time::Duration;
 
 use kernels::KernelError;
+use kv_cache::TokenId;
 use models::Logits;
 use models::testing::{FakeLimits, FakeRunner};
 use scheduler::{SchedulerConfig, StopConditions};
@@ -123,6 +124,7 @@ fn submit_to(
         },
         priority: 0,
         cache_salt: Vec::new(),
+        adapter: None,
         min_output_tokens: 0,
         background: false,
         constraint: None,

@@ -92,6 +92,7 @@ impl Engine {
             },
             priority: 0,
             cache_salt: Vec::new(),
+            adapter: None,
             min_output_tokens: 0,
             background: false,
             constraint: None,

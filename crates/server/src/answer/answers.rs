@@ -224,6 +224,10 @@ impl Order<'_> {
             stop: stop_conditions(generation, max_tokens),
             priority: generation.priority,
             cache_salt: self.caller.cache_salt(&generation.cache_salt),
+            adapter: generation
+                .adapter
+                .as_ref()
+                .map(|adapter| adapter.handle.clone()),
             min_output_tokens: self.min_output_tokens.min(max_tokens),
             background: false,
             constraint: thinking::constraint(

@@ -18,7 +18,7 @@ use context::{
     ChainKey, Gated, SectionedSummary, Speaker, Summary, SummaryLevel, SummaryOrder, SummaryOrigin,
     SummaryRequest,
 };
-use engine::SubmitError;
+use engine::{AdapterHandle, SubmitError};
 use serde_json::json;
 
 use crate::app::App;
@@ -69,6 +69,8 @@ pub struct CompactionTask {
     pub max_wait: Option<Duration>,
     /// Salt under which the prefix is cached.
     pub cache_salt: Vec<u8>,
+    /// The adapter with which it is.
+    pub adapter: Option<AdapterHandle>,
     /// Class of the request to the engine, lower is served earlier.
     pub priority: i32,
 }
@@ -378,6 +380,7 @@ impl Run {
             max_tokens: own_tokens,
             stop_token_ids: self.app.model().eos_token_ids.clone(),
             cache_salt: self.task.cache_salt.clone(),
+            adapter: self.task.adapter.clone(),
             priority: self.task.priority,
             background: self.urgency == Urgency::Background,
         };

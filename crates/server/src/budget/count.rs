@@ -26,7 +26,7 @@ pub async fn count(
     wish: &Wish,
     circumstances: &Circumstances<'_>,
 ) -> Result<ContextCount, ApiError> {
-    let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
+    let salt = circumstances.salt();
     let (_, input, supply) =
         pipeline::input(app, conversation, wish, circumstances, Mode::Observe)?;
     supply.refuse("what the server puts in is not counted; it depends on the plan")?;

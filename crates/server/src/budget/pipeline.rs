@@ -20,6 +20,7 @@ use super::standing::StandingEdit;
 use super::summaries::Errand;
 use super::supply::{self, Supplied, Supply};
 use super::{asked, figures, probe, pruning, report, writing};
+use crate::adapters::ServedAdapter;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::clock;
@@ -48,12 +49,25 @@ pub struct Circumstances<'a> {
     pub caller: &'a Caller,
     /// The request's own salt.
     pub cache_salt: &'a str,
+    /// The adapter that it names, if it is not the model itself.
+    pub adapter: Option<&'a ServedAdapter>,
     /// Class of the request.
     pub priority: i32,
     /// Output tokens that it asks for.
     pub output_asked: Option<usize>,
     /// Who hears how far it is.
     pub progress: Progress,
+}
+
+impl Circumstances<'_> {
+    /// Salt under which the prompt's prefix is cached.
+    pub(super) fn salt(&self) -> Vec<u8> {
+        let salt = self.caller.cache_salt(self.cache_salt);
+        match self.adapter {
+            None => salt,
+            Some(adapter) => adapter.handle.cache_salt(&salt),
+        }
+    }
 }
 
 /// What becomes of a request: its prompt is computed, or else it is answered without a model.
@@ -249,7 +263,7 @@ async fn decide(
     writes: bool,
 ) -> Result<Decision<Planned>, ApiError> {
     let mode = wish.mode(app)?;
-    let salt = circumstances.caller.cache_salt(circumstances.cache_salt);
+    let salt = circumstances.salt();
     let (policy, mut input, supply) = input(app, conversation, wish, circumstances, mode)?;
     input.is_noted = writes;
     circumstances.progress.tell(Stage::Planning);
@@ -312,6 +326,7 @@ async fn decide(
 fn errand(circumstances: &Circumstances<'_>) -> Errand {
     Errand {
         cache_salt: circumstances.caller.cache_salt(circumstances.cache_salt),
+        adapter: circumstances.adapter.map(|adapter| adapter.handle.clone()),
         priority: circumstances.priority,
         spare: 0,
         deadline: None,
@@ -353,7 +368,7 @@ pub(super) fn input(
         incoming: budget.incoming.iter().map(|incoming| incoming.tokens).sum(),
         output_asked: circumstances.output_asked,
         tenant: circumstances.caller.tenant(),
-        tenant_salt: circumstances.caller.cache_salt(circumstances.cache_salt),
+        tenant_salt: circumstances.salt(),
         now: clock::local(),
         enforces: mode == Mode::Enforce,
         is_noted: false,

@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use text::AnswerFormat;
 
+use crate::adapters::ServedAdapter;
 use crate::answer::{AnswerEvent, Answers, Order, Part};
 use crate::app::App;
 use crate::auth::Caller;
@@ -59,6 +60,8 @@ pub struct Examination {
     pub priority: i32,
     /// The request's own salt.
     pub cache_salt: String,
+    /// The adapter that it names, if it is not the model itself.
+    pub adapter: Option<Arc<ServedAdapter>>,
     /// Who asks.
     pub caller: Caller,
 }
@@ -251,6 +254,7 @@ impl Examination {
     /// Always the likeliest token, until the model ends its answer.
     fn greedy(&self, app: &App) -> Generation {
         Generation {
+            adapter: self.adapter.clone(),
             sampling: SamplingParams::greedy(),
             seed: Some(0),
             n: 1,

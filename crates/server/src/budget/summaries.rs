@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use context::{SectionedSummary, SegmentKind, Speaker, Summary, SummaryLevel, SummaryOrder};
+use engine::AdapterHandle;
 
 use super::changes;
 use super::compaction::{Compacted, CompactionTask, SpanText, SummaryLengths};
@@ -56,8 +57,10 @@ pub(super) struct Unwritten {
 /// Under what a summary is computed.
 #[derive(Clone, Debug)]
 pub(super) struct Errand {
-    /// Salt under which the prefix is cached.
+    /// Salt of the request.
     pub(super) cache_salt: Vec<u8>,
+    /// Its adapter, with which the prefix is cached.
+    pub(super) adapter: Option<AdapterHandle>,
     /// Class of the request.
     pub(super) priority: i32,
     /// Tokens beyond the plan's that the summary may have.
@@ -157,6 +160,7 @@ impl Draft {
             order: self.summary_order(),
             max_wait: None,
             cache_salt: errand.cache_salt.clone(),
+            adapter: errand.adapter.clone(),
             priority: errand.priority,
         }
     }

@@ -11,6 +11,7 @@ use models::{ModelSource, WeightsCache};
 use reqwest::Url;
 
 use super::formats::AnswerFormats;
+use super::lora::LoraModule;
 
 /// Everything that serving needs to know, checked once.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct ServeConfig {
     pub weights_cache: Option<WeightsCache>,
     /// Names under which clients may ask for it; the first is the one in answers. Not empty.
     pub served_model_names: Vec<String>,
+    /// The encoder beside it; `None` has none.
+    pub embedding_model: Option<EmbeddingModel>,
+    /// Adapters; `None` has no room for any.
+    pub lora: Option<LoraConfig>,
     /// Where to listen.
     pub listen: ListenConfig,
     /// Who may ask.
@@ -43,6 +48,26 @@ pub struct ServeConfig {
     pub log_format: LogFormat,
     /// How long running requests may take to finish once the server is asked to stop.
     pub shutdown_timeout: Duration,
+}
+
+/// An encoder.
+#[derive(Clone, Debug)]
+pub struct EmbeddingModel {
+    /// What requests call it.
+    pub name: String,
+    /// Where it comes from.
+    pub source: ModelSource,
+}
+
+/// Adapters of the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoraConfig {
+    /// What there is room for.
+    pub limits: models::LoraLimits,
+    /// Those that are loaded at start.
+    pub modules: Vec<LoraModule>,
+    /// Whether clients may load and unload others.
+    pub at_run_time: bool,
 }
 
 /// Where to listen.

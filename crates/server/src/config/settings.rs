@@ -10,6 +10,7 @@ use serde::Deserialize;
 use text::{ReasoningFormat, ToolCallFormat};
 
 use super::formats::FormatChoice;
+use super::lora::LoraModule;
 use super::names::{
     ContextModeName, DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName,
 };
@@ -32,6 +33,15 @@ pub struct ServeSettings {
     #[arg(long, env = "PURSER_SERVED_MODEL_NAME", num_args = 1.., value_delimiter = ',',
           help_heading = "Model", value_name = "NAME")]
     pub served_model_name: Option<Vec<String>>,
+    /// Encoder that embeds texts beside the model (/v1/embeddings): a folder or a hub id, such as
+    /// BAAI/bge-small-en-v1.5 [default: none; the model embeds them itself]
+    #[arg(
+        long,
+        env = "PURSER_EMBEDDING_MODEL",
+        help_heading = "Model",
+        value_name = "MODEL"
+    )]
+    pub embedding_model: Option<String>,
     /// Type of the weights in memory [default: auto]
     #[arg(long, env = "PURSER_DTYPE", help_heading = "Model")]
     pub dtype: Option<DtypeName>,
@@ -64,6 +74,40 @@ pub struct ServeSettings {
         value_name = "TOKENS"
     )]
     pub max_model_len: Option<TokenCount>,
+
+    /// Serve LoRA adapters beside the model; implied by --lora-modules and
+    /// --allow-runtime-lora-updating
+    #[arg(long, env = "PURSER_ENABLE_LORA", num_args = 0..=1, default_missing_value = "true",
+          help_heading = "Adapters")]
+    pub enable_lora: Option<bool>,
+    /// LoRA adapters, as PEFT saves them, and the names that requests give as their model: NAME=FOLDER,
+    /// or {"name": "NAME", "path": "FOLDER"}
+    #[arg(long, env = "PURSER_LORA_MODULES", num_args = 1.., help_heading = "Adapters",
+          value_name = "NAME=FOLDER")]
+    pub lora_modules: Option<Vec<LoraModule>>,
+    /// Adapters that may be loaded at a time, those included that were unloaded and still have requests
+    /// running [default: as many as --lora-modules, and at least 4 with --allow-runtime-lora-updating]
+    #[arg(
+        long,
+        env = "PURSER_MAX_LORAS",
+        help_heading = "Adapters",
+        value_name = "N"
+    )]
+    pub max_loras: Option<usize>,
+    /// Largest rank of an adapter; memory is kept for --max-loras of them [default: 16]
+    #[arg(
+        long,
+        env = "PURSER_MAX_LORA_RANK",
+        help_heading = "Adapters",
+        value_name = "RANK"
+    )]
+    pub max_lora_rank: Option<usize>,
+    /// Let clients load and unload adapters (/v1/load_lora_adapter, /v1/unload_lora_adapter). Off by
+    /// default, because whoever may send requests can then have this process read any folder of this
+    /// machine, and take away adapters that others use
+    #[arg(long, env = "PURSER_ALLOW_RUNTIME_LORA_UPDATING", num_args = 0..=1,
+          default_missing_value = "true", help_heading = "Adapters")]
+    pub allow_runtime_lora_updating: Option<bool>,
 
     /// Address to listen on [default: 127.0.0.1]
     #[arg(long, env = "PURSER_HOST", help_heading = "Server")]
@@ -375,11 +419,17 @@ impl ServeSettings {
             model,
             revision,
             served_model_name,
+            embedding_model,
             dtype,
             quantization,
             weights_cache,
             weights_cache_bytes,
             max_model_len,
+            enable_lora,
+            lora_modules,
+            max_loras,
+            max_lora_rank,
+            allow_runtime_lora_updating,
             host,
             port,
             api_key,

@@ -256,6 +256,38 @@ fn a_wrong_field_of_a_profile_is_named() {
 }
 
 #[test]
+fn an_encoder_has_a_name_of_its_own() {
+    assert!(config(&[]).unwrap().embedding_model.is_none());
+    let name = |arguments: &[&str]| config(arguments).unwrap().embedding_model.unwrap().name;
+    assert_eq!(name(&["--embedding-model", "BAAI/bge-m3"]), "BAAI/bge-m3");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bge-small");
+    std::fs::create_dir(&path).unwrap();
+    let encoder = ["--embedding-model", path.to_str().unwrap()];
+    assert_eq!(name(&encoder), "bge-small");
+    let hub = |name: &str| (name == "HF_ENDPOINT").then(|| "http://hub".to_owned());
+    let arguments = ["--embedding-model", "a/b", "--revision", "v1"];
+    let config = resolve(settings(&arguments), &hub).unwrap();
+    let source = config.embedding_model.unwrap().source;
+    let ModelSource::Hub(request) = source else {
+        panic!("{source:?}")
+    };
+    assert_eq!(request.options.endpoint.as_deref(), Some("http://hub"));
+    assert_eq!(request.options.revision, None);
+
+    let same = ["--served-model-name", "bge-small"];
+    let message = refused(&[&encoder[..], &same].concat());
+    let want = "--embedding-model: two models would be called bge-small; see --served-model-name";
+    assert_eq!(message, want);
+    let adapter = ["--lora-modules", "bge-small=b"];
+    let message = refused(&[&encoder[..], &adapter].concat());
+    assert_eq!(
+        message,
+        "--lora-modules: two models would be called bge-small"
+    );
+}
+
+#[test]
 fn quantised_weights_are_kept_beside_the_hub_or_where_one_says() {
     let cache = |arguments: &[&str]| {
         let home = |name: &str| (name == "HF_HOME").then(|| "/data/hf".to_owned());

@@ -89,6 +89,7 @@ fn complete(
         },
         priority: 0,
         cache_salt: salt.to_vec(),
+        adapter: None,
         min_output_tokens: 0,
         background: false,
         constraint: None,

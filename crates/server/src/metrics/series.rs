@@ -68,6 +68,8 @@ pub(super) struct Series {
     pub(super) refused: Family<ReasonLabels, Counter>,
     pub(super) finished: Family<FinishLabels, Counter>,
     pub(super) misses: Family<MissLabels, Counter>,
+    pub(super) encoder_texts: Counter,
+    pub(super) encoder_tokens: Counter,
     pub(super) prompt_tokens: Counter,
     pub(super) prefix_queries: Counter,
     pub(super) prefix_hits: Counter,
@@ -112,6 +114,12 @@ impl Series {
                 "Requests by why their cached prefix ended",
                 Family::default(),
             ),
+            encoder_texts: to.own(
+                "encoder_texts",
+                "Texts that the encoder has embedded",
+                Counter::default(),
+            ),
+            encoder_tokens: to.own("encoder_tokens", "Tokens of them", Counter::default()),
             prompt_tokens: to.both("prompt_tokens", "Prompt tokens", Counter::default()),
             prefix_queries: to.both(
                 "prefix_cache_queries",

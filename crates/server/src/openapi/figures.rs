@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
+use crate::encoder::ServedEncoder;
+use crate::model::ServedModel;
 
 /// Values by the text that stands for them.
 pub(super) struct Figures {
@@ -19,8 +21,10 @@ impl Figures {
             ("$model", json!(model.name())),
             ("$models", json!(model.names)),
             ("$tagged_models", json!(tagged(&model.names))),
+            ("$embedding_models", json!(embedding_models(model))),
             ("$window", json!(model.window.tokens)),
             ("$last_token", json!(model.vocab_size.saturating_sub(1))),
+            ("$last_embedded_token", json!(last_embedded_token(model))),
             ("$max_n", json!(limits.max_n)),
             ("$max_messages", json!(limits.max_messages)),
             ("$max_logprobs", json!(limits.max_logprobs)),
@@ -45,6 +49,23 @@ impl Figures {
             _ => {}
         }
     }
+}
+
+/// The names of what embeds.
+fn embedding_models(model: &ServedModel) -> Vec<&str> {
+    let encoder = model.encoder.iter().map(ServedEncoder::name);
+    model
+        .names
+        .iter()
+        .map(String::as_str)
+        .chain(encoder)
+        .collect()
+}
+
+/// The largest id of a token that something embeds.
+fn last_embedded_token(model: &ServedModel) -> usize {
+    let encoder = model.encoder.as_ref().map_or(0, ServedEncoder::vocab_size);
+    encoder.max(model.vocab_size).saturating_sub(1)
 }
 
 /// The names as Ollama's clients may say them.

@@ -157,7 +157,7 @@ impl Explanation {
                 from.id, from.shared_tokens
             ),
             (Reason::OtherSalt, _) => {
-                "The same tokens were asked for under another cache_salt.".to_owned()
+                "The same tokens were asked for under another cache_salt or adapter.".to_owned()
             }
             (Reason::NotCacheable, _) => {
                 "The prompt ends inside a block that no other request has left as far, or prefix \

@@ -72,7 +72,7 @@ pub(super) async fn warm(
     let marked = Marked::of(&request.conversation);
     let tokens = prompt::of_chat(&app, request.conversation).await?;
     let retention = retention::request(&app, &caller, &generation.cache, marked, &tokens).await;
-    let identity = Identity::new("warm-", app.model());
+    let identity = Identity::new("warm-", app.model(), &generation);
     let origin = identity.origin("/v1/cache/warm", &caller, &generation);
     let order = Order {
         prompts: vec![tokens],

@@ -46,7 +46,7 @@ pub(super) async fn complete(
         });
     }
     let generation = request.generation;
-    let identity = Identity::new("cmpl-", app.model());
+    let identity = Identity::new("cmpl-", app.model(), &generation);
     let origin = identity.origin("/v1/completions", &caller, &generation);
     let first = prompts.first().map_or(&[][..], Vec::as_slice);
     let retention = retention::request(&app, &caller, &generation.cache, None, first).await;

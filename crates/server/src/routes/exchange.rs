@@ -64,6 +64,11 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// Of the answer.
+    pub(super) fn identity(&self, endpoint: Endpoint, app: &App) -> Identity {
+        Identity::new(endpoint.id_prefix, app.model(), &self.generation)
+    }
+
     /// What is said, and what is told of the context: the report, whatever the client wants of
     /// reports, and to who asks for edits that there were none.
     pub(super) fn into_answer(self) -> (String, Told) {
@@ -163,7 +168,7 @@ async fn begin(app: &App, asked: Asked, progress: Progress) -> Result<Begun, Api
     let compiling = app.grammars().compile(app, asked.as_ref(), preamble);
     let grammar = compiling.await?;
     let retention = retention::request(app, &caller, &generation.cache, marked, tokens).await;
-    let identity = Identity::new(endpoint.id_prefix, app.model());
+    let identity = Identity::new(endpoint.id_prefix, app.model(), &generation);
     let origin = identity.origin(endpoint.path, &caller, &generation);
     let order = Order {
         prompts: vec![context.tokens],
@@ -210,6 +215,7 @@ async fn budgeted(
     let circumstances = Circumstances {
         caller,
         cache_salt: &generation.cache_salt,
+        adapter: generation.adapter.as_deref(),
         priority: generation.priority,
         output_asked: generation.max_tokens,
         progress: progress.clone(),

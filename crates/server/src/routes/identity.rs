@@ -18,12 +18,13 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// A new answer of `model`; its id begins with `prefix`.
-    pub(super) fn new(prefix: &str, model: &ServedModel) -> Self {
+    /// A new answer of `model` or one of its adapters; its id begins with `prefix`.
+    pub(super) fn new(prefix: &str, model: &ServedModel, generation: &Generation) -> Self {
+        let adapter = generation.adapter.as_deref();
         Self {
             id: format!("{prefix}{}", unique()),
             created: clock::unix_seconds(),
-            model: model.name().to_owned(),
+            model: model.name_with(adapter).to_owned(),
         }
     }
 
@@ -34,11 +35,15 @@ impl Identity {
         caller: &Caller,
         generation: &Generation,
     ) -> Origin {
+        let salt = caller.cache_salt(&generation.cache_salt);
         Origin {
             id: self.id.clone(),
             endpoint,
             tenant: caller.tenant(),
-            salt: caller.cache_salt(&generation.cache_salt),
+            salt: match &generation.adapter {
+                None => salt,
+                Some(adapter) => adapter.handle.cache_salt(&salt),
+            },
             created: clock::unix_time(),
             stream: generation.stream,
         }

@@ -158,8 +158,8 @@ async fn collect(app: &App, exchange: Exchange) -> Result<Message, ApiError> {
 /// words.
 fn declined(app: &App, refusal: Refusal) -> Response {
     let is_stream = refusal.generation.stream;
+    let identity = refusal.identity(ENDPOINT, app);
     let (text, told) = refusal.into_answer();
-    let identity = Identity::new(ENDPOINT.id_prefix, app.model());
     let headers = told.headers.clone();
     if is_stream {
         let mut writer = MessageWriter::new(app.clone(), identity, Vec::new(), told);

@@ -69,8 +69,12 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let request = match request {
         OllamaRequest::Chat(request) => *request,
-        OllamaRequest::Load => return Ok(Json(Reply::new(&app, shape).loaded()).into_response()),
+        OllamaRequest::Load { model } => {
+            return Ok(Json(Reply::new(model, shape).loaded()).into_response());
+        }
     };
+    let adapter = request.generation.adapter.as_deref();
+    let reply = Reply::new(app.model().name_with(adapter).to_owned(), shape);
     let endpoint = Endpoint {
         path: shape.path(),
         id_prefix: "ollama-",
@@ -81,7 +85,6 @@ async fn answer(
         request,
         trace,
     };
-    let reply = Reply::new(&app, shape);
     // A stream of lines has no place for comments or stages.
     let respond = move |app, begun| respond(app, begun, reply);
     exchange::answer(app, asked, None, respond).await

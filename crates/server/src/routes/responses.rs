@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::body::Body;
 use super::exchange::{self, Asked, Begun, Endpoint, Exchange, Refusal};
-use super::identity::Identity;
 use super::place::Place;
 use crate::answer::AnswerEvent;
 use crate::app::App;
@@ -199,8 +198,8 @@ async fn collect(app: &App, exchange: Exchange, frame: Frame) -> Result<Value, A
 /// words.
 fn declined(app: &App, refusal: Refusal, frame: Frame) -> Response {
     let is_stream = refusal.generation.stream;
+    let identity = refusal.identity(ENDPOINT, app);
     let (text, told) = refusal.into_answer();
-    let identity = Identity::new(ENDPOINT.id_prefix, app.model());
     let headers = told.headers.clone();
     let mut making = Making::new(app.clone(), identity, frame, told);
     if is_stream {

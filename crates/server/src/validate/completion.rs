@@ -50,7 +50,7 @@ pub fn request(
     let prompt = fields
         .value("prompt")
         .ok_or_else(|| fields.missing("prompt"))?;
-    let prompts = prompts("prompt", MAX_PROMPTS, prompt, model)?;
+    let prompts = prompts("prompt", MAX_PROMPTS, prompt, model.vocab_size)?;
     let echo = fields.boolean("echo")?.unwrap_or(false);
     if echo && logprobs.is_some() {
         let message = "`echo`: log probabilities of a prompt are not told; leave out `logprobs`.";
@@ -100,12 +100,12 @@ pub(super) fn prompts(
     path: &str,
     max: usize,
     value: Value,
-    model: &ServedModel,
+    vocab_size: usize,
 ) -> Result<Vec<Prompt>, ApiError> {
     let prompts = match value {
         Value::String(text) => vec![Prompt::Text(text)],
         Value::Array(items) if items.first().is_some_and(Value::is_number) => {
-            vec![Prompt::Tokens(token_ids(path, &items, model)?)]
+            vec![Prompt::Tokens(token_ids(path, &items, vocab_size)?)]
         }
         Value::Array(items) if items.is_empty() => {
             return Err(ApiError::field(path, format!("`{path}` is empty.")));
@@ -120,7 +120,7 @@ pub(super) fn prompts(
             .map(|(index, item)| match item {
                 Value::String(text) => Ok(Prompt::Text(text)),
                 Value::Array(ids) => {
-                    token_ids(&format!("{path}[{index}]"), &ids, model).map(Prompt::Tokens)
+                    token_ids(&format!("{path}[{index}]"), &ids, vocab_size).map(Prompt::Tokens)
                 }
                 other => {
                     let path = format!("{path}[{index}]");
@@ -140,22 +140,22 @@ pub(super) fn prompts(
     Ok(prompts)
 }
 
-/// Token ids of the model.
+/// Token ids of a model that has `vocab_size` of them.
 ///
 /// # Errors
 /// The first that is none, by its index.
-pub fn token_ids(path: &str, values: &[Value], model: &ServedModel) -> Result<Vec<u32>, ApiError> {
+pub fn token_ids(path: &str, values: &[Value], vocab_size: usize) -> Result<Vec<u32>, ApiError> {
     values
         .iter()
         .enumerate()
         .map(|(index, value)| {
             let path = format!("{path}[{index}]");
             let id = integer(&path, value, 0..=i64::from(u32::MAX))? as u32;
-            if model.has_token(id) {
+            if (id as usize) < vocab_size {
                 Ok(id)
             } else {
-                let size = model.vocab_size;
-                let message = format!("`{path}`: {id} is not a token id; the model has {size}.");
+                let message =
+                    format!("`{path}`: {id} is not a token id; the model has {vocab_size}.");
                 Err(ApiError::field(path, message))
             }
         })

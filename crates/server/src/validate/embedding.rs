@@ -1,8 +1,12 @@
 //! `POST /v1/embeddings`.
 
+use std::sync::Arc;
+
 use super::completion::{Prompt, prompts};
 use super::fields::Fields;
-use super::sampling::{cache_salt, check_model, priority};
+use super::sampling::{adapter_named, cache_salt, priority};
+use crate::adapters::ServedAdapter;
+use crate::encoder::ServedEncoder;
 use crate::model::ServedModel;
 use crate::wire::error::ApiError;
 
@@ -10,8 +14,9 @@ use crate::wire::error::ApiError;
 const MAX_INPUTS: usize = 2_048;
 
 /// Texts to embed, checked.
-#[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingRequest {
+    /// What embeds them.
+    pub embedder: Embedder,
     /// At least one.
     pub inputs: Vec<Prompt>,
     /// Whether the tokenizer adds its special tokens to inputs that are text.
@@ -22,6 +27,14 @@ pub struct EmbeddingRequest {
     pub priority: i32,
     /// Keeps the request's cached prefixes to requests with the same salt.
     pub cache_salt: String,
+}
+
+/// What embeds texts.
+pub enum Embedder {
+    /// The encoder beside the model.
+    Encoder(ServedEncoder),
+    /// The model, with an adapter if one is named.
+    Model(Option<Arc<ServedAdapter>>),
 }
 
 /// How numbers are written.
@@ -39,7 +52,11 @@ pub enum Encoding {
 /// The first wrong field.
 pub fn request(body: &[u8], model: &ServedModel) -> Result<EmbeddingRequest, ApiError> {
     let mut fields = Fields::from_body(body)?;
-    check_model(&mut fields, model)?;
+    let embedder = embedder(&mut fields, model)?;
+    let vocab_size = match &embedder {
+        Embedder::Encoder(encoder) => encoder.vocab_size(),
+        Embedder::Model(_) => model.vocab_size,
+    };
     let input = fields.value("input");
     let input = input.ok_or_else(|| fields.missing("input"))?;
     let encoding = match fields.string("encoding_format")?.as_deref() {
@@ -51,12 +68,17 @@ pub fn request(body: &[u8], model: &ServedModel) -> Result<EmbeddingRequest, Api
         }
     };
     let request = EmbeddingRequest {
-        inputs: prompts("input", MAX_INPUTS, input, model)?,
+        embedder,
+        inputs: prompts("input", MAX_INPUTS, input, vocab_size)?,
         add_special_tokens: fields.boolean("add_special_tokens")?.unwrap_or(true),
         encoding,
         priority: priority(&mut fields)?,
         cache_salt: cache_salt(&mut fields)?,
     };
+    if request.priority != 0 && matches!(request.embedder, Embedder::Encoder(_)) {
+        let message = "`priority`: texts of the embedding model are computed in turn.";
+        return Err(ApiError::unsupported("priority", message));
+    }
     let unsupported = [
         (
             "dimensions",
@@ -66,4 +88,17 @@ pub fn request(body: &[u8], model: &ServedModel) -> Result<EmbeddingRequest, Api
     ];
     fields.finish(&["user"], &unsupported)?;
     Ok(request)
+}
+
+/// The one that the request names; without a name, the encoder where there is one.
+fn embedder(fields: &mut Fields, model: &ServedModel) -> Result<Embedder, ApiError> {
+    let name = fields.string("model")?.filter(|name| !name.is_empty());
+    let encoder = model.encoder.as_ref().filter(|encoder| {
+        let name = name.as_deref();
+        name.is_none_or(|name| name == encoder.name())
+    });
+    match encoder {
+        Some(encoder) => Ok(Embedder::Encoder(encoder.clone())),
+        None => adapter_named(name.as_deref(), model).map(Embedder::Model),
+    }
 }

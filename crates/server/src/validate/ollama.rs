@@ -20,7 +20,10 @@ pub enum OllamaRequest {
     /// An answer.
     Chat(Box<ChatRequest>),
     /// Nothing but that the model is loaded, which it always is.
-    Load,
+    Load {
+        /// The name that it was asked for by.
+        model: String,
+    },
 }
 
 /// Fields that change no answer here: the model is always loaded, and logs are the server's.
@@ -96,7 +99,7 @@ pub fn generate(
     request(fields, messages, None, model, limits)
 }
 
-/// Takes the model's name from a body that may name it in two ways.
+/// Takes the name of the model or an adapter from a body that may name it in two ways.
 ///
 /// # Errors
 /// 404 when the server has another.
@@ -105,20 +108,21 @@ pub fn name(fields: &mut Fields, model: &ServedModel) -> Result<String, ApiError
     let named = named.or(fields.string("name")?);
     let named = named.ok_or_else(|| fields.missing("model"))?;
     let short = named.strip_suffix(":latest").unwrap_or(&named);
-    let is_known = |name: &str| model.names.iter().any(|known| known == name);
-    if is_known(&named) || is_known(short) {
-        return Ok(named);
+    let known = model.generating_names();
+    let mut asked = [named.as_str(), short].into_iter();
+    match asked.find(|name| known.iter().any(|known| known == name)) {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(ApiError::model_not_found(&named, &known)),
     }
-    Err(ApiError::model_not_found(&named, &model.names))
 }
 
 /// A chat, read by its own rules: the fields that Ollama calls otherwise keep their names in errors.
 /// Nothing is said, so that what is about the answer says nothing; `own` are such fields of one
 /// endpoint.
 fn load(mut fields: Fields, model: &ServedModel, own: &[&str]) -> Result<OllamaRequest, ApiError> {
-    name(&mut fields, model)?;
+    let model = name(&mut fields, model)?;
     fields.finish(&[&HARMLESS[..], &ABOUT_ANSWERS, own].concat(), &[])?;
-    Ok(OllamaRequest::Load)
+    Ok(OllamaRequest::Load { model })
 }
 
 fn request(
@@ -128,7 +132,7 @@ fn request(
     model: &ServedModel,
     limits: &RequestLimits,
 ) -> Result<OllamaRequest, ApiError> {
-    name(&mut fields, model)?;
+    let name = name(&mut fields, model)?;
     let mut kwargs = Map::new();
     think(&mut fields, &mut kwargs)?;
     let format = format(&mut fields)?;
@@ -142,6 +146,7 @@ fn request(
     fields.finish(&[&HARMLESS[..], &["top_logprobs"]].concat(), &[])?;
 
     let mut chat = Map::new();
+    chat.insert("model".to_owned(), name.into());
     chat.insert("messages".to_owned(), Value::Array(messages));
     chat.insert("stream".to_owned(), Value::Bool(stream));
     for (name, value) in [

@@ -1,10 +1,13 @@
 //! `POST /v1/context/probe`.
 
+use std::sync::Arc;
+
 use super::budget;
 use super::chat::{self, Conversation};
 use super::context::enforce;
 use super::fields::Fields;
-use super::sampling::{HARMLESS, cache_salt, check_model, priority};
+use super::sampling::{HARMLESS, adapter, cache_salt, priority};
+use crate::adapters::ServedAdapter;
 use crate::budget::pipeline::Wish;
 use crate::budget::questions::Question;
 use crate::config::serve::RequestLimits;
@@ -38,6 +41,8 @@ pub struct ProbeRequest {
     pub priority: i32,
     /// The request's own salt.
     pub cache_salt: String,
+    /// The adapter that the request names, if it is not the model itself.
+    pub adapter: Option<Arc<ServedAdapter>>,
 }
 
 /// Reads a body.
@@ -50,7 +55,7 @@ pub fn probe(
     limits: &RequestLimits,
 ) -> Result<ProbeRequest, ApiError> {
     let mut fields = Fields::from_body(body)?;
-    check_model(&mut fields, model)?;
+    let adapter = adapter(&mut fields, model)?;
     let conversation = chat::conversation(&mut fields, limits)?;
     if !conversation.add_generation_prompt {
         let message = "`add_generation_prompt`: a question follows, and an answer to it.";
@@ -64,6 +69,7 @@ pub fn probe(
     let max_tokens = fields.count("max_tokens", 1..=ANSWER_TOKENS.0)?;
     let max_tokens = max_tokens.unwrap_or(ANSWER_TOKENS.1);
     let request = ProbeRequest {
+        adapter,
         conversation,
         wish,
         questions: questions(&mut fields, model, max_tokens)?,

@@ -1,11 +1,15 @@
 //! The fields that chat and completions have in common.
 
+use std::sync::Arc;
+
 use engine::{SamplingParams, TokenId};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, integer, number, wrong_type};
 use super::grammar::{self, AskedGrammar};
 use super::retention::{self, CacheWish};
+use crate::adapters::ServedAdapter;
+use crate::encoder::ServedEncoder;
 use crate::model::ServedModel;
 use crate::wire::error::ApiError;
 
@@ -36,6 +40,8 @@ pub const HARMLESS: [&str; 11] = [
 /// How to generate, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generation {
+    /// The adapter that the request names, if it is not the model itself.
+    pub adapter: Option<Arc<ServedAdapter>>,
     /// Parameters of the first answer; its seed is the request's, if it has one.
     pub sampling: SamplingParams,
     /// The request's seed.
@@ -82,7 +88,7 @@ pub fn generation(
     logprobs: Option<u32>,
     max_n: usize,
 ) -> Result<Generation, ApiError> {
-    check_model(fields, model)?;
+    let adapter = adapter(fields, model)?;
     let seed = seed(fields)?;
     let sampling = sampling(fields, model, logprobs, seed)?;
     let stream = fields.boolean("stream")?.unwrap_or(false);
@@ -90,6 +96,7 @@ pub fn generation(
     let ignore_eos = fields.boolean("ignore_eos")?.unwrap_or(false);
     let max_tokens = max_tokens(fields)?;
     let generation = Generation {
+        adapter,
         sampling,
         seed,
         n: fields.count("n", 1..=max_n)?.unwrap_or(1),
@@ -130,17 +137,38 @@ pub fn generation(
     Ok(generation)
 }
 
-/// The model that is asked for must be one of this server's names; absent is fine.
+/// The model that is asked for must be one of this server's names or adapters; absent is fine.
 ///
 /// # Errors
 /// 404 when it is another.
-pub fn check_model(fields: &mut Fields, model: &ServedModel) -> Result<(), ApiError> {
-    match fields.string("model")? {
-        Some(name) if !name.is_empty() && !model.names.contains(&name) => {
-            Err(ApiError::model_not_found(&name, &model.names))
-        }
-        _ => Ok(()),
+pub fn adapter(
+    fields: &mut Fields,
+    model: &ServedModel,
+) -> Result<Option<Arc<ServedAdapter>>, ApiError> {
+    let name = fields.string("model")?;
+    adapter_named(name.as_deref(), model)
+}
+
+/// The adapter that a request names; `None` for the model itself, which is meant without a name.
+///
+/// # Errors
+/// 404 when it is another.
+pub fn adapter_named(
+    name: Option<&str>,
+    model: &ServedModel,
+) -> Result<Option<Arc<ServedAdapter>>, ApiError> {
+    let own = |name: &str| model.names.iter().any(|own| own == name);
+    let Some(name) = name.filter(|name| !name.is_empty() && !own(name)) else {
+        return Ok(None);
+    };
+    let embeds = |encoder: &ServedEncoder| encoder.name() == name;
+    if model.encoder.as_ref().is_some_and(embeds) {
+        let message =
+            format!("The model `{name}` embeds texts, at /v1/embeddings; it does not generate.");
+        return Err(ApiError::not_found("model", "model_not_found", message));
     }
+    let adapter = model.adapters.get(name).map(Some);
+    adapter.ok_or_else(|| ApiError::model_not_found(name, &model.known_names()))
 }
 
 fn sampling(

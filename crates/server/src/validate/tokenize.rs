@@ -3,7 +3,7 @@
 use super::chat::{self, Conversation};
 use super::completion::token_ids;
 use super::fields::Fields;
-use super::sampling::check_model;
+use super::sampling::adapter;
 use crate::config::serve::RequestLimits;
 use crate::model::ServedModel;
 use crate::wire::error::ApiError;
@@ -41,7 +41,8 @@ pub fn tokenize(
     limits: &RequestLimits,
 ) -> Result<TokenizeRequest, ApiError> {
     let mut fields = Fields::from_body(body)?;
-    check_model(&mut fields, model)?;
+    // An adapter has the model's tokens.
+    adapter(&mut fields, model)?;
     let return_token_strs = fields.boolean("return_token_strs")?.unwrap_or(false);
     let prompt = fields.string("prompt")?;
     let content = fields.string("content")?;
@@ -73,11 +74,12 @@ pub fn tokenize(
 /// The first wrong field.
 pub fn detokenize(body: &[u8], model: &ServedModel) -> Result<Vec<u32>, ApiError> {
     let mut fields = Fields::from_body(body)?;
-    check_model(&mut fields, model)?;
+    // An adapter has the model's tokens.
+    adapter(&mut fields, model)?;
     let tokens = fields
         .array("tokens")?
         .ok_or_else(|| fields.missing("tokens"))?;
-    let tokens = token_ids("tokens", &tokens, model)?;
+    let tokens = token_ids("tokens", &tokens, model.vocab_size)?;
     fields.finish(&[], &[])?;
     Ok(tokens)
 }

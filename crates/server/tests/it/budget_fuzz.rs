@@ -306,6 +306,7 @@ fn circumstances(caller: &Caller) -> Circumstances<'_> {
     Circumstances {
         caller,
         cache_salt: "",
+        adapter: None,
         priority: 0,
         output_asked: Some(16),
         progress: Progress::default(),

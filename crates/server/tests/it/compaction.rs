@@ -97,6 +97,7 @@ fn task(messages: &[Value], level: SummaryLevel, detailed: usize) -> CompactionT
         },
         max_wait: None,
         cache_salt: Vec::new(),
+        adapter: None,
         priority: 0,
     }
 }

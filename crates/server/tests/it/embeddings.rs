@@ -10,7 +10,7 @@ const ROUTE: &str = "/v1/embeddings";
 
 /// What the model of [`World::start`] makes of a text, of length 1.
 fn expected(tokens: &[u32]) -> Vec<f32> {
-    let state = FakeRunner::oracle_state(tokens).map(f64::from);
+    let state = FakeRunner::oracle_state(None, tokens).map(f64::from);
     let length = state.iter().map(|value| value * value).sum::<f64>().sqrt();
     state.map(|value| (value / length) as f32).to_vec()
 }

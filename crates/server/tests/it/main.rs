@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod adapters;
 mod answer;
 mod anthropic_blocks;
 mod auth;
@@ -26,6 +27,7 @@ mod doctor;
 mod documents;
 mod drift;
 mod embeddings;
+mod encoders;
 mod endpoints;
 mod eval_context;
 mod eval_placement;

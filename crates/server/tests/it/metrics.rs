@@ -117,6 +117,7 @@ fn request(seed: u32, min_output_tokens: usize, background: bool) -> GenerateReq
         },
         priority: 0,
         cache_salt: Vec::new(),
+        adapter: None,
         min_output_tokens,
         background,
         constraint: None,

@@ -11,8 +11,23 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::world::{Setup, World};
 
-/// What the handles and ids of these examples name is not there.
-const NAMES_NOTHING: [&str; 2] = ["/v1/context/restore", "/v1/context/feedback"];
+/// What the handles, ids and names of these examples name is not there.
+const NAMES_NOTHING: [&str; 3] = [
+    "/v1/context/restore",
+    "/v1/context/feedback",
+    "/v1/unload_lora_adapter",
+];
+/// What the folders of these examples are is not there.
+const NO_FOLDER: &str = "/v1/load_lora_adapter";
+
+/// A server with everything switched on.
+async fn whole_world() -> World {
+    World::start(Setup {
+        adapter_slots: 1,
+        ..Setup::default()
+    })
+    .await
+}
 
 async fn document(world: &World) -> Value {
     world.get("/openapi.json").await.ok()
@@ -90,7 +105,7 @@ async fn every_route_is_in_the_document_and_nothing_else_is() {
         routes.extend(routes_of(&source));
     }
     assert!(routes.len() > 40, "{routes:?}");
-    let world = World::start(Setup::default()).await;
+    let world = whole_world().await;
     let document = document(&world).await;
     let told = operations(&document);
     let told: BTreeSet<_> = told
@@ -102,7 +117,7 @@ async fn every_route_is_in_the_document_and_nothing_else_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_route_answers_as_one_that_is_there() {
-    let world = World::start(Setup::default()).await;
+    let world = whole_world().await;
     let document = document(&world).await;
     assert_eq!(document["openapi"], "3.1.1");
     assert!(
@@ -125,15 +140,16 @@ async fn each_route_answers_as_one_that_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_example_is_accepted_and_a_body_has_one() {
-    let world = World::start(Setup::default()).await;
+    let world = whole_world().await;
     let document = document(&world).await;
     let mut sent = 0;
     for (path, method, operation) in operations(&document) {
         for body in examples(operation) {
             let answer = send(&world, method.clone(), &filled(path, operation), Some(body)).await;
-            let expected = match NAMES_NOTHING.contains(&path) {
-                true => 404,
-                false => 200,
+            let expected = match path {
+                path if NAMES_NOTHING.contains(&path) => 404,
+                NO_FOLDER => 400,
+                _ => 200,
             };
             let status = match answer.status.as_u16() {
                 201 => 200,
@@ -189,6 +205,8 @@ async fn what_is_switched_off_is_left_out() {
         "/assets/{file}",
         "/v1/requests",
         "/v1/requests/{id}",
+        "/v1/load_lora_adapter",
+        "/v1/unload_lora_adapter",
     ] {
         assert!(!paths.contains_key(absent), "{absent}");
     }

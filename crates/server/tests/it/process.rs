@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
+use models::testing::{ALL_PROJECTIONS, AdapterFiles};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, chat_text, finish_reasons};
 use crate::collector::Collector;
-use crate::world::PATIENCE;
+use crate::encoders::{TOLERANCE, check, golden, vectors};
+use crate::world::{PATIENCE, embedder_folder};
 
 /// A running `purser serve`; dropping it kills it.
 struct Process {
@@ -116,6 +118,65 @@ fn falcon() -> Value {
         },
         {"role": "user", "content": "What is the budget of project Falcon?"},
     ])
+}
+
+/// Real weights: what adapters and the model answer side by side is what they answer alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn adapters_of_the_embedded_model_are_served() {
+    let model = models::open(&models::ModelSource::Embedded).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let modules = ["one", "two"].map(|name| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        let seed = name.as_bytes()[0].into();
+        let mut files = AdapterFiles::random(model.config(), &ALL_PROJECTIONS, 8, seed);
+        // Weak enough for words.
+        files.config["lora_alpha"] = 2.into();
+        files.write(&path).unwrap();
+        format!("{name}={}", path.display())
+    });
+    let process = Process::start(&["--lora-modules", &modules[0], &modules[1]]);
+    let ask = |model: &str| {
+        let messages = json!([{"role": "user", "content": "Who are you?"}]);
+        process.chat(json!({
+            "model": model, "messages": messages, "max_tokens": 24, "temperature": 0,
+            "logprobs": true,
+        }))
+    };
+    let choices = |answer: &Answer| answer.ok()["choices"].clone();
+    let mut alone = Vec::new();
+    for model in ["pebble-20m", "one", "two"] {
+        alone.push(choices(&ask(model).await));
+    }
+    assert!(alone[0] != alone[1] && alone[1] != alone[2], "{alone:?}");
+    let order = [1, 0, 2, 2, 0, 1, 1];
+    let together = join_all(order.map(|at| ask(["pebble-20m", "one", "two"][at]))).await;
+    for (answer, at) in together.iter().zip(order) {
+        assert_eq!(choices(answer), alone[at]);
+    }
+}
+
+/// Both models in one process, from the command line to the vectors.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoder_is_served_beside_the_embedded_model() {
+    let folder = embedder_folder("bert");
+    let process = Process::start(&["--embedding-model", folder.to_str().unwrap()]);
+    let (texts, _, want) = golden("bert");
+    let ask = |body: Value| async {
+        let answer = process.send("/v1/embeddings", body).await.unwrap();
+        Answer::read(answer).await.ok()
+    };
+    let answer = ask(json!({"input": texts})).await;
+    assert_eq!(answer["model"], "bert");
+    check(&vectors(&answer), &want, TOLERANCE);
+    let own = ask(json!({"input": texts[0], "model": "pebble-20m"})).await;
+    assert_eq!(own["model"], "pebble-20m");
+    let answer = process
+        .chat(json!({"messages": falcon(), "temperature": 0}))
+        .await;
+    assert_eq!(answer.ok()["model"], "pebble-20m");
+    process.signal("-TERM");
+    assert!(process.ended().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

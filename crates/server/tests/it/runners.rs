@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use kernels::{KernelError, StepBatch};
-use models::{LogSoftmax, Logits, ModelRunner};
+use models::{AdapterSlots, LogSoftmax, Logits, ModelRunner};
 
 /// Logit of what a [`ScriptRunner`] says; all others have 0.
 pub(crate) const SAID_LOGIT: f32 = 10.0;
@@ -204,5 +204,9 @@ impl ModelRunner for GatedRunner {
     fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
         self.gate.pass();
         self.inner.forward(batch)
+    }
+
+    fn adapters(&mut self) -> Option<&mut dyn AdapterSlots> {
+        self.inner.adapters()
     }
 }

@@ -1,17 +1,19 @@
 //! A server of this process on a port of its own, over models without weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use context::Window;
 use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
-use models::ModelRunner;
 use models::testing::{FakeLimits, FakeRunner};
+use models::{Encoder, ModelRunner, ModelSource};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
+use server::adapters::{Adapters, Loading};
 use server::app::{App, AppParts};
 use server::budget::state::Budgeter;
 use server::config::serve::{AccessConfig, ContextConfig, RequestLimits, TracesConfig};
+use server::encoder::ServedEncoder;
 use server::metrics::{CacheInfo, Metrics};
 use server::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use server::records::{RecordLimits, RecordStore};
@@ -48,6 +50,10 @@ pub(crate) struct Setup {
     pub(crate) reasoning: Option<ReasoningFormat>,
     pub(crate) records: RecordLimits,
     pub(crate) traces: Option<TracesConfig>,
+    /// Slots for adapters of the embedded model, which clients may load.
+    pub(crate) adapter_slots: usize,
+    /// An encoder among the golden models, with places for so many requests.
+    pub(crate) encoder: Option<(&'static str, usize)>,
 }
 
 impl Default for Setup {
@@ -72,6 +78,8 @@ impl Default for Setup {
             reasoning: None,
             records: RecordLimits::default(),
             traces: None,
+            adapter_slots: 0,
+            encoder: None,
         }
     }
 }
@@ -90,7 +98,9 @@ impl World {
     /// A server of a model whose next token is a hash of everything before it, and that notices
     /// every wrong KV slot.
     pub(crate) async fn start(setup: Setup) -> Self {
-        Self::start_with(setup, |limits, _| Box::new(FakeRunner::new(limits))).await
+        let slots = setup.adapter_slots;
+        let runner = |limits| FakeRunner::new(limits).with_adapter_slots(slots);
+        Self::start_with(setup, |limits, _| Box::new(runner(limits))).await
     }
 
     /// A server of a model that always answers `script`, one request at a time.
@@ -125,6 +135,20 @@ impl World {
         };
         let mut model = served_model(setup.max_model_len);
         model.reasoning = setup.reasoning;
+        model.encoder = setup
+            .encoder
+            .map(|(name, places)| served_encoder(name, places));
+        if setup.adapter_slots > 0 {
+            model.adapters = Adapters::new(Loading {
+                model: models::open(&ModelSource::Embedded)
+                    .unwrap()
+                    .config()
+                    .clone(),
+                max_rank: 16,
+                model_names: model.known_names(),
+                is_open: true,
+            });
+        }
         let generation = server::prompt::generation_prompt_tokens(&model);
         let (gate, tokenizer) = (Gate::default(), model.tokenizer.clone());
         let inner = runner(limits, &tokenizer);
@@ -321,5 +345,22 @@ fn served_model(max_model_len: usize) -> ServedModel {
         window,
         eos_token_ids: vec![TokenId(0), TokenId(IM_END)],
         vocab_size: VOCAB_SIZE,
+        adapters: Adapters::default(),
+        encoder: None,
     }
+}
+
+/// The folder of a golden embedding model.
+pub(crate) fn embedder_folder(name: &str) -> PathBuf {
+    let goldens = "../../models/tests/goldens/embedders";
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(goldens)
+        .join(name)
+}
+
+fn served_encoder(name: &str, places: usize) -> ServedEncoder {
+    let encoder = Encoder::open(&ModelSource::Folder(embedder_folder(name))).unwrap();
+    let tokenizer = encoder.files().tokenizer.clone().unwrap();
+    let tokenizer = Tokenizer::from_files(&TokenizerFiles::new(&tokenizer)).unwrap();
+    ServedEncoder::new(name.to_owned(), encoder, tokenizer, places)
 }

@@ -133,6 +133,7 @@ fn what_is_quantised_already_is_not_quantised_again() {
             threads: None,
             pin_threads: false,
             kv_cache_dtype: models::KvCacheDtype::Auto,
+            lora: None,
         };
         let loaded = model.load(&options, &mut |_| ());
         loaded.map(|_| ()).map_err(|error| error.to_string())

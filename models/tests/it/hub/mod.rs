@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use models::hub::{HubError, Progress, fetch, fetch_with};
-use models::{HubRequest, ModelSource, open};
+use models::{Encoder, HubRequest, ModelSource, open};
 
 use crate::golden;
 use server::{COMMIT, Hub, REPO, model_files, sha256, small_etag, weights};
@@ -326,4 +326,58 @@ fn fetching_works_inside_an_asynchronous_program() {
         .build()
         .unwrap();
     runtime.block_on(async { fetch(&request) }).unwrap();
+}
+
+#[test]
+fn an_encoder_is_fetched_with_what_says_how_it_pools() {
+    let golden = golden::folder().join("embedders/bert");
+    let files = names(&golden).into_iter().map(|name| {
+        let bytes = fs::read(golden.join(&name)).unwrap();
+        (name, bytes)
+    });
+    let hub = Hub::start(files.collect());
+    let cache = tempfile::tempdir().unwrap();
+    let mut request = hub.request(cache.path());
+    let encoder = Encoder::open(&ModelSource::Hub(request.clone())).unwrap();
+    assert_eq!(encoder.window(), 48);
+    let folder = cache
+        .path()
+        .join("models--tiny--llama/snapshots")
+        .join(COMMIT);
+    let wanted = [
+        "1_Pooling/config.json",
+        "config.json",
+        "model.safetensors",
+        "modules.json",
+        "sentence_bert_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ];
+    assert_eq!(names(&folder), wanted);
+    request.options.offline = true;
+    assert!(Encoder::open(&ModelSource::Hub(request)).is_ok());
+}
+
+#[test]
+fn what_is_no_encoder_costs_no_download() {
+    let error = |request: &HubRequest| match Encoder::open(&ModelSource::Hub(request.clone())) {
+        Ok(_) => panic!("{request:?} was opened"),
+        Err(error) => error.to_string(),
+    };
+    let hub = Hub::start(model_files());
+    let cache = tempfile::tempdir().unwrap();
+    let decoder = error(&hub.request(cache.path()));
+    assert!(
+        decoder.contains("architecture LlamaForCausalLM is not supported; supported are BertModel"),
+        "{decoder}"
+    );
+    let asked = hub.asked();
+    assert!(
+        !asked.iter().any(|line| line.contains("model.safetensors")),
+        "{asked:?}"
+    );
+    hub.shelf().files = [("m-Q8_0.gguf".to_owned(), weights(5_000))].into();
+    let gguf = error(&hub.request(cache.path()));
+    assert!(gguf.contains("model.safetensors"), "{gguf}");
+    assert!(!hub.asked().iter().any(|line| line.contains("m-Q8_0.gguf")));
 }

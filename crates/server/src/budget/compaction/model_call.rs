@@ -3,8 +3,8 @@
 use std::ops::AddAssign;
 
 use engine::{
-    Completion, EngineHandle, Event, EventSink, FinishReason, GenerateRequest, RequestError,
-    SamplingParams, StopConditions, TokenId,
+    AdapterHandle, Completion, EngineHandle, Event, EventSink, FinishReason, GenerateRequest,
+    RequestError, SamplingParams, StopConditions, TokenId,
 };
 use tokio::sync::oneshot;
 
@@ -20,6 +20,8 @@ pub(super) struct ModelCall {
     pub(super) stop_token_ids: Vec<TokenId>,
     /// Whose cached prefixes are used.
     pub(super) cache_salt: Vec<u8>,
+    /// What it is computed with beside the model.
+    pub(super) adapter: Option<AdapterHandle>,
     /// Class of the request.
     pub(super) priority: i32,
     /// Whether it computes only with what others leave.
@@ -91,6 +93,7 @@ impl ModelCall {
             },
             priority: self.priority,
             cache_salt: self.cache_salt,
+            adapter: self.adapter,
             min_output_tokens: 0,
             background: self.background,
             constraint: None,

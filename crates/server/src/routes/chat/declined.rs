@@ -22,8 +22,8 @@ const USAGE: Usage = Usage::new(0, 0, 0);
 /// Who asks for edits is told that there were none.
 pub(super) fn answer(app: &App, refusal: Refusal) -> Response {
     let generation = refusal.generation.clone();
+    let identity = refusal.identity(ENDPOINT, app);
     let (message, told) = refusal.into_answer();
-    let identity = Identity::new(ENDPOINT.id_prefix, app.model());
     let message = &message;
     if !generation.stream {
         let completion = completion(identity, generation.n, message, &told);

@@ -29,6 +29,7 @@ pub(in crate::routes) async fn compact(
     let circumstances = Circumstances {
         caller: &caller,
         cache_salt: &request.generation.cache_salt,
+        adapter: request.generation.adapter.as_deref(),
         priority: request.generation.priority,
         output_asked: request.generation.max_tokens,
         progress: Progress::default(),
@@ -43,9 +44,10 @@ pub(in crate::routes) async fn compact(
         .run(move || Ok((compacted.conversation(), compacted)))
         .await?;
     let (conversation, compacted) = edited;
+    let adapter = request.generation.adapter.as_deref();
     let mut answer = json!({
         "object": "context.compact",
-        "model": app.model().name(),
+        "model": app.model().name_with(adapter),
         "messages": conversation.messages,
         "context_budget": report.to_json(true),
     });

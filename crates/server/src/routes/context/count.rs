@@ -30,6 +30,7 @@ pub(in crate::routes) async fn count(
     let circumstances = Circumstances {
         caller: &caller,
         cache_salt: &request.generation.cache_salt,
+        adapter: request.generation.adapter.as_deref(),
         priority: request.generation.priority,
         // How long the answer may be is nothing to the prompt.
         output_asked: None,

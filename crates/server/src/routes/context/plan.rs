@@ -38,6 +38,7 @@ pub(in crate::routes) async fn plan(
     let circumstances = Circumstances {
         caller: &caller,
         cache_salt: &chat.generation.cache_salt,
+        adapter: chat.generation.adapter.as_deref(),
         priority: chat.generation.priority,
         output_asked: chat.generation.max_tokens,
         progress: Progress::default(),

@@ -31,6 +31,7 @@ pub(in crate::routes) async fn probe(
     let circumstances = Circumstances {
         caller: &caller,
         cache_salt: &request.cache_salt,
+        adapter: request.adapter.as_deref(),
         priority: request.priority,
         output_asked: Some(request.max_tokens),
         progress: Progress::default(),
@@ -48,6 +49,7 @@ pub(in crate::routes) async fn probe(
         max_tokens: request.max_tokens,
         priority: request.priority,
         cache_salt: request.cache_salt,
+        adapter: request.adapter,
         caller,
     };
     let answered = questions::ask(&app, examination).await?;

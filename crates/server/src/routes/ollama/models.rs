@@ -15,7 +15,7 @@ use crate::wire::error::ApiError;
 pub(in crate::routes) async fn tags(State(app): State<App>) -> Json<Value> {
     let started = i64::try_from(app.started()).unwrap_or_default();
     let modified = chrono::DateTime::from_timestamp(started, 0).unwrap_or_default();
-    let models = app.model().names.iter().map(|name| {
+    let models = app.model().generating_names().into_iter().map(|name| {
         json!({
             "name": name,
             "model": name,

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use crate::answer::{
     AnswerEvent, Block, BlockEvent, BlockKind, Blocks, Finish, FinishedAs, Rounds,
 };
-use crate::app::App;
 use crate::clock;
 use crate::routes::exchange::Writer;
 use crate::wire::error::ApiError;
@@ -45,10 +44,11 @@ impl Shape {
 }
 
 impl Reply {
-    pub(super) fn new(app: &App, shape: Shape) -> Self {
+    /// Of a model of this name.
+    pub(super) fn new(model: String, shape: Shape) -> Self {
         Self {
             shape,
-            model: app.model().name().to_owned(),
+            model,
             started: clock::now(),
             first_token: None,
             blocks: Blocks::default(),

@@ -13,8 +13,7 @@ use server::validate::fields::READ_TARGET;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::{document, examples, filled, operations, send};
-use crate::world::{Setup, World};
+use super::{document, examples, filled, operations, send, whole_world};
 
 /// What is taken out of a message, a block or a tool before its other fields are read.
 const TAKEN_BEFORE: [&str; 3] = ["cache_control", "context", "defer_loading"];
@@ -227,7 +226,7 @@ fn compare<'a>(schemas: &Schemas<'a>, path: &str, schema: &'a Value, body: &Valu
 #[tokio::test]
 async fn objects_have_the_fields_that_the_validator_knows() {
     let recorder = Recorder::start();
-    let world = World::start(Setup::default()).await;
+    let world = whole_world().await;
     let document = document(&world).await;
     let schemas = Schemas {
         document: &document,
@@ -248,7 +247,7 @@ async fn objects_have_the_fields_that_the_validator_knows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_that_are_not_told_are_refused_by_name() {
-    let world = World::start(Setup::default()).await;
+    let world = whole_world().await;
     let document = document(&world).await;
     for (path, method, operation) in operations(&document) {
         for body in examples(operation) {

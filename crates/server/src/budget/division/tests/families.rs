@@ -55,6 +55,7 @@ pub(super) fn family(name: &str) -> Family {
         eos_token_ids: Vec::new(),
         vocab_size: 4_096,
         max_text_bytes: 1 << 30,
+        adapters: Default::default(),
     };
     Family {
         name: name.to_owned(),
