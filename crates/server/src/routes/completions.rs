@@ -9,6 +9,7 @@ use futures::Stream;
 use text::AnswerFormat;
 
 use super::body::Body;
+use super::cache;
 use super::identity::Identity;
 use crate::answer::{AnswerEvent, Answers, Order, Part};
 use crate::app::App;
@@ -71,6 +72,7 @@ pub(super) async fn complete(
         recording: None,
     };
     let mut answers = Answers::submit(&app, &order).map_err(of_prompt)?;
+    let explained = generation.cache.explain.then_some(&caller);
     if generation.stream {
         answers
             .first_word(app.limits().keep_alive)
@@ -78,10 +80,12 @@ pub(super) async fn complete(
             .map_err(of_prompt)?;
         let keep_alive = app.limits().keep_alive;
         let mut stream = CompletionStream::new(app, answers, identity, generation.include_usage);
+        stream.explained = explained.cloned();
         stream.begin_with(&echoed, generation.n);
         return Ok(sse::response(stream.chunks(), keep_alive));
     }
     let mut completion = collect(&app, answers, identity).await?;
+    completion.cache = explained.map(|caller| cache::explained(&app, caller, &completion.id));
     for choice in &mut completion.choices {
         if let Some(prompt) = echoed.get(choice.index / generation.n) {
             choice.text.insert_str(0, prompt);
@@ -156,6 +160,7 @@ async fn collect(
         model,
         choices,
         usage,
+        cache: None,
     })
 }
 
@@ -210,6 +215,8 @@ struct CompletionStream {
     answers: Answers,
     identity: Identity,
     include_usage: bool,
+    /// Who is told how the cache was used.
+    explained: Option<Caller>,
     ready: VecDeque<String>,
     offsets: Vec<usize>,
     totals: Totals,
@@ -225,6 +232,7 @@ impl CompletionStream {
             answers,
             identity,
             include_usage,
+            explained: None,
             ready,
             offsets,
             totals,
@@ -236,7 +244,7 @@ impl CompletionStream {
     fn begin_with(&mut self, prompts: &[String], n: usize) {
         for (number, prompt) in prompts.iter().enumerate() {
             for index in number * n..(number + 1) * n {
-                self.push(vec![choice(index, prompt.clone())], None);
+                self.say(choice(index, prompt.clone()));
             }
         }
     }
@@ -273,7 +281,7 @@ impl CompletionStream {
                     choice.logprobs = Some(logprobs);
                 }
                 if !choice.text.is_empty() || choice.logprobs.is_some() {
-                    self.push(vec![choice], None);
+                    self.say(choice);
                 }
             }
             AnswerEvent::Admitted(_) | AnswerEvent::Scored(_) => {}
@@ -281,7 +289,7 @@ impl CompletionStream {
                 self.totals.add(finish, &self.answers);
                 let mut last = choice(finish.index, String::new());
                 last.finish_reason = Some(finish.reason.as_str());
-                self.push(vec![last], None);
+                self.say(last);
             }
             AnswerEvent::Failed(error) => {
                 self.ready.push_back(error.body().to_string());
@@ -291,26 +299,39 @@ impl CompletionStream {
         }
     }
 
+    fn say(&mut self, choice: CompletionChoice) {
+        let chunk = self.chunk(vec![choice], None);
+        self.push(&chunk);
+    }
+
     fn end(&mut self) {
-        if self.include_usage {
+        let explained = self.explained.as_ref();
+        let cache = explained.map(|caller| cache::explained(&self.app, caller, &self.identity.id));
+        if self.include_usage || cache.is_some() {
             let usage = self.totals.usage(&self.answers);
-            self.push(Vec::new(), Some(usage));
+            let mut chunk = self.chunk(Vec::new(), Some(usage));
+            chunk.cache = cache;
+            self.push(&chunk);
         }
         self.ready.push_back(sse::DONE.to_owned());
         self.done = true;
     }
 
-    fn push(&mut self, choices: Vec<CompletionChoice>, usage: Option<Usage>) {
-        let chunk = Completion {
+    fn chunk(&self, choices: Vec<CompletionChoice>, usage: Option<Usage>) -> Completion {
+        Completion {
             id: self.identity.id.clone(),
             object: "text_completion",
             created: self.identity.created,
             model: self.identity.model.clone(),
             choices,
             usage: self.include_usage.then_some(usage),
-        };
+            cache: None,
+        }
+    }
+
+    fn push(&mut self, chunk: &Completion) {
         // The types have no map with other keys than strings, so writing them cannot fail.
         self.ready
-            .push_back(serde_json::to_string(&chunk).unwrap_or_default());
+            .push_back(serde_json::to_string(chunk).unwrap_or_default());
     }
 }

@@ -24,6 +24,9 @@ pub struct Completion {
     /// What they cost; in a stream only where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Option<Usage>>,
+    /// How the cache was used by the first answer, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Value>,
 }
 
 /// One answer, or a piece of one.

@@ -149,6 +149,27 @@ async fn answers_explain_the_cache_when_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn completions_explain_the_cache_when_asked() {
+    let world = World::start(Setup::default()).await;
+    let fields = json!({"prompt": "Once upon a time there was a cat", "max_tokens": 3});
+    let asking = with(fields.clone(), json!({"explain_cache": true}));
+    let path = "/v1/completions";
+    let cold = world.ask(path, asking.clone()).await.ok();
+    assert_eq!(cold["cache"]["miss"]["reason"], "never_seen");
+    let warm = world.ask(path, asking.clone()).await.ok();
+    assert_eq!(warm["cache"]["uncached_tokens"], 1);
+    for include_usage in [false, true] {
+        let options = json!({"stream": true, "stream_options": {"include_usage": include_usage}});
+        let stream = world.ask(path, with(asking.clone(), options)).await;
+        let chunks = stream.chunks();
+        let last = chunks.last().expect("chunks");
+        assert_eq!(last["cache"]["uncached_tokens"], 1, "{last}");
+        assert_eq!(last["usage"].is_object(), include_usage);
+    }
+    assert_eq!(world.ask(path, fields).await.ok().get("cache"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_see_their_own_records() {
     let setup = Setup {
         api_keys: vec!["one", "two"],
