@@ -193,10 +193,8 @@ async fn check(world: &World, body: &Value, context: &str, reached: &mut Reached
     let observed = observed.unwrap_or_else(|error| panic!("{context}: {}", error.message()));
     assert_eq!(observed.tokens, unsorted(world, body).await, "{context}");
 
-    // What is written meanwhile changes what the next plan may use.
-    while world.app.compactor().num_in_background() > 0 {
-        tokio::time::sleep(Duration::from_micros(100)).await;
-    }
+    // What is written meanwhile changes what the next plan may use, and so does what is computed.
+    idle(world).await;
     // The plan is a function of the request and of what is cached and remembered.
     let foreseen = [plan(world, body).await, plan(world, body).await];
     let settled = match settle(world, body).await {

@@ -56,6 +56,7 @@ pub(super) fn family(name: &str) -> Family {
         vocab_size: 4_096,
         max_text_bytes: 1 << 30,
         adapters: Default::default(),
+        encoder: None,
     };
     Family {
         name: name.to_owned(),
