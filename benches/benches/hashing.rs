@@ -36,6 +36,7 @@ fn lookup(criterion: &mut Criterion) {
     let tokens = prompt();
     let mut cache = PrefixCache::new(&CacheConfig {
         num_blocks: 1024,
+        window: None,
         block_size: 16,
         enable_prefix_caching: true,
         fingerprint: Vec::new(),

@@ -10,7 +10,8 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernels::{
     Attention, Backend, Cpu, CpuBuffer, CpuOptions, Embed, KernelError, KvCacheShape, KvDtype,
-    Linear, PackedLinear, QkvShape, StepBatch, WeightDtype, WeightFormat, WeightView, WriteKv,
+    KvPool, Linear, PackedLinear, QkvShape, StepBatch, WeightDtype, WeightFormat, WeightView,
+    WriteKv,
 };
 
 /// (name, out_features, in_features)
@@ -267,6 +268,7 @@ fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
                         kv: &kv,
                         layer: 0,
                         batch: &batch,
+                        pool: KvPool::Main,
                         scale: 0.125,
                         soft_cap: None,
                         sinks: None,

@@ -190,6 +190,7 @@ impl DecodingEngine {
                 quantization: Quantization::None,
                 limits: Limits {
                     num_blocks,
+                    window_blocks: None,
                     block_size: BLOCK_SIZE,
                     max_num_batched_tokens: config.max_num_batched_tokens,
                     max_num_seqs: streams,

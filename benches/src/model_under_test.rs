@@ -81,6 +81,7 @@ impl Settings<'_> {
         };
         Limits {
             num_blocks: blocks.fold(alone, usize::max),
+            window_blocks: None,
             block_size: self.block_size,
             max_num_batched_tokens: self.max_num_batched_tokens,
             max_num_seqs: most(Workload::sequences).max(rows),

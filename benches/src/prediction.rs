@@ -97,6 +97,7 @@ impl PredictingEngine {
             quantization: Quantization::None,
             limits: Limits {
                 num_blocks,
+                window_blocks: None,
                 block_size: BLOCK_SIZE,
                 max_num_batched_tokens,
                 max_num_seqs: config.max_num_seqs,

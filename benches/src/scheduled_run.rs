@@ -80,6 +80,7 @@ impl ScheduledModel {
         let fingerprint = model.fingerprint().to_vec();
         let limits = Limits {
             num_blocks: sizes.num_blocks,
+            window_blocks: None,
             block_size: sizes.block_size,
             max_num_batched_tokens: sizes.max_num_batched_tokens,
             max_num_seqs: sizes.max_num_seqs,

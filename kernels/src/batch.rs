@@ -11,6 +11,30 @@ pub struct BlockCopy {
     pub num_tokens: u32,
 }
 
+/// Which of a model's pools of blocks a layer keeps its keys and values in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvPool {
+    /// The one that every model has.
+    #[default]
+    Main,
+    /// That of the layers with a sliding window, where they have one of their own: what has fallen
+    /// behind the window is given back there.
+    Window,
+}
+
+/// Where a step finds and puts the keys and values of the layers with a sliding window, where they
+/// have a pool of their own; the vectors are empty where they have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WindowBlocks {
+    /// As [`StepBatch::block_copies`].
+    pub block_copies: Vec<BlockCopy>,
+    /// As [`StepBatch::slot_mapping`].
+    pub slot_mapping: Vec<u32>,
+    /// As [`StepBatch::block_tables`], and as long: block 0, the null block, stands where nothing of
+    /// the step looks.
+    pub block_tables: Vec<u32>,
+}
+
 /// One step's inputs as flat host vectors; sequences are laid out one after the other.
 ///
 /// For sequence `s`, rows `query_start[s]..query_start[s + 1]` are the tokens computed in this
@@ -34,6 +58,8 @@ pub struct StepBatch {
     pub block_tables: Vec<u32>,
     /// Prefix sums of the number of blocks per sequence, first element 0. `[num_seqs + 1]`
     pub block_table_start: Vec<u32>,
+    /// The same in the pool of the layers with a sliding window.
+    pub window: WindowBlocks,
     /// Slot of the adapter that each sequence is computed with; `None` is the base model. Neighbours
     /// of one adapter are computed together. `[num_seqs]`, or empty if all are the base model's.
     pub adapters: Vec<Option<u32>>,
@@ -63,10 +89,26 @@ impl StepBatch {
         self.query_start[seq] as usize..self.query_start[seq + 1] as usize
     }
 
-    /// The blocks of sequence `seq`, in order.
+    /// The blocks of sequence `seq` in the main pool, in order.
     pub fn block_table(&self, seq: usize) -> &[u32] {
-        let range = self.block_table_start[seq] as usize..self.block_table_start[seq + 1] as usize;
-        &self.block_tables[range]
+        self.block_table_in(KvPool::Main, seq)
+    }
+
+    /// The blocks of sequence `seq` in one of the pools, in order.
+    pub fn block_table_in(&self, pool: KvPool, seq: usize) -> &[u32] {
+        let tables = match pool {
+            KvPool::Main => &self.block_tables,
+            KvPool::Window => &self.window.block_tables,
+        };
+        &tables[self.block_table_start[seq] as usize..self.block_table_start[seq + 1] as usize]
+    }
+
+    /// Where each token's KV goes in one of the pools. `[num_tokens]`
+    pub fn slots_in(&self, pool: KvPool) -> &[u32] {
+        match pool {
+            KvPool::Main => &self.slot_mapping,
+            KvPool::Window => &self.window.slot_mapping,
+        }
     }
 
     /// Slot of the adapter that sequence `seq` is computed with.
@@ -84,6 +126,9 @@ impl StepBatch {
         self.query_start.push(0);
         self.context_lens.clear();
         self.block_tables.clear();
+        self.window.block_copies.clear();
+        self.window.slot_mapping.clear();
+        self.window.block_tables.clear();
         self.block_table_start.clear();
         self.block_table_start.push(0);
         self.adapters.clear();

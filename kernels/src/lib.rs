@@ -42,7 +42,7 @@ mod peak_loops;
 mod tile_permission;
 
 pub use backend::{Backend, KernelError, KvCacheShape, QkvShape, RopeTableView, StepSizes};
-pub use batch::{BlockCopy, StepBatch};
+pub use batch::{BlockCopy, KvPool, StepBatch, WindowBlocks};
 pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuLora, CpuOptions, CpuRopeTable, CpuVector, InstructionSet,
     PackedLinear, softmax,

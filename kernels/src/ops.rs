@@ -1,6 +1,6 @@
 //! The arguments of a backend's operations.
 
-use crate::{Backend, QkvShape, StepBatch};
+use crate::{Backend, KvPool, QkvShape, StepBatch};
 
 /// The non-linear function of a feed-forward network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -164,6 +164,8 @@ pub struct Attention<'a, B: Backend> {
     pub layer: usize,
     /// The step's sequences.
     pub batch: &'a StepBatch,
+    /// Which of their blocks are the cache's.
+    pub pool: KvPool,
     /// Factor of the scores, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
     /// Scores `s` become `soft_cap * tanh(s / soft_cap)`, as in Gemma 2 (Gemma Team, 2024,

@@ -8,6 +8,9 @@ use crate::config::{ModelConfig, NormPlacement};
 pub struct Limits {
     /// Blocks of the KV cache, the null block included.
     pub num_blocks: usize,
+    /// Blocks of the KV cache of layers with a sliding window, the null block included; `None` if they
+    /// share the other layers' cache.
+    pub window_blocks: Option<usize>,
     /// Tokens per block.
     pub block_size: usize,
     /// Most tokens in one step.

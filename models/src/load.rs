@@ -334,6 +334,7 @@ fn check_limits(limits: &Limits) -> Result<(), LoadError> {
         ("max_num_batched_tokens", limits.max_num_batched_tokens, 1),
         ("max_num_seqs", limits.max_num_seqs, 1),
         ("max_model_len", limits.max_model_len, 1),
+        ("window_blocks", limits.window_blocks.unwrap_or(2), 2),
     ];
     check_least(&least)
 }

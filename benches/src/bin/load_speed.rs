@@ -86,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         quantization,
         limits: Limits {
             num_blocks: 2,
+            window_blocks: None,
             block_size: 16,
             max_num_batched_tokens: 1,
             max_num_seqs: 1,

@@ -23,6 +23,18 @@ pub(crate) fn build(
             dst: copy.dst.0,
             num_tokens: copy.num_tokens as u32,
         }));
+    let window_copy = |copy: &kv_cache::BlockCopy| {
+        let window = copy.window?;
+        Some(BlockCopy {
+            src: window.src.0,
+            dst: window.dst.0,
+            num_tokens: copy.num_tokens as u32,
+        })
+    };
+    batch
+        .window
+        .block_copies
+        .extend(plan.copies.iter().filter_map(window_copy));
     for chunk in &plan.chunks {
         let tokens = &scheduler.tokens(chunk.request)[chunk.tokens.clone()];
         let blocks = scheduler.block_table(chunk.request);
@@ -44,6 +56,18 @@ pub(crate) fn build(
         batch
             .block_table_start
             .push(batch.block_tables.len() as u32);
+        if scheduler.config().window.is_some() {
+            let tables = &mut batch.window.block_tables;
+            let start = tables.len();
+            let blocks = scheduler.window_blocks(chunk.request);
+            tables.extend(blocks.take(used).map(|block| block.0));
+            let slot = |position: usize| {
+                let block = tables[start + position / block_size] as usize;
+                (block * block_size + position % block_size) as u32
+            };
+            let slots = chunk.tokens.clone().map(slot);
+            batch.window.slot_mapping.extend(slots);
+        }
         if chunk.needs_logits {
             batch.logits_rows.push(batch.token_ids.len() as u32 - 1);
         }

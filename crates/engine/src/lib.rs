@@ -41,7 +41,7 @@ pub use request::{GenerateRequest, SamplingParams};
 pub use scheduler::{
     CacheProbe, ConfigError, FinishReason, OutputReserveConfig, ProbePrompt, ProbedPrompt,
     RequestId, RetainedPrefix, RetentionConfig, RetentionKey, RetentionRequest, SchedulerConfig,
-    StepCosts, StopConditions,
+    StepCosts, StopConditions, WindowBlockUse, WindowConfig,
 };
 pub use stats::{EngineStats, Histogram};
 pub use step_phases::StepPhase;

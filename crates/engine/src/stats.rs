@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::step_phases::PhaseWatch;
 use crate::{DiskStats, StepPhase};
 use kv_cache::BlockTimes;
-use scheduler::SchedulerStats;
+use scheduler::{SchedulerStats, WindowBlockUse};
 
 /// A snapshot; counters only grow.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,6 +30,8 @@ pub struct EngineStats {
     pub num_cached_blocks: usize,
     /// Blocks that are retained, held by sequences or not.
     pub num_retained_blocks: usize,
+    /// Blocks of the layers with a sliding window; `None` if they have no pool of their own.
+    pub window_blocks: Option<WindowBlockUse>,
     /// Steps computed.
     pub steps: u64,
     /// Prompt tokens that were not in the prefix cache, counted once per request, at admission.
@@ -54,6 +56,8 @@ pub struct EngineStats {
     pub evictions: u64,
     /// Of these, blocks that were retained, and taken because no other was free.
     pub retained_evictions: u64,
+    /// Blocks of layers with a sliding window that were given away while the other layers kept theirs.
+    pub window_evictions: u64,
     /// How long blocks live.
     pub block_times: BlockTimes,
     /// What the disk holds and has done; `None` without one.
@@ -111,6 +115,8 @@ impl EngineStats {
         self.guarantee_waits = scheduler.guarantee_waits;
         self.output_reserve_ratio = scheduler.output_reserve_ratio;
         self.num_retained_blocks = scheduler.num_retained_blocks;
+        self.window_blocks = scheduler.window_blocks;
+        self.window_evictions = scheduler.cache.window_evictions;
         self.evictions = scheduler.cache.evictions;
         self.retained_evictions = scheduler.cache.retained_evictions;
         self.block_times = scheduler.cache.block_times;

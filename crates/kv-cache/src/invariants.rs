@@ -31,6 +31,8 @@ impl PrefixCache {
     /// At the first violated invariant, which it names.
     pub fn check_invariants<'a>(&self, tables: impl IntoIterator<Item = &'a BlockTable>) {
         self.check_counts();
+        let tables: Vec<&BlockTable> = tables.into_iter().collect();
+        self.check_windows(tables.iter().copied());
         let order = self.free_order();
         self.check_holders(tables, &order);
         self.check_registrations(&order);

@@ -8,6 +8,7 @@
 //!   operations go through it.
 //! - [`PrefixCache::retain`] keeps prefixes beyond their turn, and [`Restore`] brings blocks back that
 //!   were kept outside of the pool.
+//! - [`WindowBlocks`] hold what layers with a sliding window keep, beside the blocks of the others.
 //! - [`PrefixProbe`] asks it about many prompts without changing anything.
 //! - [`BlockTable`] is a sequence's list of blocks; [`HashChain`] the names of its full blocks.
 
@@ -32,15 +33,16 @@ mod retention;
 mod stats;
 mod table;
 mod time;
+mod windows;
 
 pub use block_times::{BlockTimes, TIME_BOUNDS, TimeCounts};
 pub use chain::HashChain;
-pub use config::CacheConfig;
+pub use config::{CacheConfig, WindowConfig};
 pub use error::OutOfBlocks;
 pub use evicted::Eviction;
 pub use hasher::BlockHasher;
 pub use hit::PrefixHit;
-pub use ids::{BlockHash, BlockId, TokenId};
+pub use ids::{BlockHash, BlockId, TokenId, WindowBlockId};
 pub use miss::{MissCause, MissReason};
 pub use pool::BlockPool;
 pub use prefix_cache::{Computed, PrefixCache};
@@ -48,5 +50,6 @@ pub use probe::PrefixProbe;
 pub use restore::{CachedBlock, Restore};
 pub use retention::{RetentionKey, RetentionLimits};
 pub use stats::CacheStats;
-pub use table::{BlockCopy, BlockTable};
+pub use table::{BlockCopy, BlockTable, WindowCopy};
 pub use time::Timestamp;
+pub use windows::WindowBlocks;

@@ -30,7 +30,8 @@ impl PrefixCache {
     /// O(log n), since a cached block's ancestors are cached.
     pub fn count_cached_blocks(&self, chain: &HashChain, limit: usize) -> usize {
         let hashes = &chain.hashes()[..limit.min(chain.hashes().len())];
-        hashes.partition_point(|hash| self.by_hash.contains_key(hash))
+        let found = hashes.partition_point(|hash| self.by_hash.contains_key(hash));
+        self.usable_blocks(found, |at| self.by_hash[&hashes[at]])
     }
 
     /// Gives up the partial match if a table of `num_tokens` tokens and the source of its copy do
@@ -71,10 +72,11 @@ impl PrefixCache {
     /// `chain` holds at least the hashes of `blocks` and of the full block behind them.
     pub(crate) fn complete_hit(
         &self,
-        blocks: Vec<BlockId>,
+        mut blocks: Vec<BlockId>,
         chain: &HashChain,
         tokens: &[TokenId],
     ) -> PrefixHit {
+        blocks.truncate(self.usable_blocks(blocks.len(), |at| blocks[at]));
         let block_size = self.pool.block_size();
         let limit = tokens.len().saturating_sub(1);
         let full = blocks.len() * block_size;
@@ -85,6 +87,7 @@ impl PrefixCache {
         };
         let partial = if self.enabled && !wanted.is_empty() {
             let found = self.children.longest_match(parent, wanted);
+            let found = found.filter(|&(src, _)| self.has_window(src));
             found.map(|(src, num_tokens)| PartialHit { src, num_tokens })
         } else {
             None

@@ -8,6 +8,7 @@ use crate::free_list::EvictionClass;
 use crate::hit::PartialHit;
 use crate::pool::Parent;
 use crate::retention::Retention;
+use crate::windows::WindowBlocks;
 use crate::{
     BlockCopy, BlockHash, BlockHasher, BlockId, BlockPool, BlockTable, CacheConfig, CacheStats,
     CachedBlock, Eviction, HashChain, OutOfBlocks, PrefixHit, RetentionKey, Timestamp, TokenId,
@@ -40,6 +41,7 @@ use crate::{
 pub struct PrefixCache {
     pub(crate) enabled: bool,
     pub(crate) pool: BlockPool,
+    pub(crate) windows: Option<WindowBlocks>,
     pub(crate) hasher: BlockHasher,
     pub(crate) by_hash: HashMap<BlockHash, BlockId>,
     pub(crate) children: ChildIndex,
@@ -50,8 +52,8 @@ pub struct PrefixCache {
     /// Full blocks that were evicted since somebody asked.
     pub(crate) evicted_blocks: Option<Vec<CachedBlock>>,
     pub(crate) generation: u64,
-    now: Timestamp,
-    stats: CacheStats,
+    pub(crate) now: Timestamp,
+    pub(crate) stats: CacheStats,
 }
 
 /// What a table's blocks hold: the KV of the first `num_computed` of `tokens`.
@@ -69,9 +71,15 @@ impl PrefixCache {
     /// An empty cache.
     ///
     /// # Panics
-    /// If the pool has fewer than 2 blocks or a block no token.
+    /// If a pool has fewer than 2 blocks or a block no token, or evicted blocks are to be listed
+    /// though a part of each lies in a pool apart.
     pub fn new(config: &CacheConfig) -> Self {
         let pool = BlockPool::new(config.num_blocks, config.block_size);
+        assert!(
+            config.window.is_none() || !config.list_evicted,
+            "a block is kept elsewhere as a whole"
+        );
+        let windows = |window| WindowBlocks::new(window, config.num_blocks);
         let capacity = if config.enable_prefix_caching {
             pool.capacity()
         } else {
@@ -80,6 +88,7 @@ impl PrefixCache {
         Self {
             enabled: config.enable_prefix_caching,
             pool,
+            windows: config.window.map(windows),
             hasher: BlockHasher::new(&config.fingerprint),
             by_hash: HashMap::with_capacity(capacity),
             children: ChildIndex::default(),
@@ -118,6 +127,7 @@ impl PrefixCache {
         self.now = self.now.max(now);
         while let Some(id) = self.retention.pop_ended(self.now) {
             self.pool.set_class(id, EvictionClass::Normal);
+            self.end_window_retention(id);
         }
     }
 
@@ -193,12 +203,15 @@ impl PrefixCache {
         }
         if let Some(partial) = partial {
             self.hold(partial.src);
+            self.pin_window(partial.src);
         }
+        let window_start = self.hold_window(&hit.blocks);
         let mut table = BlockTable {
             blocks: Vec::with_capacity(num_blocks),
             num_sealed: hit.blocks.len(),
             copy: None,
             num_cached_tokens: hit.blocks.len() * self.pool.block_size(),
+            window_start,
             holder,
         };
         table.blocks.extend_from_slice(&hit.blocks);
@@ -209,6 +222,7 @@ impl PrefixCache {
                 src,
                 dst,
                 num_tokens,
+                window: self.window_copy(src, dst),
             });
             table.num_cached_tokens += num_tokens;
             self.stats.copies += 1;
@@ -235,6 +249,7 @@ impl PrefixCache {
     pub fn finish_copy(&mut self, table: &mut BlockTable) {
         if let Some(copy) = table.copy.take() {
             self.pool.let_go(copy.src, self.now);
+            self.unpin_window(copy.window);
         }
     }
 
@@ -270,6 +285,7 @@ impl PrefixCache {
             self.pool.set_class(id, EvictionClass::Retained);
             retained += block_size;
         }
+        self.retain_window(&table.blocks[..retained / block_size]);
         retained
     }
 
@@ -301,6 +317,7 @@ impl PrefixCache {
             None => computed.num_computed,
             Some(copy) => {
                 self.pool.let_go(copy.src, self.now);
+                self.unpin_window(copy.window);
                 computed
                     .num_computed
                     .min(table.num_sealed * self.pool.block_size())
@@ -312,6 +329,7 @@ impl PrefixCache {
         };
         self.seal(&mut table, computed);
         self.register_partial(&table, computed);
+        self.release_window(&table);
         for id in std::mem::take(&mut table.blocks).into_iter().rev() {
             self.pool.let_go(id, self.now);
         }
@@ -323,6 +341,7 @@ impl PrefixCache {
             return false;
         }
         self.pool.clear();
+        self.clear_windows();
         self.by_hash.clear();
         self.children.clear();
         self.first_blocks.clear();
@@ -339,6 +358,7 @@ impl PrefixCache {
             if self.pool.block(id).is_cached() {
                 self.evict(id, table.holder);
             }
+            self.take_window(id, table.holder);
             table.blocks.push(id);
         }
     }
@@ -359,6 +379,7 @@ impl PrefixCache {
                 "{first:?} and {id:?} differ and have the same 256-bit hash"
             );
             self.hold(first);
+            self.merge_window(id, first);
             self.pool.let_go(id, self.now);
             table.blocks[index] = first;
             self.stats.duplicates_merged += 1;
@@ -389,6 +410,7 @@ impl PrefixCache {
             && self.pool.ref_count(shorter) == 0
         {
             self.unregister_child(shorter);
+            self.drop_window(shorter);
             self.pool.move_to_front(shorter);
         }
     }
@@ -416,6 +438,7 @@ impl PrefixCache {
 
     fn evict(&mut self, id: BlockId, holder: u64) {
         self.unregister_child(id);
+        self.drop_window(id);
         self.stats.evictions += 1;
         let was_retained = self.retention.remove(id);
         self.stats.retained_evictions += u64::from(was_retained);

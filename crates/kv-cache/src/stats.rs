@@ -9,6 +9,8 @@ pub struct CacheStats {
     pub evictions: u64,
     /// Of these, blocks that were retained, and taken because no other was free.
     pub retained_evictions: u64,
+    /// Blocks of layers with a sliding window that were given away while the other layers kept theirs.
+    pub window_evictions: u64,
     /// Full blocks registered under their hash.
     pub sealed: u64,
     /// Full blocks given back because another block held the same content.

@@ -1,6 +1,6 @@
 //! A sequence's blocks, in order.
 
-use crate::BlockId;
+use crate::{BlockId, WindowBlockId};
 
 /// The blocks that hold a sequence's KV: token `t` lives in block `t / block_size`.
 ///
@@ -16,6 +16,8 @@ pub struct BlockTable {
     /// The copy that must run before anything is written to the table, its source pinned.
     pub(crate) copy: Option<BlockCopy>,
     pub(crate) num_cached_tokens: usize,
+    /// The first block whose companion it holds: behind it, tokens to come read all of them.
+    pub(crate) window_start: usize,
     /// Whose table it is, for those who lose blocks to it.
     pub(crate) holder: u64,
 }
@@ -29,6 +31,17 @@ pub struct BlockCopy {
     pub dst: BlockId,
     /// Tokens to copy, counted from the start of the block; at least 1.
     pub num_tokens: usize,
+    /// The same of the layers with a sliding window, if they have a pool of their own.
+    pub window: Option<WindowCopy>,
+}
+
+/// The part of a copy that concerns the layers with a sliding window; of as many tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowCopy {
+    /// Block to read.
+    pub src: WindowBlockId,
+    /// Block to write.
+    pub dst: WindowBlockId,
 }
 
 impl BlockTable {

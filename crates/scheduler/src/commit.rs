@@ -99,6 +99,7 @@ impl Scheduler {
                 num_computed,
             };
             self.cache.seal(&mut sequence.table, computed);
+            self.cache.pass_window(&mut sequence.table, num_computed);
             let sealed = (num_computed / block_size).min(sequence.claimed.end);
             let done = sequence.claimed.start..sealed.max(sequence.claimed.start);
             sequence.claimed.start = done.end;

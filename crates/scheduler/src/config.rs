@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kv_cache::{CacheConfig, RetentionLimits};
+use kv_cache::{CacheConfig, RetentionLimits, WindowConfig};
 
 /// Settings, checked by [`Scheduler::new`](crate::Scheduler::new).
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct SchedulerConfig {
     pub block_size: usize,
     /// Blocks of the pool, the null block included; at least 2.
     pub num_blocks: u32,
+    /// A pool apart for layers with a sliding window; `None` if all layers share one.
+    pub window: Option<WindowConfig>,
     /// Whether computed prefixes are kept for other requests.
     pub enable_prefix_caching: bool,
     /// Names the model and whatever else its KV depends on.
@@ -93,6 +95,20 @@ pub enum ConfigError {
         /// Sequences per step.
         max_num_seqs: usize,
     },
+    /// Sequences could run out of window blocks, which nobody ever waits for.
+    #[error(
+        "window.num_blocks is {num_blocks} and must be at least {needed}: what max_num_seqs \
+         sequences need in one step"
+    )]
+    TooFewWindowBlocks {
+        /// Blocks, the null block included.
+        num_blocks: u32,
+        /// What there must be.
+        needed: usize,
+    },
+    /// Evicted blocks cannot be listed when a part of each lies in a pool apart.
+    #[error("list_evicted cannot be with window: a block is kept elsewhere as a whole")]
+    ListedInParts,
     /// A fraction is out of its range.
     #[error("{name} is {value} and must be in {range}")]
     OutOfRange {
@@ -111,6 +127,7 @@ impl SchedulerConfig {
         Self {
             block_size,
             num_blocks,
+            window: None,
             enable_prefix_caching: true,
             fingerprint: Vec::new(),
             evicted_memory: 65_536,
@@ -162,6 +179,7 @@ impl SchedulerConfig {
                 max_num_seqs: self.max_num_seqs,
             });
         }
+        self.validate_window()?;
         let reserve = &self.output_reserve;
         let fractions = [
             (
@@ -207,12 +225,31 @@ impl SchedulerConfig {
         }
     }
 
+    fn validate_window(&self) -> Result<(), ConfigError> {
+        let Some(WindowConfig { tokens, num_blocks }) = self.window else {
+            return Ok(());
+        };
+        if tokens == 0 {
+            return Err(ConfigError::Zero("window.tokens"));
+        }
+        let (seqs, step_tokens) = (self.max_num_seqs, self.max_num_batched_tokens);
+        let needed = WindowConfig::blocks_for(tokens, self.block_size, seqs, step_tokens);
+        if (num_blocks as usize) < needed {
+            return Err(ConfigError::TooFewWindowBlocks { num_blocks, needed });
+        }
+        match self.list_evicted {
+            true => Err(ConfigError::ListedInParts),
+            false => Ok(()),
+        }
+    }
+
     pub(crate) fn cache(&self) -> CacheConfig {
         let num_blocks = f64::from(self.num_blocks.saturating_sub(1));
         let blocks = |share: f64| (num_blocks * share) as usize;
         CacheConfig {
             num_blocks: self.num_blocks,
             block_size: self.block_size,
+            window: self.window,
             enable_prefix_caching: self.enable_prefix_caching,
             fingerprint: self.fingerprint.clone(),
             evicted_memory: self.evicted_memory,

@@ -31,13 +31,13 @@ mod step_time;
 mod stop;
 
 pub use config::{ConfigError, OutputReserveConfig, RetentionConfig, SchedulerConfig};
-pub use kv_cache::{RetentionKey, Timestamp};
+pub use kv_cache::{RetentionKey, Timestamp, WindowConfig};
 pub use plan::{Admitted, Chunk, StepOutcome, StepPlan, Update};
 pub use probe::{CacheProbe, ProbePrompt, ProbedPrompt};
 pub use request::{NewSequence, RequestId, SubmitError};
 pub use retention::{RetainedPrefix, RetentionRequest};
 pub use scheduler::Scheduler;
 pub use sequence::SequenceState;
-pub use stats::SchedulerStats;
+pub use stats::{SchedulerStats, WindowBlockUse};
 pub use step_time::StepCosts;
 pub use stop::{FinishReason, StopConditions};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kv_cache::{BlockId, BlockTable, PrefixCache, TokenId};
+use kv_cache::{BlockId, BlockTable, PrefixCache, TokenId, WindowBlockId};
 
 use crate::in_flight::InFlightBlocks;
 use crate::queue::{self, WaitingQueue};
@@ -12,7 +12,7 @@ use crate::stats::Counters;
 use crate::step_time::StepTimeModel;
 use crate::{
     ConfigError, NewSequence, RequestId, SchedulerConfig, SchedulerStats, SequenceState,
-    SubmitError, Timestamp,
+    SubmitError, Timestamp, WindowBlockUse,
 };
 
 /// Bounds of the advice when to come back.
@@ -201,6 +201,16 @@ impl Scheduler {
             .map(|key| self.sequences[key].state)
     }
 
+    /// The request's blocks in the pool of the layers with a sliding window, in order; the null block
+    /// where no token to come looks, and everywhere if there is no such pool.
+    ///
+    /// # Panics
+    /// If there is no such request.
+    pub fn window_blocks(&self, request: RequestId) -> impl Iterator<Item = WindowBlockId> + '_ {
+        self.cache
+            .table_window_blocks(&self.sequence(request).table)
+    }
+
     /// Whether there is nothing to compute. Otherwise the next plan is not empty.
     pub fn is_idle(&self) -> bool {
         self.sequences.len() == 0
@@ -240,6 +250,10 @@ impl Scheduler {
             num_guaranteed_blocks: self.guaranteed_blocks,
             num_cached_blocks: pool.num_evictable(),
             num_retained_blocks: self.cache.num_retained(),
+            window_blocks: self.cache.window_blocks().map(|blocks| WindowBlockUse {
+                total: blocks.capacity(),
+                used: blocks.num_in_use(),
+            }),
             steps: self.counters.steps,
             preemptions: self.counters.preemptions,
             guarantee_waits: self.counters.guarantee_waits,

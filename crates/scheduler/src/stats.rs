@@ -25,6 +25,8 @@ pub struct SchedulerStats {
     pub num_cached_blocks: usize,
     /// Blocks that are retained, held by sequences or not.
     pub num_retained_blocks: usize,
+    /// Blocks of the layers with a sliding window; `None` if they have no pool of their own.
+    pub window_blocks: Option<WindowBlockUse>,
     /// Steps planned that computed something.
     pub steps: u64,
     /// Preemptions.
@@ -46,6 +48,15 @@ pub struct SchedulerStats {
     pub output_reserve_ratio: f64,
     /// Counters of the cache.
     pub cache: CacheStats,
+}
+
+/// The pool of the layers with a sliding window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowBlockUse {
+    /// Blocks that requests can use.
+    pub total: usize,
+    /// Blocks held by sequences.
+    pub used: usize,
 }
 
 /// The counters among them.

@@ -118,6 +118,7 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         kv_cache_tokens = (sizing.num_blocks - 1) * sizing.block_size,
         kv_cache_dtype = kv_dtype(&config.engine).name(),
         kv_cache_mib = sizing.kv_cache_bytes >> 20,
+        kv_window_tokens = sizing.window_capacity(),
         max_num_batched_tokens = sizing.max_num_batched_tokens,
         max_num_seqs = config.engine.max_num_seqs,
         seconds = (clock::now() - start).as_secs_f64(),
@@ -311,6 +312,7 @@ fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> Sc
     let defaults = SchedulerConfig::new(sizing.block_size, num_blocks, sizing.max_model_len);
     SchedulerConfig {
         enable_prefix_caching: engine.enable_prefix_caching,
+        window: sizing.window,
         fingerprint: [&model.fingerprint()[..], kv_dtype(engine).name().as_bytes()].concat(),
         max_num_seqs: engine.max_num_seqs,
         max_num_batched_tokens: sizing.max_num_batched_tokens,

@@ -1,9 +1,13 @@
 //! How much is allocated at start: the KV cache and what a step needs.
 
+mod pools;
+
 use anyhow::bail;
+use engine::WindowConfig;
 use models::{Limits, Model};
 
 use crate::config::serve::EngineConfig;
+use pools::{Layers, Window};
 
 /// Tokens per step on a CPU: measured, the prefill rate is flat from 128 on, and a step stays short
 /// enough for others' tokens (benches/README.md).
@@ -23,6 +27,8 @@ pub struct Sizing {
     pub block_size: usize,
     /// Blocks, the null block included.
     pub num_blocks: usize,
+    /// The pool of the layers with a sliding window, where it is worth having one apart.
+    pub window: Option<WindowConfig>,
     /// Bytes of all blocks.
     pub kv_cache_bytes: usize,
 }
@@ -31,6 +37,9 @@ pub struct Sizing {
 #[derive(Clone, Copy, Debug)]
 struct ModelSizes {
     kv_bytes_per_token: usize,
+    /// The part of the layers with a sliding window.
+    window_kv_bytes_per_token: usize,
+    sliding_window: Option<usize>,
     max_position_embeddings: usize,
 }
 
@@ -40,8 +49,11 @@ impl Sizing {
     /// # Errors
     /// When something asked for does not fit; the message says what to change.
     pub fn new(model: &Model, engine: &EngineConfig, available: usize) -> anyhow::Result<Self> {
+        let kv_dtype = engine.kv_cache_dtype.on(engine.device);
         let sizes = ModelSizes {
-            kv_bytes_per_token: model.kv_bytes_per_token(engine.kv_cache_dtype.on(engine.device)),
+            kv_bytes_per_token: model.kv_bytes_per_token(kv_dtype),
+            window_kv_bytes_per_token: model.config().window_kv_bytes_per_token(kv_dtype),
+            sliding_window: model.config().sliding_window(),
             max_position_embeddings: model.config().max_position_embeddings,
         };
         let weights = model.loaded_weight_bytes(engine.dtype, engine.quantization);
@@ -61,17 +73,22 @@ impl Sizing {
             bail!("--max-model-len {asked} is more than the model's own limit of {model_len}");
         }
         let wanted_len = engine.max_model_len.unwrap_or(model_len);
-        let block_bytes = engine.block_size * model.kv_bytes_per_token;
+        let max_num_batched_tokens = engine
+            .max_num_batched_tokens
+            .unwrap_or(CPU_BATCHED_TOKENS.max(engine.max_num_seqs));
+        let layers = model.layers(engine, wanted_len, max_num_batched_tokens);
         let bytes = engine.kv_cache_memory_bytes.unwrap_or_else(|| {
-            let default = DEFAULT_SEQUENCES * wanted_len * model.kv_bytes_per_token;
-            default.min(available / 2)
+            let blocks = DEFAULT_SEQUENCES * wanted_len.div_ceil(engine.block_size);
+            layers.bytes(&layers.with_blocks(blocks)).min(available / 2)
         });
+        let pools = layers.within(bytes);
         // The null block holds no tokens but takes memory.
-        let usable = (bytes / block_bytes).saturating_sub(1);
+        let usable = pools.num_blocks.saturating_sub(1);
         let capacity = usable * engine.block_size;
         let fits = wanted_len.min(capacity);
         if engine.max_model_len.is_some_and(|asked| asked > capacity) || fits == 0 {
-            let needed = (wanted_len.div_ceil(engine.block_size) + 1) * block_bytes;
+            let blocks = wanted_len.div_ceil(engine.block_size) + 1;
+            let needed = layers.bytes(&layers.with_blocks(blocks));
             bail!(
                 "a sequence of {wanted_len} tokens needs a KV cache of {} MiB, and it has {} MiB; \
                  lower --max-model-len, or raise --kv-cache-memory-bytes",
@@ -81,23 +98,47 @@ impl Sizing {
         }
         Ok(Self {
             max_model_len: fits,
-            max_num_batched_tokens: engine
-                .max_num_batched_tokens
-                .unwrap_or(CPU_BATCHED_TOKENS.max(engine.max_num_seqs)),
+            max_num_batched_tokens,
             block_size: engine.block_size,
-            num_blocks: usable + 1,
-            kv_cache_bytes: (usable + 1) * block_bytes,
+            num_blocks: pools.num_blocks,
+            window: pools.window,
+            kv_cache_bytes: layers.bytes(&pools),
         })
+    }
+
+    /// Tokens that the pool of the layers with a sliding window holds; `None` if there is none.
+    pub fn window_capacity(&self) -> Option<usize> {
+        let window = self.window?;
+        Some((window.num_blocks as usize - 1) * self.block_size)
     }
 
     /// What a runner is sized for.
     pub fn limits(&self, max_num_seqs: usize) -> Limits {
         Limits {
             num_blocks: self.num_blocks,
+            window_blocks: self.window.map(|window| window.num_blocks as usize),
             block_size: self.block_size,
             max_num_batched_tokens: self.max_num_batched_tokens,
             max_num_seqs,
             max_model_len: self.max_model_len,
+        }
+    }
+}
+
+impl ModelSizes {
+    /// The layers by what they keep. Blocks that go to a disk go there as a whole: then all layers
+    /// share one pool.
+    fn layers(self, engine: &EngineConfig, max_model_len: usize, max_step_tokens: usize) -> Layers {
+        let sliding = self.sliding_window.filter(|_| engine.kv_disk.is_none());
+        let window = |tokens| {
+            let most = (engine.max_num_seqs, max_step_tokens);
+            Window::new(tokens, engine.block_size, max_model_len, most)
+        };
+        let in_window = self.window_kv_bytes_per_token;
+        Layers {
+            full_bytes: engine.block_size * (self.kv_bytes_per_token - in_window),
+            window_bytes: engine.block_size * in_window,
+            window: sliding.map(window),
         }
     }
 }
@@ -117,6 +158,8 @@ mod tests {
 
     const MODEL: ModelSizes = ModelSizes {
         kv_bytes_per_token: 1_024,
+        window_kv_bytes_per_token: 0,
+        sliding_window: None,
         max_position_embeddings: 8_192,
     };
 
@@ -172,6 +215,31 @@ mod tests {
             error.contains("needs a KV cache of 9 MiB, and it has 4 MiB"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn windows_take_less_and_hold_more() {
+        let model = ModelSizes {
+            window_kv_bytes_per_token: 768,
+            sliding_window: Some(256),
+            ..MODEL
+        };
+        let engine = EngineConfig {
+            max_num_seqs: 4,
+            ..engine()
+        };
+        let sizing = Sizing::compute(model, &engine, 1 << 40).unwrap();
+        assert_eq!(sizing.num_blocks, 4 * 8_192 / 16);
+        let window = sizing.window.unwrap();
+        assert_eq!((window.tokens, window.num_blocks), (256, 512));
+        assert_eq!(sizing.kv_cache_bytes, 16 * (2_048 * 256 + 512 * 768));
+        assert_eq!(sizing.limits(4).window_blocks, Some(512));
+        let as_much = EngineConfig {
+            kv_cache_memory_bytes: Some(4 * 8_192 * 1_024),
+            ..engine
+        };
+        let sizing = Sizing::compute(model, &as_much, 1 << 40).unwrap();
+        assert_eq!(sizing.num_blocks, 4_680, "in place of 2,048");
     }
 
     #[test]

@@ -49,7 +49,7 @@ fn attend_head(
     let mut max = Tensor::full(f32::MIN, (rows, 1), device)?;
     let mut sum = Tensor::zeros((rows, 1), q.dtype(), device)?;
     let mut acc = q.zeros_like()?;
-    for (index, &block) in op.batch.block_table(seq).iter().enumerate() {
+    for (index, &block) in op.batch.block_table_in(op.pool, seq).iter().enumerate() {
         let start = index * block_size;
         if start >= context_len {
             break;

@@ -1,6 +1,6 @@
 //! Attention against f64: head counts and sizes, block sizes, contexts, windows, mixed batches.
 
-use kernels::{Backend, KvDtype, QkvShape};
+use kernels::{Backend, KvDtype, KvPool, QkvShape};
 
 use crate::fixture::{Rng, assert_close};
 use crate::paged::{Cache, Chunk, Sequence, Setup, oracle};
@@ -100,7 +100,9 @@ pub(crate) fn sliding_windows_match_f64<B: Backend>(backend: &mut dyn FnMut() ->
                 dtype: KvDtype::ALL[(window + block_size) % 3],
                 ..Setup::new(shape, block_size)
             };
-            check(backend(), &mut rng, setup, 330, 70);
+            for pool in [KvPool::Main, KvPool::Window] {
+                check(backend(), &mut rng, Setup { pool, ..setup }, 330, 70);
+            }
         }
     }
 }

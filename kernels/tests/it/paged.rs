@@ -1,7 +1,7 @@
 //! Sequences in a paged KV cache: building batches, running them, and attention in f64.
 
 use half::bf16;
-use kernels::{Attention, Backend, KvCacheShape, KvDtype, QkvShape, StepBatch, WriteKv};
+use kernels::{Attention, Backend, KvCacheShape, KvDtype, KvPool, QkvShape, StepBatch, WriteKv};
 
 use crate::fixture::{Rng, download, poisoned, upload};
 
@@ -21,6 +21,9 @@ pub(crate) struct Setup {
     /// Whether heads have the sinks of [`sink`].
     pub(crate) sinks: bool,
     pub(crate) dtype: KvDtype,
+    /// Which of a batch's tables are the cache's. Those of the window pool have the null block, whose
+    /// slots are zero, where no row looks.
+    pub(crate) pool: KvPool,
 }
 
 impl Setup {
@@ -33,6 +36,7 @@ impl Setup {
             soft_cap: None,
             sinks: false,
             dtype: KvDtype::F32,
+            pool: KvPool::Main,
         }
     }
 }
@@ -84,6 +88,9 @@ impl<'a, B: Backend> Cache<'a, B> {
         let blocks = |s: &Sequence| s.context_len.div_ceil(setup.block_size);
         let num_blocks = sequences.iter().map(blocks).sum::<usize>() + 3;
         let mut free = rng.permutation(num_blocks);
+        if setup.pool == KvPool::Window {
+            free.retain(|&block| block != 0);
+        }
         let tables = sequences
             .iter()
             .map(|s| free.split_off(free.len() - blocks(s)))
@@ -110,13 +117,37 @@ impl<'a, B: Backend> Cache<'a, B> {
             };
             backend.write_kv(op).unwrap();
         }
-        Self {
+        let mut cache = Self {
             backend,
             setup,
             sequences,
             kv,
             tables,
+        };
+        if setup.pool == KvPool::Window {
+            cache.clear_null_block();
         }
+        cache
+    }
+
+    /// Makes the slots of the null block zero, as a new cache has them.
+    fn clear_null_block(&mut self) {
+        let Setup {
+            shape, block_size, ..
+        } = self.setup;
+        let zeros = vec![0.0; block_size * shape.row_size()];
+        let mut zeros = upload(&mut self.backend, &zeros, shape.row_size());
+        let slots: Vec<u32> = (0..block_size as u32).collect();
+        self.backend
+            .write_kv(WriteKv {
+                qkv: &mut zeros,
+                shape,
+                rope: None,
+                kv: &mut self.kv,
+                layer: LAYER,
+                slot_mapping: &slots,
+            })
+            .unwrap();
     }
 
     /// Writes the chunks' keys and values, attends, and returns `[rows, q_size]`.
@@ -135,7 +166,7 @@ impl<'a, B: Backend> Cache<'a, B> {
                 rope: None,
                 kv: &mut self.kv,
                 layer: LAYER,
-                slot_mapping: &batch.slot_mapping,
+                slot_mapping: batch.slots_in(self.setup.pool),
             })
             .unwrap();
         let mut out = poisoned(&mut self.backend, batch.num_tokens(), shape.q_size());
@@ -148,6 +179,7 @@ impl<'a, B: Backend> Cache<'a, B> {
                 kv: &self.kv,
                 layer: LAYER,
                 batch: &batch,
+                pool: self.setup.pool,
                 scale: scale(shape),
                 soft_cap: self.setup.soft_cap,
                 sinks: self.setup.sinks.then_some(&sinks),
@@ -224,19 +256,37 @@ impl<'a, B: Backend> Cache<'a, B> {
                 let offset = position % self.setup.block_size;
                 batch.token_ids.push(0);
                 batch.positions.push(position as u32);
-                batch
-                    .slot_mapping
-                    .push((block * self.setup.block_size + offset) as u32);
+                let slots = match self.setup.pool {
+                    KvPool::Main => &mut batch.slot_mapping,
+                    KvPool::Window => &mut batch.window.slot_mapping,
+                };
+                slots.push((block * self.setup.block_size + offset) as u32);
             }
             let blocks = chunk.context_len.div_ceil(self.setup.block_size);
             batch.query_start.push(batch.token_ids.len() as u32);
             batch.context_lens.push(chunk.context_len as u32);
-            batch.block_tables.extend(&table[..blocks]);
+            self.add_table(&mut batch, chunk, &table[..blocks]);
             batch
                 .block_table_start
                 .push(batch.block_tables.len() as u32);
         }
         batch
+    }
+}
+
+impl<B: Backend> Cache<'_, B> {
+    /// In the window's pool, what no row of the chunk sees was given back.
+    fn add_table(&self, batch: &mut StepBatch, chunk: &Chunk, table: &[u32]) {
+        if self.setup.pool == KvPool::Main {
+            return batch.block_tables.extend(table);
+        }
+        let window = self.setup.window.unwrap_or(usize::MAX);
+        let first = (chunk.context_len - chunk.query_len + 1).saturating_sub(window);
+        let seen = first / self.setup.block_size;
+        let tables = &mut batch.window.block_tables;
+        tables.extend(std::iter::repeat_n(0, seen));
+        tables.extend(&table[seen..]);
+        batch.block_tables.resize(tables.len(), 0);
     }
 }
 

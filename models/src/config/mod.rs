@@ -144,6 +144,22 @@ impl ModelConfig {
         2 * self.num_layers() * self.num_kv_heads * dtype.head_bytes(self.head_dim)
     }
 
+    /// Tokens that a token sees in the layers with a sliding window, itself included; of several
+    /// windows the longest. `None` if all layers see everything.
+    pub fn sliding_window(&self) -> Option<usize> {
+        let windows = self.layers.iter().filter_map(|layer| layer.sliding_window);
+        windows.max()
+    }
+
+    /// Bytes that one token's keys and values take in the layers with a sliding window.
+    pub fn window_kv_bytes_per_token(&self, dtype: KvDtype) -> usize {
+        let layers = self.layers.iter();
+        let count = layers
+            .filter(|layer| layer.sliding_window.is_some())
+            .count();
+        self.kv_bytes_per_token(dtype) / self.num_layers() * count
+    }
+
     /// Number of weights.
     pub fn num_parameters(&self) -> usize {
         crate::weights::expected(self)

@@ -54,13 +54,14 @@ impl<B: LoraBackend> Decoder<B> {
             _ => &weights.rope,
         };
         let positions = &batch.positions;
+        let (kv, place) = kv.of_mut(index);
         backend.write_kv(WriteKv {
             qkv: &mut buffers.qkv,
             shape: qkv_shape,
             rope: layer.rope.then_some(Rope { positions, table }),
             kv,
-            layer: index,
-            slot_mapping: &batch.slot_mapping,
+            layer: place.layer,
+            slot_mapping: batch.slots_in(place.pool),
         })
     }
 
@@ -75,12 +76,14 @@ impl<B: LoraBackend> Decoder<B> {
             ..
         } = self;
         let layer = &weights.layers[index];
+        let (kv, place) = kv.of(index);
         backend.attention(Attention {
             qkv: &buffers.qkv,
             shape: shape.qkv,
             kv,
-            layer: index,
+            layer: place.layer,
             batch,
+            pool: place.pool,
             scale: shape.attention_scale,
             soft_cap: shape.attention_soft_cap,
             sinks: layer.sinks.as_ref(),

@@ -4,6 +4,7 @@ mod attention;
 mod buffers;
 mod experts;
 mod feed_forward;
+mod kv;
 mod lora;
 mod norms;
 mod output;
@@ -25,6 +26,7 @@ use crate::{AdapterSlots, KvBlocks, Logits, ModelRunner};
 
 use buffers::Buffers;
 use feed_forward::Rows;
+use kv::KvCaches;
 use lora::Adapters;
 use weights::{Packing, Weights};
 
@@ -39,7 +41,7 @@ pub(crate) struct Decoder<B: LoraBackend> {
     limits: Limits,
     buffers: Buffers<B>,
     adapters: Adapters<B>,
-    kv: B::KvCache,
+    kv: KvCaches<B>,
     /// See [`KvBlocks::layout`].
     kv_layout: String,
 }
@@ -92,14 +94,15 @@ impl<B: LoraBackend> Decoder<B> {
             max_seqs: limits.max_num_seqs,
             max_context: limits.max_model_len,
         })?;
-        let kv = backend.kv_cache(KvCacheShape {
+        let kv = KvCacheShape {
             num_layers: config.num_layers(),
             num_blocks: limits.num_blocks,
             block_size: limits.block_size,
             num_kv_heads: config.num_kv_heads,
             head_dim: config.head_dim,
             dtype: kv_dtype,
-        })?;
+        };
+        let kv = KvCaches::new(&backend, config, &limits, kv)?;
         let shape = Shape {
             qkv,
             vocab_size: config.vocab_size,
@@ -174,28 +177,35 @@ impl<B: LoraBackend> Decoder<B> {
     }
 }
 
+/// Of a decoder whose layers share one pool.
 impl<B: LoraBackend> KvBlocks for Decoder<B> {
     fn layout(&self) -> String {
         self.kv_layout.clone()
     }
 
     fn block_bytes(&self) -> usize {
-        self.backend.kv_block_bytes(&self.kv)
+        self.kv
+            .whole()
+            .map_or(0, |kv| self.backend.kv_block_bytes(kv))
     }
 
     fn read(&mut self, block: u32, out: &mut [u8]) -> Result<(), KernelError> {
-        self.backend.read_block(&self.kv, block as usize, out)
+        let kv = self.kv.whole().expect("blocks are whole");
+        self.backend.read_block(kv, block as usize, out)
     }
 
     fn write(&mut self, block: u32, bytes: &[u8]) -> Result<(), KernelError> {
-        self.backend
-            .write_block(&mut self.kv, block as usize, bytes)
+        let kv = self.kv.whole_mut().expect("blocks are whole");
+        self.backend.write_block(kv, block as usize, bytes)
     }
 }
 
 impl<B: LoraBackend> ModelRunner for Decoder<B> {
     fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {
-        Some(self)
+        match self.kv.whole() {
+            Some(_) => Some(self),
+            None => None,
+        }
     }
 
     fn adapters(&mut self) -> Option<&mut dyn AdapterSlots> {
@@ -212,8 +222,7 @@ impl<B: LoraBackend> ModelRunner for Decoder<B> {
         let (tokens, rows) = (batch.num_tokens(), batch.logits_rows.len());
         self.check(batch);
         let vocab_size = self.shape.vocab_size;
-        self.backend
-            .copy_blocks(&mut self.kv, &batch.block_copies)?;
+        self.kv.copy_blocks(&mut self.backend, batch)?;
         if tokens == 0 {
             return Ok(Logits::new(&[], vocab_size));
         }

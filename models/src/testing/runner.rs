@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kernels::{KernelError, StepBatch};
+use kernels::{BlockCopy, KernelError, KvPool, StepBatch};
 
 use super::chain::History;
 use super::fault::ShadowFault;
@@ -64,6 +64,7 @@ impl FakeCounters {
 pub struct FakeRunner {
     limits: FakeLimits,
     kv: ShadowKv,
+    window: Option<WindowKv>,
     counters: Arc<FakeCounters>,
     fail_at_step: Option<u64>,
     /// Where the histories of sequences with each slot's adapter begin.
@@ -74,12 +75,21 @@ pub struct FakeRunner {
     states: Vec<f32>,
 }
 
+/// The shadow of layers with a sliding window, which keep their KV in a pool of their own.
+struct WindowKv {
+    kv: ShadowKv,
+    /// Tokens that a token sees, itself included.
+    tokens: usize,
+    num_blocks: usize,
+}
+
 impl FakeRunner {
     /// A runner whose pool is all poison.
     pub fn new(limits: FakeLimits) -> Self {
         Self {
             limits,
-            kv: ShadowKv::new(limits.num_blocks, limits.block_size),
+            kv: ShadowKv::new(KvPool::Main, limits.num_blocks, limits.block_size),
+            window: None,
             counters: Arc::default(),
             fail_at_step: None,
             adapters: Vec::new(),
@@ -93,6 +103,18 @@ impl FakeRunner {
     /// Makes forward pass number `step` (the first is 1), and only that one, return an error.
     pub fn failing_at_step(mut self, step: u64) -> Self {
         self.fail_at_step = Some(step);
+        self
+    }
+
+    /// With layers in which a token sees so many tokens, itself included, and whose KV has a pool of
+    /// `num_blocks` blocks, the null block included.
+    pub fn with_window(mut self, tokens: usize, num_blocks: usize) -> Self {
+        let kv = ShadowKv::new(KvPool::Window, num_blocks, self.limits.block_size);
+        self.window = Some(WindowKv {
+            kv,
+            tokens,
+            num_blocks,
+        });
         self
     }
 
@@ -149,22 +171,13 @@ impl FakeRunner {
     pub fn step(&mut self, batch: &StepBatch) -> Result<Logits<'_>, ShadowFault> {
         self.check_limits(batch)?;
         self.check_layout(batch)?;
-        self.kv.begin_step();
-        for copy in &batch.block_copies {
-            self.check_copy(copy)?;
-            self.kv.copy(copy)?;
-            self.counters
-                .copied_tokens
-                .fetch_add(copy.num_tokens.into(), Ordering::SeqCst);
-        }
+        self.copy(batch)?;
         self.histories.clear();
         for seq in 0..batch.num_seqs() {
-            let origin = self.origin(batch, seq)?;
-            self.kv.write(batch, (seq, origin), &mut self.histories)?;
+            self.write(batch, seq)?;
         }
         for seq in 0..batch.num_seqs() {
-            let origin = self.origin(batch, seq)?;
-            self.kv.walk(batch, (seq, origin))?;
+            self.walk(batch, seq)?;
         }
         let vocab_size = self.limits.vocab_size;
         self.logits
@@ -189,6 +202,54 @@ impl FakeRunner {
         self.states.clear();
         self.states.extend(states);
         Ok(logits.with_states(&self.states))
+    }
+
+    fn copy(&mut self, batch: &StepBatch) -> Result<(), ShadowFault> {
+        self.kv.begin_step();
+        for copy in &batch.block_copies {
+            self.check_copy(copy, self.limits.num_blocks)?;
+            self.kv.copy(copy)?;
+            self.counters
+                .copied_tokens
+                .fetch_add(copy.num_tokens.into(), Ordering::SeqCst);
+        }
+        let Some(num_blocks) = self.window.as_ref().map(|window| window.num_blocks) else {
+            return Ok(());
+        };
+        for copy in &batch.window.block_copies {
+            self.check_copy(copy, num_blocks)?;
+        }
+        if let Some(WindowKv { kv, .. }) = &mut self.window {
+            kv.begin_step();
+            let copies = &mut batch.window.block_copies.iter();
+            copies.try_for_each(|copy| kv.copy(copy))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, batch: &StepBatch, seq: usize) -> Result<(), ShadowFault> {
+        let origin = self.origin(batch, seq)?;
+        let first = batch.positions[batch.query_start[seq] as usize] as usize;
+        let before = self.kv.history_before(batch, (seq, origin), first)?;
+        let num_rows = self.histories.len();
+        self.kv.write(batch, (seq, before), &mut self.histories)?;
+        if let Some(WindowKv { kv, .. }) = &mut self.window {
+            self.histories.truncate(num_rows);
+            kv.write(batch, (seq, before), &mut self.histories)?;
+        }
+        Ok(())
+    }
+
+    fn walk(&self, batch: &StepBatch, seq: usize) -> Result<(), ShadowFault> {
+        let origin = self.origin(batch, seq)?;
+        self.kv.walk(batch, (seq, origin), 0)?;
+        let Some(window) = &self.window else {
+            return Ok(());
+        };
+        let first = batch.positions[batch.query_start[seq] as usize] as usize;
+        let first = (first + 1).saturating_sub(window.tokens);
+        let before = self.kv.history_before(batch, (seq, origin), first)?;
+        window.kv.walk(batch, (seq, before), first)
     }
 
     /// Where the history of sequence `seq` begins.
@@ -283,6 +344,12 @@ impl FakeRunner {
         if batch.scored_rows.len() != batch.scored_tokens.len() {
             return malformed("scored tokens are one per scored row".into());
         }
+        let window = &batch.window;
+        let as_long = window.slot_mapping.len() == tokens
+            && window.block_tables.len() == batch.block_tables.len();
+        if self.window.is_some() && !as_long {
+            return malformed("slots and tables of the window are as long as the others".into());
+        }
         (0..seqs).try_for_each(|seq| self.check_sequence(batch, seq))
     }
 
@@ -312,32 +379,47 @@ impl FakeRunner {
                 table.len()
             )));
         }
-        table
-            .iter()
-            .try_for_each(|&block| self.check_block(block, || format!("sequence {seq}")))
+        table.iter().try_for_each(|&block| {
+            check_block(block, self.limits.num_blocks, || format!("sequence {seq}"))
+        })?;
+        let Some(window) = &self.window else {
+            return Ok(());
+        };
+        let first = (batch.positions[batch.query_start[seq] as usize] as usize + 1)
+            .saturating_sub(window.tokens);
+        let table = batch.block_table_in(KvPool::Window, seq);
+        let read = &table[first / self.limits.block_size..];
+        read.iter().try_for_each(|&block| {
+            check_block(block, window.num_blocks, || {
+                format!("window of sequence {seq}")
+            })
+        })
     }
 
-    fn check_copy(&self, copy: &kernels::BlockCopy) -> Result<(), ShadowFault> {
+    fn check_copy(&self, copy: &BlockCopy, num_blocks: usize) -> Result<(), ShadowFault> {
         for block in [copy.src, copy.dst] {
-            self.check_block(block, || format!("{copy:?}"))?;
+            check_block(block, num_blocks, || format!("{copy:?}"))?;
         }
         if copy.src == copy.dst || copy.num_tokens as usize > self.limits.block_size {
             return Err(ShadowFault::Malformed(format!("{copy:?}")));
         }
         Ok(())
     }
+}
 
-    fn check_block(&self, block: u32, place: impl Fn() -> String) -> Result<(), ShadowFault> {
-        let num_blocks = self.limits.num_blocks;
-        if block == 0 || block as usize >= num_blocks {
-            return Err(ShadowFault::BadBlock {
-                place: place(),
-                block,
-                num_blocks,
-            });
-        }
-        Ok(())
+fn check_block(
+    block: u32,
+    num_blocks: usize,
+    place: impl Fn() -> String,
+) -> Result<(), ShadowFault> {
+    if block == 0 || block as usize >= num_blocks {
+        return Err(ShadowFault::BadBlock {
+            place: place(),
+            block,
+            num_blocks,
+        });
     }
+    Ok(())
 }
 
 /// A block's bytes are what its slots hold.
@@ -385,7 +467,10 @@ impl ModelRunner for FakeRunner {
     }
 
     fn blocks(&mut self) -> Option<&mut dyn KvBlocks> {
-        Some(self)
+        match self.window {
+            Some(_) => None,
+            None => Some(self),
+        }
     }
 
     /// # Errors

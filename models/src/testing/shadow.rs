@@ -1,6 +1,6 @@
 //! The shadow of a KV cache: who each slot was written for.
 
-use kernels::{BlockCopy, StepBatch};
+use kernels::{BlockCopy, KvPool, StepBatch};
 
 use super::chain::History;
 use super::fault::ShadowFault;
@@ -19,9 +19,10 @@ struct Slot {
 /// Bytes of a slot outside of the pool.
 const SLOT_BYTES: usize = 1 + 4 + 4 + 8;
 
-/// A slot per token of the pool; `None` is poison.
+/// A slot per token of a pool; `None` is poison.
 #[derive(Debug)]
 pub(super) struct ShadowKv {
+    pool: KvPool,
     slots: Vec<Option<Slot>>,
     block_size: usize,
     step: u64,
@@ -29,8 +30,9 @@ pub(super) struct ShadowKv {
 
 impl ShadowKv {
     /// A pool of poison.
-    pub(super) fn new(num_blocks: usize, block_size: usize) -> Self {
+    pub(super) fn new(pool: KvPool, num_blocks: usize, block_size: usize) -> Self {
         Self {
+            pool,
             slots: vec![None; num_blocks * block_size],
             block_size,
             step: 0,
@@ -100,33 +102,38 @@ impl ShadowKv {
         }
     }
 
-    /// Writes the rows of sequence `seq`, whose history begins with `origin`, and returns the history
-    /// after each of them.
+    /// The history of the tokens of sequence `seq` before `position`; that of all begins with `origin`.
+    pub(super) fn history_before(
+        &self,
+        batch: &StepBatch,
+        (seq, origin): (usize, History),
+        position: usize,
+    ) -> Result<History, ShadowFault> {
+        let Some(before) = position.checked_sub(1) else {
+            return Ok(origin);
+        };
+        let slot = self.slot_of(self.table(batch, seq), before);
+        let held = self.slots[slot].ok_or(ShadowFault::Poison {
+            seq,
+            position: before,
+            slot,
+        })?;
+        Ok(held.history)
+    }
+
+    /// Writes the rows of sequence `seq` behind the history `before` them, and adds the history after
+    /// each of them to `histories`.
     pub(super) fn write(
         &mut self,
         batch: &StepBatch,
-        (seq, origin): (usize, History),
+        (seq, before): (usize, History),
         histories: &mut Vec<History>,
     ) -> Result<(), ShadowFault> {
-        let rows = batch.query_range(seq);
-        let first = batch.positions[rows.start] as usize;
-        let mut history = match first.checked_sub(1) {
-            None => origin,
-            Some(before) => {
-                let slot = self.slot_of(batch.block_table(seq), before);
-                let held = self.slots[slot];
-                held.ok_or(ShadowFault::Poison {
-                    seq,
-                    position: before,
-                    slot,
-                })?
-                .history
-            }
-        };
-        for row in rows {
+        let mut history = before;
+        for row in batch.query_range(seq) {
             let (token, position) = (batch.token_ids[row], batch.positions[row]);
-            let found = batch.slot_mapping[row] as usize;
-            let expected = self.slot_of(batch.block_table(seq), position as usize);
+            let found = batch.slots_in(self.pool)[row] as usize;
+            let expected = self.slot_of(self.table(batch, seq), position as usize);
             if found != expected {
                 let position = position as usize;
                 return Err(ShadowFault::WrongSlot {
@@ -152,16 +159,17 @@ impl ShadowKv {
         Ok(())
     }
 
-    /// Reads positions `0..context_len` of sequence `seq` as attention would, and checks that they
-    /// are one history from `origin` on.
+    /// Reads the positions of sequence `seq` from `first` on as attention would, and checks that they
+    /// are one history behind the one `before` them.
     pub(super) fn walk(
         &self,
         batch: &StepBatch,
-        (seq, origin): (usize, History),
+        (seq, before): (usize, History),
+        first: usize,
     ) -> Result<(), ShadowFault> {
-        let mut history = origin;
-        for position in 0..batch.context_lens[seq] as usize {
-            let slot = self.slot_of(batch.block_table(seq), position);
+        let mut history = before;
+        for position in first..batch.context_lens[seq] as usize {
+            let slot = self.slot_of(self.table(batch, seq), position);
             let held = self.slots[slot].ok_or(ShadowFault::Poison {
                 seq,
                 position,
@@ -188,6 +196,10 @@ impl ShadowKv {
             }
         }
         Ok(())
+    }
+
+    fn table<'a>(&self, batch: &'a StepBatch, seq: usize) -> &'a [u32] {
+        batch.block_table_in(self.pool, seq)
     }
 
     fn slot_of(&self, table: &[u32], position: usize) -> usize {

@@ -106,6 +106,7 @@ fn runner(
         quantization: weights.1,
         limits: Limits {
             num_blocks: 1 + 3 * BLOCKS,
+            window_blocks: None,
             block_size: BLOCK_SIZE,
             max_num_batched_tokens: 160,
             max_num_seqs: 3,

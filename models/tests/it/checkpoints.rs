@@ -10,6 +10,7 @@ use crate::golden;
 
 const LIMITS: Limits = Limits {
     num_blocks: 4,
+    window_blocks: None,
     block_size: 16,
     max_num_batched_tokens: 8,
     max_num_seqs: 2,
@@ -319,6 +320,7 @@ fn a_conversion_that_nobody_does_is_refused() {
     load("qwen3", Dtype::Bfloat16, LIMITS).unwrap();
     let limits = Limits {
         num_blocks: 1,
+        window_blocks: None,
         ..LIMITS
     };
     let error = load("qwen3", Dtype::Auto, limits).unwrap_err();

@@ -35,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) max_rows: usize,
     /// Longest sequence.
     pub(crate) max_len: usize,
+    /// Whether layers with a sliding window have a pool of their own, which suffices for two sequences.
+    pub(crate) window_pool: bool,
 }
 
 /// A sequence: its tokens, how many of them have KV, and its blocks.
@@ -43,6 +45,8 @@ pub(crate) struct Seq {
     pub(crate) tokens: Vec<u32>,
     pub(crate) computed: usize,
     pub(crate) blocks: Vec<u32>,
+    /// Blocks of the layers with a sliding window; 0 where they were given back.
+    pub(crate) window_blocks: Vec<u32>,
     /// Slot of its adapter.
     pub(crate) adapter: Option<u32>,
 }
@@ -85,11 +89,18 @@ pub(crate) struct Driver {
     runner: Box<dyn ModelRunner>,
     block_size: usize,
     free: Vec<u32>,
+    window: Option<Window>,
     batch: StepBatch,
     /// Copies that the next step runs.
     copies: Vec<BlockCopy>,
     /// What loading said of the cache of quantised weights.
     pub(crate) cache_notices: Vec<CacheNotice>,
+}
+
+/// The pool of the layers with a sliding window.
+struct Window {
+    tokens: usize,
+    free: Vec<u32>,
 }
 
 impl Driver {
@@ -141,8 +152,15 @@ impl Driver {
         rng: &mut Rng,
     ) -> Self {
         let num_blocks = setup.pool_tokens.div_ceil(setup.block_size) + 1;
+        let window = model
+            .config()
+            .sliding_window()
+            .filter(|_| setup.window_pool);
+        let window_blocks = window
+            .map(|tokens| 2 * ((tokens + setup.max_tokens).div_ceil(setup.block_size) + 1) + 1);
         let limits = Limits {
             num_blocks,
+            window_blocks,
             block_size: setup.block_size,
             max_num_batched_tokens: setup.max_tokens,
             max_num_seqs: setup.max_rows,
@@ -169,6 +187,10 @@ impl Driver {
             runner,
             block_size,
             free,
+            window: window.map(|tokens| Window {
+                tokens,
+                free: (1..window_blocks.unwrap_or(1) as u32).collect(),
+            }),
             batch: StepBatch::default(),
             copies: Vec::new(),
             cache_notices: loaded.cache_notices,
@@ -179,7 +201,7 @@ impl Driver {
     pub(crate) fn step(&mut self, parts: &mut [Part<'_>]) -> Vec<Vec<f32>> {
         self.batch.clear();
         self.batch.block_copies.append(&mut self.copies);
-        for part in parts {
+        for part in &mut *parts {
             let needed = (part.seq.computed + part.count).div_ceil(self.block_size);
             while part.seq.blocks.len() < needed {
                 part.seq
@@ -189,9 +211,13 @@ impl Driver {
             self.add(part);
         }
         let logits = self.runner.forward(&self.batch).unwrap();
-        (0..logits.num_rows())
+        let rows = (0..logits.num_rows())
             .map(|row| logits.row(row).to_vec())
-            .collect()
+            .collect();
+        for part in parts {
+            self.pass_window(part.seq);
+        }
+        rows
     }
 
     /// Computes all of a sequence and returns the state behind its last token.
@@ -233,6 +259,7 @@ impl Driver {
     }
 
     fn add(&mut self, part: &mut Part<'_>) {
+        self.add_window(part);
         let batch = &mut self.batch;
         let seq = &mut *part.seq;
         for position in seq.computed..seq.computed + part.count {
@@ -257,6 +284,40 @@ impl Driver {
         batch
             .block_table_start
             .push(batch.block_tables.len() as u32);
+    }
+
+    /// Gives a part its blocks of the window's pool.
+    fn add_window(&mut self, part: &mut Part<'_>) {
+        let Some(window) = &mut self.window else {
+            return;
+        };
+        let (seq, block_size) = (&mut *part.seq, self.block_size);
+        while seq.window_blocks.len() < seq.blocks.len() {
+            let block = window.free.pop().expect("the window's pool suffices");
+            seq.window_blocks.push(block);
+        }
+        let slot = |position: usize| {
+            seq.window_blocks[position / block_size] * block_size as u32
+                + (position % block_size) as u32
+        };
+        let positions = seq.computed..seq.computed + part.count;
+        let batch = &mut self.batch.window;
+        batch.slot_mapping.extend(positions.map(slot));
+        batch.block_tables.extend_from_slice(&seq.window_blocks);
+    }
+
+    /// Takes back what no later token of a sequence sees.
+    fn pass_window(&mut self, seq: &mut Seq) {
+        let Some(window) = &mut self.window else {
+            return;
+        };
+        let end = (seq.computed + 1).saturating_sub(window.tokens) / self.block_size;
+        for block in &mut seq.window_blocks[..end] {
+            if *block != 0 {
+                window.free.push(*block);
+                *block = 0;
+            }
+        }
     }
 
     /// Logits of all the sequence's tokens that have no KV yet, in chunks of random size.
@@ -288,6 +349,7 @@ impl Driver {
     /// are, the rest of the last one copied.
     pub(crate) fn share_prefix(&mut self, other: &Seq, tokens: &[u32], len: usize) -> Seq {
         assert!(len <= other.computed && other.tokens[..len] == tokens[..len]);
+        assert!(self.window.is_none(), "the driver shares no windows");
         let full = len / self.block_size;
         let mut blocks = other.blocks[..full].to_vec();
         let num_tokens = (len % self.block_size) as u32;
@@ -304,6 +366,7 @@ impl Driver {
             tokens: tokens.to_vec(),
             computed: len,
             blocks,
+            window_blocks: Vec::new(),
             adapter: other.adapter,
         }
     }

@@ -17,3 +17,4 @@ mod kv_cache;
 mod seeing;
 mod variants;
 mod weights_cache;
+mod windows;

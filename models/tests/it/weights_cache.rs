@@ -43,6 +43,7 @@ fn load(model: &Path, quantization: Quantization, cache: Option<WeightsCache>) -
         max_tokens: TOKENS.len(),
         max_rows: TOKENS.len(),
         max_len: TOKENS.len(),
+        window_pool: false,
     };
     let mut driver = Driver::quantized(model, setup, quantization, &mut Rng(3));
     let notices = std::mem::take(&mut driver.cache_notices);
@@ -295,6 +296,7 @@ fn progress_says_where_weights_come_from() {
             quantization: Quantization::Q8_0,
             limits: Limits {
                 num_blocks: 4,
+                window_blocks: None,
                 block_size: 16,
                 max_num_batched_tokens: 8,
                 max_num_seqs: 2,

@@ -17,6 +17,7 @@ pub(super) struct Occurrences {
     pub(super) cached_tokens: u64,
     pub(super) copied_tokens: u64,
     pub(super) evictions: u64,
+    pub(super) window_evictions: u64,
     pub(super) restored_tokens: u64,
     pub(super) unread_blocks: u64,
     pub(super) broken_constraints: u64,
@@ -27,7 +28,7 @@ pub(super) struct Occurrences {
 }
 
 impl Occurrences {
-    fn named(&mut self) -> [(&'static str, &mut u64); 20] {
+    fn named(&mut self) -> [(&'static str, &mut u64); 21] {
         [
             ("finished", &mut self.finished),
             ("refused_as_too_long", &mut self.refused_as_too_long),
@@ -42,6 +43,7 @@ impl Occurrences {
             ("cached_tokens", &mut self.cached_tokens),
             ("copied_tokens", &mut self.copied_tokens),
             ("evictions", &mut self.evictions),
+            ("window_evictions", &mut self.window_evictions),
             ("restored_tokens", &mut self.restored_tokens),
             ("unread_blocks", &mut self.unread_blocks),
             ("broken_constraints", &mut self.broken_constraints),

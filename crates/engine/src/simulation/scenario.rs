@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kv_cache::TokenId;
-use scheduler::{OutputReserveConfig, SchedulerConfig, StopConditions};
+use scheduler::{OutputReserveConfig, SchedulerConfig, StopConditions, WindowConfig};
 
 use super::adapters::NAMES;
 use super::random::Random;
@@ -82,7 +82,7 @@ impl Submission {
 impl Scenario {
     pub(super) fn from_seed(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let config = config(&mut random);
+        let mut config = config(&mut random);
         let documents: Vec<Vec<TokenId>> = (0..3)
             .map(|_| tokens(&mut random, config.max_model_len))
             .collect();
@@ -100,6 +100,9 @@ impl Scenario {
             .collect();
         let failing_step = random.one_in(8).then(|| random.range(1, 60) as u64);
         let keeps_blocks = random.one_in(2);
+        if !keeps_blocks {
+            config.window = window(seed, &config);
+        }
         let (adapter_slots, operations) = adapted(seed, operations);
         Self {
             config,
@@ -109,6 +112,26 @@ impl Scenario {
             adapter_slots,
         }
     }
+}
+
+/// A pool for layers with a sliding window, drawn on its own: none, one that just suffices, or more.
+fn window(seed: u64, config: &SchedulerConfig) -> Option<WindowConfig> {
+    let mut random = Random::new(seed ^ 0x5769_6e64);
+    if random.one_in(3) {
+        return None;
+    }
+    let tokens = random.choose(&[1, 2, 5, 16, 40, 200]);
+    let least = WindowConfig::blocks_for(
+        tokens,
+        config.block_size,
+        config.max_num_seqs,
+        config.max_num_batched_tokens,
+    );
+    let more = random.choose(&[0, 0, 3, 30]);
+    Some(WindowConfig {
+        tokens,
+        num_blocks: (least + more) as u32,
+    })
 }
 
 /// The same operations with adapters among them, drawn on their own: scenarios that were found

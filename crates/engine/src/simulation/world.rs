@@ -73,6 +73,9 @@ impl<'a> World<'a> {
             max_num_seqs: config.max_num_seqs,
         };
         let mut runner = FakeRunner::new(limits).with_adapter_slots(scenario.adapter_slots);
+        if let Some(window) = config.window {
+            runner = runner.with_window(window.tokens, window.num_blocks as usize);
+        }
         if let Some(step) = scenario.failing_step {
             runner = runner.failing_at_step(step);
         }
@@ -242,6 +245,7 @@ impl<'a> World<'a> {
             cached_tokens: stats.prompt_tokens_cached,
             copied_tokens: self.counters.copied_tokens(),
             evictions: stats.evictions,
+            window_evictions: stats.window_evictions,
             restored_tokens: stats.disk.map_or(0, |disk| disk.restored_tokens),
             unread_blocks: stats.disk.map_or(0, |disk| disk.store.damaged),
             ..Occurrences::default()

@@ -9,3 +9,4 @@ mod probe;
 mod random;
 mod retention;
 mod sequence;
+mod windows;

@@ -49,6 +49,7 @@ impl World {
         let cache = PrefixCache::new(&CacheConfig {
             num_blocks,
             block_size,
+            window: None,
             enable_prefix_caching: true,
             fingerprint: b"model".to_vec(),
             evicted_memory: random.below(8),

@@ -68,7 +68,8 @@ fn a_prompt_in_progress_is_shared_as_far_as_it_is_computed() {
         BlockCopy {
             src,
             dst,
-            num_tokens: 1
+            num_tokens: 1,
+            window: None,
         }
     );
     assert_eq!(third.table.blocks()[..3], first.table.blocks()[..3]);
@@ -207,6 +208,7 @@ fn without_caching_nothing_is_kept() {
     let mut cache = PrefixCache::new(&CacheConfig {
         num_blocks: 20,
         block_size: 4,
+        window: None,
         enable_prefix_caching: false,
         fingerprint: Vec::new(),
         evicted_memory: 64,

@@ -32,6 +32,7 @@ fn a_probe_finds_what_a_lookup_finds() {
         let mut cache = PrefixCache::new(&CacheConfig {
             num_blocks: 12 + random.below(40) as u32,
             block_size,
+            window: None,
             enable_prefix_caching: !random.chance(10),
             fingerprint: b"model".to_vec(),
             evicted_memory: random.below(30),

@@ -13,9 +13,15 @@ pub(crate) struct Sequence {
 }
 
 pub(crate) fn cache(num_blocks: u32, block_size: usize) -> PrefixCache {
-    PrefixCache::new(&CacheConfig {
+    PrefixCache::new(&config(num_blocks, block_size))
+}
+
+/// What a cache is made of that lists what it evicts.
+pub(crate) fn config(num_blocks: u32, block_size: usize) -> CacheConfig {
+    CacheConfig {
         num_blocks,
         block_size,
+        window: None,
         enable_prefix_caching: true,
         fingerprint: b"model".to_vec(),
         evicted_memory: 64,
@@ -24,7 +30,7 @@ pub(crate) fn cache(num_blocks: u32, block_size: usize) -> PrefixCache {
             max_blocks: num_blocks as usize / 2,
             max_blocks_per_key: num_blocks as usize / 4,
         },
-    })
+    }
 }
 
 /// `len` tokens that no other `start` has.

@@ -40,6 +40,7 @@ impl Collector for EngineCollector {
         gauges(&stats, &mut encoder)?;
         counters(&stats, &mut encoder)?;
         blocks(&stats, &mut encoder)?;
+        window_blocks(&stats, &mut encoder)?;
         by_source(&stats, &mut encoder)?;
         let tokens = StepHistogram(&stats.step_tokens);
         series(
@@ -178,6 +179,11 @@ fn counters(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<
             stats.retained_evictions,
         ),
         (
+            "purser_cache_window_evictions",
+            "KV blocks of layers with a sliding window given up while the other layers kept theirs",
+            stats.window_evictions,
+        ),
+        (
             "purser_background_abandoned",
             "Sequences in the background that ended because others needed their memory",
             stats.abandoned,
@@ -204,6 +210,24 @@ fn blocks(stats: &EngineStats, encoder: &mut DescriptorEncoder<'_>) -> Result<()
     let help = "KV blocks: held by sequences, kept for later, empty";
     let mut encoder =
         encoder.encode_descriptor("purser_kv_blocks", help, None, MetricType::Gauge)?;
+    states.into_iter().try_for_each(|(state, count)| {
+        let labels = [("state", state)];
+        ConstGauge::new(count as f64).encode(encoder.encode_family(&labels)?)
+    })
+}
+
+/// Of models whose layers with a sliding window have a pool of their own.
+fn window_blocks(
+    stats: &EngineStats,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), fmt::Error> {
+    let Some(blocks) = stats.window_blocks else {
+        return Ok(());
+    };
+    let states = [("used", blocks.used), ("free", blocks.total - blocks.used)];
+    let help = "KV blocks of the layers with a sliding window: held by sequences, given back";
+    let mut encoder =
+        encoder.encode_descriptor("purser_kv_window_blocks", help, None, MetricType::Gauge)?;
     states.into_iter().try_for_each(|(state, count)| {
         let labels = [("state", state)];
         ConstGauge::new(count as f64).encode(encoder.encode_family(&labels)?)

@@ -58,4 +58,5 @@ mod traces;
 mod uses;
 mod validation;
 mod web;
+mod windows;
 mod world;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use context::Window;
-use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId};
+use engine::{EngineHandle, EngineThread, SchedulerConfig, TokenId, WindowConfig};
 use models::testing::{FakeLimits, FakeRunner};
 use models::{Encoder, ModelRunner, ModelSource};
 use reqwest::{Client, RequestBuilder};
@@ -40,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) max_model_len: usize,
     /// Blocks of the cache, one of them the null block.
     pub(crate) num_blocks: u32,
+    /// Layers with a sliding window, in a pool of their own.
+    pub(crate) window: Option<WindowConfig>,
     pub(crate) max_num_batched_tokens: usize,
     pub(crate) max_num_seqs: usize,
     pub(crate) max_queued_requests: usize,
@@ -63,6 +65,7 @@ impl Default for Setup {
             shared_prefix_cache: false,
             max_model_len: 4096,
             num_blocks: 2_049,
+            window: None,
             max_num_batched_tokens: 512,
             max_num_seqs: 16,
             max_queued_requests: 1024,
@@ -98,9 +101,15 @@ impl World {
     /// A server of a model whose next token is a hash of everything before it, and that notices
     /// every wrong KV slot.
     pub(crate) async fn start(setup: Setup) -> Self {
-        let slots = setup.adapter_slots;
-        let runner = |limits| FakeRunner::new(limits).with_adapter_slots(slots);
-        Self::start_with(setup, |limits, _| Box::new(runner(limits))).await
+        let (slots, window) = (setup.adapter_slots, setup.window);
+        Self::start_with(setup, |limits, _| {
+            let runner = FakeRunner::new(limits).with_adapter_slots(slots);
+            Box::new(match window {
+                Some(window) => runner.with_window(window.tokens, window.num_blocks as usize),
+                None => runner,
+            })
+        })
+        .await
     }
 
     /// A server of a model that always answers `script`, one request at a time.
@@ -123,6 +132,7 @@ impl World {
         runner: impl FnOnce(FakeLimits, &Tokenizer) -> Box<dyn ModelRunner>,
     ) -> Self {
         let mut config = SchedulerConfig::new(BLOCK_SIZE, setup.num_blocks, setup.max_model_len);
+        config.window = setup.window;
         config.max_num_seqs = setup.max_num_seqs;
         config.max_num_batched_tokens = setup.max_num_batched_tokens;
         config.max_queued_requests = setup.max_queued_requests;

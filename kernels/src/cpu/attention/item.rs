@@ -190,7 +190,7 @@ impl<'a, T: KvElement> Item<'a, T> {
             keys: first_key..last_key,
             located: Located {
                 layer: self.layer,
-                table: self.layer.batch.block_table(seq),
+                table: self.layer.block_table(seq),
                 kv_head: self.kv_head,
                 start,
             },

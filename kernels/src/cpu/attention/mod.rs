@@ -69,7 +69,7 @@ use crate::cpu::kv::{KvElement, Store};
 use crate::cpu::pairs::Bf16Chunk;
 use crate::cpu::pool::{Pool, SharedPtr};
 use crate::cpu::simd::Isa;
-use crate::{KernelError, QkvShape, StepBatch, StepSizes};
+use crate::{KernelError, KvPool, QkvShape, StepBatch, StepSizes};
 
 /// Keys per span, counted from position 0: few enough that one long sequence keeps all threads busy
 /// and that little of a span is left where a shared prefix ends, enough that merging costs little.
@@ -88,6 +88,7 @@ pub(crate) struct Layer<'a, T> {
     pub(crate) kv: &'a Store<T>,
     pub(crate) layer: usize,
     pub(crate) batch: &'a StepBatch,
+    pub(crate) pool: KvPool,
     pub(crate) scale: f32,
     pub(crate) soft_cap: Option<f32>,
     pub(crate) sinks: Option<&'a [f32]>,
@@ -237,10 +238,15 @@ impl<T: KvElement> Layer<'_, T> {
         (position + 1).saturating_sub(window)..position + 1
     }
 
+    /// The blocks of sequence `seq`, in order.
+    fn block_table(&self, seq: usize) -> &[u32] {
+        self.batch.block_table_in(self.pool, seq)
+    }
+
     /// Blocks of sequence `seq` that hold `positions`, as far as it has them.
     fn blocks(&self, seq: usize, positions: std::ops::Range<usize>) -> &[u32] {
         let block_size = self.kv.shape().block_size;
-        let table = self.batch.block_table(seq);
+        let table = self.block_table(seq);
         let end = positions.end.div_ceil(block_size).min(table.len());
         &table[(positions.start / block_size).min(end)..end]
     }
@@ -286,7 +292,7 @@ impl<T: KvElement> Layer<'_, T> {
                 self.batch.query_range(seq).len() <= context_len,
                 "queries have positions"
             );
-            let table = self.batch.block_table(seq);
+            let table = self.block_table(seq);
             assert!(
                 context_len <= table.len() * cache.block_size,
                 "the block table of sequence {seq} covers its context"

@@ -92,7 +92,7 @@ impl Plan {
                 self.pending.push(AtomicU32::new(spans));
             }
         }
-        let table = |seq: &u32| layer.batch.block_table(*seq as usize);
+        let table = |seq: &u32| layer.block_table(*seq as usize);
         self.short
             .sort_unstable_by(|a, b| table(a).cmp(table(b)).then(a.cmp(b)));
         let last = self

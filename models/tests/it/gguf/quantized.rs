@@ -120,6 +120,7 @@ fn what_is_quantised_already_is_not_quantised_again() {
         let (_folder, model) = written(&quantized(q4_k_m));
         let limits = models::Limits {
             num_blocks: 4,
+            window_blocks: None,
             block_size: 16,
             max_num_batched_tokens: 8,
             max_num_seqs: 2,

@@ -12,7 +12,7 @@ use crate::cpu::pool::Pool;
 use crate::cpu::portable::Portable;
 use crate::cpu::simd::{Isa, Kernel};
 use crate::cpu::tiles::plain::PlainTiles;
-use crate::{InstructionSet, KvCacheShape, KvDtype, QkvShape, StepBatch};
+use crate::{InstructionSet, KvCacheShape, KvDtype, KvPool, QkvShape, StepBatch};
 
 /// Two spans, the last one in part.
 const CONTEXT_LEN: usize = 300;
@@ -66,6 +66,7 @@ fn attend<T: KvElement>(
         kv: &kv,
         layer: 0,
         batch: &batch,
+        pool: KvPool::Main,
         scale: 0.3,
         soft_cap: None,
         sinks: None,
