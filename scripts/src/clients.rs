@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::ci::succeed;
 use crate::node;
+use crate::python;
 use crate::tree::Tree;
 
 /// The clients in Python, in the order in which they ask.
@@ -65,22 +66,9 @@ fn holds(client: &mut Command) -> anyhow::Result<bool> {
 
 /// A Python with exactly the packages of `scripts/clients/requirements.txt`, in a folder under target/.
 fn python_with_packages(tree: &Tree) -> anyhow::Result<PathBuf> {
-    let venv = target_folder(tree).join("clients-venv");
-    let python = venv.join("bin/python");
-    if !python.exists() {
-        succeed(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    }
+    let python = python::environment(tree, "clients-venv")?;
     let requirements = tree.root().join("scripts/clients/requirements.txt");
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "-r",
-    ];
-    succeed(Command::new(&python).args(pip).arg(requirements))?;
+    python::install(&python, &requirements, None)?;
     Ok(python)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use xtask::{ci, clients, licences, tidy, tree::Tree, web};
+use xtask::{ci, clients, cuda_toolkit, licences, tidy, tree::Tree, web};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -26,6 +26,8 @@ enum Task {
         /// A built `purser` [default: it is built in release]
         binary: Option<PathBuf>,
     },
+    /// Installs nvcc under the target folder, for the feature `cuda`; needs Python 3.
+    CudaToolkit,
     /// Tests the web page in Chromium; needs Node.js with npm.
     Web {
         /// A built `purser` [default: it is built in release]
@@ -41,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&tree),
         Task::Licences => licences::run(&tree),
         Task::Clients { binary } => clients::run(&tree, binary.as_deref()),
+        Task::CudaToolkit => cuda_toolkit::run(&tree),
         Task::Web { binary } => web::run(&tree, binary.as_deref()),
     }
 }
