@@ -4,13 +4,16 @@
 //! any model architecture: `models` composes these operations into a decoder, `engine` flattens a
 //! scheduler's decision into a [`StepBatch`].
 //!
-//! Two backends: `Reference` (feature `reference`) is the operations written plainly on candle
-//! tensors, [`Cpu`] is native, with packed weights, threads and SIMD of its own. A suite under
-//! `tests/it` holds both to the same answers.
+//! Three backends: `Reference` (feature `reference`) is the operations written plainly on candle
+//! tensors, [`Cpu`] is native, with packed weights, threads and SIMD of its own, and `Cuda` (feature
+//! `cuda`) runs kernels of its own on NVIDIA GPUs. A suite under `tests/it` holds all of them to the
+//! same answers, the last on an emulator where there is no GPU (feature `cuda-emulator`).
 
 mod backend;
 mod batch;
 mod cpu;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod cuda;
 mod kv_dtype;
 mod lora;
 mod ops;
@@ -22,6 +25,13 @@ mod reference;
 mod stored;
 mod weights;
 mod workers;
+
+#[cfg(feature = "cuda")]
+#[path = "cuda/driver/mod.rs"]
+mod cuda_driver;
+#[cfg(feature = "cuda-emulator")]
+#[path = "cuda/emulator.rs"]
+mod cuda_emulator;
 
 #[cfg_attr(target_os = "linux", path = "cpu/affinity_linux.rs")]
 #[cfg_attr(not(target_os = "linux"), path = "cpu/affinity_none.rs")]
@@ -47,6 +57,15 @@ pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuLora, CpuOptions, CpuRopeTable, CpuVector, InstructionSet,
     PackedLinear, softmax,
 };
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+pub use cuda::{
+    Arguments, Cuda, CudaBuffer, CudaDevice, CudaKvCache, CudaLinear, CudaLora, CudaRopeTable,
+    CudaVector, Geometry, Kernel, Product, ProductDtype,
+};
+#[cfg(feature = "cuda")]
+pub use cuda_driver::CudaDriver;
+#[cfg(feature = "cuda-emulator")]
+pub use cuda_emulator::{CudaEmulator, EmulatedMemory};
 pub use kv_dtype::KvDtype;
 pub use lora::{ActivateGated, AddLora, LoraBackend, LoraRows, LoraView, shrunk_size};
 pub use ops::{

@@ -13,6 +13,8 @@ mod attention;
 mod attention_bits;
 mod elementwise;
 mod fixture;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod kv;
 mod linear;
 mod linear_bits;
@@ -41,6 +43,16 @@ macro_rules! for_every_backend {
         #[cfg(feature = "reference")]
         mod reference {
             $(#[test] fn $name() { crate::$module::$check(&mut || super::Reference::cpu()); })*
+        }
+        #[cfg(feature = "cuda-emulator")]
+        mod cuda_emulator {
+            $(#[test] fn $name() {
+                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator));
+            })*
+        }
+        #[cfg(feature = "cuda")]
+        mod cuda {
+            $(#[test] fn $name() { super::gpu::with(|make| crate::$module::$check(make)); })*
         }
         for_every_backend! { @cpu portable Portable $($module::$check => $name),* }
         for_every_backend! { @cpu avx2 Avx2 $($module::$check => $name),* }

@@ -1,0 +1,247 @@
+// CUDA C++ on a processor: the threads of a block are fibers that take turns at barriers, and blocks
+// run one after the other. For tests of the kernels' indexing where there is no GPU.
+//
+// It is stricter than a device: every thread must reach every barrier, shared memory starts as what
+// is no number, and a kernel's arguments must be as large as the host thinks.
+#pragma once
+
+#include <csetjmp>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#define __device__
+#define __shared__ static thread_local
+#define __restrict__
+
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+struct alignas(16) uint4 {
+    uint32_t x, y, z, w;
+};
+
+namespace emulator {
+
+struct Index {
+    unsigned x, y, z;
+};
+
+// Threads that wait for each other.
+struct Barrier {
+    unsigned size = 0, arrived = 0, generation = 0;
+};
+
+struct Fiber {
+    ucontext_t context;
+    jmp_buf resume;
+    void* stack = nullptr;
+    bool started = false, finished = false;
+    Index thread;
+    Barrier* waits_for = nullptr;
+    unsigned generation = 0;
+    // Of the two rows of exchanged values, the one that comes next.
+    unsigned parity = 0;
+};
+
+constexpr size_t STACK_BYTES = 256 * 1024;
+constexpr unsigned MAX_THREADS = 1024, LANES = 32;
+
+// What one thread of the host emulates. A fiber never moves to another.
+struct Device {
+    std::vector<Fiber> fibers = std::vector<Fiber>(MAX_THREADS);
+    ucontext_t scheduler_context;
+    jmp_buf scheduler;
+    Fiber* current = nullptr;
+    Index block, grid_size, block_size;
+    Barrier whole_block, warps[MAX_THREADS / LANES];
+    float exchanged[MAX_THREADS / LANES][2][LANES];
+    std::vector<unsigned char> shared;
+    void (*body)(const void*) = nullptr;
+    const void* arguments = nullptr;
+
+    ~Device() {
+        for (Fiber& fiber : fibers) {
+            if (fiber.stack) {
+                munmap(fiber.stack, STACK_BYTES);
+            }
+        }
+    }
+};
+
+inline Device& device() {
+    static thread_local Device device;
+    return device;
+}
+
+[[noreturn]] inline void fail(const char* why) {
+    std::fprintf(stderr, "emulated kernel: %s\n", why);
+    std::abort();
+}
+
+// Back to the scheduler, until it resumes this fiber.
+inline void yield() {
+    Device& d = device();
+    if (_setjmp(d.current->resume) == 0) {
+        _longjmp(d.scheduler, 1);
+    }
+}
+
+inline void wait(Barrier& barrier) {
+    if (++barrier.arrived == barrier.size) {
+        barrier.arrived = 0;
+        barrier.generation++;
+        return;
+    }
+    Fiber& fiber = *device().current;
+    fiber.waits_for = &barrier;
+    fiber.generation = barrier.generation;
+    yield();
+    fiber.waits_for = nullptr;
+}
+
+// A fiber outlives its thread: it is the same thread of the next block.
+inline void fiber_main() {
+    for (;;) {
+        Device& d = device();
+        d.body(d.arguments);
+        d.current->finished = true;
+        yield();
+    }
+}
+
+inline void resume(Fiber& fiber) {
+    Device& d = device();
+    d.current = &fiber;
+    if (_setjmp(d.scheduler) != 0) {
+        return;
+    }
+    if (fiber.started) {
+        _longjmp(fiber.resume, 1);
+    }
+    fiber.started = true;
+    fiber.stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (fiber.stack == MAP_FAILED) {
+        fail("no memory for a stack");
+    }
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack;
+    fiber.context.uc_stack.ss_size = STACK_BYTES;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, fiber_main, 0);
+    swapcontext(&d.scheduler_context, &fiber.context);
+}
+
+inline void run_block(unsigned threads) {
+    Device& d = device();
+    d.whole_block = Barrier{threads};
+    std::memset(d.exchanged, 0xff, sizeof d.exchanged);
+    std::memset(d.shared.data(), 0xff, d.shared.size());
+    for (unsigned i = 0; i < threads; i++) {
+        d.warps[i / LANES] = Barrier{LANES};
+        Fiber& fiber = d.fibers[i];
+        fiber.thread = {i, 0, 0};
+        fiber.finished = false;
+        fiber.waits_for = nullptr;
+        fiber.parity = 0;
+    }
+    for (unsigned left = threads; left > 0;) {
+        bool any_ran = false;
+        for (unsigned i = 0; i < threads; i++) {
+            Fiber& fiber = d.fibers[i];
+            bool waits = fiber.waits_for && fiber.waits_for->generation == fiber.generation;
+            if (fiber.finished || waits) {
+                continue;
+            }
+            resume(fiber);
+            any_ran = true;
+            left -= fiber.finished;
+        }
+        if (!any_ran) {
+            fail("threads wait at a barrier that others do not reach");
+        }
+    }
+}
+
+struct Kernel {
+    void (*body)(const void*);
+    size_t argument_bytes;
+};
+
+inline std::map<std::string, Kernel>& kernels() {
+    static std::map<std::string, Kernel> kernels;
+    return kernels;
+}
+
+struct Registration {
+    Registration(const char* name, Kernel kernel) { kernels()[name] = kernel; }
+};
+
+// The value of another lane of the warp.
+inline float exchange(float value, unsigned lane) {
+    Device& d = device();
+    unsigned thread = d.current->thread.x, warp = thread / LANES;
+    // Two rows by turns: nobody writes a row again before all have read it.
+    unsigned parity = d.current->parity;
+    d.current->parity = 1 - parity;
+    d.exchanged[warp][parity][thread % LANES] = value;
+    wait(d.warps[warp]);
+    return d.exchanged[warp][parity][lane];
+}
+
+}  // namespace emulator
+
+#define threadIdx (emulator::device().current->thread)
+#define blockIdx (emulator::device().block)
+#define blockDim (emulator::device().block_size)
+#define gridDim (emulator::device().grid_size)
+
+#define KERNEL(name, Arguments)                                                              \
+    static void name##_body(const Arguments& args);                                          \
+    static emulator::Registration name##_registration(                                       \
+        #name, {[](const void* a) { name##_body(*static_cast<const Arguments*>(a)); },       \
+                sizeof(Arguments)});                                                         \
+    static void name##_body(const Arguments& args)
+#define DYNAMIC_SHARED(name) unsigned char* name = emulator::device().shared.data()
+
+inline void __syncthreads() { emulator::wait(emulator::device().whole_block); }
+
+inline float __shfl_xor_sync(unsigned, float value, unsigned mask) {
+    return emulator::exchange(value, threadIdx.x % emulator::LANES ^ mask);
+}
+
+inline float __uint_as_float(uint32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+inline uint32_t __float_as_uint(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+// The emulator is compiled without contraction, so that these are what they say.
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fsub_rn(float a, float b) { return a - b; }
+
+inline uint32_t min(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+// A 16-bit IEEE float.
+inline float half_to_float(uint16_t bits) {
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float magnitude = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)
+                      : exponent == 31 ? (fraction ? NAN : INFINITY)
+                                       : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
+    return bits >> 15 ? -magnitude : magnitude;
+}

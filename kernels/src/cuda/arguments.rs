@@ -1,0 +1,331 @@
+//! Arguments of the kernels, field by field as in `kernels/cuda`; addresses are the device's.
+
+#![expect(
+    unsafe_code,
+    reason = "a kernel reads its arguments as the struct of its source"
+)]
+
+/// The argument of one kernel.
+///
+/// # Safety
+/// The layout is that of the struct that the kernel of this name takes, in `kernels/cuda`.
+pub unsafe trait Arguments: Copy {
+    /// The kernel.
+    const KERNEL: Kernel;
+}
+
+/// Declares the kernels by name.
+macro_rules! kernels {
+    ($($kernel:ident => $name:literal),* $(,)?) => {
+        /// A kernel of the module.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kernel {
+            $(
+                #[doc = concat!("`", $name, "`")]
+                $kernel,
+            )*
+        }
+
+        impl Kernel {
+            /// All of them, in the order of their values.
+            pub const ALL: &[Self] = &[$(Self::$kernel),*];
+
+            /// Its name in the module.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$kernel => $name),* }
+            }
+        }
+    };
+}
+
+kernels! {
+    Embed => "embed",
+    RmsNorm => "rms_norm",
+    LayerNorm => "layer_norm",
+    HeadNorm => "head_norm",
+    ApplyFunction => "apply_function",
+    Gate => "gate",
+    Add => "add",
+    AddBias => "add_bias",
+    Clear => "clear",
+    GatherRows => "gather_rows",
+    AddRows => "add_rows",
+    RoundToBf16 => "round_to_bf16",
+    LinearFewRows => "linear_few_rows",
+    LinearTiles => "linear_tiles",
+    WriteKv => "write_kv",
+    CopyLayers => "copy_layers",
+    Attention => "attention",
+    MergeSpans => "merge_spans",
+    LoraProduct => "lora_product",
+}
+
+/// Declares the argument of a kernel.
+macro_rules! arguments {
+    ($(#[doc = $doc:literal])* $name:ident for $($kernel:ident),+ { $($field:ident: $type:ty),* $(,)? }) => {
+        $(#[doc = $doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $name {
+            $(pub(crate) $field: $type,)*
+        }
+        arguments! { @kernels $name $($kernel)+ }
+    };
+    (@kernels $name:ident $kernel:ident) => {
+        // SAFETY: field by field the kernel's struct; the emulator compares sizes at each launch.
+        unsafe impl Arguments for $name {
+            const KERNEL: Kernel = Kernel::$kernel;
+        }
+    };
+}
+
+arguments! {
+    /// `EmbedArguments`
+    EmbedArguments for Embed {
+        table: u64,
+        token_ids: u64,
+        out: u64,
+        row_bytes: u64,
+        dtype: u32,
+        first: u32,
+        rows: u32,
+        cols: u32,
+        scale: f32,
+    }
+}
+
+arguments! {
+    /// `RmsNormArguments`
+    RmsNormArguments for RmsNorm {
+        input: u64,
+        residual: u64,
+        delta: u64,
+        weight: u64,
+        out: u64,
+        cols: u32,
+        scale: f32,
+        eps: f32,
+    }
+}
+
+arguments! {
+    /// `LayerNormArguments`
+    LayerNormArguments for LayerNorm {
+        input: u64,
+        weight: u64,
+        bias: u64,
+        out: u64,
+        cols: u32,
+        eps: f32,
+    }
+}
+
+arguments! {
+    /// `HeadNormArguments`
+    HeadNormArguments for HeadNorm {
+        qkv: u64,
+        q_weight: u64,
+        k_weight: u64,
+        row_size: u32,
+        q_size: u32,
+        q_width: u32,
+        k_width: u32,
+        eps: f32,
+    }
+}
+
+arguments! {
+    /// `FunctionArguments`
+    FunctionArguments for ApplyFunction {
+        values: u64,
+        count: u64,
+        function: u32,
+        alpha: f32,
+        limit: f32,
+    }
+}
+
+arguments! {
+    /// `GateArguments`
+    GateArguments for Gate {
+        gate_up: u64,
+        out: u64,
+        first_row: u32,
+        rows: u32,
+        cols: u32,
+        function: u32,
+        alpha: f32,
+        limit: f32,
+    }
+}
+
+arguments! {
+    /// `AddArguments`
+    AddArguments for Add {
+        out: u64,
+        delta: u64,
+        count: u64,
+        scale: f32,
+    }
+}
+
+arguments! {
+    /// `ClearArguments`
+    ClearArguments for Clear {
+        values: u64,
+        count: u64,
+    }
+}
+
+arguments! {
+    /// `AddBiasArguments`
+    AddBiasArguments for AddBias {
+        out: u64,
+        bias: u64,
+        rows: u32,
+        cols: u32,
+        stride: u32,
+    }
+}
+
+arguments! {
+    /// `RowsArguments`
+    GatherRowsArguments for GatherRows {
+        input: u64,
+        rows: u64,
+        factors: u64,
+        out: u64,
+        cols: u32,
+    }
+}
+
+arguments! {
+    /// `RowsArguments`
+    AddRowsArguments for AddRows {
+        input: u64,
+        rows: u64,
+        factors: u64,
+        out: u64,
+        cols: u32,
+    }
+}
+
+arguments! {
+    /// `RoundArguments`
+    RoundArguments for RoundToBf16 {
+        input: u64,
+        out: u64,
+        rows: u32,
+        cols: u32,
+        padded_cols: u32,
+    }
+}
+
+/// `LinearArguments`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinearArguments {
+    pub(crate) input: u64,
+    pub(crate) weight: u64,
+    pub(crate) bias: u64,
+    pub(crate) out: u64,
+    pub(crate) row_bytes: u64,
+    pub(crate) dtype: u32,
+    pub(crate) rows: u32,
+    pub(crate) in_features: u32,
+    pub(crate) out_features: u32,
+    pub(crate) out_stride: u32,
+}
+
+arguments! {
+    /// `LinearArguments`
+    FewRowsArguments for LinearFewRows { linear: LinearArguments }
+}
+
+arguments! {
+    /// `LinearArguments`
+    TilesArguments for LinearTiles { linear: LinearArguments }
+}
+
+/// `KvLayer`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KvLayer {
+    pub(crate) keys: u64,
+    pub(crate) values: u64,
+    pub(crate) key_scales: u64,
+    pub(crate) value_scales: u64,
+    pub(crate) dtype: u32,
+    pub(crate) num_kv_heads: u32,
+    pub(crate) head_dim: u32,
+    pub(crate) block_size: u32,
+}
+
+arguments! {
+    /// `WriteKvArguments`
+    WriteKvArguments for WriteKv {
+        qkv: u64,
+        kv: KvLayer,
+        slots: u64,
+        positions: u64,
+        cos: u64,
+        sin: u64,
+        num_q_heads: u32,
+        rotary_dim: u32,
+    }
+}
+
+arguments! {
+    /// `CopyArguments`
+    CopyArguments for CopyLayers {
+        memory: u64,
+        layer_bytes: u64,
+        src: u64,
+        dst: u64,
+        bytes: u64,
+    }
+}
+
+arguments! {
+    /// `AttentionArguments`
+    AttentionArguments for Attention {
+        qkv: u64,
+        tiles: u64,
+        block_tables: u64,
+        sinks: u64,
+        out: u64,
+        partial_values: u64,
+        partial_sums: u64,
+        kv: KvLayer,
+        num_q_heads: u32,
+        heads_per_tile: u32,
+        window: u32,
+        scale: f32,
+        soft_cap: f32,
+    }
+}
+
+arguments! {
+    /// `MergeArguments`
+    MergeArguments for MergeSpans {
+        attention: AttentionArguments,
+        spans: u64,
+    }
+}
+
+arguments! {
+    /// `LoraArguments`
+    LoraArguments for LoraProduct {
+        input: u64,
+        matrix: u64,
+        out: u64,
+        first_row: u32,
+        in_features: u32,
+        in_stride: u32,
+        out_features: u32,
+        out_first: u32,
+        out_stride: u32,
+        adds: u32,
+        scale: f32,
+    }
+}

@@ -1,0 +1,263 @@
+//! A GPU through the driver, which is loaded when it is needed: a machine without one only says so.
+
+#![expect(
+    unsafe_code,
+    reason = "the driver and its library are called through their C interfaces"
+)]
+
+mod library;
+
+use std::ffi::{CString, c_void};
+use std::sync::Arc;
+
+use cudarc::driver::result::{self, DriverError, function, module};
+use cudarc::driver::sys::{self, CUdevice_attribute_enum, CUfunction_attribute_enum, CUresult};
+use cudarc::driver::{CudaContext, CudaStream};
+
+use crate::KernelError;
+use crate::cuda::{Arguments, CudaDevice, Geometry, Kernel, Product};
+use library::Library;
+
+/// Machine code and PTX of `kernels/cuda`, made by the build script.
+static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/module.fatbin"));
+
+/// A GPU, with the kernels loaded.
+///
+/// All operations go to one stream, in order.
+pub struct CudaDriver {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    /// By the value of [`Kernel`].
+    functions: Vec<sys::CUfunction>,
+    num_multiprocessors: usize,
+    library: Option<Library>,
+    description: String,
+}
+
+// SAFETY: functions and the library's handle may be used by any thread that has bound the context,
+// which every method does, one thread at a time.
+unsafe impl Send for CudaDriver {}
+
+/// Memory of the GPU.
+pub struct CudaMemory {
+    context: Arc<CudaContext>,
+    address: sys::CUdeviceptr,
+    bytes: usize,
+}
+
+impl CudaDriver {
+    /// Opens the GPU `ordinal` and loads the kernels.
+    ///
+    /// # Errors
+    /// `Unsupported` with the reason: no driver, no such GPU; `Device` when it fails.
+    pub fn open(ordinal: usize) -> Result<Self, KernelError> {
+        let num_devices = Self::num_devices()?;
+        if ordinal >= num_devices {
+            let what = format!("CUDA device {ordinal}: it has {num_devices}");
+            return Err(KernelError::Unsupported { what });
+        }
+        let context = CudaContext::new(ordinal).map_err(|e| failed("open", e))?;
+        // SAFETY: no slice of cudarc's is made, whose uses its events would track; without them a
+        // stream can be captured.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(|e| failed("open", e))?;
+        let functions = load_functions(&context)?;
+        let library = Library::open(&context)?;
+        let attribute = |attribute| context.attribute(attribute);
+        let num_multiprocessors =
+            attribute(CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+                .map_err(|e| failed("open", e))?;
+        let description = describe(&context, library.is_some()).map_err(|e| failed("open", e))?;
+        Ok(Self {
+            context,
+            stream,
+            functions,
+            num_multiprocessors: usize::try_from(num_multiprocessors).unwrap_or(1),
+            library,
+            description,
+        })
+    }
+
+    /// How many GPUs the driver shows.
+    ///
+    /// # Errors
+    /// `Unsupported` without a driver or a GPU.
+    pub fn num_devices() -> Result<usize, KernelError> {
+        let lacks = |what: String| KernelError::Unsupported { what };
+        // SAFETY: loading the driver's library runs its initialisers, as any use of it does.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(lacks("a CUDA driver (libcuda)".to_owned()));
+        }
+        let count = result::init().and_then(|()| result::device::get_count());
+        match count {
+            Ok(count) if count > 0 => Ok(usize::try_from(count).expect("just compared")),
+            Ok(_) => Err(lacks("a CUDA device".to_owned())),
+            Err(error) => Err(lacks(format!("a CUDA device that works: {error}"))),
+        }
+    }
+
+    /// Free and total bytes of the GPU's memory.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub fn memory_info(&self) -> Result<(usize, usize), KernelError> {
+        self.context
+            .mem_get_info()
+            .map_err(|e| failed("memory_info", e))
+    }
+
+    fn bind(&self, op: &'static str) -> Result<(), KernelError> {
+        self.context.bind_to_thread().map_err(|e| failed(op, e))
+    }
+}
+
+impl CudaDevice for CudaDriver {
+    type Memory = CudaMemory;
+
+    fn description(&self) -> String {
+        self.description.clone()
+    }
+
+    fn num_multiprocessors(&self) -> usize {
+        self.num_multiprocessors
+    }
+
+    fn has_library(&self) -> bool {
+        self.library.is_some()
+    }
+
+    fn allocate(&self, what: &'static str, bytes: usize) -> Result<CudaMemory, KernelError> {
+        self.bind("allocate")?;
+        let error = |e: DriverError| match e.0 {
+            CUresult::CUDA_ERROR_OUT_OF_MEMORY => KernelError::OutOfMemory { what, bytes },
+            _ => failed("allocate", e),
+        };
+        // SAFETY: the memory is written below, before anything can read it.
+        let address = unsafe { result::malloc_sync(bytes) }.map_err(error)?;
+        let memory = CudaMemory {
+            context: Arc::clone(&self.context),
+            address,
+            bytes,
+        };
+        // SAFETY: just allocated with this size; what the stream runs later comes behind.
+        unsafe { result::memset_d8_async(address, 0, bytes, self.stream.cu_stream()) }
+            .map_err(|e| failed("allocate", e))?;
+        Ok(memory)
+    }
+
+    fn address(&self, memory: &CudaMemory) -> u64 {
+        memory.address
+    }
+
+    fn write(&self, memory: &CudaMemory, offset: usize, bytes: &[u8]) -> Result<(), KernelError> {
+        assert!(offset + bytes.len() <= memory.bytes, "leaves the memory");
+        self.bind("write")?;
+        let to = memory.address + offset as u64;
+        // SAFETY: within the memory, as just checked; bytes in pageable memory have been taken when
+        // the call returns.
+        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
+            .map_err(|e| failed("write", e))
+    }
+
+    fn read(&self, memory: &CudaMemory, offset: usize, out: &mut [u8]) -> Result<(), KernelError> {
+        assert!(offset + out.len() <= memory.bytes, "leaves the memory");
+        self.bind("read")?;
+        let from = memory.address + offset as u64;
+        // SAFETY: within the memory, as just checked; the bytes are not used before the stream has
+        // been waited for.
+        unsafe { result::memcpy_dtoh_async(out, from, self.stream.cu_stream()) }
+            .and_then(|()| self.stream.synchronize())
+            .map_err(|e| failed("read", e))
+    }
+
+    fn launch<A: Arguments>(&self, geometry: Geometry, arguments: &A) -> Result<(), KernelError> {
+        if geometry.grid.contains(&0) {
+            return Ok(());
+        }
+        let name = A::KERNEL.name();
+        self.bind(name)?;
+        let size = |size: usize| u32::try_from(size).expect("a launch's sizes are small");
+        let [x, y] = geometry.grid.map(size);
+        let argument = std::ptr::from_ref(arguments).cast_mut().cast::<c_void>();
+        // SAFETY: the function takes this one argument, which the driver copies before the call
+        // returns; its addresses are those of memory that the backend owns, which is given back only
+        // after everything has run (`CudaMemory::drop`).
+        unsafe {
+            result::launch_kernel(
+                self.functions[A::KERNEL as usize],
+                (x, y, 1),
+                (size(geometry.threads), 1, 1),
+                size(geometry.shared_bytes),
+                self.stream.cu_stream(),
+                &mut [argument],
+            )
+        }
+        .map_err(|e| failed(name, e))
+    }
+
+    fn multiply(&self, product: &Product) -> Result<(), KernelError> {
+        self.bind("multiply")?;
+        let library = self.library.as_ref().expect("the caller has asked");
+        library.multiply(product, &self.stream)
+    }
+}
+
+impl Drop for CudaMemory {
+    fn drop(&mut self) {
+        // A context that is gone has taken its memory along, and there is nobody to tell.
+        if self.context.bind_to_thread().is_ok() {
+            let _ = result::ctx::synchronize();
+            // SAFETY: allocated by `malloc_sync` and freed once, when nothing runs any more.
+            let _ = unsafe { result::free_sync(self.address) };
+        }
+    }
+}
+
+/// Loads the image; each kernel may use as much shared memory as a block can have.
+fn load_functions(context: &Arc<CudaContext>) -> Result<Vec<sys::CUfunction>, KernelError> {
+    context.bind_to_thread().map_err(|e| failed("open", e))?;
+    // SAFETY: the image is complete and outlives the module, which is never unloaded.
+    let module = unsafe { module::load_data(IMAGE.as_ptr().cast()) }
+        .map_err(|e| failed("loading the kernels", e))?;
+    let most = context
+        .attribute(CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+        .map_err(|e| failed("open", e))?;
+    let load = |kernel: &Kernel| {
+        let name = CString::new(kernel.name()).expect("names have no zeros");
+        // SAFETY: the module is loaded.
+        let found = unsafe { module::get_function(module, name) };
+        let found = found.map_err(|e| failed(kernel.name(), e))?;
+        let attribute = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES;
+        // SAFETY: the function was just found.
+        unsafe { function::get_function_attribute(found, attribute) }
+            .and_then(|fixed| {
+                let limit =
+                    CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+                // SAFETY: as above.
+                unsafe { function::set_function_attribute(found, limit, most - fixed) }
+            })
+            .map_err(|e| failed(kernel.name(), e))?;
+        Ok(found)
+    };
+    Kernel::ALL.iter().map(load).collect()
+}
+
+fn describe(context: &CudaContext, has_library: bool) -> Result<String, DriverError> {
+    let (major, minor) = context.compute_capability()?;
+    let gigabytes = context.total_mem()? >> 30;
+    let library = match has_library {
+        true => "cuBLASLt",
+        false => "no cuBLASLt, products of many rows are slow",
+    };
+    let name = context.name()?;
+    Ok(format!(
+        "{name} ({gigabytes} GiB, compute capability {major}.{minor}), {library}"
+    ))
+}
+
+fn failed(op: &'static str, error: DriverError) -> KernelError {
+    KernelError::Device {
+        op,
+        source: Box::new(error),
+    }
+}

@@ -1,0 +1,188 @@
+//! The paged KV cache on the device.
+
+use crate::cuda::arguments::{CopyArguments, KvLayer, WriteKvArguments};
+use crate::cuda::device::{CudaDevice, Geometry};
+use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype};
+
+/// Keys and values of all layers: for each layer the keys `[slot, kv_head, head_dim]`, the values,
+/// and, of 8-bit integers, the scales `[slot, kv_head]` of both.
+pub struct CudaKvCache<D: CudaDevice> {
+    memory: D::Memory,
+    shape: KvCacheShape,
+}
+
+/// A tensor of a layer: where it begins there, and its bytes per token.
+#[derive(Clone, Copy)]
+struct Tensor {
+    start: usize,
+    token_bytes: usize,
+}
+
+impl<D: CudaDevice> CudaKvCache<D> {
+    /// Zeros.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn new(device: &D, shape: KvCacheShape) -> Result<Self, KernelError> {
+        let memory = device.allocate("KV cache", shape.num_layers * layer_bytes(&shape))?;
+        Ok(Self { memory, shape })
+    }
+
+    pub(crate) fn shape(&self) -> &KvCacheShape {
+        &self.shape
+    }
+
+    /// Addresses of a layer.
+    pub(crate) fn layer(&self, device: &D, layer: usize) -> KvLayer {
+        assert!(layer < self.shape.num_layers, "the layer exists");
+        let first = device.address(&self.memory) + (layer * layer_bytes(&self.shape)) as u64;
+        let tensors = tensors(&self.shape);
+        let address = |index: usize| first + tensors[index].start as u64;
+        KvLayer {
+            keys: address(0),
+            values: address(1),
+            key_scales: address(2),
+            value_scales: address(3),
+            dtype: match self.shape.dtype {
+                KvDtype::F32 => 0,
+                KvDtype::Bf16 => 1,
+                KvDtype::Int8 => 2,
+            },
+            num_kv_heads: self.shape.num_kv_heads as u32,
+            head_dim: self.shape.head_dim as u32,
+            block_size: self.shape.block_size as u32,
+        }
+    }
+
+    /// Runs `write_kv` on `rows` rows.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn write(
+        &self,
+        device: &D,
+        rows: usize,
+        arguments: &WriteKvArguments,
+    ) -> Result<(), KernelError> {
+        let heads = arguments.num_q_heads as usize + 2 * self.shape.num_kv_heads;
+        device.launch(Geometry::new([rows, heads], 32), arguments)
+    }
+
+    pub(crate) fn block_bytes(&self) -> usize {
+        let tokens = tensors(&self.shape).into_iter().map(|t| t.token_bytes);
+        self.shape.num_layers * self.shape.block_size * tokens.sum::<usize>()
+    }
+
+    /// Copies a block's bytes of all layers to `out`.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn read_block(
+        &self,
+        device: &D,
+        block: usize,
+        mut out: &mut [u8],
+    ) -> Result<(), KernelError> {
+        assert_eq!(out.len(), self.block_bytes(), "bytes of a block");
+        for (offset, bytes) in self.pieces(block) {
+            let (piece, rest) = out.split_at_mut(bytes);
+            device.read(&self.memory, offset, piece)?;
+            out = rest;
+        }
+        Ok(())
+    }
+
+    /// The inverse of [`Self::read_block`].
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn write_block(
+        &self,
+        device: &D,
+        block: usize,
+        mut bytes: &[u8],
+    ) -> Result<(), KernelError> {
+        assert_eq!(bytes.len(), self.block_bytes(), "bytes of a block");
+        for (offset, length) in self.pieces(block) {
+            let (piece, rest) = bytes.split_at(length);
+            device.write(&self.memory, offset, piece)?;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    /// Copies the first tokens of blocks in every layer, in order.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn copy(&self, device: &D, copies: &[BlockCopy]) -> Result<(), KernelError> {
+        for copy in copies {
+            for tensor in tensors(&self.shape).iter().filter(|t| t.token_bytes > 0) {
+                let at = |block: u32| {
+                    self.check(block as usize);
+                    let slot = block as usize * self.shape.block_size;
+                    (tensor.start + slot * tensor.token_bytes) as u64
+                };
+                let bytes = copy.num_tokens as usize * tensor.token_bytes;
+                let arguments = CopyArguments {
+                    memory: device.address(&self.memory),
+                    layer_bytes: layer_bytes(&self.shape) as u64,
+                    src: at(copy.src),
+                    dst: at(copy.dst),
+                    bytes: bytes as u64,
+                };
+                let blocks = bytes.div_ceil(256).min(64);
+                let geometry = Geometry::new([blocks, self.shape.num_layers], 256);
+                device.launch(geometry, &arguments)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Offset and length of each piece of memory that a block consists of.
+    fn pieces(&self, block: usize) -> impl Iterator<Item = (usize, usize)> + use<D> {
+        self.check(block);
+        let shape = self.shape;
+        (0..shape.num_layers).flat_map(move |layer| {
+            let first = layer * layer_bytes(&shape);
+            tensors(&shape).into_iter().map(move |tensor| {
+                let bytes = shape.block_size * tensor.token_bytes;
+                (first + tensor.start + block * bytes, bytes)
+            })
+        })
+    }
+
+    fn check(&self, block: usize) {
+        assert!(block < self.shape.num_blocks, "block {block} exists");
+    }
+}
+
+/// Bytes that a token takes in all layers.
+pub(crate) fn bytes_per_token(shape: &KvCacheShape) -> usize {
+    2 * shape.num_layers * shape.num_kv_heads * shape.dtype.head_bytes(shape.head_dim)
+}
+
+/// Keys, values, scales of keys, scales of values; each begins where vectors may be read.
+fn tensors(shape: &KvCacheShape) -> [Tensor; 4] {
+    let slots = shape.num_blocks * shape.block_size;
+    let (element, scale) = match shape.dtype {
+        KvDtype::F32 => (4, 0),
+        KvDtype::Bf16 => (2, 0),
+        KvDtype::Int8 => (1, 4),
+    };
+    let head = shape.head_dim * element;
+    let mut start = 0;
+    [head, head, scale, scale].map(|head_bytes| {
+        let token_bytes = shape.num_kv_heads * head_bytes;
+        let tensor = Tensor { start, token_bytes };
+        start += (slots * token_bytes).next_multiple_of(16);
+        tensor
+    })
+}
+
+/// From one layer's first byte to the next one's.
+fn layer_bytes(shape: &KvCacheShape) -> usize {
+    let last = tensors(shape)[3];
+    let slots = shape.num_blocks * shape.block_size;
+    last.start + (slots * last.token_bytes).next_multiple_of(16)
+}

@@ -1,0 +1,448 @@
+//! NVIDIA GPUs: own kernels in `kernels/cuda`, and the library's products of many rows.
+//!
+//! The backend plans on the host and knows no driver: a [`CudaDevice`] runs the kernels, which is a GPU
+//! or, in tests, an emulator.
+
+pub(crate) mod arguments;
+mod attention;
+mod buffer;
+mod bytes;
+pub(crate) mod device;
+mod function;
+mod kv;
+mod linear;
+mod lora;
+
+pub use arguments::{Arguments, Kernel};
+pub use buffer::{CudaBuffer, CudaRopeTable, CudaVector};
+pub use device::{CudaDevice, Geometry, Product, ProductDtype};
+pub use kv::CudaKvCache;
+pub use linear::CudaLinear;
+pub use lora::CudaLora;
+
+use crate::cuda::arguments::{
+    AddArguments, AddRowsArguments, AttentionArguments, ClearArguments, FunctionArguments,
+    GateArguments, GatherRowsArguments, HeadNormArguments, LayerNormArguments, RmsNormArguments,
+    WriteKvArguments,
+};
+use crate::cuda::attention::{MAX_HEAD_DIM, Planned, Sight};
+use crate::cuda::bytes::bytes_of_mut;
+use crate::cuda::device::Staged;
+use crate::cuda::function::{SOFT_CAP, function};
+use crate::cuda::linear::{Operands, Rounded};
+use crate::{
+    Activate, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed, GatedLinear,
+    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, RmsNorm, RopeTableView,
+    SoftCap, StepSizes, WeightFormat, WeightView, WriteKv,
+};
+
+/// Threads of a block that takes a row.
+const ROW_THREADS: usize = 256;
+
+/// The backend on a device.
+///
+/// Activations are f32. They are rounded to bfloat16 where more than 16 rows meet weights in
+/// bfloat16.
+pub struct Cuda<D: CudaDevice> {
+    device: D,
+    token_ids: Staged<D>,
+    positions: Staged<D>,
+    slots: Staged<D>,
+    rows: Staged<D>,
+    factors: Staged<D>,
+    /// What becomes of factors on their way.
+    factor_bits: Vec<u32>,
+    rounded: Rounded<D>,
+    attention: Planned<D>,
+}
+
+impl<D: CudaDevice> Cuda<D> {
+    /// The backend on `device`.
+    pub fn new(device: D) -> Self {
+        Self {
+            device,
+            token_ids: Staged::new("token ids"),
+            positions: Staged::new("positions"),
+            slots: Staged::new("slots"),
+            rows: Staged::new("rows"),
+            factors: Staged::new("factors"),
+            factor_bits: Vec::new(),
+            rounded: Rounded::new(),
+            attention: Planned::new(),
+        }
+    }
+
+    /// `residual`, when there is a delta, becomes `input + scale * delta` first.
+    fn norm_rows(&self, rows: usize, arguments: &RmsNormArguments) -> Result<(), KernelError> {
+        self.device
+            .launch(Geometry::new([rows, 1], ROW_THREADS), arguments)
+    }
+
+    fn apply(
+        &self,
+        values: &CudaBuffer<D>,
+        rows: usize,
+        (function, alpha, limit): (u32, f32, f32),
+    ) -> Result<(), KernelError> {
+        let count = rows * values.cols;
+        let arguments = FunctionArguments {
+            values: values.address(&self.device, rows),
+            count: count as u64,
+            function,
+            alpha,
+            limit,
+        };
+        self.device.launch(Geometry::of_elements(count), &arguments)
+    }
+}
+
+impl<D: CudaDevice> Backend for Cuda<D> {
+    type Buffer = CudaBuffer<D>;
+    type Linear = CudaLinear<D>;
+    type Vector = CudaVector<D>;
+    type RopeTable = CudaRopeTable<D>;
+    type KvCache = CudaKvCache<D>;
+
+    fn description(&self) -> String {
+        format!("cuda: {}", self.device.description())
+    }
+
+    fn batch_invariant(&self) -> bool {
+        false
+    }
+
+    fn reserve(&mut self, sizes: &StepSizes) -> Result<(), KernelError> {
+        let device = &self.device;
+        for staged in [
+            &mut self.token_ids,
+            &mut self.positions,
+            &mut self.slots,
+            &mut self.rows,
+            &mut self.factors,
+        ] {
+            staged.reserve(device, sizes.max_tokens)?;
+        }
+        self.factor_bits.reserve(sizes.max_tokens);
+        self.rounded.reserve(device, sizes.max_tokens)?;
+        self.attention.reserve(device, sizes)
+    }
+
+    fn pack_linear(
+        &self,
+        parts: &[WeightView<'_>],
+        bias: Option<&[f32]>,
+        formats: &[WeightFormat],
+    ) -> Result<CudaLinear<D>, KernelError> {
+        let linear = CudaLinear::pack(&self.device, parts, bias, formats)?;
+        self.rounded.expect(&linear);
+        Ok(linear)
+    }
+
+    fn vector(&self, values: &[f32]) -> Result<CudaVector<D>, KernelError> {
+        CudaVector::new(&self.device, values)
+    }
+
+    fn rope_table(&self, table: RopeTableView<'_>) -> Result<CudaRopeTable<D>, KernelError> {
+        Ok(CudaRopeTable {
+            cos: self.vector(table.cos)?,
+            sin: self.vector(table.sin)?,
+            rotary_dim: table.rotary_dim,
+        })
+    }
+
+    fn buffer(&self, max_rows: usize, cols: usize) -> Result<CudaBuffer<D>, KernelError> {
+        let bytes = (4 * max_rows * cols).max(1);
+        Ok(CudaBuffer {
+            memory: self.device.allocate("activations", bytes)?,
+            max_rows,
+            cols,
+        })
+    }
+
+    fn kv_cache(&self, shape: KvCacheShape) -> Result<CudaKvCache<D>, KernelError> {
+        if shape.head_dim > MAX_HEAD_DIM {
+            let what = format!("kernels for heads of more than {MAX_HEAD_DIM} elements");
+            return Err(KernelError::Unsupported { what });
+        }
+        CudaKvCache::new(&self.device, shape)
+    }
+
+    fn kv_bytes_per_token(&self, shape: &KvCacheShape) -> usize {
+        kv::bytes_per_token(shape)
+    }
+
+    fn kv_layout(&self) -> String {
+        "cuda 1".to_owned()
+    }
+
+    fn kv_block_bytes(&self, kv: &CudaKvCache<D>) -> usize {
+        kv.block_bytes()
+    }
+
+    fn read_block(
+        &mut self,
+        kv: &CudaKvCache<D>,
+        block: usize,
+        out: &mut [u8],
+    ) -> Result<(), KernelError> {
+        kv.read_block(&self.device, block, out)
+    }
+
+    fn write_block(
+        &mut self,
+        kv: &mut CudaKvCache<D>,
+        block: usize,
+        bytes: &[u8],
+    ) -> Result<(), KernelError> {
+        kv.write_block(&self.device, block, bytes)
+    }
+
+    fn copy_blocks(
+        &mut self,
+        kv: &mut CudaKvCache<D>,
+        copies: &[BlockCopy],
+    ) -> Result<(), KernelError> {
+        kv.copy(&self.device, copies)
+    }
+
+    fn embed(&mut self, op: Embed<'_, Self>) -> Result<(), KernelError> {
+        let vocab_size = op.table.out_features();
+        for &id in op.token_ids {
+            assert!((id as usize) < vocab_size, "token {id} exists");
+        }
+        let ids = self.token_ids.send(&self.device, op.token_ids)?;
+        let rows = op.token_ids.len();
+        op.table.embed(&self.device, (ids, rows), op.scale, op.out)
+    }
+
+    fn rms_norm(&mut self, op: RmsNorm<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.input.cols, op.weight.len, "elements of the weight");
+        assert_eq!(op.input.cols, op.out.cols, "columns of the output");
+        let arguments = RmsNormArguments {
+            input: op.input.address(&self.device, op.rows),
+            residual: 0,
+            delta: 0,
+            weight: op.weight.address(&self.device),
+            out: op.out.address(&self.device, op.rows),
+            cols: op.input.cols as u32,
+            scale: 0.0,
+            eps: op.eps,
+        };
+        self.norm_rows(op.rows, &arguments)
+    }
+
+    fn layer_norm(&mut self, op: LayerNorm<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.input.cols, op.weight.len, "elements of the weight");
+        assert_eq!(op.input.cols, op.bias.len, "elements of the bias");
+        assert_eq!(op.input.cols, op.out.cols, "columns of the output");
+        let arguments = LayerNormArguments {
+            input: op.input.address(&self.device, op.rows),
+            weight: op.weight.address(&self.device),
+            bias: op.bias.address(&self.device),
+            out: op.out.address(&self.device, op.rows),
+            cols: op.input.cols as u32,
+            eps: op.eps,
+        };
+        self.device
+            .launch(Geometry::new([op.rows, 1], ROW_THREADS), &arguments)
+    }
+
+    fn add_rms_norm(&mut self, op: AddRmsNorm<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.residual.cols, op.weight.len, "elements of the weight");
+        assert_eq!(op.residual.cols, op.delta.cols, "columns of the delta");
+        assert_eq!(op.residual.cols, op.out.cols, "columns of the output");
+        let residual = op.residual.address(&self.device, op.rows);
+        let arguments = RmsNormArguments {
+            input: residual,
+            residual,
+            delta: op.delta.address(&self.device, op.rows),
+            weight: op.weight.address(&self.device),
+            out: op.out.address(&self.device, op.rows),
+            cols: op.residual.cols as u32,
+            scale: op.scale,
+            eps: op.eps,
+        };
+        self.norm_rows(op.rows, &arguments)
+    }
+
+    fn add(&mut self, op: Add<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.residual.cols, op.delta.cols, "columns of the delta");
+        let count = op.rows * op.residual.cols;
+        let arguments = AddArguments {
+            out: op.residual.address(&self.device, op.rows),
+            delta: op.delta.address(&self.device, op.rows),
+            count: count as u64,
+            scale: op.scale,
+        };
+        self.device.launch(Geometry::of_elements(count), &arguments)
+    }
+
+    fn linear(&mut self, op: Linear<'_, Self>) -> Result<(), KernelError> {
+        let operands = Operands {
+            input: op.input,
+            rows: op.rows,
+            out: op.out,
+        };
+        op.weight
+            .multiply(&self.device, &mut self.rounded, &operands)
+    }
+
+    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
+        let (q_size, kv_size) = (op.shape.q_size(), op.shape.kv_size());
+        let (q_width, k_width) = (op.q_weight.len, op.k_weight.len);
+        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
+        assert!(
+            q_size.is_multiple_of(q_width) && kv_size.is_multiple_of(k_width),
+            "weights of whole heads"
+        );
+        let arguments = HeadNormArguments {
+            qkv: op.qkv.address(&self.device, op.rows),
+            q_weight: op.q_weight.address(&self.device),
+            k_weight: op.k_weight.address(&self.device),
+            row_size: op.shape.row_size() as u32,
+            q_size: q_size as u32,
+            q_width: q_width as u32,
+            k_width: k_width as u32,
+            eps: op.eps,
+        };
+        let groups = q_size / q_width + kv_size / k_width;
+        self.device
+            .launch(Geometry::new([op.rows, groups], 128), &arguments)
+    }
+
+    fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
+        assert_eq!(op.kv.shape().num_kv_heads, op.shape.num_kv_heads, "heads");
+        assert_eq!(op.kv.shape().head_dim, op.shape.head_dim, "elements");
+        let (device, rows) = (&self.device, op.slot_mapping.len());
+        let mut arguments = WriteKvArguments {
+            qkv: op.qkv.address(device, rows),
+            kv: op.kv.layer(device, op.layer),
+            slots: self.slots.send(device, op.slot_mapping)?,
+            positions: 0,
+            cos: 0,
+            sin: 0,
+            num_q_heads: op.shape.num_q_heads as u32,
+            rotary_dim: 0,
+        };
+        if let Some(rope) = &op.rope {
+            assert_eq!(rope.positions.len(), rows, "a position for each row");
+            arguments.positions = self.positions.send(device, rope.positions)?;
+            arguments.cos = rope.table.cos.address(device);
+            arguments.sin = rope.table.sin.address(device);
+            arguments.rotary_dim = rope.table.rotary_dim as u32;
+        }
+        op.kv.write(device, rows, &arguments)
+    }
+
+    fn attention(&mut self, op: Attention<'_, Self>) -> Result<(), KernelError> {
+        let (device, rows) = (&self.device, op.batch.num_tokens());
+        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
+        assert_eq!(op.out.cols, op.shape.q_size(), "columns of the output");
+        let arguments = AttentionArguments {
+            qkv: op.qkv.address(device, rows),
+            tiles: 0,
+            block_tables: 0,
+            sinks: op.sinks.map_or(0, |sinks| sinks.address(device)),
+            out: op.out.address(device, rows),
+            partial_values: 0,
+            partial_sums: 0,
+            kv: op.kv.layer(device, op.layer),
+            num_q_heads: op.shape.num_q_heads as u32,
+            heads_per_tile: 0,
+            window: op.window.unwrap_or(0) as u32,
+            scale: op.scale,
+            soft_cap: op.soft_cap.unwrap_or(0.0),
+        };
+        let sight = Sight {
+            shape: op.shape,
+            pool: op.pool,
+            window: op.window,
+        };
+        self.attention.run(device, op.batch, sight, arguments)
+    }
+
+    fn gated_linear(&mut self, op: GatedLinear<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.gate_up.cols, 2 * op.out.cols, "columns of both halves");
+        self.linear(Linear {
+            input: op.input,
+            weight: op.weight,
+            rows: op.rows,
+            out: &mut *op.gate_up,
+        })?;
+        let (function, alpha, limit) = function(op.activation);
+        let arguments = GateArguments {
+            gate_up: op.gate_up.address(&self.device, op.rows),
+            out: op.out.address(&self.device, op.rows),
+            first_row: 0,
+            rows: op.rows as u32,
+            cols: op.out.cols as u32,
+            function,
+            alpha,
+            limit,
+        };
+        let geometry = Geometry::of_elements(op.rows * op.out.cols);
+        self.device.launch(geometry, &arguments)
+    }
+
+    fn activate(&mut self, op: Activate<'_, Self>) -> Result<(), KernelError> {
+        self.apply(op.values, op.rows, function(op.activation))
+    }
+
+    fn soft_cap(&mut self, op: SoftCap<'_, Self>) -> Result<(), KernelError> {
+        self.apply(op.values, op.rows, (SOFT_CAP, 0.0, op.cap))
+    }
+
+    fn gather_rows(&mut self, op: GatherRows<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.input.cols, op.out.cols, "columns of the output");
+        let device = &self.device;
+        let last = op.rows.iter().max().map_or(0, |&row| row as usize + 1);
+        let arguments = GatherRowsArguments {
+            input: op.input.address(device, last),
+            rows: self.rows.send(device, op.rows)?,
+            factors: 0,
+            out: op.out.address(device, op.rows.len()),
+            cols: op.input.cols as u32,
+        };
+        device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
+    }
+
+    fn clear(&mut self, op: Clear<'_, Self>) -> Result<(), KernelError> {
+        let count = op.rows * op.out.cols;
+        let arguments = ClearArguments {
+            values: op.out.address(&self.device, op.rows),
+            count: count as u64,
+        };
+        self.device.launch(Geometry::of_elements(count), &arguments)
+    }
+
+    fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.input.cols, op.out.cols, "columns of the output");
+        assert_eq!(op.rows.len(), op.factors.len(), "a factor for each row");
+        let device = &self.device;
+        let last = op.rows.iter().max().map_or(0, |&row| row as usize + 1);
+        self.factor_bits.clear();
+        self.factor_bits
+            .extend(op.factors.iter().map(|factor| factor.to_bits()));
+        let arguments = AddRowsArguments {
+            input: op.input.address(device, op.rows.len()),
+            rows: self.rows.send(device, op.rows)?,
+            factors: self.factors.send(device, &self.factor_bits)?,
+            out: op.out.address(device, last),
+            cols: op.input.cols as u32,
+        };
+        device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
+    }
+
+    fn read<'a>(
+        &mut self,
+        buffer: &'a CudaBuffer<D>,
+        rows: usize,
+        host: &'a mut Vec<f32>,
+    ) -> Result<&'a [f32], KernelError> {
+        buffer.address(&self.device, rows);
+        host.resize(rows * buffer.cols, 0.0);
+        self.device.read(&buffer.memory, 0, bytes_of_mut(host))?;
+        Ok(host)
+    }
+}
