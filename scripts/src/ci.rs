@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 
 use crate::tree::Tree;
-use crate::{clients, licences, tidy};
+use crate::{clients, cuda_toolkit, licences, tidy};
 
 /// Runs every step and stops at the first that fails.
 ///
@@ -56,12 +56,28 @@ pub fn run(tree: &Tree) -> anyhow::Result<()> {
         ];
         succeed(tree.cargo(&args).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
+    step("cuda", || cuda(tree))?;
     // As the tests built it, in whose profile code that computes is optimised too: a release build
     // takes half as long again as all of this.
     let built = clients::target_folder(tree).join("debug/purser");
     step("clients", || clients::run(tree, Some(&built)))?;
     println!("ci: ok");
     Ok(())
+}
+
+/// Compiles the CUDA kernels for one architecture, and holds them to the conformance suite without a
+/// GPU.
+fn cuda(tree: &Tree) -> anyhow::Result<()> {
+    cuda_toolkit::run(tree)?;
+    let both = "cuda,cuda-emulator";
+    let kernels = ["-p", "kernels", "--locked", "--features"];
+    let lints = ["--all-targets", "--", "-D", "warnings"];
+    let mut clippy = tree.cargo(&["clippy"]);
+    clippy.args(kernels).arg(both).args(lints);
+    succeed(clippy.env("PURSER_CUDA_ARCHITECTURES", "90a"))?;
+    let mut test = tree.cargo(&["test"]);
+    test.args(kernels).arg("cuda-emulator");
+    succeed(test.args(["--test", "it", "cuda_emulator"]))
 }
 
 #[expect(
