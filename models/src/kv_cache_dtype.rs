@@ -2,7 +2,7 @@
 
 use kernels::KvDtype;
 
-use crate::load::Device;
+use crate::device::Device;
 
 /// Element type of the KV cache; names are vLLM's where vLLM has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl KvCacheDtype {
     pub fn on(self, device: Device) -> KvDtype {
         match (self, device) {
             (Self::Auto, Device::Reference) | (Self::Float32, _) => KvDtype::F32,
-            (Self::Auto, Device::Auto | Device::Cpu) | (Self::Bfloat16, _) => KvDtype::Bf16,
+            (Self::Auto | Self::Bfloat16, _) => KvDtype::Bf16,
             (Self::Int8, _) => KvDtype::Int8,
         }
     }

@@ -8,6 +8,8 @@
 mod adapter;
 pub mod config;
 mod decoder;
+mod device;
+mod dummy;
 mod embed_error;
 #[cfg_attr(not(feature = "embedded-model"), path = "embedded_absent.rs")]
 mod embedded;
@@ -17,6 +19,10 @@ mod families;
 #[cfg_attr(not(unix), path = "files_none.rs")]
 mod files;
 mod gguf;
+#[cfg_attr(not(feature = "cuda"), path = "gpu_absent.rs")]
+mod gpu;
+#[cfg_attr(not(feature = "cuda-emulator"), path = "gpu_emulator_absent.rs")]
+mod gpu_emulator;
 #[cfg_attr(
     not(feature = "encoders"),
     expect(dead_code, reason = "how encoders are fetched is used by them alone")
@@ -45,13 +51,14 @@ mod work;
 
 pub use adapter::{AdapterError, LoraAdapter};
 pub use config::ModelConfig;
+pub use device::{Device, DeviceMemory, FoundDevice};
 pub use embed_error::EmbedError;
 pub use encoder::Encoder;
 pub use gguf::GgufError;
 pub use kernels::{KvDtype, peaks};
 pub use kv_cache_dtype::KvCacheDtype;
 pub use limits::{Limits, LoraLimits};
-pub use load::{Device, Dtype, LoadError, LoadOptions, LoadedModel};
+pub use load::{Dtype, LoadError, LoadOptions, LoadedModel};
 pub use loading::{LoadPhase, LoadProgress};
 pub use log_softmax::LogSoftmax;
 pub use model::{Model, ModelFiles, OpenError, open};

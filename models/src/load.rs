@@ -9,6 +9,8 @@ use thiserror::Error;
 
 use crate::ModelRunner;
 use crate::decoder::Decoder;
+use crate::device::{Device, FoundDevice};
+use crate::gpu_emulator;
 use crate::kv_cache_dtype::KvCacheDtype;
 use crate::limits::{Limits, LoraLimits};
 use crate::loading::{LoadPhase, LoadProgress, Loading};
@@ -21,18 +23,6 @@ use crate::weights_cache::{CacheNotice, Entry, Key};
 const SLOW_BLOCK: usize = 256;
 /// So many weights in such blocks take longer to quantise than their file is worth.
 const SLOW_TO_QUANTIZE: usize = 100_000_000;
-
-/// Where to run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Device {
-    /// The fastest one there is.
-    #[default]
-    Auto,
-    /// The native CPU backend.
-    Cpu,
-    /// The reference backend: slow, and the oracle of the others.
-    Reference,
-}
 
 /// Element type of the weights of matrix products. Activations are f32; a processor that multiplies
 /// bfloat16 (AVX-512 BF16, AMX) rounds them where they meet such weights.
@@ -124,16 +114,36 @@ pub enum LoadError {
     Kernel(#[from] KernelError),
 }
 
+impl LoadError {
+    /// Whether the device has no room.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(self, Self::Kernel(KernelError::OutOfMemory { .. }))
+    }
+}
+
 impl Model {
-    /// Packs the weights and allocates the KV cache and every buffer; `progress` hears how far that
-    /// has come.
+    /// As [`Self::load_on`], on the device that `options` ask for.
+    ///
+    /// # Errors
+    /// As [`Device::find`] and [`Self::load_on`].
+    pub fn load(
+        self,
+        options: &LoadOptions,
+        progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<LoadedModel, LoadError> {
+        self.load_on(options.device.find()?, options, progress)
+    }
+
+    /// Packs the weights and allocates the KV cache and every buffer on `device`, whatever `options`
+    /// say of it; `progress` hears how far that has come.
     ///
     /// The checkpoint's mapping is given back before this returns.
     ///
     /// # Errors
     /// Impossible limits, an impossible conversion, no memory.
-    pub fn load(
+    pub fn load_on(
         self,
+        device: FoundDevice,
         options: &LoadOptions,
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<LoadedModel, LoadError> {
@@ -144,21 +154,31 @@ impl Model {
             plain: self.format(options.dtype)?,
         };
         self.check_quantization(precision)?;
+        let options = LoadOptions {
+            device: device.device(),
+            ..*options
+        };
+        if let Some(gpu) = device.into_gpu() {
+            return self.load_with(gpu.into_backend(), precision, &options, progress);
+        }
         match options.device {
-            Device::Auto | Device::Cpu => {
+            Device::Reference => self.load_with(Reference::cpu(), precision, &options, progress),
+            Device::CudaEmulator => {
+                self.load_with(gpu_emulator::backend()?, precision, &options, progress)
+            }
+            Device::Auto | Device::Cpu | Device::Cuda(_) => {
                 let threads = options.threads;
                 let backend = Cpu::new(CpuOptions {
                     threads,
                     pin_threads: options.pin_threads,
                     instruction_set: None,
                 })?;
-                self.load_on(backend, precision, options, progress)
+                self.load_with(backend, precision, &options, progress)
             }
-            Device::Reference => self.load_on(Reference::cpu(), precision, options, progress),
         }
     }
 
-    fn load_on<B: LoraBackend>(
+    fn load_with<B: LoraBackend>(
         self,
         backend: B,
         precision: Precision,

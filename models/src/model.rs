@@ -8,6 +8,7 @@ use kernels::KvDtype;
 use thiserror::Error;
 
 use crate::config::{ConfigError, ModelConfig};
+use crate::dummy;
 use crate::gguf::{self, GgufError};
 use crate::pooling::{Pooling, Poolings};
 use crate::source::ModelSource;
@@ -103,6 +104,7 @@ pub fn open(source: &ModelSource) -> Result<Model, OpenError> {
     match source {
         ModelSource::Folder(folder) => open_folder(folder, folder.display().to_string()),
         ModelSource::Gguf(file) => gguf::open(file, file.display().to_string()),
+        ModelSource::Dummy(folder) => dummy::open(folder),
         ModelSource::Embedded => crate::embedded::open(),
         ModelSource::Hub(request) => {
             let path = crate::hub::fetch(request)?;
@@ -132,6 +134,16 @@ impl Model {
         checkpoint: Checkpoint,
     ) -> Result<Self, OpenError> {
         let checkpoint = checkpoint.in_plain_naming(&config)?;
+        Self::with_plain_names(name, files, config, checkpoint)
+    }
+
+    /// A model whose tensors have the names of all families already.
+    pub(crate) fn with_plain_names(
+        name: String,
+        files: ModelFiles,
+        config: ModelConfig,
+        checkpoint: Checkpoint,
+    ) -> Result<Self, OpenError> {
         let unread_tensors = checkpoint.check(&config)?;
         let mut hasher = blake3::Hasher::new_derive_key("purser model fingerprint 1");
         hasher.update(&(files.config.len() as u64).to_le_bytes());

@@ -13,6 +13,9 @@ pub enum ModelSource {
     Folder(PathBuf),
     /// A GGUF file; the first one of a model that is split.
     Gguf(PathBuf),
+    /// A folder whose weights do not matter, if there are any: random ones take their place, to measure
+    /// with.
+    Dummy(PathBuf),
     /// A repository of a hub (feature `hub`).
     Hub(HubRequest),
 }

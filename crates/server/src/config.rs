@@ -20,7 +20,7 @@ mod traces;
 pub mod values;
 
 use formats::AnswerFormats;
-use names::{DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName};
+use names::{DtypeName, KvCacheDtypeName, LoadFormatName, LogFormatName, QuantizationName};
 use serve::{
     AccessConfig, EmbeddingModel, EngineConfig, KvDisk, ListenConfig, LogFormat, RequestLimits,
     ServeConfig,
@@ -85,7 +85,7 @@ pub fn resolve(
     };
     let listen = listen(&settings)?;
     let access = access(&settings, &listen, environment)?;
-    let model = model(&settings, environment);
+    let model = model(&settings, environment)?;
     let served_model_names = served_names(&settings, &model)?;
     let embedding_model = embedding_model(&settings, &served_model_names, environment)?;
     let encoder_name = embedding_model.iter().map(|encoder| encoder.name.clone());
@@ -188,14 +188,25 @@ fn access(
     })
 }
 
-fn model(settings: &ServeSettings, environment: Environment<'_>) -> ModelSource {
-    let Some(model) = settings.model.as_deref().filter(|model| !model.is_empty()) else {
-        return ModelSource::Embedded;
+fn model(
+    settings: &ServeSettings,
+    environment: Environment<'_>,
+) -> Result<ModelSource, ConfigError> {
+    let named = settings.model.as_deref().filter(|model| !model.is_empty());
+    if settings.load_format == Some(LoadFormatName::Dummy) {
+        let message = "random weights take the place of a folder's; name one with a config.json";
+        let folder = named.map(PathBuf::from).filter(|path| path.is_dir());
+        return folder
+            .map(ModelSource::Dummy)
+            .ok_or_else(|| wrong("load-format", message));
+    }
+    let Some(model) = named else {
+        return Ok(ModelSource::Embedded);
     };
     let mut options = HubOptions::from_lookup(environment);
     options.revision = settings.revision.clone();
     options.progress_bar = true;
-    ModelSource::named(model, options)
+    Ok(ModelSource::named(model, options))
 }
 
 /// The encoder, under a name that is not the model's. `--revision` is about the model.
@@ -261,7 +272,7 @@ fn default_name(model: &ModelSource) -> String {
             || "model".to_owned(),
             |stem| stem.to_string_lossy().into_owned(),
         ),
-        ModelSource::Folder(path) => path
+        ModelSource::Folder(path) | ModelSource::Dummy(path) => path
             .canonicalize()
             .ok()
             .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
@@ -270,9 +281,11 @@ fn default_name(model: &ModelSource) -> String {
 }
 
 fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
-    let max_num_seqs = at_least_one("max-num-seqs", settings.max_num_seqs)?.unwrap_or(64);
+    let max_num_seqs = at_least_one("max-num-seqs", settings.max_num_seqs)?;
     let batched = at_least_one("max-num-batched-tokens", settings.max_num_batched_tokens)?;
-    if let Some(batched) = batched.filter(|&batched| batched < max_num_seqs) {
+    if let (Some(batched), Some(max_num_seqs)) = (batched, max_num_seqs)
+        && batched < max_num_seqs
+    {
         let message = format!(
             "{batched} tokens per step leave no room for --max-num-seqs {max_num_seqs}, which need \
              one each"
@@ -289,11 +302,8 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
     let target_itl = settings.target_itl_ms.unwrap_or(100.0);
     let target_itl = seconds("target-itl-ms", Some(target_itl / 1_000.0), 0.0)?;
     Ok(EngineConfig {
-        device: match settings.device {
-            None | Some(DeviceName::Auto) => Device::Auto,
-            Some(DeviceName::Cpu) => Device::Cpu,
-            Some(DeviceName::Reference) => Device::Reference,
-        },
+        device: settings.device.map_or(Device::Auto, |device| device.0),
+        gpu_memory_utilization: gpu_memory_utilization(settings)?,
         dtype: match settings.dtype {
             None | Some(DtypeName::Auto) => Dtype::Auto,
             Some(DtypeName::Float32) => Dtype::Float32,
@@ -324,6 +334,17 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
         retention: retention(settings)?,
         seed: settings.seed,
     })
+}
+
+fn gpu_memory_utilization(settings: &ServeSettings) -> Result<f64, ConfigError> {
+    let fraction = settings.gpu_memory_utilization.unwrap_or(0.9);
+    match fraction > 0.0 && fraction <= 1.0 {
+        true => Ok(fraction),
+        false => {
+            let message = format!("{fraction} must be above 0 and at most 1");
+            Err(wrong("gpu-memory-utilization", message))
+        }
+    }
 }
 
 fn quantization(settings: &ServeSettings) -> Result<Quantization, ConfigError> {

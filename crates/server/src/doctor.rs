@@ -13,8 +13,9 @@
 use std::io::Write;
 use std::num::NonZero;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
+use models::Device;
 use serde::Serialize;
 
 mod advice;
@@ -27,7 +28,7 @@ use crate::config::serve::{EngineConfig, ServeConfig};
 use crate::config::settings::ServeSettings;
 use crate::config::{Environment, resolve};
 use crate::serve;
-use crate::sizing::{Sizing, available_memory};
+use crate::sizing::{Room, Sizing, available_memory};
 use advice::Advice;
 use forecast::Forecast;
 use machine::Machine;
@@ -75,11 +76,18 @@ pub async fn run(
 }
 
 fn examine(config: ServeConfig) -> anyhow::Result<Report> {
-    let engine = config.engine.clone();
+    let engine = EngineConfig {
+        device: on_processor(config.engine.device)?,
+        ..config.engine.clone()
+    };
     // Before anything is allocated: it is what `serve` would find.
     let available = available_memory();
     let model = models::open(&config.model)?;
-    let sizing = Sizing::new(&model, &engine, available)?;
+    let room = Room {
+        available,
+        gpu_total: None,
+    };
+    let sizing = Sizing::new(&model, &engine, room)?;
     let machine = Machine::measure(threads(&engine), available);
     let forecast = Forecast::new(&model, &engine, &sizing, &machine);
     drop(model);
@@ -87,6 +95,7 @@ fn examine(config: ServeConfig) -> anyhow::Result<Report> {
     // Nobody's requests are run.
     let (app, thread) = serve::load(ServeConfig {
         traces: None,
+        engine: engine.clone(),
         ..config
     })?;
     let trial = trial::run(app.engine(), app.model().vocab_size, length);
@@ -100,6 +109,17 @@ fn examine(config: ServeConfig) -> anyhow::Result<Report> {
         trial,
         advice,
     })
+}
+
+/// What is measured is the processor.
+fn on_processor(device: Device) -> anyhow::Result<Device> {
+    match device {
+        Device::Auto => Ok(Device::Cpu),
+        Device::Cuda(_) | Device::CudaEmulator => {
+            bail!("--device: the doctor examines processors only; leave it out, or say cpu")
+        }
+        Device::Cpu | Device::Reference => Ok(device),
+    }
 }
 
 /// Threads that the engine computes with.

@@ -8,7 +8,8 @@ use engine::{DiskConfig, EngineHandle, EngineThread, SchedulerConfig, TokenId};
 use indicatif::{ProgressBar, ProgressStyle};
 use memory::Store;
 use models::{
-    CacheNotice, Encoder, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model, ModelFiles,
+    CacheNotice, Encoder, FoundDevice, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model,
+    ModelFiles,
 };
 use text::{ChatTemplates, ReasoningFormat, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
@@ -26,9 +27,14 @@ use crate::metrics::{CacheInfo, Metrics};
 use crate::model::{GenerationDefaults, ServedModel, max_text_bytes};
 use crate::records::{RecordLimits, RecordStore};
 use crate::shutdown::{self, StopSignals};
-use crate::sizing::{Sizing, available_memory};
+use crate::sizing::{Room, Sizing, available_memory};
 use crate::traces::Traces;
 use crate::{clock, listen, prompt, routes};
+
+/// What helps, whatever the device.
+const OUT_OF_MEMORY: &str = "the device has too little memory: lower --gpu-memory-utilization or \
+                             --kv-cache-memory-bytes, --max-num-batched-tokens, --max-num-seqs or \
+                             --max-model-len";
 
 /// How long clients that do not read may keep the server from ending.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -71,16 +77,18 @@ async fn bind(listen: &ListenConfig) -> anyhow::Result<TcpListener> {
 /// When the model's files or the settings cannot work.
 pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     let start = clock::now();
+    let (device, engine) = find_device(config.engine)?;
     let model = models::open(&config.model)?;
     let model = match config.weights_cache {
         Some(cache) => model.with_weights_cache(cache),
         None => model,
     };
-    tell_oddities(&model, &config.engine);
-    let places = config.engine.max_num_queued_reqs;
+    tell_oddities(&model, &engine);
+    let places = engine.max_num_queued_reqs;
     let (encoder, available) = load_encoder(config.embedding_model, places)?;
-    let available = beside_adapters(&model, config.lora.as_ref(), available)?;
-    let sizing = Sizing::new(&model, &config.engine, available)?;
+    let room = Room::of(&device, available, engine.gpu_memory_utilization)?;
+    let room = beside_adapters(&model, config.lora.as_ref(), room)?;
+    let sizing = Sizing::new(&model, &engine, room)?;
     let mut served = served_model(
         &model,
         config.served_model_names,
@@ -94,21 +102,22 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     config.context.check_window(sizing.max_model_len)?;
     let scheduler = SchedulerConfig {
         max_background_share: config.context.max_background_share,
-        ..scheduler_config(&model, &config.engine, &sizing)
+        ..scheduler_config(&model, &engine, &sizing)
     };
     let cache = CacheInfo {
         block_size: sizing.block_size,
         num_blocks: sizing.num_blocks - 1,
-        cache_dtype: kv_dtype(&config.engine).name(),
-        enable_prefix_caching: config.engine.enable_prefix_caching,
+        cache_dtype: kv_dtype(&engine).name(),
+        enable_prefix_caching: engine.enable_prefix_caching,
     };
     let traces = config.traces.as_ref().map(Traces::start).transpose()?;
     let memory = open_memory(&config.context)?;
     let budgeter = Budgeter::new(config.context, budget_fingerprint(&model, &served));
     let lora = config.lora.as_ref();
-    let (engine, thread) = start_engine(model, (&config.engine, lora), &sizing, scheduler)?;
+    let settings = (&engine, lora);
+    let (handle, thread) = start_engine((model, device), settings, &sizing, scheduler)?;
     for LoraModule { name, path } in lora.iter().flat_map(|lora| &lora.modules) {
-        let loaded = served.adapters.load(&engine, name, path);
+        let loaded = served.adapters.load(&handle, name, path);
         loaded.with_context(|| format!("--lora-modules {name}={}", path.display()))?;
         tracing::info!(adapter = name, "adapter loaded");
     }
@@ -116,28 +125,38 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
         model = served.name(),
         max_model_len = sizing.max_model_len,
         kv_cache_tokens = (sizing.num_blocks - 1) * sizing.block_size,
-        kv_cache_dtype = kv_dtype(&config.engine).name(),
+        kv_cache_dtype = kv_dtype(&engine).name(),
         kv_cache_mib = sizing.kv_cache_bytes >> 20,
         kv_window_tokens = sizing.window_capacity(),
         max_num_batched_tokens = sizing.max_num_batched_tokens,
-        max_num_seqs = config.engine.max_num_seqs,
+        max_num_seqs = sizing.max_num_seqs,
         seconds = (clock::now() - start).as_secs_f64(),
         "model loaded"
     );
     let app = App::new(AppParts {
-        metrics: Metrics::new(served.name(), &cache, engine.clone(), &budgeter),
+        metrics: Metrics::new(served.name(), &cache, handle.clone(), &budgeter),
         records: record_store(&served, config.request_records, sizing.block_size),
         traces,
         model: served,
-        engine,
+        engine: handle,
         memory,
         budgeter,
         access: config.access,
         limits: config.limits,
         web_ui: config.web_ui,
-        seed: config.engine.seed.unwrap_or_else(random_seed),
+        seed: engine.seed.unwrap_or_else(random_seed),
     });
     Ok((app, thread))
+}
+
+/// The device that is asked for, and the settings for it.
+fn find_device(engine: EngineConfig) -> anyhow::Result<(FoundDevice, EngineConfig)> {
+    let found = engine.device.find().context("--device")?;
+    if let Some(reason) = found.instead() {
+        tracing::info!(reason, "computing on the CPU");
+    }
+    let device = found.device();
+    Ok((found, EngineConfig { device, ..engine }))
 }
 
 /// Logs what of the checkpoint is not used, or not as it was asked for.
@@ -314,7 +333,7 @@ fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> Sc
         enable_prefix_caching: engine.enable_prefix_caching,
         window: sizing.window,
         fingerprint: [&model.fingerprint()[..], kv_dtype(engine).name().as_bytes()].concat(),
-        max_num_seqs: engine.max_num_seqs,
+        max_num_seqs: sizing.max_num_seqs,
         max_num_batched_tokens: sizing.max_num_batched_tokens,
         target_itl: engine.target_itl,
         watermark: engine.watermark,
@@ -327,24 +346,21 @@ fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> Sc
     }
 }
 
-/// What of `available` bytes is left beside the adapters that there is room for.
-fn beside_adapters(
-    model: &Model,
-    lora: Option<&LoraConfig>,
-    available: usize,
-) -> anyhow::Result<usize> {
+/// What of `room` is left beside the adapters that there is room for.
+fn beside_adapters(model: &Model, lora: Option<&LoraConfig>, room: Room) -> anyhow::Result<Room> {
     let Some(LoraConfig { limits, .. }) = lora else {
-        return Ok(available);
+        return Ok(room);
     };
     let needed = limits.adapter_bytes(model.config());
-    available.checked_sub(needed).with_context(|| {
+    room.without(needed).with_context(|| {
         format!(
-            "{} adapters of rank {} need up to {} MiB and {} MiB of memory are free; lower --max-loras \
-             or --max-lora-rank",
+            "{} adapters of rank {} need up to {} MiB and {} MiB {}; lower --max-loras or \
+             --max-lora-rank",
             limits.max_loras,
             limits.max_lora_rank,
             needed >> 20,
-            available >> 20
+            room.available >> 20,
+            room.advice()
         )
     })
 }
@@ -360,7 +376,7 @@ fn adapters(model: &Model, lora: &LoraConfig, served: &ServedModel) -> Adapters 
 }
 
 fn start_engine(
-    model: Model,
+    (model, device): (Model, FoundDevice),
     (engine, lora): (&EngineConfig, Option<&LoraConfig>),
     sizing: &Sizing,
     scheduler: SchedulerConfig,
@@ -369,7 +385,7 @@ fn start_engine(
         device: engine.device,
         dtype: engine.dtype,
         quantization: engine.quantization,
-        limits: sizing.limits(engine.max_num_seqs),
+        limits: sizing.limits(),
         threads: engine.threads.and_then(NonZero::new),
         pin_threads: engine.pin_threads,
         kv_cache_dtype: engine.kv_cache_dtype,
@@ -381,7 +397,12 @@ fn start_engine(
         fingerprint: disk_fingerprint(&model, engine),
     });
     let bar = loading_bar();
-    let loaded = model.load(&options, &mut |progress| show(&bar, progress))?;
+    let loaded = model
+        .load_on(device, &options, &mut |progress| show(&bar, progress))
+        .map_err(|error| match error.is_out_of_memory() {
+            true => anyhow::Error::new(error).context(OUT_OF_MEMORY),
+            false => error.into(),
+        })?;
     bar.finish_and_clear();
     loaded.cache_notices.iter().for_each(log_cache_notice);
     tracing::info!(device = loaded.description, "device");

@@ -1,6 +1,7 @@
 //! How much is allocated at start: the KV cache and what a step needs.
 
 mod pools;
+mod room;
 
 use anyhow::bail;
 use engine::WindowConfig;
@@ -9,9 +10,11 @@ use models::{Limits, Model};
 use crate::config::serve::EngineConfig;
 use pools::{Layers, Window};
 
-/// Tokens per step on a CPU: measured, the prefill rate is flat from 128 on, and a step stays short
-/// enough for others' tokens (benches/README.md).
-const CPU_BATCHED_TOKENS: usize = 256;
+pub use room::Room;
+
+/// What of a GPU's memory is left for what is not known before: the library's kernels, and the gaps
+/// between allocations.
+const GPU_MARGIN_BYTES: usize = 256 << 20;
 
 /// Longest sequences that the KV cache holds by default.
 const DEFAULT_SEQUENCES: usize = 4;
@@ -23,6 +26,8 @@ pub struct Sizing {
     pub max_model_len: usize,
     /// Tokens per step.
     pub max_num_batched_tokens: usize,
+    /// Sequences per step.
+    pub max_num_seqs: usize,
     /// Tokens per block.
     pub block_size: usize,
     /// Blocks, the null block included.
@@ -44,11 +49,11 @@ struct ModelSizes {
 }
 
 impl Sizing {
-    /// Sizes for `model`; `available` is the memory that is free, in bytes.
+    /// Sizes for `model` in `room`.
     ///
     /// # Errors
     /// When something asked for does not fit; the message says what to change.
-    pub fn new(model: &Model, engine: &EngineConfig, available: usize) -> anyhow::Result<Self> {
+    pub fn new(model: &Model, engine: &EngineConfig, room: Room) -> anyhow::Result<Self> {
         let kv_dtype = engine.kv_cache_dtype.on(engine.device);
         let sizes = ModelSizes {
             kv_bytes_per_token: model.kv_bytes_per_token(kv_dtype),
@@ -57,30 +62,62 @@ impl Sizing {
             max_position_embeddings: model.config().max_position_embeddings,
         };
         let weights = model.loaded_weight_bytes(engine.dtype, engine.quantization);
-        if weights > available {
+        let Some(beside_weights) = room.without(weights) else {
             bail!(
-                "the weights need {} MiB and {} MiB of memory are free",
+                "the weights need {} MiB and {} MiB {}",
                 weights >> 20,
-                available >> 20
+                room.available >> 20,
+                room.advice()
             );
-        }
-        Self::compute(sizes, engine, available - weights)
+        };
+        let workspace = |limits: &Limits| limits.workspace_bytes(model.config());
+        Self::compute(sizes, engine, beside_weights, workspace)
     }
 
-    fn compute(model: ModelSizes, engine: &EngineConfig, available: usize) -> anyhow::Result<Self> {
+    fn compute(
+        model: ModelSizes,
+        engine: &EngineConfig,
+        room: Room,
+        workspace: impl FnOnce(&Limits) -> usize,
+    ) -> anyhow::Result<Self> {
         let model_len = model.max_position_embeddings;
         if let Some(asked) = engine.max_model_len.filter(|&asked| asked > model_len) {
             bail!("--max-model-len {asked} is more than the model's own limit of {model_len}");
         }
         let wanted_len = engine.max_model_len.unwrap_or(model_len);
+        let default_seqs = engine
+            .max_num_batched_tokens
+            .map_or(room.max_num_seqs(), |tokens| {
+                tokens.min(room.max_num_seqs())
+            });
+        let max_num_seqs = engine.max_num_seqs.unwrap_or(default_seqs);
         let max_num_batched_tokens = engine
             .max_num_batched_tokens
-            .unwrap_or(CPU_BATCHED_TOKENS.max(engine.max_num_seqs));
-        let layers = model.layers(engine, wanted_len, max_num_batched_tokens);
-        let bytes = engine.kv_cache_memory_bytes.unwrap_or_else(|| {
-            let blocks = DEFAULT_SEQUENCES * wanted_len.div_ceil(engine.block_size);
-            layers.bytes(&layers.with_blocks(blocks)).min(available / 2)
-        });
+            .unwrap_or(room.max_num_batched_tokens().max(max_num_seqs));
+        let layers = model.layers(engine, wanted_len, (max_num_seqs, max_num_batched_tokens));
+        let mut sizing = Self {
+            max_model_len: wanted_len,
+            max_num_batched_tokens,
+            max_num_seqs,
+            block_size: engine.block_size,
+            num_blocks: 0,
+            window: None,
+            kv_cache_bytes: 0,
+        };
+        let bytes = match (engine.kv_cache_memory_bytes, room.gpu_total) {
+            (Some(bytes), _) => bytes,
+            (None, None) => {
+                let blocks = DEFAULT_SEQUENCES * wanted_len.div_ceil(engine.block_size);
+                layers
+                    .bytes(&layers.with_blocks(blocks))
+                    .min(room.available / 2)
+            }
+            // A GPU is nobody else's: what is left caches prefixes.
+            (None, Some(_)) => {
+                let beside = workspace(&sizing.limits()) + GPU_MARGIN_BYTES;
+                room.available.saturating_sub(beside)
+            }
+        };
         let pools = layers.within(bytes);
         // The null block holds no tokens but takes memory.
         let usable = pools.num_blocks.saturating_sub(1);
@@ -89,21 +126,22 @@ impl Sizing {
         if engine.max_model_len.is_some_and(|asked| asked > capacity) || fits == 0 {
             let blocks = wanted_len.div_ceil(engine.block_size) + 1;
             let needed = layers.bytes(&layers.with_blocks(blocks));
+            let more = match room.gpu_total {
+                None => "",
+                Some(_) => ", --gpu-memory-utilization",
+            };
             bail!(
                 "a sequence of {wanted_len} tokens needs a KV cache of {} MiB, and it has {} MiB; \
-                 lower --max-model-len, or raise --kv-cache-memory-bytes",
+                 lower --max-model-len, or raise --kv-cache-memory-bytes{more}",
                 needed.div_ceil(1 << 20),
                 bytes >> 20
             );
         }
-        Ok(Self {
-            max_model_len: fits,
-            max_num_batched_tokens,
-            block_size: engine.block_size,
-            num_blocks: pools.num_blocks,
-            window: pools.window,
-            kv_cache_bytes: layers.bytes(&pools),
-        })
+        sizing.max_model_len = fits;
+        sizing.num_blocks = pools.num_blocks;
+        sizing.window = pools.window;
+        sizing.kv_cache_bytes = layers.bytes(&pools);
+        Ok(sizing)
     }
 
     /// Tokens that the pool of the layers with a sliding window holds; `None` if there is none.
@@ -113,13 +151,13 @@ impl Sizing {
     }
 
     /// What a runner is sized for.
-    pub fn limits(&self, max_num_seqs: usize) -> Limits {
+    pub fn limits(&self) -> Limits {
         Limits {
             num_blocks: self.num_blocks,
             window_blocks: self.window.map(|window| window.num_blocks as usize),
             block_size: self.block_size,
             max_num_batched_tokens: self.max_num_batched_tokens,
-            max_num_seqs,
+            max_num_seqs: self.max_num_seqs,
             max_model_len: self.max_model_len,
         }
     }
@@ -128,12 +166,14 @@ impl Sizing {
 impl ModelSizes {
     /// The layers by what they keep. Blocks that go to a disk go there as a whole: then all layers
     /// share one pool.
-    fn layers(self, engine: &EngineConfig, max_model_len: usize, max_step_tokens: usize) -> Layers {
+    fn layers(
+        self,
+        engine: &EngineConfig,
+        max_model_len: usize,
+        in_a_step: (usize, usize),
+    ) -> Layers {
         let sliding = self.sliding_window.filter(|_| engine.kv_disk.is_none());
-        let window = |tokens| {
-            let most = (engine.max_num_seqs, max_step_tokens);
-            Window::new(tokens, engine.block_size, max_model_len, most)
-        };
+        let window = |tokens| Window::new(tokens, engine.block_size, max_model_len, in_a_step);
         let in_window = self.window_kv_bytes_per_token;
         Layers {
             full_bytes: engine.block_size * (self.kv_bytes_per_token - in_window),
@@ -163,16 +203,32 @@ mod tests {
         max_position_embeddings: 8_192,
     };
 
+    /// In the system's memory.
+    fn compute(
+        model: ModelSizes,
+        engine: &EngineConfig,
+        available: usize,
+    ) -> anyhow::Result<Sizing> {
+        let room = Room {
+            available,
+            gpu_total: None,
+        };
+        Sizing::compute(model, engine, room, |_| {
+            unreachable!("that is the system's matter")
+        })
+    }
+
     fn engine() -> EngineConfig {
         EngineConfig {
-            device: Device::Auto,
+            device: Device::Cpu,
+            gpu_memory_utilization: 0.9,
             dtype: Dtype::Auto,
             quantization: Quantization::None,
             threads: None,
             pin_threads: false,
             max_model_len: None,
             max_num_batched_tokens: None,
-            max_num_seqs: 64,
+            max_num_seqs: None,
             block_size: 16,
             kv_cache_dtype: KvCacheDtype::Auto,
             kv_cache_memory_bytes: None,
@@ -192,7 +248,7 @@ mod tests {
 
     #[test]
     fn plenty_of_memory_holds_four_of_the_longest() {
-        let sizing = Sizing::compute(MODEL, &engine(), 1 << 40).unwrap();
+        let sizing = compute(MODEL, &engine(), 1 << 40).unwrap();
         assert_eq!(sizing.max_model_len, 8_192);
         assert_eq!(sizing.num_blocks, 4 * 8_192 / 16);
         assert_eq!(sizing.kv_cache_bytes, 4 * 8_192 * 1_024);
@@ -202,19 +258,42 @@ mod tests {
     #[test]
     fn little_memory_shortens_the_sequence_unless_it_was_asked_for() {
         let available = 8 << 20;
-        let sizing = Sizing::compute(MODEL, &engine(), available).unwrap();
+        let sizing = compute(MODEL, &engine(), available).unwrap();
         assert_eq!(sizing.max_model_len, 4 * 1_024 - 16);
         let asked = EngineConfig {
             max_model_len: Some(8_192),
             ..engine()
         };
-        let error = Sizing::compute(MODEL, &asked, available)
-            .unwrap_err()
-            .to_string();
+        let error = compute(MODEL, &asked, available).unwrap_err().to_string();
         assert!(
             error.contains("needs a KV cache of 9 MiB, and it has 4 MiB"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_gpu_is_filled_beside_what_a_step_needs() {
+        let room = |gib: usize| Room {
+            available: gib << 30,
+            gpu_total: Some(gib << 30),
+        };
+        let workspace = |limits: &Limits| limits.max_num_batched_tokens * 100_000;
+        let large = Sizing::compute(MODEL, &engine(), room(80), workspace).unwrap();
+        assert_eq!(large.max_num_batched_tokens, 8_192);
+        assert_eq!(large.max_num_seqs, 256);
+        let left = (80 << 30) - 8_192 * 100_000 - GPU_MARGIN_BYTES;
+        assert_eq!(large.num_blocks, left / (16 * 1_024));
+        let small = Sizing::compute(MODEL, &engine(), room(8), workspace).unwrap();
+        assert_eq!(small.max_num_batched_tokens, 2_048);
+        let asked = EngineConfig {
+            max_num_batched_tokens: Some(100),
+            ..engine()
+        };
+        let few = Sizing::compute(MODEL, &asked, room(8), workspace).unwrap();
+        assert_eq!((few.max_num_batched_tokens, few.max_num_seqs), (100, 100));
+        let nothing = Sizing::compute(MODEL, &engine(), room(1), |_| 1 << 30);
+        let error = nothing.unwrap_err().to_string();
+        assert!(error.contains("--gpu-memory-utilization"), "{error}");
     }
 
     #[test]
@@ -225,20 +304,20 @@ mod tests {
             ..MODEL
         };
         let engine = EngineConfig {
-            max_num_seqs: 4,
+            max_num_seqs: Some(4),
             ..engine()
         };
-        let sizing = Sizing::compute(model, &engine, 1 << 40).unwrap();
+        let sizing = compute(model, &engine, 1 << 40).unwrap();
         assert_eq!(sizing.num_blocks, 4 * 8_192 / 16);
         let window = sizing.window.unwrap();
         assert_eq!((window.tokens, window.num_blocks), (256, 512));
         assert_eq!(sizing.kv_cache_bytes, 16 * (2_048 * 256 + 512 * 768));
-        assert_eq!(sizing.limits(4).window_blocks, Some(512));
+        assert_eq!(sizing.limits().window_blocks, Some(512));
         let as_much = EngineConfig {
             kv_cache_memory_bytes: Some(4 * 8_192 * 1_024),
             ..engine
         };
-        let sizing = Sizing::compute(model, &as_much, 1 << 40).unwrap();
+        let sizing = compute(model, &as_much, 1 << 40).unwrap();
         assert_eq!(sizing.num_blocks, 4_680, "in place of 2,048");
     }
 
@@ -248,9 +327,7 @@ mod tests {
             max_model_len: Some(8_193),
             ..engine()
         };
-        let error = Sizing::compute(MODEL, &asked, 1 << 40)
-            .unwrap_err()
-            .to_string();
+        let error = compute(MODEL, &asked, 1 << 40).unwrap_err().to_string();
         assert!(error.contains("the model's own limit of 8192"), "{error}");
     }
 
@@ -260,6 +337,6 @@ mod tests {
             kv_cache_memory_bytes: Some(16 * 1_024),
             ..engine()
         };
-        assert!(Sizing::compute(MODEL, &tiny, 1 << 40).is_err());
+        assert!(compute(MODEL, &tiny, 1 << 40).is_err());
     }
 }

@@ -61,7 +61,9 @@ impl Encoder {
                     false => open_folder(&path),
                 }
             }
-            ModelSource::Gguf(file) => Err(OpenError::NotAnEncoder(file.display().to_string())),
+            ModelSource::Gguf(path) | ModelSource::Dummy(path) => {
+                Err(OpenError::NotAnEncoder(path.display().to_string()))
+            }
             ModelSource::Embedded => Err(OpenError::NotAnEncoder("the embedded model".to_owned())),
         }
     }

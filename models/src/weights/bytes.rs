@@ -1,4 +1,4 @@
-//! A file's bytes, mapped or part of the program.
+//! A file's bytes, mapped, part of the program, or made by it.
 
 #![expect(unsafe_code, reason = "memory maps of weights")]
 
@@ -17,6 +17,8 @@ pub(crate) enum Bytes {
     Mapped(Mmap, Option<String>),
     /// Part of the program.
     Static(&'static [u8]),
+    /// Made by the program.
+    Made(Vec<u8>),
 }
 
 impl Bytes {
@@ -38,7 +40,7 @@ impl Bytes {
     pub(crate) fn identity(&self) -> Option<&str> {
         match self {
             Self::Mapped(_, identity) => identity.as_deref(),
-            Self::Static(_) => None,
+            Self::Static(_) | Self::Made(_) => None,
         }
     }
 
@@ -46,7 +48,7 @@ impl Bytes {
     pub(crate) fn release(&self, range: &Range<usize>) {
         match self {
             Self::Mapped(map, _) => pages::give_back(map, range),
-            Self::Static(_) => {}
+            Self::Static(_) | Self::Made(_) => {}
         }
     }
 }
@@ -58,6 +60,7 @@ impl Deref for Bytes {
         match self {
             Self::Mapped(map, _) => map,
             Self::Static(bytes) => bytes,
+            Self::Made(bytes) => bytes,
         }
     }
 }

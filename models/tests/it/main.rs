@@ -7,11 +7,14 @@ mod bfloat16;
 mod bits;
 mod checkpoints;
 mod driver;
+mod dummy;
 mod embedded;
 mod embedders;
 mod fake_runner;
 mod gguf;
 mod golden;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod gpu;
 mod hub;
 mod kv_cache;
 mod seeing;

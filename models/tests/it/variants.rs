@@ -19,7 +19,7 @@ fn exact_dtype(variant: &str) -> Dtype {
 }
 
 /// As [`check`], with the first `decoded` of the decoded tokens.
-fn check_tokens(
+pub(crate) fn check_tokens(
     variant: &str,
     device: Device,
     dtype: Dtype,

@@ -53,16 +53,14 @@ pub enum QuantizationName {
     Q4KM,
 }
 
-/// Where to compute.
+/// What becomes of the weights of a folder; names are vLLM's.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum DeviceName {
-    /// The fastest there is.
+pub enum LoadFormatName {
+    /// They are loaded.
     Auto,
-    /// The native CPU kernels.
-    Cpu,
-    /// The plain implementation that the others are checked against; slow.
-    Reference,
+    /// They are not looked at: random ones take their place, to measure with.
+    Dummy,
 }
 
 /// How logs are written.

@@ -93,6 +93,8 @@ pub struct AccessConfig {
 pub struct EngineConfig {
     /// Device that computes.
     pub device: models::Device,
+    /// Part of a GPU's memory that may be used.
+    pub gpu_memory_utilization: f64,
     /// Type of the weights in memory.
     pub dtype: models::Dtype,
     /// What becomes of weights at load.
@@ -105,8 +107,8 @@ pub struct EngineConfig {
     pub max_model_len: Option<usize>,
     /// Tokens per step; `None` is the device's default.
     pub max_num_batched_tokens: Option<usize>,
-    /// Sequences per step.
-    pub max_num_seqs: usize,
+    /// Sequences per step; `None` is the device's default.
+    pub max_num_seqs: Option<usize>,
     /// Tokens per block.
     pub block_size: usize,
     /// Type of the KV cache's elements.

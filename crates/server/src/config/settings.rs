@@ -12,9 +12,9 @@ use text::{ReasoningFormat, ToolCallFormat};
 use super::formats::FormatChoice;
 use super::lora::LoraModule;
 use super::names::{
-    ContextModeName, DeviceName, DtypeName, KvCacheDtypeName, LogFormatName, QuantizationName,
+    ContextModeName, DtypeName, KvCacheDtypeName, LoadFormatName, LogFormatName, QuantizationName,
 };
-use super::values::{ByteSize, TokenCount};
+use super::values::{ByteSize, DeviceName, TokenCount};
 
 /// Flags of `purser serve`. Names and meanings are vLLM's where vLLM has them.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
@@ -42,6 +42,10 @@ pub struct ServeSettings {
         value_name = "MODEL"
     )]
     pub embedding_model: Option<String>,
+    /// What becomes of a folder's weights: dummy puts random ones in their place, to measure with
+    /// [default: auto]
+    #[arg(long, env = "PURSER_LOAD_FORMAT", help_heading = "Model")]
+    pub load_format: Option<LoadFormatName>,
     /// Type of the weights in memory [default: auto]
     #[arg(long, env = "PURSER_DTYPE", help_heading = "Model")]
     pub dtype: Option<DtypeName>,
@@ -174,9 +178,22 @@ pub struct ServeSettings {
     #[arg(long, env = "PURSER_LOG_FORMAT", help_heading = "Server")]
     pub log_format: Option<LogFormatName>,
 
-    /// Where to compute [default: auto]
-    #[arg(long, env = "PURSER_DEVICE", help_heading = "Engine")]
+    /// Where to compute; auto is the first GPU, or else the CPU [default: auto]
+    #[arg(
+        long,
+        env = "PURSER_DEVICE",
+        help_heading = "Engine",
+        value_name = "auto|cpu|cuda[:N]|reference"
+    )]
     pub device: Option<DeviceName>,
+    /// Part of a GPU's memory that may be used, 0 to 1 [default: 0.9]
+    #[arg(
+        long,
+        env = "PURSER_GPU_MEMORY_UTILIZATION",
+        help_heading = "Engine",
+        value_name = "FRACTION"
+    )]
+    pub gpu_memory_utilization: Option<f64>,
     /// Threads that compute [default: one per core]
     #[arg(
         long,
@@ -190,7 +207,8 @@ pub struct ServeSettings {
     #[arg(long, env = "PURSER_PIN_THREADS", num_args = 0..=1, default_missing_value = "true",
           help_heading = "Engine")]
     pub pin_threads: Option<bool>,
-    /// Tokens computed in one step, of all requests together [default: 256 on a CPU]
+    /// Tokens computed in one step, of all requests together [default: 256 on a CPU;
+    /// on a GPU 8192, or 2048 if it has less than 70 GiB]
     #[arg(
         long,
         env = "PURSER_MAX_NUM_BATCHED_TOKENS",
@@ -420,6 +438,7 @@ impl ServeSettings {
             revision,
             served_model_name,
             embedding_model,
+            load_format,
             dtype,
             quantization,
             weights_cache,
@@ -443,6 +462,7 @@ impl ServeSettings {
             shutdown_timeout,
             log_format,
             device,
+            gpu_memory_utilization,
             threads,
             pin_threads,
             max_num_batched_tokens,

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use models::Device;
 use serde::{Deserialize, Deserializer};
 
 /// Bytes: `2147483648`, `2g`, `512m`, `64k`; units of 1,024, with or without a `b` or `ib` behind.
@@ -11,6 +12,30 @@ pub struct ByteSize(pub usize);
 /// Tokens: `8192`, `8k` (1,000) or `8K` (1,024), as vLLM reads them; `auto` is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenCount(pub Option<usize>);
+
+/// A device: `auto`, `cpu`, `cuda`, `cuda:1`, `reference`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceName(pub Device);
+
+impl FromStr for DeviceName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let device = match text {
+            "auto" => Some(Device::Auto),
+            "cpu" => Some(Device::Cpu),
+            "cuda" => Some(Device::Cuda(0)),
+            "reference" => Some(Device::Reference),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|ordinal| ordinal.parse().ok())
+                .map(Device::Cuda),
+        };
+        device.map(Self).ok_or_else(|| {
+            format!("`{text}` is no device; write auto, cpu, cuda, cuda:1 or reference")
+        })
+    }
+}
 
 impl FromStr for ByteSize {
     type Err = String;
@@ -65,6 +90,12 @@ fn scale(digits: &str, factor: usize) -> Option<usize> {
         .all(|byte| byte.is_ascii_digit() || byte == b'.');
     let product = digits.parse::<f64>().ok().filter(|_| valid)? * factor as f64;
     (1.0..1e18).contains(&product).then_some(product as usize)
+}
+
+impl<'de> Deserialize<'de> for DeviceName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_text_or_number(deserializer)
+    }
 }
 
 impl<'de> Deserialize<'de> for ByteSize {
