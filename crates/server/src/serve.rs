@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use memory::Store;
 use models::{
     CacheNotice, Encoder, FoundDevice, KvDtype, LoadOptions, LoadPhase, LoadProgress, Model,
-    ModelFiles,
+    ModelFiles, ModelSource, WeightsCache,
 };
 use text::{ChatTemplates, ReasoningFormat, Tokenizer, TokenizerFiles, ToolCallFormat};
 use tokio::net::TcpListener;
@@ -78,12 +78,7 @@ async fn bind(listen: &ListenConfig) -> anyhow::Result<TcpListener> {
 pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     let start = clock::now();
     let (device, engine) = find_device(config.engine)?;
-    let model = models::open(&config.model)?;
-    let model = match config.weights_cache {
-        Some(cache) => model.with_weights_cache(cache),
-        None => model,
-    };
-    tell_oddities(&model, &engine);
+    let model = open_model(&config.model, config.weights_cache, &engine)?;
     let places = engine.max_num_queued_reqs;
     let (encoder, available) = load_encoder(config.embedding_model, places)?;
     let room = Room::of(&device, available, engine.gpu_memory_utilization)?;
@@ -157,6 +152,21 @@ fn find_device(engine: EngineConfig) -> anyhow::Result<(FoundDevice, EngineConfi
     }
     let device = found.device();
     Ok((found, EngineConfig { device, ..engine }))
+}
+
+/// The model's files, and what the log says about them.
+fn open_model(
+    source: &ModelSource,
+    weights_cache: Option<WeightsCache>,
+    engine: &EngineConfig,
+) -> anyhow::Result<Model> {
+    let model = models::open(source)?;
+    let model = match weights_cache {
+        Some(cache) => model.with_weights_cache(cache),
+        None => model,
+    };
+    tell_oddities(&model, engine);
+    Ok(model)
 }
 
 /// Logs what of the checkpoint is not used, or not as it was asked for.
