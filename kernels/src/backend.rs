@@ -2,8 +2,8 @@
 
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, BlockCopy, Caller, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StoredLinear,
-    WeightFormat, WeightView, Workers, WriteKv,
+    GatherRows, HeadNorm, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StepBatch,
+    StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
 /// Shape of the paged KV cache.
@@ -147,6 +147,33 @@ pub trait Backend: Send + Sized + 'static {
     /// # Errors
     /// `OutOfMemory`.
     fn reserve(&mut self, _sizes: &StepSizes) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    /// As how many rows a step of `rows` rows is best run, if it may have rows that nobody reads: at
+    /// least as many.
+    fn padded_rows(&self, rows: usize) -> usize {
+        rows
+    }
+
+    /// Begins the operations of a step, which are then asked for in their order, up to
+    /// [`Backend::end_step`]; or does all of them at once, as it did for a step like it before, and
+    /// returns `true`.
+    ///
+    /// Of steps that `repeat`, operations are the same for every batch with as many rows and logits
+    /// rows: they differ in what the batch's vectors hold alone.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn begin_step(&mut self, _batch: &StepBatch, _repeats: bool) -> Result<bool, KernelError> {
+        Ok(false)
+    }
+
+    /// Ends the operations of a step that has not failed.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn end_step(&mut self) -> Result<(), KernelError> {
         Ok(())
     }
 

@@ -65,7 +65,7 @@ pub use cuda::{
 #[cfg(feature = "cuda")]
 pub use cuda_driver::CudaDriver;
 #[cfg(feature = "cuda-emulator")]
-pub use cuda_emulator::{CudaEmulator, EmulatedMemory};
+pub use cuda_emulator::{CudaEmulator, EmulatedGraph, EmulatedMemory};
 pub use kv_dtype::KvDtype;
 pub use lora::{ActivateGated, AddLora, LoraBackend, LoraRows, LoraView, shrunk_size};
 pub use ops::{

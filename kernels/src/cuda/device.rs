@@ -3,6 +3,7 @@
 use crate::KernelError;
 use crate::cuda::arguments::Arguments;
 use crate::cuda::bytes::bytes_of;
+use crate::cuda::step::{Section, StepInputs};
 
 /// A device that runs the kernels of `kernels/cuda`.
 ///
@@ -11,12 +12,17 @@ use crate::cuda::bytes::bytes_of;
 pub trait CudaDevice: Send + 'static {
     /// Zeroed memory on the device, given back when it is dropped.
     type Memory: Send;
+    /// Launches and products, to be run again.
+    type Graph: Send;
 
     /// Its name, for logs.
     fn description(&self) -> String;
 
     /// Multiprocessors: blocks that run side by side.
     fn num_multiprocessors(&self) -> usize;
+
+    /// Shared memory that a block may have.
+    fn max_shared_bytes(&self) -> usize;
 
     /// Whether [`CudaDevice::multiply`] can be called.
     fn has_library(&self) -> bool;
@@ -60,6 +66,24 @@ pub trait CudaDevice: Send + 'static {
     /// # Errors
     /// `Device`.
     fn multiply(&self, product: &Product) -> Result<(), KernelError>;
+
+    /// From here on, launches and products are noted down, not run; copies are errors.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn begin_recording(&self) -> Result<(), KernelError>;
+
+    /// What was noted down. Recording has ended whatever is returned.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn end_recording(&self) -> Result<Self::Graph, KernelError>;
+
+    /// Runs what was recorded, with what is now at its addresses.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn replay(&self, graph: &Self::Graph) -> Result<(), KernelError>;
 }
 
 /// How a kernel is launched.
@@ -157,6 +181,23 @@ impl<D: CudaDevice> Staged<D> {
             self.sent = Vec::with_capacity(words);
         }
         Ok(())
+    }
+
+    /// The address of `words` on the device: that of a step's section, if it holds them.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(crate) fn of_step(
+        &mut self,
+        device: &D,
+        inputs: &StepInputs<D>,
+        section: Section,
+        words: &[u32],
+    ) -> Result<u64, KernelError> {
+        match inputs.find(device, section, words) {
+            Some(address) => Ok(address),
+            None => self.send(device, words),
+        }
     }
 
     /// The address of `words` on the device.

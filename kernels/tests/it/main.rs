@@ -47,7 +47,7 @@ macro_rules! for_every_backend {
         #[cfg(feature = "cuda-emulator")]
         mod cuda_emulator {
             $(#[test] fn $name() {
-                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator));
+                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
             })*
         }
         #[cfg(feature = "cuda")]
@@ -97,6 +97,7 @@ for_every_backend! {
     elementwise::gathered_rows_are_copies => gather_rows,
     elementwise::rows_are_added_where_they_belong => add_rows,
     attention::attention_matches_f64 => attention,
+    attention::bfloat16_heads_match_f64 => attention_bfloat16,
     attention::sliding_windows_match_f64 => attention_window,
     attention::soft_caps_match_f64 => attention_soft_cap,
     attention::sinks_match_f64 => attention_sinks,
