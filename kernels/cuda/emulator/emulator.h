@@ -3,8 +3,9 @@
 //
 // It is stricter than a device: every thread must reach every barrier, shared memory starts as what
 // is no number, a kernel's arguments must be as large as the host thinks, and no copy is under way
-// when a thread ends. From block to block threads run in another order, and asynchronous copies are
-// done at once or as late as they may be, so that a barrier or a wait that is missing shows.
+// when a thread ends. Warps run as far ahead of each other as barriers let them, from block to block
+// in the other order, and asynchronous copies are done at once or as late as they may be, so that a
+// barrier or a wait that is missing shows.
 #pragma once
 
 #include <csetjmp>
@@ -161,6 +162,23 @@ inline void resume(Fiber& fiber) {
     swapcontext(&d.scheduler_context, &fiber.context);
 }
 
+// Runs each thread of the warp that can go on up to its next barrier; how many there were.
+inline unsigned run_warp(unsigned warp, unsigned& left) {
+    Device& d = device();
+    unsigned resumed = 0;
+    for (unsigned nth = 0; nth < LANES; nth++) {
+        Fiber& fiber = d.fibers[warp * LANES + (d.is_reversed ? LANES - 1 - nth : nth)];
+        bool waits = fiber.waits_for && fiber.waits_for->generation == fiber.generation;
+        if (fiber.finished || waits) {
+            continue;
+        }
+        resume(fiber);
+        resumed++;
+        left -= fiber.finished;
+    }
+    return resumed;
+}
+
 inline void run_block(unsigned threads) {
     Device& d = device();
     d.whole_block = Barrier{threads};
@@ -176,18 +194,16 @@ inline void run_block(unsigned threads) {
         fiber.copies.assign(1, {});
     }
     for (unsigned left = threads; left > 0;) {
-        bool any_ran = false;
-        for (unsigned nth = 0; nth < threads; nth++) {
-            Fiber& fiber = d.fibers[d.is_reversed ? threads - 1 - nth : nth];
-            bool waits = fiber.waits_for && fiber.waits_for->generation == fiber.generation;
-            if (fiber.finished || waits) {
-                continue;
+        unsigned ran = 0;
+        // A warp goes on until all of its threads wait for other warps, which is as far apart as warps
+        // can be.
+        for (unsigned nth = 0; nth < threads / LANES; nth++) {
+            unsigned warp = d.is_reversed ? threads / LANES - 1 - nth : nth;
+            while (unsigned resumed = run_warp(warp, left)) {
+                ran += resumed;
             }
-            resume(fiber);
-            any_ran = true;
-            left -= fiber.finished;
         }
-        if (!any_ran) {
+        if (ran == 0 && left > 0) {
             fail("threads wait at a barrier that others do not reach");
         }
     }

@@ -21,6 +21,8 @@ mod linear_bits;
 mod lora;
 mod paged;
 mod quantized;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod steps;
 
 #[cfg(feature = "reference")]
 use kernels::Reference;
@@ -46,12 +48,22 @@ macro_rules! for_every_backend {
         }
         #[cfg(feature = "cuda-emulator")]
         mod cuda_emulator {
+            #[test]
+            fn recorded_steps() {
+                let check = crate::steps::recorded_steps_are_those_of_their_operations;
+                check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
+            }
             $(#[test] fn $name() {
                 crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
             })*
         }
         #[cfg(feature = "cuda")]
         mod cuda {
+            #[test]
+            fn recorded_steps() {
+                let check = crate::steps::recorded_steps_are_those_of_their_operations;
+                super::gpu::with(|make| check(make));
+            }
             $(#[test] fn $name() { super::gpu::with(|make| crate::$module::$check(make)); })*
         }
         for_every_backend! { @cpu portable Portable $($module::$check => $name),* }
