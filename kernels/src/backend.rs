@@ -113,6 +113,9 @@ pub enum KernelError {
     },
 }
 
+/// No element of a row; see [`Backend::largest`].
+pub const NO_INDEX: u32 = u32::MAX;
+
 /// A device: packed weights, activations, the KV cache, and the dozen operations of a decoder.
 ///
 /// Everything is allocated when the model is loaded; a step allocates no device memory. On the
@@ -372,6 +375,21 @@ pub trait Backend: Send + Sized + 'static {
     /// # Errors
     /// `Device`.
     fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError>;
+
+    /// Of each of the first `rows` rows the index of the largest element, of equal ones the first, into
+    /// `host` `[rows]`; [`NO_INDEX`] where the largest is not finite. What is no number is passed over.
+    /// Returns whether it did so: where rows are the host's anyway, this is left to the caller.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn largest(
+        &mut self,
+        _buffer: &Self::Buffer,
+        _rows: usize,
+        _host: &mut Vec<u32>,
+    ) -> Result<bool, KernelError> {
+        Ok(false)
+    }
 
     /// The first `rows` rows of `buffer` on the host, after every operation before it has finished.
     /// A backend with device memory copies into `host` and returns it.

@@ -51,7 +51,9 @@ mod peak_loops;
 #[cfg_attr(not(target_os = "linux"), path = "cpu/tile_permission_none.rs")]
 mod tile_permission;
 
-pub use backend::{Backend, KernelError, KvCacheShape, QkvShape, RopeTableView, StepSizes};
+pub use backend::{
+    Backend, KernelError, KvCacheShape, NO_INDEX, QkvShape, RopeTableView, StepSizes,
+};
 pub use batch::{BlockCopy, KvPool, StepBatch, WindowBlocks};
 pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuLora, CpuOptions, CpuRopeTable, CpuVector, InstructionSet,

@@ -65,6 +65,7 @@ kernels! {
     AttentionMany96 => "attention_many_96",
     AttentionMany128 => "attention_many_128",
     AttentionMany256 => "attention_many_256",
+    Largest => "largest",
     LoraProduct => "lora_product",
 }
 
@@ -368,6 +369,15 @@ attention_kernels! {
     96: AttentionFew96, AttentionMany96;
     128: AttentionFew128, AttentionMany128;
     256: AttentionFew256, AttentionMany256;
+}
+
+arguments! {
+    /// `LargestArguments`
+    LargestArguments for Largest {
+        values: u64,
+        out: u64,
+        cols: u32,
+    }
 }
 
 arguments! {

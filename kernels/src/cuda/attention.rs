@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use crate::cuda::Cuda;
 use crate::cuda::arguments::{AttentionArguments, AttentionFew, AttentionMany, AttentionPlain};
 use crate::cuda::device::{CudaDevice, Geometry};
-use crate::{KernelError, KvDtype, KvPool, QkvShape, StepBatch, StepSizes};
+use crate::{Attention, KernelError, KvDtype, KvPool, QkvShape, StepBatch, StepSizes};
 
 /// Warps of a block, whatever the kernel.
 const WARPS: usize = 4;
@@ -326,6 +327,52 @@ impl<D: CudaDevice> Partials<D> {
         arguments.partial_values = device.address(memory);
         arguments.partial_sums = arguments.partial_values + (4 * rows * shape.head_dim) as u64;
         arguments.counters = device.address(counters);
+    }
+}
+
+impl<D: CudaDevice> Cuda<D> {
+    /// See [`Attention`].
+    ///
+    /// # Errors
+    /// `Device`; `OutOfMemory` of a step larger than was expected.
+    pub(crate) fn attend(&mut self, op: &Attention<'_, Self>) -> Result<(), KernelError> {
+        let (device, rows) = (&self.device, op.batch.num_tokens());
+        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
+        assert_eq!(op.out.cols, op.shape.q_size(), "columns of the output");
+        if !self.inputs.are(op.batch) {
+            self.inputs.set(device, op.batch)?;
+        }
+        let sight = Sight {
+            shape: op.shape,
+            dtype: op.kv.shape().dtype,
+            pool: op.pool,
+            window: op.window,
+        };
+        let mut arguments = AttentionArguments {
+            qkv: op.qkv.address(device, rows),
+            tiles: 0,
+            block_tables: 0,
+            sinks: op.sinks.map_or(0, |sinks| sinks.address(device)),
+            out: op.out.address(device, rows),
+            partial_values: 0,
+            partial_sums: 0,
+            counters: 0,
+            kv: op.kv.layer(device, op.layer),
+            num_q_heads: op.shape.num_q_heads as u32,
+            tile_rows: 0,
+            heads_per_tile: 0,
+            window: op.window.unwrap_or(0) as u32,
+            scale: op.scale,
+            soft_cap: op.soft_cap.unwrap_or(0.0),
+        };
+        self.partials.reserve(device, &op.shape)?;
+        self.partials.give(device, &op.shape, &mut arguments);
+        for tiles in self.inputs.tiles(device, sight)? {
+            arguments.tiles = tiles.address;
+            arguments.block_tables = self.inputs.tables(device, op.pool);
+            run(device, tiles.way, tiles.num_tiles, arguments)?;
+        }
+        Ok(())
     }
 }
 

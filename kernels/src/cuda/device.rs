@@ -2,7 +2,7 @@
 
 use crate::KernelError;
 use crate::cuda::arguments::Arguments;
-use crate::cuda::bytes::bytes_of;
+use crate::cuda::bytes::{bytes_of, bytes_of_mut};
 use crate::cuda::step::{Section, StepInputs};
 
 /// A device that runs the kernels of `kernels/cuda`.
@@ -206,12 +206,27 @@ impl<D: CudaDevice> Staged<D> {
     /// `OutOfMemory` of more words than there was room for; `Device`.
     pub(crate) fn send(&mut self, device: &D, words: &[u32]) -> Result<u64, KernelError> {
         self.reserve(device, words.len().max(1))?;
-        let memory = self.memory.as_ref().expect("room was made");
         if self.sent != words {
+            let memory = self.memory.as_ref().expect("room was made");
             device.write(memory, 0, bytes_of(words))?;
             self.sent.clear();
             self.sent.extend_from_slice(words);
         }
-        Ok(device.address(memory))
+        Ok(self.address(device))
+    }
+
+    /// Where its memory begins, once there is room.
+    pub(crate) fn address(&self, device: &D) -> u64 {
+        device.address(self.memory.as_ref().expect("room was made"))
+    }
+
+    /// What a kernel has left there.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn read(&mut self, device: &D, words: &mut [u32]) -> Result<(), KernelError> {
+        self.sent.clear();
+        let memory = self.memory.as_ref().expect("room was made");
+        device.read(memory, 0, bytes_of_mut(words))
     }
 }

@@ -23,11 +23,10 @@ pub use linear::CudaLinear;
 pub use lora::CudaLora;
 
 use crate::cuda::arguments::{
-    AddArguments, AddRowsArguments, AttentionArguments, ClearArguments, FunctionArguments,
-    GateArguments, GatherRowsArguments, HeadNormArguments, LayerNormArguments, RmsNormArguments,
-    WriteKvArguments,
+    AddArguments, AddRowsArguments, ClearArguments, FunctionArguments, GateArguments,
+    GatherRowsArguments, HeadNormArguments, LargestArguments, LayerNormArguments, RmsNormArguments,
 };
-use crate::cuda::attention::{MAX_HEAD_DIM, Partials, Sight};
+use crate::cuda::attention::{MAX_HEAD_DIM, Partials};
 use crate::cuda::bytes::bytes_of_mut;
 use crate::cuda::device::Staged;
 use crate::cuda::function::{SOFT_CAP, function};
@@ -36,8 +35,8 @@ use crate::cuda::linear::{Operands, Rounded};
 use crate::cuda::step::{Section, StepInputs};
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, RmsNorm, RopeTableView,
-    SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
+    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, NO_INDEX, RmsNorm,
+    RopeTableView, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
 };
 
 /// Threads of a block that takes a row.
@@ -54,6 +53,8 @@ pub struct Cuda<D: CudaDevice> {
     slots: Staged<D>,
     rows: Staged<D>,
     factors: Staged<D>,
+    /// What [`Backend::largest`] finds.
+    largest: Staged<D>,
     /// What becomes of factors on their way.
     factor_bits: Vec<u32>,
     rounded: Rounded<D>,
@@ -72,6 +73,7 @@ impl<D: CudaDevice> Cuda<D> {
             slots: Staged::new("slots"),
             rows: Staged::new("rows"),
             factors: Staged::new("factors"),
+            largest: Staged::new("likeliest tokens"),
             factor_bits: Vec::new(),
             rounded: Rounded::new(),
             inputs: StepInputs::new(),
@@ -131,6 +133,7 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             staged.reserve(device, sizes.max_tokens)?;
         }
         self.factor_bits.reserve(sizes.max_tokens);
+        self.largest.reserve(device, sizes.max_seqs)?;
         self.rounded.reserve(device, sizes.max_tokens)?;
         self.inputs.reserve(device, sizes)?;
         self.partials.reserve(device, &sizes.qkv)
@@ -336,80 +339,11 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     }
 
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
-        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
-        assert_eq!(op.kv.shape().num_kv_heads, op.shape.num_kv_heads, "heads");
-        assert_eq!(op.kv.shape().head_dim, op.shape.head_dim, "elements");
-        let (device, rows) = (&self.device, op.slot_mapping.len());
-        let of_window = self
-            .inputs
-            .find(device, Section::WindowSlots, op.slot_mapping);
-        let slots = match of_window.filter(|_| rows > 0) {
-            Some(slots) => slots,
-            None => {
-                let (staged, inputs) = (&mut self.slots, &self.inputs);
-                staged.of_step(device, inputs, Section::Slots, op.slot_mapping)?
-            }
-        };
-        let mut arguments = WriteKvArguments {
-            qkv: op.qkv.address(device, rows),
-            kv: op.kv.layer(device, op.layer),
-            slots,
-            positions: 0,
-            cos: 0,
-            sin: 0,
-            num_q_heads: op.shape.num_q_heads as u32,
-            rotary_dim: 0,
-        };
-        if let Some(rope) = &op.rope {
-            assert_eq!(rope.positions.len(), rows, "a position for each row");
-            let (staged, inputs) = (&mut self.positions, &self.inputs);
-            arguments.positions =
-                staged.of_step(device, inputs, Section::Positions, rope.positions)?;
-            arguments.cos = rope.table.cos.address(device);
-            arguments.sin = rope.table.sin.address(device);
-            arguments.rotary_dim = rope.table.rotary_dim as u32;
-        }
-        op.kv.write(device, rows, &arguments)
+        self.write_heads(&op)
     }
 
     fn attention(&mut self, op: Attention<'_, Self>) -> Result<(), KernelError> {
-        let (device, rows) = (&self.device, op.batch.num_tokens());
-        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
-        assert_eq!(op.out.cols, op.shape.q_size(), "columns of the output");
-        if !self.inputs.are(op.batch) {
-            self.inputs.set(device, op.batch)?;
-        }
-        let sight = Sight {
-            shape: op.shape,
-            dtype: op.kv.shape().dtype,
-            pool: op.pool,
-            window: op.window,
-        };
-        let mut arguments = AttentionArguments {
-            qkv: op.qkv.address(device, rows),
-            tiles: 0,
-            block_tables: 0,
-            sinks: op.sinks.map_or(0, |sinks| sinks.address(device)),
-            out: op.out.address(device, rows),
-            partial_values: 0,
-            partial_sums: 0,
-            counters: 0,
-            kv: op.kv.layer(device, op.layer),
-            num_q_heads: op.shape.num_q_heads as u32,
-            tile_rows: 0,
-            heads_per_tile: 0,
-            window: op.window.unwrap_or(0) as u32,
-            scale: op.scale,
-            soft_cap: op.soft_cap.unwrap_or(0.0),
-        };
-        self.partials.reserve(device, &op.shape)?;
-        self.partials.give(device, &op.shape, &mut arguments);
-        for tiles in self.inputs.tiles(device, sight)? {
-            arguments.tiles = tiles.address;
-            arguments.block_tables = self.inputs.tables(device, op.pool);
-            attention::run(device, tiles.way, tiles.num_tiles, arguments)?;
-        }
-        Ok(())
+        self.attend(&op)
     }
 
     fn gated_linear(&mut self, op: GatedLinear<'_, Self>) -> Result<(), KernelError> {
@@ -489,6 +423,25 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             cols: op.input.cols as u32,
         };
         device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
+    }
+
+    fn largest(
+        &mut self,
+        buffer: &CudaBuffer<D>,
+        rows: usize,
+        host: &mut Vec<u32>,
+    ) -> Result<bool, KernelError> {
+        let (device, found) = (&self.device, &mut self.largest);
+        found.reserve(device, rows.max(1))?;
+        let arguments = LargestArguments {
+            values: buffer.address(device, rows),
+            out: found.address(device),
+            cols: buffer.cols as u32,
+        };
+        device.launch(Geometry::new([rows, 1], 1024), &arguments)?;
+        host.resize(rows, NO_INDEX);
+        found.read(device, host)?;
+        Ok(true)
     }
 
     fn read<'a>(

@@ -48,22 +48,12 @@ macro_rules! for_every_backend {
         }
         #[cfg(feature = "cuda-emulator")]
         mod cuda_emulator {
-            #[test]
-            fn recorded_steps() {
-                let check = crate::steps::recorded_steps_are_those_of_their_operations;
-                check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
-            }
             $(#[test] fn $name() {
                 crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
             })*
         }
         #[cfg(feature = "cuda")]
         mod cuda {
-            #[test]
-            fn recorded_steps() {
-                let check = crate::steps::recorded_steps_are_those_of_their_operations;
-                super::gpu::with(|make| check(make));
-            }
             $(#[test] fn $name() { super::gpu::with(|make| crate::$module::$check(make)); })*
         }
         for_every_backend! { @cpu portable Portable $($module::$check => $name),* }
@@ -119,6 +109,27 @@ for_every_backend! {
     lora::bad_updates_are_errors => lora_errors,
     kv::copied_blocks_read_the_same => copy_blocks,
     kv::blocks_are_carried_as_bytes => carry_blocks,
+}
+
+/// One test per check of what backends with memory of their own do.
+macro_rules! for_devices {
+    ($($module:ident::$check:ident => $name:ident),* $(,)?) => {
+        #[cfg(feature = "cuda-emulator")]
+        mod cuda_emulator_device {
+            $(#[test] fn $name() {
+                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
+            })*
+        }
+        #[cfg(feature = "cuda")]
+        mod cuda_device {
+            $(#[test] fn $name() { super::gpu::with(|make| crate::$module::$check(make)); })*
+        }
+    };
+}
+
+for_devices! {
+    steps::recorded_steps_are_those_of_their_operations => recorded_steps,
+    steps::largest_elements_are_found => largest,
 }
 
 /// One test per check of bits and instruction set; `reference` promises none.

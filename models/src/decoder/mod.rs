@@ -293,6 +293,13 @@ impl<B: LoraBackend> ModelRunner for Decoder<B> {
         if rows == 0 {
             return Ok(Logits::new(&[], vocab_size).with_scores(&buffers.scores));
         }
+        if batch.likeliest_only {
+            let (logits, likeliest) = (&buffers.logits, &mut buffers.likeliest);
+            if self.backend.largest(logits, rows, likeliest)? {
+                let found = Logits::of_likeliest(likeliest, vocab_size);
+                return Ok(found.with_scores(&buffers.scores));
+            }
+        }
         let data = self
             .backend
             .read(&buffers.logits, rows, &mut buffers.host)?;
