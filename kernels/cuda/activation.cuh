@@ -1,7 +1,7 @@
 // Non-linear functions.
 #pragma once
 
-#include "kernel.cuh"
+#include "values.cuh"
 
 enum Function : uint32_t { SILU, GELU_TANH, CLAMPED_SWIGLU, SOFT_CAP };
 

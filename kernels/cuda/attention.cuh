@@ -9,6 +9,7 @@
 #pragma once
 
 #include "kv.cuh"
+#include "values.cuh"
 
 // The score of a key that is not seen: finite, so that a difference of two is a number.
 constexpr float UNSEEN = -3.0e38f;
@@ -29,11 +30,11 @@ struct AttentionTile {
 };
 
 struct AttentionArguments {
-    const float* qkv;             // [_, row_size]
+    Values qkv;                   // [_, row_size]
+    Values out;                   // [_, num_q_heads * head_dim]
     const AttentionTile* tiles;   // [gridDim.x]
     const uint32_t* block_tables;
     const float* sinks;           // [num_q_heads] or null
-    float* out;                   // [_, num_q_heads * head_dim]
     float* partial_values;        // [_, gridDim.y, tile_rows, head_dim]
     float* partial_sums;          // [_, gridDim.y, tile_rows, 2]: largest score, sum of weights
     uint32_t* counters;           // [_, gridDim.y]: spans that are done; zero between launches
@@ -59,13 +60,13 @@ __device__ inline HeadRange head_range(const AttentionArguments& args) {
     return {kv_head, kv_head * group + first, min(args.heads_per_tile, group - first)};
 }
 
-// The query row of the tile's row `row`.
-__device__ inline const float* query(const AttentionArguments& args, const AttentionTile& tile,
-                                     const HeadRange& heads, uint32_t row) {
+// Where the query of the tile's row `row` begins.
+__device__ inline uint64_t query(const AttentionArguments& args, const AttentionTile& tile,
+                                 const HeadRange& heads, uint32_t row) {
     uint64_t row_size =
         static_cast<uint64_t>(args.num_q_heads + 2 * args.kv.num_kv_heads) * args.kv.head_dim;
     uint32_t head = heads.first + row % heads.count;
-    return args.qkv + (tile.first_row + row / heads.count) * row_size + head * args.kv.head_dim;
+    return (tile.first_row + row / heads.count) * row_size + head * args.kv.head_dim;
 }
 
 // Where a key of the tile's sequence lies.
@@ -75,15 +76,11 @@ __device__ inline uint32_t slot_of(const AttentionArguments& args, const Attenti
     return block * args.kv.block_size + key % args.kv.block_size;
 }
 
-// What a query is multiplied with, so that scores are logarithms to base 2 unless they are capped.
-__device__ inline float query_factor(const AttentionArguments& args) {
-    return args.soft_cap > 0.0f ? args.scale : args.scale * LOG2_E;
-}
-
-// The score of a product of a scaled query and a key.
+// The score of a product of a query and a key.
 __device__ inline float score_of(const AttentionArguments& args, float product) {
     float cap = args.soft_cap;
-    return cap > 0.0f ? cap * tanhf(product / cap) * LOG2_E : product;
+    return cap > 0.0f ? cap * tanhf(product * args.scale / cap) * LOG2_E
+                      : product * (args.scale * LOG2_E);
 }
 
 // Whether the row at `position` sees `key`.
@@ -105,16 +102,17 @@ __device__ inline float row_factor(const AttentionArguments& args, uint32_t head
 
 // Where a row of a tile leaves its values, and what they are multiplied with.
 struct RowTarget {
-    float* values;
+    Values values;
+    uint64_t first;
     float factor;
 };
 
-// The row's output.
-__device__ inline float* output(const AttentionArguments& args, const AttentionTile& tile,
-                                const HeadRange& heads, uint32_t row) {
+// Where the row's output begins.
+__device__ inline uint64_t output(const AttentionArguments& args, const AttentionTile& tile,
+                                  const HeadRange& heads, uint32_t row) {
     uint64_t token = tile.first_row + row / heads.count;
     uint32_t head = heads.first + row % heads.count;
-    return args.out + (token * args.num_q_heads + head) * args.kv.head_dim;
+    return (token * args.num_q_heads + head) * args.kv.head_dim;
 }
 
 // Index of a row of a partial result.
@@ -128,14 +126,15 @@ __device__ inline RowTarget row_target(const AttentionArguments& args, const Att
                                        bool writes_sums) {
     if (tile.num_partials == 0) {
         float factor = row_factor(args, heads.first + row % heads.count, largest, sum);
-        return {output(args, tile, heads, row), factor};
+        return {args.out, output(args, tile, heads, row), factor};
     }
     uint64_t at = partial_row(args, tile.partial, row);
     if (writes_sums) {
         args.partial_sums[2 * at] = largest;
         args.partial_sums[2 * at + 1] = sum;
     }
-    return {args.partial_values + at * args.kv.head_dim, 1.0f};
+    Values partial = {reinterpret_cast<uint8_t*>(args.partial_values), ACTIVATION_F32};
+    return {partial, at * args.kv.head_dim, 1.0f};
 }
 
 // One warp joins the partial results of a row.
@@ -155,7 +154,7 @@ __device__ inline void merge_row(const AttentionArguments& args, const Attention
     }
     sum = warp_sum(sum);
     float factor = row_factor(args, heads.first + row % heads.count, largest, sum);
-    float* out = output(args, tile, heads, row);
+    uint64_t out = output(args, tile, heads, row);
     // Four loads of each of four partial results are under way at once.
     constexpr uint32_t COLS = 4;
     for (uint32_t first = lane; first < head_dim; first += COLS * WARP) {
@@ -174,7 +173,7 @@ __device__ inline void merge_row(const AttentionArguments& args, const Attention
 #pragma unroll
         for (uint32_t c = 0; c < COLS; c++) {
             if (first + c * WARP < head_dim) {
-                out[first + c * WARP] = values[c] * factor;
+                store(args.out, out + first + c * WARP, values[c] * factor);
             }
         }
     }

@@ -1,5 +1,5 @@
-// Attention over keys and values in bfloat16, by tensor cores. Queries, scaled, and softmax weights are
-// rounded to bfloat16; sums are f32.
+// Attention over keys and values in bfloat16, by tensor cores. Queries and softmax weights are rounded
+// to bfloat16; sums are f32.
 //
 // The scores' fragments become the weights' fragments without a move (Dao, "FlashAttention-2", 2023).
 // Of a few rows every warp takes keys of its own, as if the keys were divided once more ("Flash-Decoding
@@ -26,21 +26,17 @@ struct RowSums {
     float decays[2];
 };
 
-// The first `count` rows of the tile as `[count, STRIDE]`, scaled; zeros where there are none.
+// The first `count` rows of the tile as `[count, STRIDE]`; zeros where there are none.
 template <uint32_t D>
 __device__ inline void stage_queries(const AttentionArguments& args, const AttentionTile& tile,
                                      const HeadRange& heads, uint32_t count, uint16_t* to) {
     constexpr uint32_t PAIRS = D / 2;
     uint32_t num_rows = tile.num_tokens * heads.count;
-    float factor = query_factor(args);
     for (uint32_t i = threadIdx.x; i < count * PAIRS; i += blockDim.x) {
         uint32_t row = i / PAIRS, col = i % PAIRS * 2;
-        float2 pair = {0.0f, 0.0f};
-        if (row < num_rows) {
-            pair = *reinterpret_cast<const float2*>(query(args, tile, heads, row) + col);
-        }
-        uint32_t rounded = pack_bf16(pair.x * factor, pair.y * factor);
-        *reinterpret_cast<uint32_t*>(to + row * STRIDE<D> + col) = rounded;
+        bool inside = row < num_rows;
+        uint32_t pair = inside ? load_pair(args.qkv, query(args, tile, heads, row) + col) : 0;
+        *reinterpret_cast<uint32_t*>(to + row * STRIDE<D> + col) = pair;
     }
 }
 
@@ -230,7 +226,7 @@ __device__ inline void store_few(const AttentionArguments& args, const Attention
             for (uint32_t i = 0; i < MMA_WARPS; i++) {
                 value += values[(i * GROUP_ROWS + row) * STRIDE<D> + col] * decays[i];
             }
-            to.values[col] = value * to.factor;
+            store(to.values, to.first + col, value * to.factor);
         }
     }
 }
@@ -347,8 +343,8 @@ __device__ __forceinline__ void attend_many(const AttentionArguments& args, unsi
             RowTarget to = row_target(args, tile, heads, row, of.largest[i], of.sums[i], t == 0);
 #pragma unroll
             for (uint32_t n = 0; n < D / 8; n++) {
-                float2 pair = {out[group][n][2 * i] * to.factor, out[group][n][2 * i + 1] * to.factor};
-                *reinterpret_cast<float2*>(to.values + 8 * n + 2 * t) = pair;
+                float first = out[group][n][2 * i] * to.factor;
+                store_pair(to.values, to.first + 8 * n + 2 * t, first, out[group][n][2 * i + 1] * to.factor);
             }
         }
     }

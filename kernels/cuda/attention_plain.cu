@@ -65,16 +65,17 @@ __device__ inline void store_rows(const AttentionArguments& args, const Attentio
                                   const HeadRange& heads, const float (*totals)[2],
                                   const float (*values)[COLS_PER_THREAD]) {
     uint32_t head_dim = args.kv.head_dim, num_rows = tile.num_tokens * heads.count;
+#pragma unroll
     for (uint32_t row = 0; row < TILE_ROWS; row++) {
         if (row >= num_rows) {
-            break;
+            continue;
         }
         RowTarget to = row_target(args, tile, heads, row, totals[row][0], totals[row][1], threadIdx.x == 0);
 #pragma unroll
         for (uint32_t i = 0; i < COLS_PER_THREAD; i++) {
             uint32_t col = threadIdx.x + i * ATTENTION_WARPS * WARP;
             if (col < head_dim) {
-                to.values[col] = values[row][i] * to.factor;
+                store(to.values, to.first + col, values[row][i] * to.factor);
             }
         }
     }
@@ -93,8 +94,8 @@ KERNEL(attention_plain, AttentionArguments) {
     uint32_t num_rows = tile.num_tokens * heads.count;
     for (uint32_t i = threadIdx.x; i < TILE_ROWS * head_dim; i += blockDim.x) {
         uint32_t row = i / head_dim;
-        float value = row < num_rows ? query(args, tile, heads, row)[i % head_dim] : 0.0f;
-        queries[i] = value * query_factor(args);
+        bool inside = row < num_rows;
+        queries[i] = inside ? load(args.qkv, query(args, tile, heads, row) + i % head_dim) : 0.0f;
     }
     float largest[ROWS_PER_WARP], sums[ROWS_PER_WARP] = {};
     for (uint32_t i = 0; i < ROWS_PER_WARP; i++) {

@@ -11,7 +11,7 @@ __device__ inline uint64_t thread_count() {
 }
 
 struct FunctionArguments {
-    float* values;
+    Values values;
     uint64_t count;
     uint32_t function;
     float alpha;  // gain of the clamped sigmoid
@@ -20,13 +20,14 @@ struct FunctionArguments {
 
 KERNEL(apply_function, FunctionArguments) {
     for (uint64_t i = thread_index(); i < args.count; i += thread_count()) {
-        args.values[i] = evaluate(args.function, args.alpha, args.limit, args.values[i]);
+        float value = load(args.values, i);
+        store(args.values, i, evaluate(args.function, args.alpha, args.limit, value));
     }
 }
 
 struct GateArguments {
-    const float* gate_up;  // [_, 2 * cols]
-    float* out;            // [_, cols]
+    Values gate_up;  // [_, 2 * cols]
+    Values out;      // [_, cols]
     uint32_t first_row;
     uint32_t rows;
     uint32_t cols;
@@ -35,19 +36,30 @@ struct GateArguments {
     float limit;
 };
 
-KERNEL(gate, GateArguments) {
-    uint64_t count = static_cast<uint64_t>(args.rows) * args.cols;
+// N elements at once; rows are of such length.
+template <uint32_t N>
+__device__ inline void gate_rows(const GateArguments& args) {
+    uint32_t pieces = args.cols / N;
+    uint64_t count = static_cast<uint64_t>(args.rows) * pieces;
     for (uint64_t i = thread_index(); i < count; i += thread_count()) {
-        uint64_t row = args.first_row + i / args.cols, col = i % args.cols;
-        const float* pair = args.gate_up + row * 2 * args.cols;
-        float value = gated_value(args.function, args.alpha, args.limit, pair[col], pair[args.cols + col]);
-        args.out[row * args.cols + col] = value;
+        uint64_t row = args.first_row + i / pieces, col = i % pieces * N;
+        float gate[N], up[N];
+        load_some<N>(args.gate_up, row * 2 * args.cols + col, gate);
+        load_some<N>(args.gate_up, row * 2 * args.cols + args.cols + col, up);
+        for (uint32_t j = 0; j < N; j++) {
+            gate[j] = gated_value(args.function, args.alpha, args.limit, gate[j], up[j]);
+        }
+        store_some<N>(args.out, row * args.cols + col, gate);
     }
 }
 
+KERNEL(gate, GateArguments) {
+    args.cols % 8 == 0 ? gate_rows<8>(args) : gate_rows<1>(args);
+}
+
 struct AddArguments {
-    float* out;
-    const float* delta;
+    Values out;
+    Values delta;
     uint64_t count;
     float scale;
 };
@@ -55,23 +67,24 @@ struct AddArguments {
 KERNEL(add, AddArguments) {
     for (uint64_t i = thread_index(); i < args.count; i += thread_count()) {
         // Not fused: sums are those of f32, on every backend.
-        args.out[i] = __fadd_rn(args.out[i], __fmul_rn(args.delta[i], args.scale));
+        float scaled = __fmul_rn(load(args.delta, i), args.scale);
+        store(args.out, i, __fadd_rn(load(args.out, i), scaled));
     }
 }
 
 struct ClearArguments {
-    float* values;
+    Values values;
     uint64_t count;
 };
 
 KERNEL(clear, ClearArguments) {
     for (uint64_t i = thread_index(); i < args.count; i += thread_count()) {
-        args.values[i] = 0.0f;
+        store(args.values, i, 0.0f);
     }
 }
 
 struct AddBiasArguments {
-    float* out;         // [rows, stride], from the first column on
+    Values out;         // [rows, stride], from the first column on
     const float* bias;  // [cols]
     uint32_t rows;
     uint32_t cols;
@@ -81,39 +94,41 @@ struct AddBiasArguments {
 KERNEL(add_bias, AddBiasArguments) {
     uint64_t count = static_cast<uint64_t>(args.rows) * args.cols;
     for (uint64_t i = thread_index(); i < count; i += thread_count()) {
-        args.out[i / args.cols * args.stride + i % args.cols] += args.bias[i % args.cols];
+        uint64_t at = i / args.cols * args.stride + i % args.cols;
+        store(args.out, at, load(args.out, at) + args.bias[i % args.cols]);
     }
 }
 
 struct RowsArguments {
-    const float* input;
+    Values input;
+    Values out;
     const uint32_t* rows;    // [gridDim.x]
     const float* factors;    // [gridDim.x]; unused when rows are gathered
-    float* out;
     uint32_t cols;
 };
 
 KERNEL(gather_rows, RowsArguments) {
-    const float* from = args.input + static_cast<uint64_t>(args.rows[blockIdx.x]) * args.cols;
-    float* to = args.out + static_cast<uint64_t>(blockIdx.x) * args.cols;
+    uint64_t from = static_cast<uint64_t>(args.rows[blockIdx.x]) * args.cols;
+    uint64_t to = static_cast<uint64_t>(blockIdx.x) * args.cols;
     for (uint32_t col = threadIdx.x; col < args.cols; col += blockDim.x) {
-        to[col] = from[col];
+        store(args.out, to + col, load(args.input, from + col));
     }
 }
 
 // The rows are different ones, so that no two blocks write the same.
 KERNEL(add_rows, RowsArguments) {
-    const float* from = args.input + static_cast<uint64_t>(blockIdx.x) * args.cols;
-    float* to = args.out + static_cast<uint64_t>(args.rows[blockIdx.x]) * args.cols;
+    uint64_t from = static_cast<uint64_t>(blockIdx.x) * args.cols;
+    uint64_t to = static_cast<uint64_t>(args.rows[blockIdx.x]) * args.cols;
     float factor = args.factors[blockIdx.x];
     for (uint32_t col = threadIdx.x; col < args.cols; col += blockDim.x) {
-        to[col] = __fadd_rn(to[col], __fmul_rn(factor, from[col]));
+        float scaled = __fmul_rn(factor, load(args.input, from + col));
+        store(args.out, to + col, __fadd_rn(load(args.out, to + col), scaled));
     }
 }
 
 struct RoundArguments {
-    const float* input;  // [rows, cols]
-    uint16_t* out;       // [rows, padded_cols] bfloat16
+    Values input;   // [rows, cols]
+    uint16_t* out;  // [rows, padded_cols] bfloat16
     uint32_t rows;
     uint32_t cols;
     uint32_t padded_cols;
@@ -124,7 +139,7 @@ KERNEL(round_to_bf16, RoundArguments) {
     uint64_t count = static_cast<uint64_t>(args.rows) * args.padded_cols;
     for (uint64_t i = thread_index(); i < count; i += thread_count()) {
         uint64_t row = i / args.padded_cols, col = i % args.padded_cols;
-        float value = col < args.cols ? args.input[row * args.cols + col] : 0.0f;
+        float value = col < args.cols ? load(args.input, row * args.cols + col) : 0.0f;
         args.out[i] = float_to_bf16(value);
     }
 }

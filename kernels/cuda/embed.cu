@@ -1,10 +1,11 @@
 // Rows of a table by token id. One block per row.
+#include "values.cuh"
 #include "weights.cuh"
 
 struct EmbedArguments {
     const uint8_t* table;       // rows `first..first + rows` of the table
     const uint32_t* token_ids;  // [gridDim.x]
-    float* out;                 // [gridDim.x, cols]
+    Values out;                 // [gridDim.x, cols]
     uint64_t row_bytes;
     uint32_t dtype;
     uint32_t first;
@@ -16,12 +17,12 @@ struct EmbedArguments {
 template <Dtype DTYPE>
 __device__ void embed_row(const EmbedArguments& args, uint32_t index) {
     const uint8_t* row = args.table + index * args.row_bytes;
-    float* out = args.out + static_cast<uint64_t>(blockIdx.x) * args.cols;
+    uint64_t out = static_cast<uint64_t>(blockIdx.x) * args.cols;
     for (uint32_t k = threadIdx.x * CHUNK; k < args.cols; k += blockDim.x * CHUNK) {
         float values[CHUNK];
         read_chunk<DTYPE>(row, k, values);
         for (uint32_t i = 0; i < CHUNK && k + i < args.cols; i++) {
-            out[k + i] = args.scale * values[i];
+            store(args.out, out + k + i, args.scale * values[i]);
         }
     }
 }

@@ -19,8 +19,8 @@ struct FewRowsBf16Arguments {
     LinearArguments linear;
     uint32_t tiles;     // tiles of a block, at most MAX_TILES
     uint32_t distance;  // features from a block's first tile to its second
-    // The rest of a gated unit; `gate` is null without.
-    float* gated;       // [rows, distance]: of the gate's features and those at `distance`
+    // The rest of a gated unit; `gated` is null without.
+    Values gated;       // [rows, distance]: of the gate's features and those at `distance`
     uint32_t function;
     float alpha;
     float limit;
@@ -56,10 +56,7 @@ __device__ inline uint4 input_words(const LinearArguments& args, uint32_t row, u
     if (row >= args.rows || k >= args.in_features) {
         return uint4{0, 0, 0, 0};
     }
-    uint64_t at = static_cast<uint64_t>(row) * args.in_features + k;
-    const float4* from = reinterpret_cast<const float4*>(args.input + at);
-    float4 a = from[0], b = from[1];
-    return uint4{pack_bf16(a.x, a.y), pack_bf16(a.z, a.w), pack_bf16(b.x, b.y), pack_bf16(b.z, b.w)};
+    return load_eight(args.input, static_cast<uint64_t>(row) * args.in_features + k);
 }
 
 __device__ inline void multiply_words(float (&sums)[4], const uint4 (&weights)[2], const uint4& x) {
@@ -75,7 +72,7 @@ __device__ inline void sum_depth(const FewRowsBf16Arguments& args, DepthSums& sh
     const LinearArguments& linear = args.linear;
     uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
     // Neighbouring tiles are one block's, or else the two halves of a gated unit.
-    uint32_t stride = args.gated ? TILE_FEATURES : TILES * TILE_FEATURES;
+    uint32_t stride = args.gated.at ? TILE_FEATURES : TILES * TILE_FEATURES;
     uint32_t feature = blockIdx.x * stride + g;
     // As many loads are under way whatever the tiles.
     constexpr uint32_t AHEAD = MAX_TILES / TILES, STRIDE = DEPTH_WARPS * STEP_DEPTH;
@@ -147,7 +144,7 @@ __device__ inline void store_products(const FewRowsBf16Arguments& args, const De
         uint32_t feature = blockIdx.x * features + i % features;
         if (feature < linear.out_features) {
             float value = element(linear, shared, tile, row, in_tile, feature);
-            linear.out[static_cast<uint64_t>(row) * linear.out_stride + feature] = value;
+            store(linear.out, static_cast<uint64_t>(row) * linear.out_stride + feature, value);
         }
     }
 }
@@ -160,17 +157,17 @@ __device__ inline void store_gated(const FewRowsBf16Arguments& args, const Depth
         if (feature < args.distance) {
             float gate = element(linear, shared, 0, row, in_tile, feature);
             float up = element(linear, shared, 1, row, in_tile, feature + args.distance);
-            float* out = linear.out + static_cast<uint64_t>(row) * linear.out_stride + feature;
-            out[0] = gate;
-            out[args.distance] = up;
+            uint64_t out = static_cast<uint64_t>(row) * linear.out_stride + feature;
+            store(linear.out, out, gate);
+            store(linear.out, out + args.distance, up);
             float value = gated_value(args.function, args.alpha, args.limit, gate, up);
-            args.gated[static_cast<uint64_t>(row) * args.distance + feature] = value;
+            store(args.gated, static_cast<uint64_t>(row) * args.distance + feature, value);
         }
     }
 }
 
 // One to 16 rows; blocks along x take `tiles` tiles each. The depth is a multiple of CHUNK.
-EARLY_KERNEL(few_rows_bf16, FewRowsBf16Arguments, __launch_bounds__(256, 3)) {
+EARLY_KERNEL(few_rows_bf16, FewRowsBf16Arguments, __launch_bounds__(256, 2)) {
     __shared__ DepthSums shared;
     bool few = args.linear.rows <= ROW_GROUP;
     if (args.tiles == 1) {
@@ -178,5 +175,5 @@ EARLY_KERNEL(few_rows_bf16, FewRowsBf16Arguments, __launch_bounds__(256, 3)) {
     } else {
         few ? sum_depth<2, 1>(args, shared) : sum_depth<2, 2>(args, shared);
     }
-    args.gated ? store_gated(args, shared) : store_products(args, shared);
+    args.gated.at ? store_gated(args, shared) : store_products(args, shared);
 }

@@ -1,8 +1,9 @@
 // The paged KV cache: rotation, writing, copies of blocks.
 #include "kv.cuh"
+#include "values.cuh"
 
 struct WriteKvArguments {
-    float* qkv;                 // [gridDim.x, row_size]
+    Values qkv;                 // [gridDim.x, row_size]
     KvLayer kv;
     const uint32_t* slots;      // [gridDim.x]
     const uint32_t* positions;  // [gridDim.x]; null without rotation
@@ -12,63 +13,74 @@ struct WriteKvArguments {
     uint32_t rotary_dim;
 };
 
-// The first elements of a head, in place, halves against each other.
-__device__ inline void rotate(const WriteKvArguments& args, float* head) {
+// The first elements of the warp's head, in place, halves against each other.
+__device__ inline void rotate(const WriteKvArguments& args, uint64_t head) {
     uint32_t half = args.rotary_dim / 2;
     uint64_t start = static_cast<uint64_t>(args.positions[blockIdx.x]) * half;
-    for (uint32_t i = threadIdx.x; i < half; i += blockDim.x) {
+    for (uint32_t i = threadIdx.x % WARP; i < half; i += WARP) {
         float cos = args.cos[start + i], sin = args.sin[start + i];
-        float a = head[i], b = head[i + half];
-        head[i] = a * cos - b * sin;
-        head[i + half] = b * cos + a * sin;
+        float a = load(args.qkv, head + i), b = load(args.qkv, head + i + half);
+        store(args.qkv, head + i, a * cos - b * sin);
+        store(args.qkv, head + i + half, b * cos + a * sin);
     }
-    __syncthreads();
+    __syncwarp();
 }
 
-// One warp per row and head along y: queries, keys, values.
+// What a head of 8-bit integers is multiplied with: the scale that is stored, and its inverse.
+__device__ inline void int8_scale(const WriteKvArguments& args, uint64_t head, float& scale,
+                                  float& inverse) {
+    float largest = 0.0f, finite = 1.0f;
+    for (uint32_t i = threadIdx.x % WARP; i < args.kv.head_dim; i += WARP) {
+        float magnitude = fabsf(load(args.qkv, head + i));
+        // What is no number fails the comparison, too.
+        finite = magnitude <= 3.402823466e38f ? finite : 0.0f;
+        largest = fmaxf(largest, magnitude);
+    }
+    bool is_finite = warp_max(1.0f - finite) == 0.0f;
+    largest = warp_max(largest);
+    scale = is_finite ? largest / 127.0f : __uint_as_float(0x7fc00000u);
+    inverse = 1.0f / scale;
+    inverse = inverse > 3.402823466e38f ? 0.0f : inverse;
+}
+
+// One warp per row and head, heads along y: queries, keys, values.
 KERNEL(write_kv, WriteKvArguments) {
     const KvLayer& kv = args.kv;
-    uint32_t num_heads = args.num_q_heads + 2 * kv.num_kv_heads;
-    uint64_t row = static_cast<uint64_t>(blockIdx.x) * num_heads * kv.head_dim;
-    float* head = args.qkv + row + blockIdx.y * kv.head_dim;
-    bool is_value = blockIdx.y >= args.num_q_heads + kv.num_kv_heads;
+    uint32_t num_heads = args.num_q_heads + 2 * kv.num_kv_heads, lane = threadIdx.x % WARP;
+    uint32_t index = blockIdx.y * (blockDim.x / WARP) + threadIdx.x / WARP;
+    if (index >= num_heads) {
+        return;
+    }
+    uint64_t head = (static_cast<uint64_t>(blockIdx.x) * num_heads + index) * kv.head_dim;
+    bool is_value = index >= args.num_q_heads + kv.num_kv_heads;
     if (args.positions && !is_value) {
         rotate(args, head);
     }
-    if (blockIdx.y < args.num_q_heads) {
+    if (index < args.num_q_heads) {
         return;
     }
-    uint32_t kv_head = (blockIdx.y - args.num_q_heads) % kv.num_kv_heads;
+    uint32_t kv_head = (index - args.num_q_heads) % kv.num_kv_heads;
     uint64_t at = static_cast<uint64_t>(args.slots[blockIdx.x]) * kv.num_kv_heads + kv_head;
     uint8_t* to = (is_value ? kv.values : kv.keys) + at * kv.head_dim * element_bytes(kv.dtype);
     float scale = 0.0f, inverse = 0.0f;
     if (kv.dtype == KV_INT8) {
-        float largest = 0.0f, finite = 1.0f;
-        for (uint32_t i = threadIdx.x; i < kv.head_dim; i += blockDim.x) {
-            float magnitude = fabsf(head[i]);
-            // What is no number fails the comparison, too.
-            finite = magnitude <= 3.402823466e38f ? finite : 0.0f;
-            largest = fmaxf(largest, magnitude);
-        }
-        bool is_finite = warp_max(1.0f - finite) == 0.0f;
-        scale = is_finite ? warp_max(largest) / 127.0f : __uint_as_float(0x7fc00000u);
-        inverse = 1.0f / scale;
-        inverse = inverse > 3.402823466e38f ? 0.0f : inverse;
-        if (threadIdx.x == 0) {
+        int8_scale(args, head, scale, inverse);
+        if (lane == 0) {
             (is_value ? kv.value_scales : kv.key_scales)[at] = scale;
         }
     }
-    for (uint32_t i = threadIdx.x; i < kv.head_dim; i += blockDim.x) {
+    for (uint32_t i = lane; i < kv.head_dim; i += WARP) {
+        float value = load(args.qkv, head + i);
         switch (kv.dtype) {
             case KV_F32:
-                reinterpret_cast<float*>(to)[i] = head[i];
+                reinterpret_cast<float*>(to)[i] = value;
                 break;
             case KV_BF16:
-                reinterpret_cast<uint16_t*>(to)[i] = float_to_bf16(head[i]);
+                reinterpret_cast<uint16_t*>(to)[i] = float_to_bf16(value);
                 break;
             default: {
                 // Where the scale is no number, any integer will do.
-                float quant = inverse == inverse ? rintf(__fmul_rn(head[i], inverse)) : 0.0f;
+                float quant = inverse == inverse ? rintf(__fmul_rn(value, inverse)) : 0.0f;
                 reinterpret_cast<int8_t*>(to)[i] = static_cast<int8_t>(quant);
             }
         }

@@ -8,23 +8,22 @@ template <Dtype DTYPE, uint32_t ROWS>
 __device__ void few_rows(const LinearArguments& args, uint32_t first, uint32_t feature) {
     uint32_t lane = threadIdx.x % WARP, depth = args.in_features;
     const uint8_t* weight = args.weight + feature * args.row_bytes;
-    const float* input = args.input + static_cast<uint64_t>(first) * depth;
-    bool aligned = depth % 4 == 0;
+    bool aligned = depth % CHUNK == 0;
     float sums[ROWS] = {};
     for (uint32_t k = lane * CHUNK; k < depth; k += WARP * CHUNK) {
         float w[CHUNK];
         read_chunk<DTYPE>(weight, k, w);
 #pragma unroll
         for (uint32_t row = 0; row < ROWS; row++) {
-            const float* x = input + static_cast<uint64_t>(row) * depth + k;
-            if (aligned && k + CHUNK <= depth) {
-                float4 a = reinterpret_cast<const float4*>(x)[0];
-                float4 b = reinterpret_cast<const float4*>(x)[1];
-                sums[row] += w[0] * a.x + w[1] * a.y + w[2] * a.z + w[3] * a.w;
-                sums[row] += w[4] * b.x + w[5] * b.y + w[6] * b.z + w[7] * b.w;
+            uint64_t at = static_cast<uint64_t>(first + row) * depth + k;
+            if (aligned) {
+                float x[CHUNK];
+                load_some<CHUNK>(args.input, at, x);
+                sums[row] += w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3];
+                sums[row] += w[4] * x[4] + w[5] * x[5] + w[6] * x[6] + w[7] * x[7];
             } else {
                 for (uint32_t i = 0; i < CHUNK && k + i < depth; i++) {
-                    sums[row] += w[i] * x[i];
+                    sums[row] += w[i] * load(args.input, at + i);
                 }
             }
         }
@@ -34,7 +33,7 @@ __device__ void few_rows(const LinearArguments& args, uint32_t first, uint32_t f
         float sum = warp_sum(sums[row]);
         if (lane == 0) {
             float bias = args.bias ? args.bias[feature] : 0.0f;
-            args.out[static_cast<uint64_t>(first + row) * args.out_stride + feature] = sum + bias;
+            store(args.out, static_cast<uint64_t>(first + row) * args.out_stride + feature, sum + bias);
         }
     }
 }
@@ -84,7 +83,7 @@ __device__ void tile_of(const LinearArguments& args, TileRow* inputs, TileRow* w
             uint32_t row = first_row + i / TILE_DEPTH, k = start + i % TILE_DEPTH;
             bool inside = row < args.rows && k < args.in_features;
             uint64_t at = static_cast<uint64_t>(row) * args.in_features + k;
-            inputs[i % TILE_DEPTH][i / TILE_DEPTH] = inside ? args.input[at] : 0.0f;
+            inputs[i % TILE_DEPTH][i / TILE_DEPTH] = inside ? load(args.input, at) : 0.0f;
         }
         constexpr uint32_t CHUNKS = TILE_DEPTH / CHUNK;
         for (uint32_t i = threadIdx.x; i < TILE * CHUNKS; i += blockDim.x) {
@@ -115,7 +114,7 @@ __device__ void tile_of(const LinearArguments& args, TileRow* inputs, TileRow* w
             uint32_t row = first_row + row_of + i, feature = first_feature + feature_of + j;
             if (row < args.rows && feature < args.out_features) {
                 float bias = args.bias ? args.bias[feature] : 0.0f;
-                args.out[static_cast<uint64_t>(row) * args.out_stride + feature] = sums[i][j] + bias;
+                store(args.out, static_cast<uint64_t>(row) * args.out_stride + feature, sums[i][j] + bias);
             }
         }
     }

@@ -5,10 +5,10 @@
 #include "weights.cuh"
 
 struct LinearArguments {
-    const float* input;     // [rows, in_features]
+    Values input;           // [rows, in_features]
+    Values out;             // [rows, out_stride], from the first of these features on
     const uint8_t* weight;  // [out_features, in_features] of `dtype`, rows of `row_bytes`
     const float* bias;      // [out_features] or null
-    float* out;             // [rows, out_stride], from the first of these features on
     uint64_t row_bytes;
     uint32_t dtype;
     uint32_t rows;

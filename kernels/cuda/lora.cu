@@ -1,11 +1,12 @@
 // Low-rank updates of products. Matrices are f32 as they were in the adapter, once converted.
-#include "kernel.cuh"
+#include "values.cuh"
 
 struct LoraArguments {
-    const float* input;  // [_, in_stride]
-    const float* matrix; // [out_features, in_features]
-    float* out;          // [_, out_stride]
+    Values input;         // [_, in_stride]
+    Values out;           // [_, out_stride]
+    const float* matrix;  // [out_features, in_features]
     uint32_t first_row;
+    uint32_t in_first;    // column of the first input feature
     uint32_t in_features;
     uint32_t in_stride;
     uint32_t out_features;
@@ -22,15 +23,15 @@ KERNEL(lora_product, LoraArguments) {
         return;
     }
     uint64_t row = args.first_row + blockIdx.y;
-    const float* input = args.input + row * args.in_stride;
+    uint64_t input = row * args.in_stride + args.in_first;
     const float* weight = args.matrix + static_cast<uint64_t>(feature) * args.in_features;
     float sum = 0.0f;
     for (uint32_t k = threadIdx.x % WARP; k < args.in_features; k += WARP) {
-        sum += input[k] * weight[k];
+        sum += load(args.input, input + k) * weight[k];
     }
     sum = warp_sum(sum);
     if (threadIdx.x % WARP == 0) {
-        float* out = args.out + row * args.out_stride + args.out_first + feature;
-        *out = args.adds ? *out + args.scale * sum : sum;
+        uint64_t out = row * args.out_stride + args.out_first + feature;
+        store(args.out, out, args.adds ? load(args.out, out) + args.scale * sum : sum);
     }
 }

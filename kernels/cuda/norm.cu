@@ -1,42 +1,59 @@
 // Norms over rows. One block per row, or per group of heads of a row.
-#include "kernel.cuh"
+#include "values.cuh"
 
 struct RmsNormArguments {
-    const float* input;   // [rows, cols]; the residual, if there is a delta
-    float* residual;      // is left with `input + scale * delta`; the same memory as `input`
-    const float* delta;   // [rows, cols] or null
+    Values input;         // [rows, cols]; the residual, if there is a delta
+    Values residual;      // is left with `input + scale * delta`; the same memory as `input`
+    Values delta;         // [rows, cols] or null
+    Values out;           // [rows, cols]
     const float* weight;  // [cols]
-    float* out;           // [rows, cols]
     uint32_t cols;
     float scale;
     float eps;
 };
 
-KERNEL(rms_norm, RmsNormArguments) {
+// N elements at once; rows are of such length.
+template <uint32_t N>
+__device__ inline void norm_row(const RmsNormArguments& args) {
     uint64_t start = static_cast<uint64_t>(blockIdx.x) * args.cols;
     float squares = 0.0f;
-    for (uint32_t col = threadIdx.x; col < args.cols; col += blockDim.x) {
-        float value = args.input[start + col];
-        if (args.delta) {
-            // Not fused: sums are those of f32, on every backend.
-            value = __fadd_rn(value, __fmul_rn(args.delta[start + col], args.scale));
-            args.residual[start + col] = value;
+    for (uint32_t col = threadIdx.x * N; col < args.cols; col += blockDim.x * N) {
+        float values[N];
+        load_some<N>(args.input, start + col, values);
+        if (args.delta.at) {
+            float delta[N];
+            load_some<N>(args.delta, start + col, delta);
+            for (uint32_t i = 0; i < N; i++) {
+                // Not fused: sums are those of f32, on every backend.
+                values[i] = __fadd_rn(values[i], __fmul_rn(delta[i], args.scale));
+            }
+            store_some<N>(args.residual, start + col, values);
         }
-        squares += value * value;
+        for (uint32_t i = 0; i < N; i++) {
+            squares += values[i] * values[i];
+        }
     }
     float mean = block_sum(squares) / args.cols;
     float factor = 1.0f / sqrtf(mean + args.eps);
-    const float* rows = args.delta ? args.residual : args.input;
-    for (uint32_t col = threadIdx.x; col < args.cols; col += blockDim.x) {
-        args.out[start + col] = rows[start + col] * factor * args.weight[col];
+    for (uint32_t col = threadIdx.x * N; col < args.cols; col += blockDim.x * N) {
+        float values[N];
+        load_some<N>(args.input, start + col, values);
+        for (uint32_t i = 0; i < N; i++) {
+            values[i] = values[i] * factor * args.weight[col + i];
+        }
+        store_some<N>(args.out, start + col, values);
     }
 }
 
+KERNEL(rms_norm, RmsNormArguments) {
+    args.cols % 8 == 0 ? norm_row<8>(args) : norm_row<1>(args);
+}
+
 struct LayerNormArguments {
-    const float* input;   // [rows, cols]
+    Values input;         // [rows, cols]
+    Values out;           // [rows, cols]
     const float* weight;  // [cols]
     const float* bias;    // [cols]
-    float* out;           // [rows, cols]
     uint32_t cols;
     float eps;
 };
@@ -45,23 +62,23 @@ KERNEL(layer_norm, LayerNormArguments) {
     uint64_t start = static_cast<uint64_t>(blockIdx.x) * args.cols;
     float sum = 0.0f;
     for (uint32_t col = threadIdx.x; col < args.cols; col += blockDim.x) {
-        sum += args.input[start + col];
+        sum += load(args.input, start + col);
     }
     float mean = block_sum(sum) / args.cols;
     float squares = 0.0f;
     for (uint32_t col = threadIdx.x; col < args.cols; col += blockDim.x) {
-        float centred = args.input[start + col] - mean;
+        float centred = load(args.input, start + col) - mean;
         squares += centred * centred;
     }
     float factor = 1.0f / sqrtf(block_sum(squares) / args.cols + args.eps);
     for (uint32_t col = threadIdx.x; col < args.cols; col += blockDim.x) {
-        float centred = args.input[start + col] - mean;
-        args.out[start + col] = centred * factor * args.weight[col] + args.bias[col];
+        float centred = load(args.input, start + col) - mean;
+        store(args.out, start + col, centred * factor * args.weight[col] + args.bias[col]);
     }
 }
 
 struct HeadNormArguments {
-    float* qkv;             // [gridDim.x, row_size]
+    Values qkv;             // [gridDim.x, row_size]
     const float* q_weight;  // [q_width]
     const float* k_weight;  // [k_width]
     uint32_t row_size;
@@ -78,13 +95,14 @@ KERNEL(head_norm, HeadNormArguments) {
     uint32_t width = is_key ? args.k_width : args.q_width;
     uint32_t start = is_key ? args.q_size + (blockIdx.y - q_groups) * width : blockIdx.y * width;
     const float* weight = is_key ? args.k_weight : args.q_weight;
-    float* values = args.qkv + static_cast<uint64_t>(blockIdx.x) * args.row_size + start;
+    uint64_t first = static_cast<uint64_t>(blockIdx.x) * args.row_size + start;
     float squares = 0.0f;
     for (uint32_t col = threadIdx.x; col < width; col += blockDim.x) {
-        squares += values[col] * values[col];
+        float value = load(args.qkv, first + col);
+        squares += value * value;
     }
     float factor = 1.0f / sqrtf(block_sum(squares) / width + args.eps);
     for (uint32_t col = threadIdx.x; col < width; col += blockDim.x) {
-        values[col] = values[col] * factor * weight[col];
+        store(args.qkv, first + col, load(args.qkv, first + col) * factor * weight[col]);
     }
 }

@@ -122,7 +122,7 @@ pub const NO_INDEX: u32 = u32::MAX;
 /// backends that promise it ([`Backend::batch_invariant`]) the bits of a row depend on that row's
 /// sequence alone: not on the other rows, nor on how its tokens were divided into steps.
 pub trait Backend: Send + Sized + 'static {
-    /// Activations: a `[max_rows, cols]` matrix of f32 on the device.
+    /// Activations: a `[max_rows, cols]` matrix on the device.
     type Buffer: Send;
     /// Packed weights of a matrix product, with an optional bias.
     type Linear: Send;
@@ -226,11 +226,20 @@ pub trait Backend: Send + Sized + 'static {
     /// `OutOfMemory`.
     fn rope_table(&self, table: RopeTableView<'_>) -> Result<Self::RopeTable, KernelError>;
 
-    /// Allocates activations, `max_rows * cols` f32.
+    /// Allocates activations, `max_rows * cols` f32, or what this backend keeps them in.
     ///
     /// # Errors
     /// `OutOfMemory`.
     fn buffer(&self, max_rows: usize, cols: usize) -> Result<Self::Buffer, KernelError>;
+
+    /// Allocates activations that keep f32, where others may be rounded to what products round them to
+    /// anyway: sums over layers, what is rotated or normalised after a product, logits.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    fn exact_buffer(&self, max_rows: usize, cols: usize) -> Result<Self::Buffer, KernelError> {
+        self.buffer(max_rows, cols)
+    }
 
     /// Allocates the KV cache.
     ///

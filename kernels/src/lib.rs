@@ -9,6 +9,7 @@
 //! `cuda`) runs kernels of its own on NVIDIA GPUs. A suite under `tests/it` holds all of them to the
 //! same answers, the last on an emulator where there is no GPU (feature `cuda-emulator`).
 
+mod activation_dtype;
 mod backend;
 mod batch;
 mod cpu;
@@ -51,6 +52,7 @@ mod peak_loops;
 #[cfg_attr(not(target_os = "linux"), path = "cpu/tile_permission_none.rs")]
 mod tile_permission;
 
+pub use activation_dtype::ActivationDtype;
 pub use backend::{
     Backend, KernelError, KvCacheShape, NO_INDEX, QkvShape, RopeTableView, StepSizes,
 };

@@ -1,6 +1,6 @@
 //! Where a model runs.
 
-use kernels::KernelError;
+use kernels::{ActivationDtype, KernelError};
 
 use crate::gpu::Gpu;
 use crate::gpu_emulator;
@@ -50,7 +50,7 @@ impl Device {
             },
             Self::Cuda(ordinal) => (self, Some(Gpu::open(ordinal)?), None),
             Self::CudaEmulator => {
-                gpu_emulator::backend()?;
+                gpu_emulator::backend(ActivationDtype::default())?;
                 (self, None, None)
             }
             Self::Cpu | Self::Reference => (self, None, None),

@@ -1,6 +1,6 @@
 //! NVIDIA GPUs.
 
-use kernels::{Cuda, CudaDriver, KernelError};
+use kernels::{ActivationDtype, Cuda, CudaDriver, KernelError};
 
 use crate::device::DeviceMemory;
 
@@ -21,7 +21,7 @@ impl Gpu {
         Ok(DeviceMemory { free, total })
     }
 
-    pub(crate) fn into_backend(self) -> Cuda<CudaDriver> {
-        Cuda::new(self.0)
+    pub(crate) fn into_backend(self, dtype: ActivationDtype) -> Cuda<CudaDriver> {
+        Cuda::new(self.0, dtype)
     }
 }

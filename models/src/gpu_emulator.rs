@@ -1,9 +1,9 @@
 //! The kernels of GPUs on the CPU, for tests.
 
-use kernels::{Cuda, CudaEmulator, KernelError};
+use kernels::{ActivationDtype, Cuda, CudaEmulator, KernelError};
 
 /// # Errors
 /// Never.
-pub(crate) fn backend() -> Result<Cuda<CudaEmulator>, KernelError> {
-    Ok(Cuda::new(CudaEmulator::default()))
+pub(crate) fn backend(dtype: ActivationDtype) -> Result<Cuda<CudaEmulator>, KernelError> {
+    Ok(Cuda::new(CudaEmulator::default(), dtype))
 }

@@ -1,10 +1,10 @@
 //! In the place of the emulator, in a program that was built without it.
 
-use kernels::{KernelError, Reference};
+use kernels::{ActivationDtype, KernelError, Reference};
 
 /// # Errors
 /// Always: there is none.
-pub(crate) fn backend() -> Result<Reference, KernelError> {
+pub(crate) fn backend(_dtype: ActivationDtype) -> Result<Reference, KernelError> {
     let what = "the emulator of GPUs: this program was built without the cargo feature \
                 `cuda-emulator`";
     Err(KernelError::Unsupported {

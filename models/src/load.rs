@@ -3,7 +3,8 @@
 use std::num::NonZero;
 
 use kernels::{
-    Backend, Cpu, CpuOptions, KernelError, LoraBackend, Reference, WeightDtype, WeightFormat,
+    ActivationDtype, Backend, Cpu, CpuOptions, KernelError, LoraBackend, Reference, WeightDtype,
+    WeightFormat,
 };
 use thiserror::Error;
 
@@ -158,14 +159,18 @@ impl Model {
             device: device.device(),
             ..*options
         };
+        let activations = self.activations(precision);
         if let Some(gpu) = device.into_gpu() {
-            return self.load_with(gpu.into_backend(), precision, &options, progress);
+            return self.load_with(gpu.into_backend(activations), precision, &options, progress);
         }
         match options.device {
             Device::Reference => self.load_with(Reference::cpu(), precision, &options, progress),
-            Device::CudaEmulator => {
-                self.load_with(gpu_emulator::backend()?, precision, &options, progress)
-            }
+            Device::CudaEmulator => self.load_with(
+                gpu_emulator::backend(activations)?,
+                precision,
+                &options,
+                progress,
+            ),
             Device::Auto | Device::Cpu | Device::Cuda(_) => {
                 let threads = options.threads;
                 let backend = Cpu::new(CpuOptions {
@@ -278,6 +283,23 @@ impl Model {
                 }
                 Ok(WeightFormat::Checkpoint)
             }
+        }
+    }
+
+    /// What a GPU keeps operands of products in: bfloat16 if it multiplies them with nothing else.
+    fn activations(&self, precision: Precision) -> ActivationDtype {
+        let tensors = expected(&self.config);
+        let mut matrices = tensors.iter().filter_map(|tensor| match tensor.shape[..] {
+            [_, cols] => Some((&tensor.name, cols)),
+            _ => None,
+        });
+        let is_bf16 = |(name, cols): (&String, usize)| {
+            let kept = precision.format(name, cols, &self.config);
+            kept.of(self.checkpoint.dtype(name)) == WeightDtype::Bf16
+        };
+        match matrices.all(is_bf16) {
+            true => ActivationDtype::Bf16,
+            false => ActivationDtype::F32,
         }
     }
 

@@ -14,6 +14,22 @@ pub unsafe trait Arguments: Copy {
     const KERNEL: Kernel;
 }
 
+/// `Values`: activations and their type.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Values {
+    pub(crate) address: u64,
+    pub(crate) dtype: u32,
+}
+
+impl Values {
+    /// No activations.
+    pub(crate) const NONE: Self = Self {
+        address: 0,
+        dtype: 0,
+    };
+}
+
 /// Declares the kernels by name.
 macro_rules! kernels {
     ($($kernel:ident => $name:literal),* $(,)?) => {
@@ -93,7 +109,7 @@ arguments! {
     EmbedArguments for Embed {
         table: u64,
         token_ids: u64,
-        out: u64,
+        out: Values,
         row_bytes: u64,
         dtype: u32,
         first: u32,
@@ -106,11 +122,11 @@ arguments! {
 arguments! {
     /// `RmsNormArguments`
     RmsNormArguments for RmsNorm {
-        input: u64,
-        residual: u64,
-        delta: u64,
+        input: Values,
+        residual: Values,
+        delta: Values,
+        out: Values,
         weight: u64,
-        out: u64,
         cols: u32,
         scale: f32,
         eps: f32,
@@ -120,10 +136,10 @@ arguments! {
 arguments! {
     /// `LayerNormArguments`
     LayerNormArguments for LayerNorm {
-        input: u64,
+        input: Values,
+        out: Values,
         weight: u64,
         bias: u64,
-        out: u64,
         cols: u32,
         eps: f32,
     }
@@ -132,7 +148,7 @@ arguments! {
 arguments! {
     /// `HeadNormArguments`
     HeadNormArguments for HeadNorm {
-        qkv: u64,
+        qkv: Values,
         q_weight: u64,
         k_weight: u64,
         row_size: u32,
@@ -146,7 +162,7 @@ arguments! {
 arguments! {
     /// `FunctionArguments`
     FunctionArguments for ApplyFunction {
-        values: u64,
+        values: Values,
         count: u64,
         function: u32,
         alpha: f32,
@@ -157,8 +173,8 @@ arguments! {
 arguments! {
     /// `GateArguments`
     GateArguments for Gate {
-        gate_up: u64,
-        out: u64,
+        gate_up: Values,
+        out: Values,
         first_row: u32,
         rows: u32,
         cols: u32,
@@ -171,8 +187,8 @@ arguments! {
 arguments! {
     /// `AddArguments`
     AddArguments for Add {
-        out: u64,
-        delta: u64,
+        out: Values,
+        delta: Values,
         count: u64,
         scale: f32,
     }
@@ -181,7 +197,7 @@ arguments! {
 arguments! {
     /// `ClearArguments`
     ClearArguments for Clear {
-        values: u64,
+        values: Values,
         count: u64,
     }
 }
@@ -189,7 +205,7 @@ arguments! {
 arguments! {
     /// `AddBiasArguments`
     AddBiasArguments for AddBias {
-        out: u64,
+        out: Values,
         bias: u64,
         rows: u32,
         cols: u32,
@@ -200,10 +216,10 @@ arguments! {
 arguments! {
     /// `RowsArguments`
     GatherRowsArguments for GatherRows {
-        input: u64,
+        input: Values,
+        out: Values,
         rows: u64,
         factors: u64,
-        out: u64,
         cols: u32,
     }
 }
@@ -211,10 +227,10 @@ arguments! {
 arguments! {
     /// `RowsArguments`
     AddRowsArguments for AddRows {
-        input: u64,
+        input: Values,
+        out: Values,
         rows: u64,
         factors: u64,
-        out: u64,
         cols: u32,
     }
 }
@@ -222,7 +238,7 @@ arguments! {
 arguments! {
     /// `RoundArguments`
     RoundArguments for RoundToBf16 {
-        input: u64,
+        input: Values,
         out: u64,
         rows: u32,
         cols: u32,
@@ -234,10 +250,10 @@ arguments! {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinearArguments {
-    pub(crate) input: u64,
+    pub(crate) input: Values,
+    pub(crate) out: Values,
     pub(crate) weight: u64,
     pub(crate) bias: u64,
-    pub(crate) out: u64,
     pub(crate) row_bytes: u64,
     pub(crate) dtype: u32,
     pub(crate) rows: u32,
@@ -257,7 +273,7 @@ arguments! {
         linear: LinearArguments,
         tiles: u32,
         distance: u32,
-        gated: u64,
+        gated: Values,
         function: u32,
         alpha: f32,
         limit: f32,
@@ -286,7 +302,7 @@ pub(crate) struct KvLayer {
 arguments! {
     /// `WriteKvArguments`
     WriteKvArguments for WriteKv {
-        qkv: u64,
+        qkv: Values,
         kv: KvLayer,
         slots: u64,
         positions: u64,
@@ -312,11 +328,11 @@ arguments! {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttentionArguments {
-    pub(crate) qkv: u64,
+    pub(crate) qkv: Values,
+    pub(crate) out: Values,
     pub(crate) tiles: u64,
     pub(crate) block_tables: u64,
     pub(crate) sinks: u64,
-    pub(crate) out: u64,
     pub(crate) partial_values: u64,
     pub(crate) partial_sums: u64,
     pub(crate) counters: u64,
@@ -383,10 +399,11 @@ arguments! {
 arguments! {
     /// `LoraArguments`
     LoraArguments for LoraProduct {
-        input: u64,
+        input: Values,
+        out: Values,
         matrix: u64,
-        out: u64,
         first_row: u32,
+        in_first: u32,
         in_features: u32,
         in_stride: u32,
         out_features: u32,

@@ -349,11 +349,11 @@ impl<D: CudaDevice> Cuda<D> {
             window: op.window,
         };
         let mut arguments = AttentionArguments {
-            qkv: op.qkv.address(device, rows),
+            qkv: op.qkv.values(device, rows),
             tiles: 0,
             block_tables: 0,
             sinks: op.sinks.map_or(0, |sinks| sinks.address(device)),
-            out: op.out.address(device, rows),
+            out: op.out.values(device, rows),
             partial_values: 0,
             partial_sums: 0,
             counters: 0,

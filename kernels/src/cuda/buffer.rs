@@ -1,25 +1,86 @@
 //! Activations and vectors on the device.
 
-use crate::KernelError;
-use crate::cuda::bytes::bytes_of;
-use crate::cuda::device::CudaDevice;
+use half::bf16;
 
-/// Activations: `[max_rows, cols]` f32.
+use crate::cuda::arguments::Values;
+use crate::cuda::bytes::{bytes_of, bytes_of_mut};
+use crate::cuda::device::CudaDevice;
+use crate::{ActivationDtype, KernelError};
+
+/// Activations: `[max_rows, cols]`.
 pub struct CudaBuffer<D: CudaDevice> {
     pub(crate) memory: D::Memory,
+    pub(crate) dtype: ActivationDtype,
     pub(crate) max_rows: usize,
     pub(crate) cols: usize,
 }
 
 impl<D: CudaDevice> CudaBuffer<D> {
-    /// The address, of at least `rows` rows.
+    /// Zeros.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn new(
+        device: &D,
+        dtype: ActivationDtype,
+        max_rows: usize,
+        cols: usize,
+    ) -> Result<Self, KernelError> {
+        let bytes = (dtype.bytes() * max_rows * cols).max(1);
+        Ok(Self {
+            memory: device.allocate("activations", bytes)?,
+            dtype,
+            max_rows,
+            cols,
+        })
+    }
+
+    /// At least `rows` rows, as kernels take them.
     ///
     /// # Panics
     /// If there are fewer rows.
-    pub(crate) fn address(&self, device: &D, rows: usize) -> u64 {
+    pub(crate) fn values(&self, device: &D, rows: usize) -> Values {
+        self.values_from(device, rows, 0)
+    }
+
+    /// The same, from column `first` on.
+    pub(crate) fn values_from(&self, device: &D, rows: usize, first: usize) -> Values {
         let max_rows = self.max_rows;
         assert!(rows <= max_rows, "{rows} rows exceed {max_rows}");
-        device.address(&self.memory)
+        Values {
+            address: device.address(&self.memory) + (first * self.dtype.bytes()) as u64,
+            dtype: match self.dtype {
+                ActivationDtype::F32 => 0,
+                ActivationDtype::Bf16 => 1,
+            },
+        }
+    }
+
+    /// The first `rows` rows as f32.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn read(
+        &self,
+        device: &D,
+        rows: usize,
+        host: &mut Vec<f32>,
+    ) -> Result<(), KernelError> {
+        assert!(rows <= self.max_rows, "the rows exist");
+        let count = rows * self.cols;
+        match self.dtype {
+            ActivationDtype::F32 => {
+                host.resize(count, 0.0);
+                device.read(&self.memory, 0, bytes_of_mut(host))
+            }
+            ActivationDtype::Bf16 => {
+                let mut bits = vec![0u16; count];
+                device.read(&self.memory, 0, bytes_of_mut(&mut bits))?;
+                host.clear();
+                host.extend(bits.into_iter().map(|bits| bf16::from_bits(bits).to_f32()));
+                Ok(())
+            }
+        }
     }
 }
 

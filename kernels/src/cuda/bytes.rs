@@ -6,6 +6,7 @@
 pub(crate) trait Number: Copy {}
 
 impl Number for f32 {}
+impl Number for u16 {}
 impl Number for u32 {}
 
 /// The bytes of `numbers`.

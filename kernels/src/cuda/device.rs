@@ -1,9 +1,9 @@
 //! What the backend needs of a device: memory, launches, and the library's products.
 
-use crate::KernelError;
 use crate::cuda::arguments::Arguments;
 use crate::cuda::bytes::{bytes_of, bytes_of_mut};
 use crate::cuda::step::{Section, StepInputs};
+use crate::{ActivationDtype, KernelError};
 
 /// A device that runs the kernels of `kernels/cuda`.
 ///
@@ -133,8 +133,10 @@ pub struct Product {
     pub input: u64,
     /// `[out_features, weight_stride]`
     pub weight: u64,
-    /// `[rows, out_stride]` f32
+    /// `[rows, out_stride]`
     pub out: u64,
+    /// Of the output.
+    pub out_dtype: ActivationDtype,
     /// Rows of the input.
     pub rows: usize,
     /// Depth of the product.

@@ -12,9 +12,9 @@ use std::ptr::NonNull;
 
 use half::bf16;
 
-use crate::KernelError;
 use crate::cuda::arguments::{Arguments, Kernel};
 use crate::cuda::device::{CudaDevice, Geometry, Product, ProductDtype};
+use crate::{ActivationDtype, KernelError};
 
 /// What a device promises of its allocations.
 const ALIGNMENT: usize = 256;
@@ -246,8 +246,14 @@ fn multiply(product: &Product) {
         for (feature, weight) in weights.iter().enumerate() {
             let sum = dot(&input, weight);
             let at = index * product.out_stride + feature;
-            // SAFETY: as above.
-            unsafe { *(product.out as *mut f32).add(at) = sum };
+            match product.out_dtype {
+                // SAFETY: as above.
+                ActivationDtype::F32 => unsafe { *(product.out as *mut f32).add(at) = sum },
+                // SAFETY: as above.
+                ActivationDtype::Bf16 => unsafe {
+                    *(product.out as *mut bf16).add(at) = bf16::from_f32(sum);
+                },
+            }
         }
     }
 }

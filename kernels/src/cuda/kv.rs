@@ -6,6 +6,9 @@ use crate::cuda::device::{CudaDevice, Geometry};
 use crate::cuda::step::Section;
 use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype, WriteKv};
 
+/// Heads that a block writes, one per warp.
+const HEADS_PER_BLOCK: usize = 4;
+
 /// Keys and values of all layers: for each layer the keys `[slot, kv_head, head_dim]`, the values,
 /// and, of 8-bit integers, the scales `[slot, kv_head]` of both.
 pub struct CudaKvCache<D: CudaDevice> {
@@ -67,7 +70,11 @@ impl<D: CudaDevice> CudaKvCache<D> {
         arguments: &WriteKvArguments,
     ) -> Result<(), KernelError> {
         let heads = arguments.num_q_heads as usize + 2 * self.shape.num_kv_heads;
-        device.launch(Geometry::new([rows, heads], 32), arguments)
+        let blocks = heads.div_ceil(HEADS_PER_BLOCK);
+        device.launch(
+            Geometry::new([rows, blocks], 32 * HEADS_PER_BLOCK),
+            arguments,
+        )
     }
 
     pub(crate) fn block_bytes(&self) -> usize {
@@ -180,7 +187,7 @@ impl<D: CudaDevice> Cuda<D> {
             }
         };
         let mut arguments = WriteKvArguments {
-            qkv: op.qkv.address(device, rows),
+            qkv: op.qkv.values(device, rows),
             kv: op.kv.layer(device, op.layer),
             slots,
             positions: 0,

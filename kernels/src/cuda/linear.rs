@@ -13,7 +13,7 @@ use crate::cuda::arguments::{
 use crate::cuda::buffer::{CudaBuffer, CudaVector};
 use crate::cuda::device::{CudaDevice, Geometry, Product, ProductDtype};
 use crate::weights::stacked_shape;
-use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
+use crate::{ActivationDtype, KernelError, WeightDtype, WeightFormat, WeightView};
 
 /// Up to so many rows weights are streamed; the library's tiles pay beyond.
 const MAX_FEW_ROWS: usize = 16;
@@ -115,7 +115,7 @@ impl<D: CudaDevice> CudaLinear<D> {
             let arguments = EmbedArguments {
                 table: device.address(&part.memory),
                 token_ids,
-                out: out.address(device, rows),
+                out: out.values(device, rows),
                 row_bytes: part.row_bytes as u64,
                 dtype: part.dtype.code(),
                 first: part.first as u32,
@@ -142,7 +142,7 @@ impl<D: CudaDevice> CudaLinear<D> {
         assert_eq!(input.cols, self.in_features, "columns of the input");
         assert_eq!(out.cols, self.out_features, "columns of the output");
         for part in &self.parts {
-            match part.product_dtype() {
+            match part.product_dtype(input.dtype) {
                 Some(dtype) if rows > MAX_FEW_ROWS && device.has_library() => {
                     self.by_library(device, rounded, operands, (part, dtype))?;
                 }
@@ -179,7 +179,7 @@ impl<D: CudaDevice> CudaLinear<D> {
                 );
                 assert_eq!(2 * gated.cols, self.out_features, "columns of the output");
                 let arguments = self.arguments(device, part, operands);
-                let to = gated.address(device, operands.rows);
+                let to = gated.values(device, operands.rows);
                 few_rows_bf16::multiply_gated(device, arguments, function, to)?;
                 Ok(true)
             }
@@ -193,13 +193,12 @@ impl<D: CudaDevice> CudaLinear<D> {
     }
 
     fn arguments(&self, device: &D, part: &Part<D>, operands: &Operands<'_, D>) -> LinearArguments {
-        let first = 4 * part.first as u64;
         let bias = self.bias.as_ref();
         LinearArguments {
-            input: operands.input.address(device, operands.rows),
+            input: operands.input.values(device, operands.rows),
             weight: device.address(&part.memory),
-            bias: bias.map_or(0, |bias| bias.address(device) + first),
-            out: operands.out.address(device, operands.rows) + first,
+            bias: bias.map_or(0, |bias| bias.address(device) + 4 * part.first as u64),
+            out: operands.out.values_from(device, operands.rows, part.first),
             row_bytes: part.row_bytes as u64,
             dtype: part.dtype.code(),
             rows: operands.rows as u32,
@@ -218,16 +217,21 @@ impl<D: CudaDevice> CudaLinear<D> {
     ) -> Result<(), KernelError> {
         let &Operands { input, rows, out } = operands;
         let stride = self.in_features.next_multiple_of(CHUNK);
-        let (input, input_stride) = match dtype {
-            ProductDtype::F32 => (input.address(device, rows), self.in_features),
-            ProductDtype::Bf16 => (rounded.round(device, input, rows)?, stride),
+        let as_they_are = (input.values(device, rows).address, self.in_features);
+        let (input, input_stride) = match (dtype, input.dtype) {
+            (ProductDtype::F32, _) => as_they_are,
+            (ProductDtype::Bf16, ActivationDtype::Bf16) if stride == self.in_features => {
+                as_they_are
+            }
+            (ProductDtype::Bf16, _) => (rounded.round(device, input, rows)?, stride),
         };
-        let to = out.address(device, rows) + 4 * part.first as u64;
+        let to = out.values_from(device, rows, part.first);
         device.multiply(&Product {
             dtype,
             input,
             weight: device.address(&part.memory),
-            out: to,
+            out: to.address,
+            out_dtype: out.dtype,
             rows,
             in_features: self.in_features,
             out_features: part.rows,
@@ -298,11 +302,11 @@ impl<D: CudaDevice> Part<D> {
         })
     }
 
-    /// As what the library multiplies it. Halves it does not: f32 activations do not fit them.
-    fn product_dtype(&self) -> Option<ProductDtype> {
-        match self.dtype {
-            WeightDtype::F32 => Some(ProductDtype::F32),
-            WeightDtype::Bf16 => Some(ProductDtype::Bf16),
+    /// As what the library multiplies it with `activations`. Halves it does not: f32 does not fit them.
+    fn product_dtype(&self, activations: ActivationDtype) -> Option<ProductDtype> {
+        match (self.dtype, activations) {
+            (WeightDtype::F32, ActivationDtype::F32) => Some(ProductDtype::F32),
+            (WeightDtype::Bf16, _) => Some(ProductDtype::Bf16),
             _ => None,
         }
     }
@@ -390,7 +394,7 @@ impl<D: CudaDevice> Rounded<D> {
         let memory = self.memory.as_ref().expect("room was made");
         let padded_cols = input.cols.next_multiple_of(CHUNK);
         let arguments = RoundArguments {
-            input: input.address(device, rows),
+            input: input.values(device, rows),
             out: device.address(memory),
             rows: rows as u32,
             cols: input.cols as u32,

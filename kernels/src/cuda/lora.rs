@@ -69,7 +69,7 @@ impl<D: CudaDevice> LoraBackend for Cuda<D> {
                 self.product(&shrink, group)?;
                 let expand = self.between(shrunk, op.out, group);
                 let expand = LoraArguments {
-                    input: expand.input + 4 * column as u64,
+                    in_first: column as u32,
                     matrix: update.b.address(&self.device),
                     in_features: update.rank as u32,
                     out_features: update.out_features as u32,
@@ -90,8 +90,8 @@ impl<D: CudaDevice> LoraBackend for Cuda<D> {
         let (code, alpha, limit) = function(op.activation);
         for LoraRows { rows, .. } in op.groups {
             let arguments = GateArguments {
-                gate_up: op.gate_up.address(&self.device, rows.end),
-                out: op.out.address(&self.device, rows.end),
+                gate_up: op.gate_up.values(&self.device, rows.end),
+                out: op.out.values(&self.device, rows.end),
                 first_row: rows.start as u32,
                 rows: rows.len() as u32,
                 cols: op.out.cols as u32,
@@ -115,10 +115,11 @@ impl<D: CudaDevice> Cuda<D> {
         group: &LoraRows,
     ) -> LoraArguments {
         LoraArguments {
-            input: input.address(&self.device, group.rows.end),
+            input: input.values(&self.device, group.rows.end),
             matrix: 0,
-            out: out.address(&self.device, group.rows.end),
+            out: out.values(&self.device, group.rows.end),
             first_row: group.rows.start as u32,
+            in_first: 0,
             in_features: 0,
             in_stride: input.cols as u32,
             out_features: 0,

@@ -25,18 +25,19 @@ pub use lora::CudaLora;
 use crate::cuda::arguments::{
     AddArguments, AddRowsArguments, ClearArguments, FunctionArguments, GateArguments,
     GatherRowsArguments, HeadNormArguments, LargestArguments, LayerNormArguments, RmsNormArguments,
+    Values,
 };
 use crate::cuda::attention::{MAX_HEAD_DIM, Partials};
-use crate::cuda::bytes::bytes_of_mut;
 use crate::cuda::device::Staged;
 use crate::cuda::function::{SOFT_CAP, function};
 use crate::cuda::graphs::Graphs;
 use crate::cuda::linear::{Operands, Rounded};
 use crate::cuda::step::{Section, StepInputs};
 use crate::{
-    Activate, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, NO_INDEX, RmsNorm,
-    RopeTableView, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
+    Activate, ActivationDtype, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear,
+    Embed, GatedLinear, GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear,
+    NO_INDEX, RmsNorm, RopeTableView, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView,
+    WriteKv,
 };
 
 /// Threads of a block that takes a row.
@@ -44,10 +45,11 @@ const ROW_THREADS: usize = 256;
 
 /// The backend on a device.
 ///
-/// Activations are f32. They are rounded to bfloat16 where more than 16 rows meet weights in
-/// bfloat16.
+/// Activations are rounded to bfloat16 where they meet weights, keys and values in bfloat16.
 pub struct Cuda<D: CudaDevice> {
     device: D,
+    /// Of what products are made of.
+    dtype: ActivationDtype,
     token_ids: Staged<D>,
     positions: Staged<D>,
     slots: Staged<D>,
@@ -64,10 +66,11 @@ pub struct Cuda<D: CudaDevice> {
 }
 
 impl<D: CudaDevice> Cuda<D> {
-    /// The backend on `device`.
-    pub fn new(device: D) -> Self {
+    /// The backend on `device`, which keeps what products are made of as `dtype`.
+    pub fn new(device: D, dtype: ActivationDtype) -> Self {
         Self {
             device,
+            dtype,
             token_ids: Staged::new("token ids"),
             positions: Staged::new("positions"),
             slots: Staged::new("slots"),
@@ -96,7 +99,7 @@ impl<D: CudaDevice> Cuda<D> {
     ) -> Result<(), KernelError> {
         let count = rows * values.cols;
         let arguments = FunctionArguments {
-            values: values.address(&self.device, rows),
+            values: values.values(&self.device, rows),
             count: count as u64,
             function,
             alpha,
@@ -178,12 +181,11 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     }
 
     fn buffer(&self, max_rows: usize, cols: usize) -> Result<CudaBuffer<D>, KernelError> {
-        let bytes = (4 * max_rows * cols).max(1);
-        Ok(CudaBuffer {
-            memory: self.device.allocate("activations", bytes)?,
-            max_rows,
-            cols,
-        })
+        CudaBuffer::new(&self.device, self.dtype, max_rows, cols)
+    }
+
+    fn exact_buffer(&self, max_rows: usize, cols: usize) -> Result<CudaBuffer<D>, KernelError> {
+        CudaBuffer::new(&self.device, ActivationDtype::F32, max_rows, cols)
     }
 
     fn kv_cache(&self, shape: KvCacheShape) -> Result<CudaKvCache<D>, KernelError> {
@@ -247,11 +249,11 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         assert_eq!(op.input.cols, op.weight.len, "elements of the weight");
         assert_eq!(op.input.cols, op.out.cols, "columns of the output");
         let arguments = RmsNormArguments {
-            input: op.input.address(&self.device, op.rows),
-            residual: 0,
-            delta: 0,
+            input: op.input.values(&self.device, op.rows),
+            residual: Values::NONE,
+            delta: Values::NONE,
             weight: op.weight.address(&self.device),
-            out: op.out.address(&self.device, op.rows),
+            out: op.out.values(&self.device, op.rows),
             cols: op.input.cols as u32,
             scale: 0.0,
             eps: op.eps,
@@ -264,10 +266,10 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         assert_eq!(op.input.cols, op.bias.len, "elements of the bias");
         assert_eq!(op.input.cols, op.out.cols, "columns of the output");
         let arguments = LayerNormArguments {
-            input: op.input.address(&self.device, op.rows),
+            input: op.input.values(&self.device, op.rows),
             weight: op.weight.address(&self.device),
             bias: op.bias.address(&self.device),
-            out: op.out.address(&self.device, op.rows),
+            out: op.out.values(&self.device, op.rows),
             cols: op.input.cols as u32,
             eps: op.eps,
         };
@@ -279,13 +281,13 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         assert_eq!(op.residual.cols, op.weight.len, "elements of the weight");
         assert_eq!(op.residual.cols, op.delta.cols, "columns of the delta");
         assert_eq!(op.residual.cols, op.out.cols, "columns of the output");
-        let residual = op.residual.address(&self.device, op.rows);
+        let residual = op.residual.values(&self.device, op.rows);
         let arguments = RmsNormArguments {
             input: residual,
             residual,
-            delta: op.delta.address(&self.device, op.rows),
+            delta: op.delta.values(&self.device, op.rows),
             weight: op.weight.address(&self.device),
-            out: op.out.address(&self.device, op.rows),
+            out: op.out.values(&self.device, op.rows),
             cols: op.residual.cols as u32,
             scale: op.scale,
             eps: op.eps,
@@ -297,8 +299,8 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         assert_eq!(op.residual.cols, op.delta.cols, "columns of the delta");
         let count = op.rows * op.residual.cols;
         let arguments = AddArguments {
-            out: op.residual.address(&self.device, op.rows),
-            delta: op.delta.address(&self.device, op.rows),
+            out: op.residual.values(&self.device, op.rows),
+            delta: op.delta.values(&self.device, op.rows),
             count: count as u64,
             scale: op.scale,
         };
@@ -324,7 +326,7 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             "weights of whole heads"
         );
         let arguments = HeadNormArguments {
-            qkv: op.qkv.address(&self.device, op.rows),
+            qkv: op.qkv.values(&self.device, op.rows),
             q_weight: op.q_weight.address(&self.device),
             k_weight: op.k_weight.address(&self.device),
             row_size: op.shape.row_size() as u32,
@@ -361,8 +363,8 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         weight.multiply(device, &mut self.rounded, &operands)?;
         let (function, alpha, limit) = function;
         let arguments = GateArguments {
-            gate_up: op.gate_up.address(&self.device, op.rows),
-            out: op.out.address(&self.device, op.rows),
+            gate_up: op.gate_up.values(&self.device, op.rows),
+            out: op.out.values(&self.device, op.rows),
             first_row: 0,
             rows: op.rows as u32,
             cols: op.out.cols as u32,
@@ -387,12 +389,12 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         let device = &self.device;
         let last = op.rows.iter().max().map_or(0, |&row| row as usize + 1);
         let arguments = GatherRowsArguments {
-            input: op.input.address(device, last),
+            input: op.input.values(device, last),
             rows: self
                 .rows
                 .of_step(device, &self.inputs, Section::LogitsRows, op.rows)?,
             factors: 0,
-            out: op.out.address(device, op.rows.len()),
+            out: op.out.values(device, op.rows.len()),
             cols: op.input.cols as u32,
         };
         device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
@@ -401,7 +403,7 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     fn clear(&mut self, op: Clear<'_, Self>) -> Result<(), KernelError> {
         let count = op.rows * op.out.cols;
         let arguments = ClearArguments {
-            values: op.out.address(&self.device, op.rows),
+            values: op.out.values(&self.device, op.rows),
             count: count as u64,
         };
         self.device.launch(Geometry::of_elements(count), &arguments)
@@ -416,10 +418,10 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         self.factor_bits
             .extend(op.factors.iter().map(|factor| factor.to_bits()));
         let arguments = AddRowsArguments {
-            input: op.input.address(device, op.rows.len()),
+            input: op.input.values(device, op.rows.len()),
             rows: self.rows.send(device, op.rows)?,
             factors: self.factors.send(device, &self.factor_bits)?,
-            out: op.out.address(device, last),
+            out: op.out.values(device, last),
             cols: op.input.cols as u32,
         };
         device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
@@ -431,10 +433,11 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         rows: usize,
         host: &mut Vec<u32>,
     ) -> Result<bool, KernelError> {
+        assert_eq!(buffer.dtype, ActivationDtype::F32, "logits are exact");
         let (device, found) = (&self.device, &mut self.largest);
         found.reserve(device, rows.max(1))?;
         let arguments = LargestArguments {
-            values: buffer.address(device, rows),
+            values: buffer.values(device, rows).address,
             out: found.address(device),
             cols: buffer.cols as u32,
         };
@@ -450,9 +453,7 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         rows: usize,
         host: &'a mut Vec<f32>,
     ) -> Result<&'a [f32], KernelError> {
-        buffer.address(&self.device, rows);
-        host.resize(rows * buffer.cols, 0.0);
-        self.device.read(&buffer.memory, 0, bytes_of_mut(host))?;
+        buffer.read(&self.device, rows, host)?;
         Ok(host)
     }
 }

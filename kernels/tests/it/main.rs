@@ -22,6 +22,8 @@ mod lora;
 mod paged;
 mod quantized;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod rounded;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 mod steps;
 
 #[cfg(feature = "reference")]
@@ -49,12 +51,16 @@ macro_rules! for_every_backend {
         #[cfg(feature = "cuda-emulator")]
         mod cuda_emulator {
             $(#[test] fn $name() {
-                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
+                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default(), kernels::ActivationDtype::F32));
             })*
         }
         #[cfg(feature = "cuda")]
         mod cuda {
-            $(#[test] fn $name() { super::gpu::with(|make| crate::$module::$check(make)); })*
+            $(#[test] fn $name() {
+                super::gpu::with(|make| {
+                    crate::$module::$check(&mut || make(kernels::ActivationDtype::F32));
+                });
+            })*
         }
         for_every_backend! { @cpu portable Portable $($module::$check => $name),* }
         for_every_backend! { @cpu avx2 Avx2 $($module::$check => $name),* }
@@ -117,7 +123,9 @@ macro_rules! for_devices {
         #[cfg(feature = "cuda-emulator")]
         mod cuda_emulator_device {
             $(#[test] fn $name() {
-                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
+                crate::$module::$check(&mut |dtype| {
+                    kernels::Cuda::new(kernels::CudaEmulator::default(), dtype)
+                });
             })*
         }
         #[cfg(feature = "cuda")]
@@ -128,6 +136,11 @@ macro_rules! for_devices {
 }
 
 for_devices! {
+    rounded::adapters_are_rounded => rounded_adapters,
+    rounded::elements_are_rounded => rounded_elements,
+    rounded::heads_are_rounded => rounded_heads,
+    rounded::norms_are_rounded => rounded_norms,
+    rounded::products_are_rounded => rounded_products,
     steps::recorded_steps_are_those_of_their_operations => recorded_steps,
     steps::largest_elements_are_found => largest,
 }

@@ -15,9 +15,10 @@ const SPAN_KEYS: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rounding {
     None,
-    /// Queries, keys, values, and softmax weights relative to the largest of each 256 keys.
+    /// Queries that are scaled, keys, values, and softmax weights relative to the largest of each 256
+    /// keys.
     OfSpans,
-    /// The same, weights relative to the largest so far: which differ by their rounding alone.
+    /// Queries, keys, values, and weights relative to the largest so far.
     AsItGoes,
 }
 
@@ -353,9 +354,10 @@ pub(crate) fn oracle(
             let keys = &stored[q_head / group];
             let values = &stored[q_head / group + shape.num_kv_heads];
             let oldest = window.map_or(0, |w| (position + 1).saturating_sub(w));
-            let scaled = |q: &f32| match rounds {
-                true => bf16::from_f32(q * factor).to_f64(),
-                false => f64::from(*q) * f64::from(factor),
+            let scaled = |q: &f32| match rounding {
+                Rounding::OfSpans => bf16::from_f32(q * factor).to_f64(),
+                Rounding::AsItGoes => bf16::from_f32(*q).to_f64() * f64::from(factor),
+                Rounding::None => f64::from(*q) * f64::from(factor),
             };
             let query: Vec<f64> = head(position, q_head).iter().map(scaled).collect();
             let score = |key: usize| {

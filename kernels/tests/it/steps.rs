@@ -2,9 +2,9 @@
 //! operations compute one by one, and the likeliest tokens are found where logits are.
 
 use kernels::{
-    Add, AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows, KvCacheShape, KvDtype,
-    KvPool, Linear, QkvShape, RmsNorm, Rope, RopeTableView, StepBatch, StepSizes, WeightDtype,
-    WeightFormat, WeightView, WriteKv,
+    ActivationDtype, Add, AddRmsNorm, Attention, Backend, Embed, GatedLinear, GatherRows,
+    KvCacheShape, KvDtype, KvPool, Linear, QkvShape, RmsNorm, Rope, RopeTableView, StepBatch,
+    StepSizes, WeightDtype, WeightFormat, WeightView, WriteKv,
 };
 
 use crate::fixture::{Rng, assert_same_bits, download, encode, upload};
@@ -96,15 +96,15 @@ impl<B: Backend> Layer<B> {
             norm: backend.vector(&vec![0.1; HIDDEN]).unwrap(),
             rope: backend.rope_table(table).unwrap(),
             kv: backend.kv_cache(cache).unwrap(),
-            residual: buffer(128, HIDDEN),
+            residual: backend.exact_buffer(128, HIDDEN).unwrap(),
             normed: buffer(128, HIDDEN),
             rows: buffer(128, SHAPE.row_size()),
             attended: buffer(128, SHAPE.q_size()),
             delta: buffer(128, HIDDEN),
             wide: buffer(128, 2 * 96),
             activated: buffer(128, 96),
-            sampled: buffer(MAX_ROWS, HIDDEN),
-            logits: buffer(MAX_ROWS, VOCAB),
+            sampled: backend.exact_buffer(MAX_ROWS, HIDDEN).unwrap(),
+            logits: backend.exact_buffer(MAX_ROWS, VOCAB).unwrap(),
             embedding,
             qkv,
             o,
@@ -239,8 +239,10 @@ fn product<B: Backend>(
 }
 
 /// Ties, numbers that are none, infinities, rows shorter than a block and much longer.
-pub(crate) fn largest_elements_are_found<B: Backend>(backend: &mut dyn FnMut() -> B) {
-    let mut backend = backend();
+pub(crate) fn largest_elements_are_found<B: Backend>(
+    backend: &mut dyn FnMut(ActivationDtype) -> B,
+) {
+    let mut backend = backend(ActivationDtype::F32);
     let mut rng = Rng::new(73);
     for cols in [1, 3, 33, 1024, 5000] {
         let mut rows: Vec<Vec<f32>> = (0..7).map(|_| rng.floats(cols)).collect();
@@ -293,10 +295,15 @@ fn batch(rng: &mut Rng, sequences: &mut [Sequence], tokens: usize) -> StepBatch 
 
 /// Contexts that grow, other sequences in the same rows, another number of rows in between.
 pub(crate) fn recorded_steps_are_those_of_their_operations<B: Backend>(
-    backend: &mut dyn FnMut() -> B,
+    backend: &mut dyn FnMut(ActivationDtype) -> B,
 ) {
+    for dtype in [ActivationDtype::F32, ActivationDtype::Bf16] {
+        check_recorded(Layer::new(backend(dtype)), Layer::new(backend(dtype)));
+    }
+}
+
+fn check_recorded<B: Backend>(mut recorded: Layer<B>, mut plain: Layer<B>) {
     let mut rng = Rng::new(72);
-    let (mut recorded, mut plain) = (Layer::new(backend()), Layer::new(backend()));
     let mut blocks = rng.permutation(NUM_BLOCKS);
     blocks.retain(|&block| block != 0);
     let mut sequences: Vec<Sequence> = (0..5)

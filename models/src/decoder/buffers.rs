@@ -60,14 +60,16 @@ impl<B: Backend> Buffers<B> {
         let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
         let projected = match config.norms.placement {
             NormPlacement::Before => None,
-            NormPlacement::After | NormPlacement::Around => Some(backend.buffer(tokens, hidden)?),
+            NormPlacement::After | NormPlacement::Around => {
+                Some(backend.exact_buffer(tokens, hidden)?)
+            }
         };
         Ok(Self {
             projected,
-            residual: backend.buffer(tokens, hidden)?,
+            residual: backend.exact_buffer(tokens, hidden)?,
             normed: backend.buffer(tokens, hidden)?,
-            delta: backend.buffer(tokens, hidden)?,
-            qkv: backend.buffer(tokens, qkv.row_size())?,
+            delta: backend.exact_buffer(tokens, hidden)?,
+            qkv: backend.exact_buffer(tokens, qkv.row_size())?,
             attended: backend.buffer(tokens, qkv.q_size())?,
             gate_up: backend.buffer(tokens, 2 * intermediate)?,
             activated: backend.buffer(tokens, intermediate)?,
@@ -75,9 +77,9 @@ impl<B: Backend> Buffers<B> {
                 .experts
                 .map(|experts| ExpertBuffers::new(backend, experts, tokens, hidden))
                 .transpose()?,
-            sampled_residual: backend.buffer(seqs, hidden)?,
+            sampled_residual: backend.exact_buffer(seqs, hidden)?,
             sampled_attended: backend.buffer(seqs, qkv.q_size())?,
-            logits: backend.buffer(seqs, config.vocab_size)?,
+            logits: backend.exact_buffer(seqs, config.vocab_size)?,
             host: Vec::new(),
             likeliest: Vec::new(),
             host_states: Vec::new(),

@@ -36,7 +36,7 @@ impl<B: Backend> ExpertBuffers<B> {
     ) -> Result<Self, KernelError> {
         Ok(Self {
             routes: Routes::new(config, tokens),
-            logits: backend.buffer(tokens, config.num_experts)?,
+            logits: backend.exact_buffer(tokens, config.num_experts)?,
             host: Vec::new(),
             gathered: backend.buffer(tokens, hidden_size)?,
             computed: backend.buffer(tokens, hidden_size)?,

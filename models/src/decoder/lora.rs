@@ -93,7 +93,7 @@ impl<B: LoraBackend> Adapters<B> {
                 },
             },
             layers: (0..config.num_layers()).map(layer).collect(),
-            shrunk: backend.buffer(tokens, shrunk_size([max_rank; QKV.len()]))?,
+            shrunk: backend.exact_buffer(tokens, shrunk_size([max_rank; QKV.len()]))?,
             groups: [Vec::with_capacity(groups), Vec::with_capacity(groups)],
         })
     }

@@ -15,8 +15,8 @@ use cudarc::cublaslt::sys::{
 };
 use cudarc::driver::{CudaContext, CudaStream, result as driver};
 
-use crate::KernelError;
 use crate::cuda::{Product, ProductDtype};
+use crate::{ActivationDtype, KernelError};
 
 /// What the library's algorithms may use beside the matrices.
 const WORKSPACE_BYTES: usize = 32 << 20;
@@ -33,6 +33,7 @@ pub(super) struct Library {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Shape {
     dtype: ProductDtype,
+    out_dtype: ActivationDtype,
     /// Rows, output features, depth.
     sizes: [usize; 3],
     /// Of input, weight and output.
@@ -130,8 +131,11 @@ impl Library {
         )?;
         let weight = result::create_matrix_layout(dtype, depth, out_features, weight_stride)?;
         let input = result::create_matrix_layout(dtype, depth, rows, input_stride)?;
-        let float = cudaDataType::CUDA_R_32F;
-        let out = result::create_matrix_layout(float, out_features, rows, out_stride)?;
+        let out_dtype = match shape.out_dtype {
+            ActivationDtype::F32 => cudaDataType::CUDA_R_32F,
+            ActivationDtype::Bf16 => cudaDataType::CUDA_R_16BF,
+        };
+        let out = result::create_matrix_layout(out_dtype, out_features, rows, out_stride)?;
         let preference = result::create_matmul_pref()?;
         // `CUBLAS_OP_T`
         let transposed: i32 = 1;
@@ -175,6 +179,7 @@ impl Shape {
     fn of(product: &Product) -> Self {
         Self {
             dtype: product.dtype,
+            out_dtype: product.out_dtype,
             sizes: [product.rows, product.out_features, product.in_features],
             strides: [
                 product.input_stride,

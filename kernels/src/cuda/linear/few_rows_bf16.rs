@@ -1,7 +1,7 @@
 //! Products of a few rows with weights in bfloat16, of depths that are multiples of a chunk.
 
 use crate::KernelError;
-use crate::cuda::arguments::{FewRowsBf16Arguments, LinearArguments};
+use crate::cuda::arguments::{FewRowsBf16Arguments, LinearArguments, Values};
 use crate::cuda::device::{CudaDevice, Geometry};
 
 /// Output features of a tile.
@@ -29,7 +29,7 @@ pub(super) fn multiply<D: CudaDevice>(
         linear,
         tiles: tiles as u32,
         distance: TILE_FEATURES as u32,
-        gated: 0,
+        gated: Values::NONE,
         function: 0,
         alpha: 0.0,
         limit: 0.0,
@@ -37,7 +37,7 @@ pub(super) fn multiply<D: CudaDevice>(
     device.launch(Geometry::new([blocks, 1], THREADS), &arguments)
 }
 
-/// The same, and the gated unit of both halves of the features at the address `gated`.
+/// The same, and the gated unit of both halves of the features as `gated`.
 ///
 /// # Errors
 /// `Device`.
@@ -45,7 +45,7 @@ pub(super) fn multiply_gated<D: CudaDevice>(
     device: &D,
     linear: LinearArguments,
     (function, alpha, limit): (u32, f32, f32),
-    gated: u64,
+    gated: Values,
 ) -> Result<(), KernelError> {
     let half = linear.out_features / 2;
     let arguments = FewRowsBf16Arguments {
