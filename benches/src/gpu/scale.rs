@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 /// Tokens of a block of the KV cache: what is shared ends with one.
-const BLOCK_SIZE: usize = 16;
+pub(super) const BLOCK_SIZE: usize = 16;
 
 /// Divides counts and lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
