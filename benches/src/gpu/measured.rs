@@ -57,7 +57,9 @@ pub fn measure(
             ttft(engine, &probes.probes, probes.shared)?
         }
         Workload::Mixed { shared } => mixed(engine, &requests.mixed(shared))?,
-        Workload::Http | Workload::HttpCpu => bail!("{workload} is measured by http.py"),
+        Workload::Http | Workload::HttpCpu => {
+            bail!("{workload} is measured by streaming_clients.py")
+        }
     };
     let details = match details {
         Value::Object(details) => details,

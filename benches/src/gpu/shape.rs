@@ -68,3 +68,29 @@ impl fmt::Display for Shape {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use models::KvDtype;
+
+    use super::*;
+
+    /// Parameters as the models' cards have them; 15.01 GB and 1.19 GB of them in bfloat16 are read in a
+    /// step that decodes, which leaves the embedding of the larger one out.
+    #[test]
+    fn shapes_are_those_of_the_models() {
+        let shapes = Path::new(env!("CARGO_MANIFEST_DIR")).join("gpu");
+        let config = |shape: Shape| {
+            let path = shape.folder(&shapes).join("config.json");
+            ModelConfig::parse(&fs::read(path).unwrap(), None).unwrap()
+        };
+        let [large, small, tiny] = [Shape::L, Shape::Q, Shape::Tiny].map(config);
+        assert_eq!(large.num_parameters(), 8_030_261_248);
+        assert_eq!(small.num_parameters(), 596_049_920);
+        assert_eq!(large.kv_bytes_per_token(KvDtype::Bf16), 131_072);
+        assert_eq!(small.kv_bytes_per_token(KvDtype::Bf16), 114_688);
+        for config in [large, small, tiny] {
+            assert_eq!(config.max_position_embeddings, 40_960);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures `purser serve` under 64 streaming clients, 256 tokens behind 128 each.
 
-    python3 http.py --bin FOLDER_OF_PROGRAMS --results FILE.jsonl --out FOLDER
+    python3 streaming_clients.py --bin FOLDER_OF_PROGRAMS --results FILE.jsonl --out FOLDER
 
 The server computes random weights of the model's shape and has a tokenizer of the model's vocabulary, so
 text is made and streamed. `purser bench replay` sends the requests, token ids all at once, and the
