@@ -70,8 +70,11 @@ note() {
 }
 
 correctness() {
+  # The suite's name for the device: cuda, or cuda_emulator.
+  local backend=${DEVICE%%:*} name
+  backend=${backend//-/_}
   export PURSER_TEST_GPU=1 PURSER_GOLDENS=$PWD/models/tests/goldens
-  check kernels 150 "$BIN/kernels-conformance" cuda::
+  check kernels 150 "$BIN/kernels-conformance" "$backend::"
   check models 150 "$BIN/models-goldens" gpu::
   local sanitizer
   sanitizer=$(command -v compute-sanitizer || compgen -G '/usr/local/cuda*/bin/compute-sanitizer' | head -1)
@@ -79,9 +82,10 @@ correctness() {
     note sanitizers 'not run' 'there is no compute-sanitizer'
     return
   fi
-  local kernels=(cuda::attention cuda::attention_mixed cuda::linear cuda::rms_norm cuda::rope
-    cuda::embed cuda::copy_blocks)
-  local tests=(--exact --test-threads 1 "${kernels[@]}")
+  local tests=(--exact --test-threads 1)
+  for name in attention attention_mixed linear rms_norm rope embed copy_blocks; do
+    tests+=("$backend::$name")
+  done
   check memcheck 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
   check racecheck 90 "$sanitizer" --tool racecheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
   check memcheck-engine 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/gpu" run --model tiny \

@@ -31,7 +31,7 @@ fn table_of(shape: Shape, lines: &[Line]) -> String {
         let of_it = |line: &&Line| line.model == shape && line.workload == name;
         let line = lines.iter().rfind(of_it);
         let target = target(shape, workload);
-        let is_asked = line.is_some() || target != Target::default();
+        let is_asked = line.is_some() || !target.is_nothing();
         is_asked.then(|| row(workload, &target, line))
     });
     rows.fold(head, |table, row| table + &row + "\n")

@@ -4,7 +4,7 @@ use super::shape::Shape;
 use super::workload::Workload;
 
 /// Figures of a workload, in its unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
     /// What is wanted at least of a rate, at most of a time.
     pub goal: Option<f64>,
@@ -12,95 +12,79 @@ pub struct Target {
     pub vllm: Option<f64>,
 }
 
-/// Workload, goal and vLLM's figure with Llama-3.1-8B's shape, the same with Qwen3-0.6B's. Of several
-/// runs of vLLM the best one; over HTTP with its Rust front end.
-const TARGETS: [(&str, [Option<f64>; 2], [Option<f64>; 2]); 18] = [
-    ("start", [Some(8.0), Some(55.1)], [Some(4.0), Some(72.7)]),
-    (
-        "decode-1-128",
-        [Some(4.0), Some(4.94)],
-        [Some(0.7), Some(1.62)],
-    ),
-    (
-        "decode-1-16384",
-        [Some(4.6), Some(5.51)],
-        [Some(1.1), Some(2.17)],
-    ),
+/// A workload with its targets for Llama-3.1-8B's shape and for Qwen3-0.6B's.
+type Row = (&'static str, Target, Target);
+
+/// Of several runs of vLLM the best one; over HTTP with its Rust front end.
+const TARGETS: [Row; 18] = [
+    ("start", wanted(8.0, 55.1), wanted(4.0, 72.7)),
+    ("decode-1-128", wanted(4.0, 4.94), wanted(0.7, 1.62)),
+    ("decode-1-16384", wanted(4.6, 5.51), wanted(1.1, 2.17)),
     (
         "streams-64",
-        [Some(10_500.0), Some(9_374.0)],
-        [Some(35_000.0), Some(23_496.0)],
+        wanted(10_500.0, 9_374.0),
+        wanted(35_000.0, 23_496.0),
     ),
     (
         "streams-256",
-        [Some(20_000.0), Some(17_860.0)],
-        [Some(60_000.0), Some(49_429.0)],
+        wanted(20_000.0, 17_860.0),
+        wanted(60_000.0, 49_429.0),
     ),
     (
         "prefill-8x8192",
-        [Some(38_000.0), Some(37_829.0)],
-        [Some(265_000.0), Some(262_985.0)],
+        wanted(38_000.0, 37_829.0),
+        wanted(265_000.0, 262_985.0),
     ),
-    (
-        "prefill-1x32768",
-        [None, Some(27_370.0)],
-        [None, Some(117_806.0)],
-    ),
-    (
-        "ttft-8192-0",
-        [Some(215.0), Some(218.7)],
-        [Some(34.0), Some(35.3)],
-    ),
-    (
-        "ttft-8192-50",
-        [Some(110.0), Some(120.1)],
-        [Some(20.0), Some(24.4)],
-    ),
-    (
-        "ttft-8192-90",
-        [Some(28.0), Some(32.9)],
-        [Some(8.0), Some(19.3)],
-    ),
-    (
-        "ttft-8192-99",
-        [Some(7.0), Some(15.3)],
-        [Some(3.0), Some(12.3)],
-    ),
-    ("ttft-32768-0", [None, Some(1_199.0)], [None, Some(277.6)]),
-    (
-        "ttft-32768-90",
-        [Some(160.0), Some(176.6)],
-        [Some(50.0), Some(69.9)],
-    ),
-    (
-        "ttft-32768-99",
-        [Some(25.0), Some(37.4)],
-        [Some(10.0), Some(23.3)],
-    ),
-    ("mixed", [Some(21.0), Some(22.83)], [Some(5.0), Some(7.20)]),
-    (
-        "mixed-shared",
-        [Some(21.0), Some(25.82)],
-        [Some(5.5), Some(9.52)],
-    ),
-    ("http-64", [Some(10_000.0), Some(9_370.0)], [None, None]),
-    ("http-64-cpu", [Some(40.0), Some(127.0)], [None, None]),
+    ("prefill-1x32768", known(27_370.0), known(117_806.0)),
+    ("ttft-8192-0", wanted(215.0, 218.7), wanted(34.0, 35.3)),
+    ("ttft-8192-50", wanted(110.0, 120.1), wanted(20.0, 24.4)),
+    ("ttft-8192-90", wanted(28.0, 32.9), wanted(8.0, 19.3)),
+    ("ttft-8192-99", wanted(7.0, 15.3), wanted(3.0, 12.3)),
+    ("ttft-32768-0", known(1_199.0), known(277.6)),
+    ("ttft-32768-90", wanted(160.0, 176.6), wanted(50.0, 69.9)),
+    ("ttft-32768-99", wanted(25.0, 37.4), wanted(10.0, 23.3)),
+    ("mixed", wanted(21.0, 22.83), wanted(5.0, 7.20)),
+    ("mixed-shared", wanted(21.0, 25.82), wanted(5.5, 9.52)),
+    ("http-64", wanted(10_000.0, 9_370.0), NOTHING),
+    ("http-64-cpu", wanted(40.0, 127.0), NOTHING),
 ];
+
+const NOTHING: Target = Target {
+    goal: None,
+    vllm: None,
+};
+
+const fn known(vllm: f64) -> Target {
+    Target {
+        goal: None,
+        vllm: Some(vllm),
+    }
+}
+
+const fn wanted(goal: f64, vllm: f64) -> Target {
+    Target {
+        goal: Some(goal),
+        vllm: Some(vllm),
+    }
+}
 
 /// What there is of `workload` with a model of `shape`.
 pub fn target(shape: Shape, workload: Workload) -> Target {
     let name = workload.to_string();
     let row = TARGETS.iter().find(|(row, ..)| *row == name);
-    let figures = row.and_then(|(_, large, small)| match shape {
-        Shape::L => Some(large),
-        Shape::Q => Some(small),
-        Shape::Tiny => None,
-    });
-    let [goal, vllm] = figures.copied().unwrap_or_default();
-    Target { goal, vllm }
+    match (row, shape) {
+        (Some((_, large, _)), Shape::L) => *large,
+        (Some((_, _, small)), Shape::Q) => *small,
+        (None, _) | (_, Shape::Tiny) => NOTHING,
+    }
 }
 
 impl Target {
+    /// Whether there is neither a goal nor a figure of vLLM's.
+    pub fn is_nothing(&self) -> bool {
+        *self == NOTHING
+    }
+
     /// Whether `value` reaches the goal; `None` without one.
     pub fn is_met(&self, workload: Workload, value: f64) -> Option<bool> {
         let goal = self.goal?;
