@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds what run.sh needs on a machine with a GPU of Hopper's: programs and tests with the feature cuda
-# and without the embedded model, stripped, in target/gpu. Needs no GPU and no CUDA.
+# and without the embedded model, stripped and packed, in target/gpu. Needs no GPU and no CUDA.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 most_bytes=$((16 << 20))
@@ -27,13 +27,25 @@ models=$(test_program -p benches --test goldens --no-default-features --features
 kernels=$(test_program -p kernels --test it --no-default-features --features kernels/cuda)
 
 target=${CARGO_TARGET_DIR:-target}
+if [ -n "$(git status --porcelain --untracked-files=no)" ]; then PURSER_COMMIT+=+; fi
 rm -rf target/gpu
 mkdir -p target/gpu
-cp "$target/release/gpu" "$target/release/purser" target/gpu/
-cp "$models" target/gpu/models-goldens
-cp "$kernels" target/gpu/kernels-conformance
-if [ -n "$(git status --porcelain --untracked-files=no)" ]; then PURSER_COMMIT+=+; fi
 echo "$PURSER_COMMIT" > target/gpu/commit
+# All in one archive: the programs have most of their code in common.
+python3 - target/gpu/programs.tar.xz "gpu=$target/release/gpu" "purser=$target/release/purser" \
+  "models-goldens=$models" "kernels-conformance=$kernels" <<'PACK'
+import lzma
+import sys
+import tarfile
+
+archive, *programs = sys.argv[1:]
+window = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 128 << 20}
+filters = [{"id": lzma.FILTER_X86}, window]
+with lzma.open(archive, "w", filters=filters) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
+    for program in programs:
+        name, path = program.split("=", 1)
+        tar.add(path, arcname=name)
+PACK
 
 ls -l target/gpu
 bytes=$(cat target/gpu/* | wc -c)
