@@ -78,7 +78,7 @@ correctness() {
   local backend=${DEVICE%%:*} name
   backend=${backend//-/_}
   export PURSER_TEST_GPU=1 PURSER_GOLDENS=$PWD/models/tests/goldens
-  check kernels 150 "$BIN/kernels-conformance" "$backend::"
+  check kernels 150 "$BIN/kernels-conformance" "$backend::" "${backend}_device::"
   check models 150 "$BIN/models-goldens" gpu::
   local sanitizer
   sanitizer=$(command -v compute-sanitizer || compgen -G '/usr/local/cuda*/bin/compute-sanitizer' | head -1)
@@ -87,9 +87,10 @@ correctness() {
     return
   fi
   local tests=(--exact --test-threads 1)
-  for name in attention attention_mixed linear rms_norm rope embed copy_blocks; do
+  for name in attention attention_bfloat16 attention_mixed linear rms_norm rope embed copy_blocks; do
     tests+=("$backend::$name")
   done
+  tests+=("${backend}_device::recorded_steps" "${backend}_device::largest")
   check memcheck 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
   check racecheck 90 "$sanitizer" --tool racecheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
   check memcheck-engine 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/gpu" run --model tiny \

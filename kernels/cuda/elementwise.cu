@@ -1,5 +1,5 @@
 // Element by element: sums, caps, activations, rows taken and added.
-#include "kernel.cuh"
+#include "activation.cuh"
 
 // Index of the thread in the launch, and the number of threads.
 __device__ inline uint64_t thread_index() {
@@ -10,8 +10,6 @@ __device__ inline uint64_t thread_count() {
     return static_cast<uint64_t>(gridDim.x) * blockDim.x;
 }
 
-enum Function : uint32_t { SILU, GELU_TANH, CLAMPED_SWIGLU, SOFT_CAP };
-
 struct FunctionArguments {
     float* values;
     uint64_t count;
@@ -19,26 +17,6 @@ struct FunctionArguments {
     float alpha;  // gain of the clamped sigmoid
     float limit;  // of what is clamped; the cap
 };
-
-// As `Activation` describes them.
-__device__ inline float evaluate(uint32_t function, float alpha, float limit, float x) {
-    switch (function) {
-        case SILU:
-            return x / (1.0f + expf(-x));
-        case GELU_TANH: {
-            // sqrt(2 / pi); 1 + tanh(y) = 2 / (1 + e^-2y), which does not cancel.
-            float inner = 0.7978845608028654f * (x + 0.044715f * x * x * x);
-            return x / (1.0f + expf(-2.0f * inner));
-        }
-        case CLAMPED_SWIGLU: {
-            // A comparison, so that what is no number stays so.
-            float gate = x > limit ? limit : x;
-            return gate / (1.0f + expf(-alpha * gate));
-        }
-        default:
-            return limit * tanhf(x / limit);
-    }
-}
 
 KERNEL(apply_function, FunctionArguments) {
     for (uint64_t i = thread_index(); i < args.count; i += thread_count()) {
@@ -62,13 +40,8 @@ KERNEL(gate, GateArguments) {
     for (uint64_t i = thread_index(); i < count; i += thread_count()) {
         uint64_t row = args.first_row + i / args.cols, col = i % args.cols;
         const float* pair = args.gate_up + row * 2 * args.cols;
-        float up = pair[args.cols + col];
-        if (args.function == CLAMPED_SWIGLU) {
-            up = up > args.limit ? args.limit : up < -args.limit ? -args.limit : up;
-            up += 1.0f;
-        }
-        float gate = evaluate(args.function, args.alpha, args.limit, pair[col]);
-        args.out[row * args.cols + col] = gate * up;
+        float value = gated_value(args.function, args.alpha, args.limit, pair[col], pair[args.cols + col]);
+        args.out[row * args.cols + col] = value;
     }
 }
 

@@ -9,19 +9,33 @@
 #else
 #include <cstdint>
 
-#define KERNEL(name, Arguments) \
-    extern "C" __global__ void name(const __grid_constant__ Arguments args)
+// A kernel that waits for what runs before it when it likes to: nothing that kernels write may be
+// touched before `wait_for_predecessors`, which every path calls.
+//
+// `bounds` are launch bounds or nothing.
+#define EARLY_KERNEL(name, Arguments, bounds)                                                \
+    __device__ __forceinline__ void name##_body(const Arguments& args);                      \
+    extern "C" __global__ void bounds name(const __grid_constant__ Arguments args) {         \
+        release_successors();                                                                \
+        name##_body(args);                                                                   \
+    }                                                                                        \
+    __device__ __forceinline__ void name##_body(const Arguments& args)
 // Shared memory whose size the launch gives.
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
 
-__device__ inline float half_to_float(uint16_t bits) {
-    float value;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
-    return value;
-}
+#include "ptx.cuh"
 #endif
 
 constexpr int WARP = 32;
+
+// A kernel that begins when those before it have ended.
+#define KERNEL(name, Arguments)                                                              \
+    __device__ __forceinline__ void name##_waited(const Arguments& args);                    \
+    EARLY_KERNEL(name, Arguments, ) {                                                        \
+        wait_for_predecessors();                                                             \
+        name##_waited(args);                                                                 \
+    }                                                                                        \
+    __device__ __forceinline__ void name##_waited(const Arguments& args)
 
 __device__ inline float bf16_to_float(uint16_t bits) {
     return __uint_as_float(static_cast<uint32_t>(bits) << 16);

@@ -1,18 +1,5 @@
 // Products with weights `[out_features, in_features]`, summed in f32.
-#include "weights.cuh"
-
-struct LinearArguments {
-    const float* input;     // [rows, in_features]
-    const uint8_t* weight;  // [out_features, in_features] of `dtype`, rows of `row_bytes`
-    const float* bias;      // [out_features] or null
-    float* out;             // [rows, out_stride], from the first of these features on
-    uint64_t row_bytes;
-    uint32_t dtype;
-    uint32_t rows;
-    uint32_t in_features;
-    uint32_t out_features;
-    uint32_t out_stride;
-};
+#include "linear.cuh"
 
 // Rows that one block takes in `linear_few_rows`.
 constexpr uint32_t FEW_ROWS = 8;

@@ -2,8 +2,8 @@
 
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, BlockCopy, Caller, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StoredLinear,
-    WeightFormat, WeightView, Workers, WriteKv,
+    GatherRows, HeadNorm, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StepBatch,
+    StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
 /// Shape of the paged KV cache.
@@ -113,6 +113,9 @@ pub enum KernelError {
     },
 }
 
+/// No element of a row; see [`Backend::largest`].
+pub const NO_INDEX: u32 = u32::MAX;
+
 /// A device: packed weights, activations, the KV cache, and the dozen operations of a decoder.
 ///
 /// Everything is allocated when the model is loaded; a step allocates no device memory. On the
@@ -147,6 +150,33 @@ pub trait Backend: Send + Sized + 'static {
     /// # Errors
     /// `OutOfMemory`.
     fn reserve(&mut self, _sizes: &StepSizes) -> Result<(), KernelError> {
+        Ok(())
+    }
+
+    /// As how many rows a step of `rows` rows is best run, if it may have rows that nobody reads: at
+    /// least as many.
+    fn padded_rows(&self, rows: usize) -> usize {
+        rows
+    }
+
+    /// Begins the operations of a step, which are then asked for in their order, up to
+    /// [`Backend::end_step`]; or does all of them at once, as it did for a step like it before, and
+    /// returns `true`.
+    ///
+    /// Of steps that `repeat`, operations are the same for every batch with as many rows and logits
+    /// rows: they differ in what the batch's vectors hold alone.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn begin_step(&mut self, _batch: &StepBatch, _repeats: bool) -> Result<bool, KernelError> {
+        Ok(false)
+    }
+
+    /// Ends the operations of a step that has not failed.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn end_step(&mut self) -> Result<(), KernelError> {
         Ok(())
     }
 
@@ -345,6 +375,21 @@ pub trait Backend: Send + Sized + 'static {
     /// # Errors
     /// `Device`.
     fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError>;
+
+    /// Of each of the first `rows` rows the index of the largest element, of equal ones the first, into
+    /// `host` `[rows]`; [`NO_INDEX`] where the largest is not finite. What is no number is passed over.
+    /// Returns whether it did so: where rows are the host's anyway, this is left to the caller.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn largest(
+        &mut self,
+        _buffer: &Self::Buffer,
+        _rows: usize,
+        _host: &mut Vec<u32>,
+    ) -> Result<bool, KernelError> {
+        Ok(false)
+    }
 
     /// The first `rows` rows of `buffer` on the host, after every operation before it has finished.
     /// A backend with device memory copies into `host` and returns it.

@@ -71,6 +71,8 @@ pub struct StepBatch {
     pub scored_tokens: Vec<u32>,
     /// Whether the states behind `logits_rows` are wanted beside their logits.
     pub wants_states: bool,
+    /// Whether of the logits nothing is wanted but which is the largest of each row.
+    pub likeliest_only: bool,
 }
 
 impl StepBatch {
@@ -136,5 +138,6 @@ impl StepBatch {
         self.scored_rows.clear();
         self.scored_tokens.clear();
         self.wants_states = false;
+        self.likeliest_only = false;
     }
 }

@@ -51,7 +51,9 @@ mod peak_loops;
 #[cfg_attr(not(target_os = "linux"), path = "cpu/tile_permission_none.rs")]
 mod tile_permission;
 
-pub use backend::{Backend, KernelError, KvCacheShape, QkvShape, RopeTableView, StepSizes};
+pub use backend::{
+    Backend, KernelError, KvCacheShape, NO_INDEX, QkvShape, RopeTableView, StepSizes,
+};
 pub use batch::{BlockCopy, KvPool, StepBatch, WindowBlocks};
 pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuLora, CpuOptions, CpuRopeTable, CpuVector, InstructionSet,
@@ -65,7 +67,7 @@ pub use cuda::{
 #[cfg(feature = "cuda")]
 pub use cuda_driver::CudaDriver;
 #[cfg(feature = "cuda-emulator")]
-pub use cuda_emulator::{CudaEmulator, EmulatedMemory};
+pub use cuda_emulator::{CudaEmulator, EmulatedGraph, EmulatedMemory};
 pub use kv_dtype::KvDtype;
 pub use lora::{ActivateGated, AddLora, LoraBackend, LoraRows, LoraView, shrunk_size};
 pub use ops::{

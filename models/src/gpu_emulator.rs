@@ -5,5 +5,5 @@ use kernels::{Cuda, CudaEmulator, KernelError};
 /// # Errors
 /// Never.
 pub(crate) fn backend() -> Result<Cuda<CudaEmulator>, KernelError> {
-    Ok(Cuda::new(CudaEmulator))
+    Ok(Cuda::new(CudaEmulator::default()))
 }

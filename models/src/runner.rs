@@ -16,6 +16,7 @@ pub struct Logits<'a> {
     vocab_size: usize,
     scores: &'a [f32],
     states: &'a [f32],
+    likeliest: Option<&'a [u32]>,
     workers: &'a dyn Workers,
 }
 
@@ -34,7 +35,17 @@ impl<'a> Logits<'a> {
             vocab_size,
             scores: &[],
             states: &[],
+            likeliest: None,
             workers: &Caller,
+        }
+    }
+
+    /// Of a step that wanted the likeliest token of each row and nothing else: its index, or
+    /// [`NO_INDEX`](kernels::NO_INDEX) where the largest logit is not finite. `[num_rows]`
+    pub fn of_likeliest(likeliest: &'a [u32], vocab_size: usize) -> Self {
+        Self {
+            likeliest: Some(likeliest),
+            ..Self::new(&[], vocab_size)
         }
     }
 
@@ -65,7 +76,15 @@ impl<'a> Logits<'a> {
 
     /// Number of rows.
     pub fn num_rows(&self) -> usize {
-        self.data.len() / self.vocab_size
+        match self.likeliest {
+            Some(likeliest) => likeliest.len(),
+            None => self.data.len() / self.vocab_size,
+        }
+    }
+
+    /// What [`Logits::of_likeliest`] was given; there are no logits then.
+    pub fn likeliest(&self) -> Option<&'a [u32]> {
+        self.likeliest
     }
 
     /// The logits of row `row`, `[vocab_size]`.
@@ -97,6 +116,7 @@ impl fmt::Debug for Logits<'_> {
             .field("vocab_size", &self.vocab_size)
             .field("scores", &self.scores)
             .field("states", &self.states)
+            .field("likeliest", &self.likeliest)
             .finish_non_exhaustive()
     }
 }

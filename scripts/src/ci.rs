@@ -65,19 +65,24 @@ pub fn run(tree: &Tree) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compiles the CUDA kernels for one architecture, and holds them to the conformance suite without a
-/// GPU.
+/// Compiles the CUDA kernels for one architecture, and holds them to the conformance suite and to the
+/// models' golden files without a GPU.
 fn cuda(tree: &Tree) -> anyhow::Result<()> {
     cuda_toolkit::run(tree)?;
-    let both = "cuda,cuda-emulator";
-    let kernels = ["-p", "kernels", "--locked", "--features"];
+    // The whole workspace, as for the tests: little is compiled anew.
+    let workspace = ["--workspace", "--locked", "--features"];
     let lints = ["--all-targets", "--", "-D", "warnings"];
     let mut clippy = tree.cargo(&["clippy"]);
-    clippy.args(kernels).arg(both).args(lints);
-    succeed(clippy.env("PURSER_CUDA_ARCHITECTURES", "90a"))?;
-    let mut test = tree.cargo(&["test"]);
-    test.args(kernels).arg("cuda-emulator");
-    succeed(test.args(["--test", "it", "cuda_emulator"]))
+    clippy
+        .args(workspace)
+        .arg("server/cuda,models/cuda-emulator");
+    succeed(clippy.args(lints).env("PURSER_CUDA_ARCHITECTURES", "90a"))?;
+    for tests in ["cuda_emulator", "gpu::"] {
+        let mut test = tree.cargo(&["test"]);
+        test.args(workspace).arg("models/cuda-emulator");
+        succeed(test.args(["--test", "it", tests]))?;
+    }
+    Ok(())
 }
 
 #[expect(

@@ -78,6 +78,23 @@ pub struct SamplingParams {
 }
 
 impl SamplingParams {
+    /// Whether the likeliest token is all that is wanted of logits, which nothing changes.
+    pub(crate) fn takes_likeliest(&self) -> bool {
+        self.temperature == 0.0 && self.logprobs.is_none() && !self.changes_logits()
+    }
+
+    /// Whether penalties or biases change logits.
+    pub(crate) fn changes_logits(&self) -> bool {
+        self.has_penalties() || !self.logit_bias.is_empty()
+    }
+
+    /// Whether tokens that have been seen are less likely.
+    pub(crate) fn has_penalties(&self) -> bool {
+        self.repetition_penalty != 1.0
+            || self.presence_penalty != 0.0
+            || self.frequency_penalty != 0.0
+    }
+
     /// Always the likeliest token.
     pub fn greedy() -> Self {
         Self {

@@ -7,6 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kernels::NO_INDEX;
 use kv_cache::TokenId;
 use models::{LogSoftmax, Logits};
 
@@ -73,15 +74,33 @@ impl Sampler {
         self.row_samplers.resize_with(num_samplers, Mutex::default);
         let num_samples = num_rows.max(self.samples.len());
         self.samples.resize_with(num_samples, Mutex::default);
-        workers.run(num_rows, &|worker, index| {
-            let mut sampler = lock(&self.row_samplers[worker]);
-            let sample = sampler.sample(logits.row(index), row(index));
-            *lock(&self.samples[index]) = Some(sample);
-        });
+        match logits.likeliest() {
+            Some(likeliest) => {
+                for (sample, &index) in self.samples.iter().zip(likeliest) {
+                    *lock(sample) = Some(likeliest_sample(index));
+                }
+            }
+            None => workers.run(num_rows, &|worker, index| {
+                let mut sampler = lock(&self.row_samplers[worker]);
+                let sample = sampler.sample(logits.row(index), row(index));
+                *lock(&self.samples[index]) = Some(sample);
+            }),
+        }
         self.samples[..num_rows].iter().map(|sample| {
             let sample = lock(sample).take();
             sample.expect("every row has been sampled")
         })
+    }
+}
+
+/// What the model has chosen itself.
+fn likeliest_sample(index: u32) -> Result<Sample, NonFiniteLogits> {
+    match index {
+        NO_INDEX => Err(NonFiniteLogits),
+        index => Ok(Sample {
+            token: TokenId(index),
+            logprobs: None,
+        }),
     }
 }
 
@@ -138,21 +157,12 @@ impl RowSampler {
     }
 
     fn adjusts(&self, row: Row<'_>) -> bool {
-        let params = row.params;
-        params.repetition_penalty != 1.0
-            || params.presence_penalty != 0.0
-            || params.frequency_penalty != 0.0
-            || !params.logit_bias.is_empty()
-            || !row.forbidden.is_empty()
-            || row.allowed.is_some()
+        row.params.changes_logits() || !row.forbidden.is_empty() || row.allowed.is_some()
     }
 
     fn adjust(&mut self, row: Row<'_>) {
         let params = row.params;
-        let penalised = params.repetition_penalty != 1.0
-            || params.presence_penalty != 0.0
-            || params.frequency_penalty != 0.0;
-        if penalised {
+        if params.has_penalties() {
             self.penalise(row);
         }
         for &(token, bias) in &params.logit_bias {

@@ -2,7 +2,10 @@
 // run one after the other. For tests of the kernels' indexing where there is no GPU.
 //
 // It is stricter than a device: every thread must reach every barrier, shared memory starts as what
-// is no number, and a kernel's arguments must be as large as the host thinks.
+// is no number, a kernel's arguments must be as large as the host thinks, and no copy is under way
+// when a thread ends. Warps run as far ahead of each other as barriers let them, from block to block
+// in the other order, and asynchronous copies are done at once or as late as they may be, so that a
+// barrier or a wait that is missing shows.
 #pragma once
 
 #include <csetjmp>
@@ -19,11 +22,15 @@
 #include <ucontext.h>
 
 #define __device__
+#define __forceinline__ inline
 #define __shared__ static thread_local
 #define __restrict__
 
 struct alignas(16) float4 {
     float x, y, z, w;
+};
+struct alignas(8) float2 {
+    float x, y;
 };
 struct alignas(16) uint4 {
     uint32_t x, y, z, w;
@@ -40,6 +47,12 @@ struct Barrier {
     unsigned size = 0, arrived = 0, generation = 0;
 };
 
+// 16 bytes on their way; zeros if there is no source.
+struct Copy {
+    void* to;
+    const void* from;
+};
+
 struct Fiber {
     ucontext_t context;
     jmp_buf resume;
@@ -50,10 +63,14 @@ struct Fiber {
     unsigned generation = 0;
     // Of the two rows of exchanged values, the one that comes next.
     unsigned parity = 0;
+    // Groups of copies that have not been waited for; the last one is not committed yet.
+    std::vector<std::vector<Copy>> copies;
 };
 
 constexpr size_t STACK_BYTES = 256 * 1024;
 constexpr unsigned MAX_THREADS = 1024, LANES = 32;
+// Of what a lane can show to the others at once.
+constexpr size_t SHOWN_BYTES = 64;
 
 // What one thread of the host emulates. A fiber never moves to another.
 struct Device {
@@ -63,7 +80,9 @@ struct Device {
     Fiber* current = nullptr;
     Index block, grid_size, block_size;
     Barrier whole_block, warps[MAX_THREADS / LANES];
-    float exchanged[MAX_THREADS / LANES][2][LANES];
+    alignas(8) unsigned char shown[MAX_THREADS / LANES][2][LANES * SHOWN_BYTES];
+    // Varies from block to block.
+    bool is_reversed = false, copies_at_once = false;
     std::vector<unsigned char> shared;
     void (*body)(const void*) = nullptr;
     const void* arguments = nullptr;
@@ -113,6 +132,9 @@ inline void fiber_main() {
     for (;;) {
         Device& d = device();
         d.body(d.arguments);
+        if (d.current->copies.size() != 1 || !d.current->copies[0].empty()) {
+            fail("a thread ends with copies under way");
+        }
         d.current->finished = true;
         yield();
     }
@@ -140,10 +162,27 @@ inline void resume(Fiber& fiber) {
     swapcontext(&d.scheduler_context, &fiber.context);
 }
 
+// Runs each thread of the warp that can go on up to its next barrier; how many there were.
+inline unsigned run_warp(unsigned warp, unsigned& left) {
+    Device& d = device();
+    unsigned resumed = 0;
+    for (unsigned nth = 0; nth < LANES; nth++) {
+        Fiber& fiber = d.fibers[warp * LANES + (d.is_reversed ? LANES - 1 - nth : nth)];
+        bool waits = fiber.waits_for && fiber.waits_for->generation == fiber.generation;
+        if (fiber.finished || waits) {
+            continue;
+        }
+        resume(fiber);
+        resumed++;
+        left -= fiber.finished;
+    }
+    return resumed;
+}
+
 inline void run_block(unsigned threads) {
     Device& d = device();
     d.whole_block = Barrier{threads};
-    std::memset(d.exchanged, 0xff, sizeof d.exchanged);
+    std::memset(d.shown, 0xff, sizeof d.shown);
     std::memset(d.shared.data(), 0xff, d.shared.size());
     for (unsigned i = 0; i < threads; i++) {
         d.warps[i / LANES] = Barrier{LANES};
@@ -152,20 +191,19 @@ inline void run_block(unsigned threads) {
         fiber.finished = false;
         fiber.waits_for = nullptr;
         fiber.parity = 0;
+        fiber.copies.assign(1, {});
     }
     for (unsigned left = threads; left > 0;) {
-        bool any_ran = false;
-        for (unsigned i = 0; i < threads; i++) {
-            Fiber& fiber = d.fibers[i];
-            bool waits = fiber.waits_for && fiber.waits_for->generation == fiber.generation;
-            if (fiber.finished || waits) {
-                continue;
+        unsigned ran = 0;
+        // A warp goes on until all of its threads wait for other warps, which is as far apart as warps
+        // can be.
+        for (unsigned nth = 0; nth < threads / LANES; nth++) {
+            unsigned warp = d.is_reversed ? threads / LANES - 1 - nth : nth;
+            while (unsigned resumed = run_warp(warp, left)) {
+                ran += resumed;
             }
-            resume(fiber);
-            any_ran = true;
-            left -= fiber.finished;
         }
-        if (!any_ran) {
+        if (ran == 0 && left > 0) {
             fail("threads wait at a barrier that others do not reach");
         }
     }
@@ -185,16 +223,19 @@ struct Registration {
     Registration(const char* name, Kernel kernel) { kernels()[name] = kernel; }
 };
 
-// The value of another lane of the warp.
-inline float exchange(float value, unsigned lane) {
+// What each lane of the warp shows, in their order.
+template <typename T>
+const T* show(const T& value) {
+    static_assert(sizeof(T) <= SHOWN_BYTES);
     Device& d = device();
     unsigned thread = d.current->thread.x, warp = thread / LANES;
     // Two rows by turns: nobody writes a row again before all have read it.
     unsigned parity = d.current->parity;
     d.current->parity = 1 - parity;
-    d.exchanged[warp][parity][thread % LANES] = value;
+    T* all = reinterpret_cast<T*>(d.shown[warp][parity]);
+    all[thread % LANES] = value;
     wait(d.warps[warp]);
-    return d.exchanged[warp][parity][lane];
+    return all;
 }
 
 }  // namespace emulator
@@ -204,7 +245,7 @@ inline float exchange(float value, unsigned lane) {
 #define blockDim (emulator::device().block_size)
 #define gridDim (emulator::device().grid_size)
 
-#define KERNEL(name, Arguments)                                                              \
+#define EARLY_KERNEL(name, Arguments, bounds)                                                \
     static void name##_body(const Arguments& args);                                          \
     static emulator::Registration name##_registration(                                       \
         #name, {[](const void* a) { name##_body(*static_cast<const Arguments*>(a)); },       \
@@ -214,34 +255,4 @@ inline float exchange(float value, unsigned lane) {
 
 inline void __syncthreads() { emulator::wait(emulator::device().whole_block); }
 
-inline float __shfl_xor_sync(unsigned, float value, unsigned mask) {
-    return emulator::exchange(value, threadIdx.x % emulator::LANES ^ mask);
-}
-
-inline float __uint_as_float(uint32_t bits) {
-    float value;
-    std::memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-inline uint32_t __float_as_uint(float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-// The emulator is compiled without contraction, so that these are what they say.
-inline float __fmul_rn(float a, float b) { return a * b; }
-inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fsub_rn(float a, float b) { return a - b; }
-
-inline uint32_t min(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
-// A 16-bit IEEE float.
-inline float half_to_float(uint16_t bits) {
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    float magnitude = exponent == 0    ? std::ldexp(static_cast<float>(fraction), -24)
-                      : exponent == 31 ? (fraction ? NAN : INFINITY)
-                                       : std::ldexp(static_cast<float>(fraction + 1024), exponent - 25);
-    return bits >> 15 ? -magnitude : magnitude;
-}
+#include "instructions.h"

@@ -27,6 +27,8 @@ extern "C" int purser_emulate(const char* name, const unsigned* grid, unsigned t
     for (unsigned y = 0; y < grid[1]; y++) {
         for (unsigned x = 0; x < grid[0]; x++) {
             device.block = {x, y, 0};
+            device.is_reversed = (x + y) % 2 != 0;
+            device.copies_at_once = (x / 2 + y) % 2 != 0;
             emulator::run_block(threads);
         }
     }

@@ -52,11 +52,20 @@ kernels! {
     AddRows => "add_rows",
     RoundToBf16 => "round_to_bf16",
     LinearFewRows => "linear_few_rows",
+    FewRowsBf16 => "few_rows_bf16",
     LinearTiles => "linear_tiles",
     WriteKv => "write_kv",
     CopyLayers => "copy_layers",
-    Attention => "attention",
-    MergeSpans => "merge_spans",
+    AttentionPlain => "attention_plain",
+    AttentionFew64 => "attention_few_64",
+    AttentionFew96 => "attention_few_96",
+    AttentionFew128 => "attention_few_128",
+    AttentionFew256 => "attention_few_256",
+    AttentionMany64 => "attention_many_64",
+    AttentionMany96 => "attention_many_96",
+    AttentionMany128 => "attention_many_128",
+    AttentionMany256 => "attention_many_256",
+    Largest => "largest",
     LoraProduct => "lora_product",
 }
 
@@ -243,6 +252,19 @@ arguments! {
 }
 
 arguments! {
+    /// `FewRowsBf16Arguments`
+    FewRowsBf16Arguments for FewRowsBf16 {
+        linear: LinearArguments,
+        tiles: u32,
+        distance: u32,
+        gated: u64,
+        function: u32,
+        alpha: f32,
+        limit: f32,
+    }
+}
+
+arguments! {
     /// `LinearArguments`
     TilesArguments for LinearTiles { linear: LinearArguments }
 }
@@ -286,30 +308,75 @@ arguments! {
     }
 }
 
-arguments! {
-    /// `AttentionArguments`
-    AttentionArguments for Attention {
-        qkv: u64,
-        tiles: u64,
-        block_tables: u64,
-        sinks: u64,
-        out: u64,
-        partial_values: u64,
-        partial_sums: u64,
-        kv: KvLayer,
-        num_q_heads: u32,
-        heads_per_tile: u32,
-        window: u32,
-        scale: f32,
-        soft_cap: f32,
-    }
+/// `AttentionArguments`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttentionArguments {
+    pub(crate) qkv: u64,
+    pub(crate) tiles: u64,
+    pub(crate) block_tables: u64,
+    pub(crate) sinks: u64,
+    pub(crate) out: u64,
+    pub(crate) partial_values: u64,
+    pub(crate) partial_sums: u64,
+    pub(crate) counters: u64,
+    pub(crate) kv: KvLayer,
+    pub(crate) num_q_heads: u32,
+    pub(crate) tile_rows: u32,
+    pub(crate) heads_per_tile: u32,
+    pub(crate) window: u32,
+    pub(crate) scale: f32,
+    pub(crate) soft_cap: f32,
 }
 
 arguments! {
-    /// `MergeArguments`
-    MergeArguments for MergeSpans {
-        attention: AttentionArguments,
-        spans: u64,
+    /// `AttentionArguments`
+    AttentionPlain for AttentionPlain { attention: AttentionArguments }
+}
+
+/// `AttentionArguments` of the kernel for few rows and heads of this size.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttentionFew<const HEAD_DIM: usize> {
+    pub(crate) attention: AttentionArguments,
+}
+
+/// `AttentionArguments` of the kernel for many rows and heads of this size.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttentionMany<const HEAD_DIM: usize> {
+    pub(crate) attention: AttentionArguments,
+}
+
+/// Names the kernels of each head size.
+macro_rules! attention_kernels {
+    ($($head_dim:literal: $few:ident, $many:ident);* $(;)?) => {
+        $(
+            // SAFETY: as of the others.
+            unsafe impl Arguments for AttentionFew<$head_dim> {
+                const KERNEL: Kernel = Kernel::$few;
+            }
+            // SAFETY: as of the others.
+            unsafe impl Arguments for AttentionMany<$head_dim> {
+                const KERNEL: Kernel = Kernel::$many;
+            }
+        )*
+    };
+}
+
+attention_kernels! {
+    64: AttentionFew64, AttentionMany64;
+    96: AttentionFew96, AttentionMany96;
+    128: AttentionFew128, AttentionMany128;
+    256: AttentionFew256, AttentionMany256;
+}
+
+arguments! {
+    /// `LargestArguments`
+    LargestArguments for Largest {
+        values: u64,
+        out: u64,
+        cols: u32,
     }
 }
 

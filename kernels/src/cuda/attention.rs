@@ -1,53 +1,65 @@
 //! Attention: which block takes which rows and keys, planned on the host.
 
-use crate::cuda::arguments::{AttentionArguments, MergeArguments};
-use crate::cuda::device::{CudaDevice, Geometry, Staged};
-use crate::{KernelError, KvPool, QkvShape, StepBatch, StepSizes};
+use std::ops::Range;
 
-/// Rows of a tile (a row is a token and a query head), and keys that are staged together.
-const TILE_ROWS: usize = 16;
-const TILE_KEYS: usize = 32;
-const THREADS: usize = 128;
+use crate::cuda::Cuda;
+use crate::cuda::arguments::{AttentionArguments, AttentionFew, AttentionMany, AttentionPlain};
+use crate::cuda::device::{CudaDevice, Geometry};
+use crate::{Attention, KernelError, KvDtype, KvPool, QkvShape, StepBatch, StepSizes};
+
+/// Warps of a block, whatever the kernel.
+const WARPS: usize = 4;
+/// Rows of a tensor core's fragment.
+const FRAGMENT_ROWS: usize = 16;
+/// Keys that a block takes at once; spans are cut at multiples of it.
+const BLOCK_KEYS: usize = 64;
+/// Keys that the plain kernel stages together.
+const PLAIN_KEYS: usize = 32;
 /// Elements of the largest head that a block can accumulate.
 pub(crate) const MAX_HEAD_DIM: usize = 512;
-/// Keys of a span, cut at absolute positions, where a tile's keys are divided.
-const SPAN_KEYS: usize = 512;
-/// A tile's index of a partial result, if it has none.
-const NO_PARTIAL: u32 = u32::MAX;
-/// Words of a tile and of a divided tile, as the kernels read them.
-const TILE_WORDS: usize = 7;
-const SPAN_WORDS: usize = 4;
+/// Words of a tile, as the kernels read it.
+pub(crate) const TILE_WORDS: usize = 10;
 
-/// Which block takes what.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// `AttentionTile` each.
-    pub(crate) tiles: Vec<u32>,
-    /// First row, tokens, first partial result and number of them of each tile that was divided.
-    pub(crate) spans: Vec<u32>,
-    /// Partial results of one part of a group.
-    pub(crate) num_partials: usize,
-}
-
-/// The plan on the device, and room for partial results.
-pub(crate) struct Planned<D: CudaDevice> {
-    plan: Plan,
-    tiles: Staged<D>,
-    spans: Staged<D>,
-    tables: Staged<D>,
-    /// Of the layers with a sliding window, where they have blocks of their own.
-    window_tables: Staged<D>,
-    partials: Option<D::Memory>,
-    /// f32 values that they have room for.
-    partial_values: usize,
+/// A kernel, and the tiles that it takes. A row of a tile is a token and a query head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// In f32, whatever the cache's type and the head's size.
+    Plain,
+    /// By tensor cores: rows that fit one fragment.
+    Few,
+    /// By tensor cores: several fragments of rows.
+    Many,
 }
 
 /// What a layer's rows look at.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sight {
     pub(crate) shape: QkvShape,
+    pub(crate) dtype: KvDtype,
     pub(crate) pool: KvPool,
     pub(crate) window: Option<usize>,
+}
+
+/// Which block takes what.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// `AttentionTile` each.
+    pub(crate) tiles: Vec<u32>,
+    /// Partial results of one part of a group.
+    pub(crate) num_partials: usize,
+    /// Tiles that were divided.
+    pub(crate) num_divided: usize,
+    whole: Vec<WholeTile>,
+}
+
+/// A tile before it is divided.
+#[derive(Clone, Debug)]
+struct WholeTile {
+    first_row: usize,
+    num_tokens: usize,
+    position: usize,
+    block_table: u32,
+    keys: Range<usize>,
 }
 
 /// How the query heads of a group are divided into rows of tiles.
@@ -59,10 +71,70 @@ pub(crate) struct GroupParts {
     pub(crate) num_parts: usize,
 }
 
+/// Room for what the spans of divided tiles have found.
+pub(crate) struct Partials<D: CudaDevice> {
+    memory: Option<D::Memory>,
+    values: usize,
+    /// Zero between launches.
+    counters: Option<D::Memory>,
+    num_counters: usize,
+}
+
+impl Way {
+    /// The ways of a sight on a device whose blocks may have `max_shared_bytes` of shared memory.
+    pub(crate) fn of(sight: &Sight, max_shared_bytes: usize) -> &'static [Self] {
+        let head_dim = sight.shape.head_dim;
+        let by_tensor_cores = sight.dtype == KvDtype::Bf16
+            && matches!(head_dim, 64 | 96 | 128 | 256)
+            && Self::Few.shared_bytes(head_dim) <= max_shared_bytes
+            && Self::Many.shared_bytes(head_dim) <= max_shared_bytes;
+        match by_tensor_cores {
+            true => &[Self::Few, Self::Many],
+            false => &[Self::Plain],
+        }
+    }
+
+    fn tile_rows(self, head_dim: usize) -> usize {
+        match self {
+            Self::Plain | Self::Few => FRAGMENT_ROWS,
+            Self::Many => WARPS * FRAGMENT_ROWS * if head_dim > 128 { 1 } else { 2 },
+        }
+    }
+
+    /// Keys of the shortest span that pays for being joined.
+    fn min_span(self) -> usize {
+        match self {
+            Self::Plain | Self::Few => 2 * BLOCK_KEYS,
+            Self::Many => 8 * BLOCK_KEYS,
+        }
+    }
+
+    /// Dynamic shared memory, as the kernels lay it out.
+    fn shared_bytes(self, head_dim: usize) -> usize {
+        let rows = self.tile_rows(head_dim);
+        match self {
+            Self::Plain => 4 * (rows * head_dim + PLAIN_KEYS * (head_dim + 1)),
+            // Keys and values twice.
+            Self::Few => 2 * (rows + 4 * BLOCK_KEYS) * (head_dim + 8),
+            Self::Many => 2 * (rows + 2 * BLOCK_KEYS) * (head_dim + 8),
+        }
+    }
+
+    /// Whether the sequence's `rows` are this way's, of a sight that has `ways`.
+    fn takes(self, parts: GroupParts, num_tokens: usize) -> bool {
+        let is_few = num_tokens <= parts.tokens(FRAGMENT_ROWS);
+        match self {
+            Self::Plain => true,
+            Self::Few => is_few,
+            Self::Many => !is_few,
+        }
+    }
+}
+
 impl GroupParts {
     pub(crate) fn of(shape: &QkvShape) -> Self {
         let group = shape.num_q_heads / shape.num_kv_heads;
-        let heads_per_tile = group.min(TILE_ROWS);
+        let heads_per_tile = group.min(FRAGMENT_ROWS);
         Self {
             heads_per_tile,
             num_parts: shape.num_kv_heads * group.div_ceil(heads_per_tile),
@@ -70,185 +142,238 @@ impl GroupParts {
     }
 
     /// Tokens of a tile.
-    fn tokens(self) -> usize {
-        TILE_ROWS / self.heads_per_tile
+    fn tokens(self, tile_rows: usize) -> usize {
+        tile_rows / self.heads_per_tile
     }
 }
 
 impl Plan {
-    /// Plans the step; a tile of a long context is divided while blocks are fewer than `num_blocks`.
-    pub(crate) fn make(
-        &mut self,
-        batch: &StepBatch,
-        parts: GroupParts,
-        window: Option<usize>,
-        num_blocks: usize,
-    ) {
+    /// Plans the tiles of one way; tiles are divided while blocks are fewer than `num_blocks`.
+    pub(crate) fn make(&mut self, batch: &StepBatch, way: Way, sight: &Sight, num_blocks: usize) {
         self.tiles.clear();
-        self.spans.clear();
+        self.whole.clear();
         self.num_partials = 0;
-        let tokens = parts.tokens();
-        let num_tiles: usize = (0..batch.num_seqs())
-            .map(|seq| batch.query_range(seq).len().div_ceil(tokens))
-            .sum();
-        let divides = num_tiles * parts.num_parts < num_blocks;
+        self.num_divided = 0;
+        let parts = GroupParts::of(&sight.shape);
+        let tokens = parts.tokens(way.tile_rows(sight.shape.head_dim));
         for seq in 0..batch.num_seqs() {
             let rows = batch.query_range(seq);
-            let first_position = batch.context_lens[seq] as usize - rows.len();
-            for start in (0..rows.len()).step_by(tokens) {
-                let count = tokens.min(rows.len() - start);
-                let position = first_position + start;
-                let first_key = window.map_or(0, |window| (position + 1).saturating_sub(window));
-                let tile = [
-                    (rows.start + start) as u32,
-                    count as u32,
-                    position as u32,
-                    batch.block_table_start[seq],
-                ];
-                self.add(tile, first_key, position + count, divides);
+            if !way.takes(parts, rows.len()) {
+                continue;
             }
+            let first_position = batch.context_lens[seq] as usize - rows.len();
+            // The last tokens have the most keys, and what takes long begins first.
+            for start in (0..rows.len()).step_by(tokens).rev() {
+                let num_tokens = tokens.min(rows.len() - start);
+                let position = first_position + start;
+                let sees_from = |window| (position + 1).saturating_sub(window);
+                self.whole.push(WholeTile {
+                    first_row: rows.start + start,
+                    num_tokens,
+                    position,
+                    block_table: batch.block_table_start[seq],
+                    keys: sight.window.map_or(0, sees_from)..position + num_tokens,
+                });
+            }
+        }
+        let span = self.span(parts.num_parts, way.min_span(), num_blocks);
+        for index in 0..self.whole.len() {
+            let tile = self.whole[index].clone();
+            self.add(&tile, span);
         }
     }
 
-    fn num_tiles(&self) -> usize {
+    pub(crate) fn num_tiles(&self) -> usize {
         self.tiles.len() / TILE_WORDS
     }
 
-    fn num_divided(&self) -> usize {
-        self.spans.len() / SPAN_WORDS
+    /// Keys of the spans that make no more than `num_blocks` blocks of all tiles.
+    fn span(&self, num_parts: usize, min_span: usize, num_blocks: usize) -> usize {
+        let spare = num_blocks.saturating_sub(self.whole.len() * num_parts);
+        if spare == 0 {
+            return usize::MAX;
+        }
+        let keys: usize = self.whole.iter().map(|tile| tile.keys.len()).sum();
+        (keys * num_parts)
+            .div_ceil(spare)
+            .max(min_span)
+            .next_multiple_of(BLOCK_KEYS)
     }
 
-    /// Adds a tile whose keys are `first_key..end_key`, in spans if it is to be divided.
-    fn add(&mut self, tile: [u32; 4], first_key: usize, end_key: usize, divides: bool) {
-        let num_spans = end_key.div_ceil(SPAN_KEYS) - first_key / SPAN_KEYS;
-        if !divides || num_spans == 1 {
-            self.tiles.extend(tile);
-            self.tiles
-                .extend([first_key as u32, end_key as u32, NO_PARTIAL]);
-            return;
-        }
+    /// Adds a tile, in spans of `span` keys cut at absolute positions.
+    fn add(&mut self, tile: &WholeTile, span: usize) {
+        let Range { start, end } = tile.keys;
+        let spans = start / span..end.div_ceil(span);
         let first_partial = self.num_partials as u32;
-        self.spans
-            .extend([tile[0], tile[1], first_partial, num_spans as u32]);
-        for span in first_key / SPAN_KEYS..end_key.div_ceil(SPAN_KEYS) {
-            let start = first_key.max(span * SPAN_KEYS);
-            let end = end_key.min((span + 1) * SPAN_KEYS);
-            self.tiles.extend(tile);
-            self.tiles
-                .extend([start as u32, end as u32, self.num_partials as u32]);
-            self.num_partials += 1;
+        let (num_partials, counter) = match spans.len() {
+            1 => (0, 0),
+            several => (several, self.num_divided),
+        };
+        for index in spans {
+            // The last span has no end of its own.
+            let next = (index + 1).saturating_mul(span);
+            self.tiles.extend([
+                tile.first_row as u32,
+                tile.num_tokens as u32,
+                tile.position as u32,
+                tile.block_table,
+                start.max(index * span) as u32,
+                end.min(next) as u32,
+                self.num_partials as u32,
+                first_partial,
+                num_partials as u32,
+                counter as u32,
+            ]);
+            if num_partials > 0 {
+                self.num_partials += 1;
+            }
+        }
+        if num_partials > 0 {
+            self.num_divided += 1;
         }
     }
 }
 
-impl<D: CudaDevice> Planned<D> {
-    pub(crate) fn new() -> Self {
-        Self {
-            plan: Plan::default(),
-            tiles: Staged::new("attention tiles"),
-            spans: Staged::new("attention spans"),
-            tables: Staged::new("block tables"),
-            window_tables: Staged::new("block tables of windows"),
-            partials: None,
-            partial_values: 0,
-        }
-    }
-
-    /// Makes room for the largest plan of steps within `sizes`.
-    ///
-    /// # Errors
-    /// `OutOfMemory`.
-    pub(crate) fn reserve(&mut self, device: &D, sizes: &StepSizes) -> Result<(), KernelError> {
-        let parts = GroupParts::of(&sizes.qkv);
-        let num_blocks = num_blocks(device);
-        // Only fewer tiles than blocks are divided, each into the spans of a whole context.
-        let divided = num_blocks.div_ceil(parts.num_parts);
-        let partials = divided * sizes.max_context.div_ceil(SPAN_KEYS);
-        let tiles = sizes.max_tokens.div_ceil(parts.tokens()) + sizes.max_seqs + partials;
-        self.tiles.reserve(device, TILE_WORDS * tiles)?;
-        self.spans.reserve(device, SPAN_WORDS * divided)?;
-        // Of blocks of the usual size; smaller ones make room when they come.
-        let blocks = sizes.max_seqs * sizes.max_context.div_ceil(16);
-        self.tables.reserve(device, blocks)?;
-        self.window_tables.reserve(device, blocks)?;
-        self.plan.tiles.reserve(TILE_WORDS * tiles);
-        self.plan.spans.reserve(SPAN_WORDS * divided);
-        let head_dim = sizes.qkv.head_dim;
-        self.reserve_partials(device, partials * parts.num_parts, head_dim)
-    }
-
-    /// Plans the step and runs it; the addresses of the plan are filled in here.
-    ///
-    /// # Errors
-    /// `Device`; `OutOfMemory` of a step larger than was expected.
-    pub(crate) fn run(
-        &mut self,
-        device: &D,
-        batch: &StepBatch,
-        Sight {
-            shape,
-            pool,
-            window,
-        }: Sight,
-        mut arguments: AttentionArguments,
-    ) -> Result<(), KernelError> {
-        let parts = GroupParts::of(&shape);
-        self.plan.make(batch, parts, window, num_blocks(device));
-        let count = self.plan.num_partials * parts.num_parts;
-        self.reserve_partials(device, count, shape.head_dim)?;
-        arguments.tiles = self.tiles.send(device, &self.plan.tiles)?;
-        arguments.block_tables = match pool {
-            KvPool::Main => self.tables.send(device, &batch.block_tables)?,
-            KvPool::Window => {
-                let tables = &batch.window.block_tables;
-                self.window_tables.send(device, tables)?
-            }
-        };
-        arguments.heads_per_tile = parts.heads_per_tile as u32;
-        if let Some(partials) = &self.partials {
-            let values = (count * TILE_ROWS * shape.head_dim) as u64;
-            arguments.partial_values = device.address(partials);
-            arguments.partial_sums = arguments.partial_values + 4 * values;
-        }
-        let queries = TILE_ROWS * shape.head_dim;
-        let staged = TILE_KEYS * (shape.head_dim + 1);
-        let geometry = Geometry {
-            grid: [self.plan.num_tiles(), parts.num_parts],
-            threads: THREADS,
-            shared_bytes: 4 * (queries + staged),
-        };
-        device.launch(geometry, &arguments)?;
-        if self.plan.num_divided() == 0 {
-            return Ok(());
-        }
-        let merge = MergeArguments {
-            attention: arguments,
-            spans: self.spans.send(device, &self.plan.spans)?,
-        };
-        let grid = [self.plan.num_divided(), parts.num_parts];
-        device.launch(Geometry::new(grid, THREADS), &merge)
-    }
-
-    /// Room for `count` partial results: values, and the largest score and sum of each row.
-    fn reserve_partials(
-        &mut self,
-        device: &D,
-        count: usize,
-        head_dim: usize,
-    ) -> Result<(), KernelError> {
-        let values = count * TILE_ROWS * (head_dim + 2);
-        if values > self.partial_values {
-            self.partials = None;
-            self.partials = Some(device.allocate("attention of spans", 4 * values)?);
-            self.partial_values = values;
-        }
-        Ok(())
-    }
+/// Tiles of the largest step within `sizes`, of all ways of one sight.
+pub(crate) fn max_tiles<D: CudaDevice>(device: &D, sizes: &StepSizes) -> usize {
+    let tokens = GroupParts::of(&sizes.qkv).tokens(FRAGMENT_ROWS);
+    sizes.max_tokens.div_ceil(tokens) + sizes.max_seqs + num_blocks(device)
 }
 
 /// Blocks that keep the device busy: several on each multiprocessor.
-fn num_blocks<D: CudaDevice>(device: &D) -> usize {
+pub(crate) fn num_blocks<D: CudaDevice>(device: &D) -> usize {
     2 * device.num_multiprocessors()
+}
+
+/// Runs `num_tiles` tiles of a plan, some of which may be empty; `arguments` lacks what depends on the
+/// way.
+///
+/// # Errors
+/// `Device`.
+pub(crate) fn run<D: CudaDevice>(
+    device: &D,
+    way: Way,
+    num_tiles: usize,
+    arguments: AttentionArguments,
+) -> Result<(), KernelError> {
+    let head_dim = arguments.kv.head_dim as usize;
+    let shape = QkvShape {
+        num_q_heads: arguments.num_q_heads as usize,
+        num_kv_heads: arguments.kv.num_kv_heads as usize,
+        head_dim,
+    };
+    let parts = GroupParts::of(&shape);
+    let attention = AttentionArguments {
+        tile_rows: way.tile_rows(head_dim) as u32,
+        heads_per_tile: parts.heads_per_tile as u32,
+        ..arguments
+    };
+    let geometry = Geometry {
+        grid: [num_tiles, parts.num_parts],
+        threads: 32 * WARPS,
+        shared_bytes: way.shared_bytes(head_dim),
+    };
+    match (way, head_dim) {
+        (Way::Few, 64) => device.launch(geometry, &AttentionFew::<64> { attention }),
+        (Way::Few, 96) => device.launch(geometry, &AttentionFew::<96> { attention }),
+        (Way::Few, 128) => device.launch(geometry, &AttentionFew::<128> { attention }),
+        (Way::Few, 256) => device.launch(geometry, &AttentionFew::<256> { attention }),
+        (Way::Many, 64) => device.launch(geometry, &AttentionMany::<64> { attention }),
+        (Way::Many, 96) => device.launch(geometry, &AttentionMany::<96> { attention }),
+        (Way::Many, 128) => device.launch(geometry, &AttentionMany::<128> { attention }),
+        (Way::Many, 256) => device.launch(geometry, &AttentionMany::<256> { attention }),
+        _ => device.launch(geometry, &AttentionPlain { attention }),
+    }
+}
+
+impl<D: CudaDevice> Partials<D> {
+    pub(crate) fn new() -> Self {
+        Self {
+            memory: None,
+            values: 0,
+            counters: None,
+            num_counters: 0,
+        }
+    }
+
+    /// Room for every plan of rows of this shape.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn reserve(&mut self, device: &D, shape: &QkvShape) -> Result<(), KernelError> {
+        // Only so many blocks are parts of divided tiles, whatever the tiles.
+        let blocks = num_blocks(device);
+        let rows = Way::Many.tile_rows(shape.head_dim);
+        let values = blocks * rows * (shape.head_dim + 2);
+        if values > self.values {
+            self.memory = None;
+            self.memory = Some(device.allocate("attention of spans", 4 * values)?);
+            self.values = values;
+        }
+        if blocks > self.num_counters {
+            self.counters = None;
+            self.counters = Some(device.allocate("attention of spans", 4 * blocks)?);
+            self.num_counters = blocks;
+        }
+        Ok(())
+    }
+
+    /// Fills in where partial results of rows of this shape go; there is room.
+    pub(crate) fn give(&self, device: &D, shape: &QkvShape, arguments: &mut AttentionArguments) {
+        let (Some(memory), Some(counters)) = (&self.memory, &self.counters) else {
+            return;
+        };
+        let rows = num_blocks(device) * Way::Many.tile_rows(shape.head_dim);
+        arguments.partial_values = device.address(memory);
+        arguments.partial_sums = arguments.partial_values + (4 * rows * shape.head_dim) as u64;
+        arguments.counters = device.address(counters);
+    }
+}
+
+impl<D: CudaDevice> Cuda<D> {
+    /// See [`Attention`].
+    ///
+    /// # Errors
+    /// `Device`; `OutOfMemory` of a step larger than was expected.
+    pub(crate) fn attend(&mut self, op: &Attention<'_, Self>) -> Result<(), KernelError> {
+        let (device, rows) = (&self.device, op.batch.num_tokens());
+        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
+        assert_eq!(op.out.cols, op.shape.q_size(), "columns of the output");
+        if !self.inputs.are(op.batch) {
+            self.inputs.set(device, op.batch)?;
+        }
+        let sight = Sight {
+            shape: op.shape,
+            dtype: op.kv.shape().dtype,
+            pool: op.pool,
+            window: op.window,
+        };
+        let mut arguments = AttentionArguments {
+            qkv: op.qkv.address(device, rows),
+            tiles: 0,
+            block_tables: 0,
+            sinks: op.sinks.map_or(0, |sinks| sinks.address(device)),
+            out: op.out.address(device, rows),
+            partial_values: 0,
+            partial_sums: 0,
+            counters: 0,
+            kv: op.kv.layer(device, op.layer),
+            num_q_heads: op.shape.num_q_heads as u32,
+            tile_rows: 0,
+            heads_per_tile: 0,
+            window: op.window.unwrap_or(0) as u32,
+            scale: op.scale,
+            soft_cap: op.soft_cap.unwrap_or(0.0),
+        };
+        self.partials.reserve(device, &op.shape)?;
+        self.partials.give(device, &op.shape, &mut arguments);
+        for tiles in self.inputs.tiles(device, sight)? {
+            arguments.tiles = tiles.address;
+            arguments.block_tables = self.inputs.tables(device, op.pool);
+            run(device, tiles.way, tiles.num_tiles, arguments)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use crate::KernelError;
 use crate::cuda::arguments::Arguments;
-use crate::cuda::bytes::bytes_of;
+use crate::cuda::bytes::{bytes_of, bytes_of_mut};
+use crate::cuda::step::{Section, StepInputs};
 
 /// A device that runs the kernels of `kernels/cuda`.
 ///
@@ -11,12 +12,17 @@ use crate::cuda::bytes::bytes_of;
 pub trait CudaDevice: Send + 'static {
     /// Zeroed memory on the device, given back when it is dropped.
     type Memory: Send;
+    /// Launches and products, to be run again.
+    type Graph: Send;
 
     /// Its name, for logs.
     fn description(&self) -> String;
 
     /// Multiprocessors: blocks that run side by side.
     fn num_multiprocessors(&self) -> usize;
+
+    /// Shared memory that a block may have.
+    fn max_shared_bytes(&self) -> usize;
 
     /// Whether [`CudaDevice::multiply`] can be called.
     fn has_library(&self) -> bool;
@@ -60,6 +66,24 @@ pub trait CudaDevice: Send + 'static {
     /// # Errors
     /// `Device`.
     fn multiply(&self, product: &Product) -> Result<(), KernelError>;
+
+    /// From here on, launches and products are noted down, not run; copies are errors.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn begin_recording(&self) -> Result<(), KernelError>;
+
+    /// What was noted down. Recording has ended whatever is returned.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn end_recording(&self) -> Result<Self::Graph, KernelError>;
+
+    /// Runs what was recorded, with what is now at its addresses.
+    ///
+    /// # Errors
+    /// `Device`.
+    fn replay(&self, graph: &Self::Graph) -> Result<(), KernelError>;
 }
 
 /// How a kernel is launched.
@@ -159,18 +183,50 @@ impl<D: CudaDevice> Staged<D> {
         Ok(())
     }
 
+    /// The address of `words` on the device: that of a step's section, if it holds them.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(crate) fn of_step(
+        &mut self,
+        device: &D,
+        inputs: &StepInputs<D>,
+        section: Section,
+        words: &[u32],
+    ) -> Result<u64, KernelError> {
+        match inputs.find(device, section, words) {
+            Some(address) => Ok(address),
+            None => self.send(device, words),
+        }
+    }
+
     /// The address of `words` on the device.
     ///
     /// # Errors
     /// `OutOfMemory` of more words than there was room for; `Device`.
     pub(crate) fn send(&mut self, device: &D, words: &[u32]) -> Result<u64, KernelError> {
         self.reserve(device, words.len().max(1))?;
-        let memory = self.memory.as_ref().expect("room was made");
         if self.sent != words {
+            let memory = self.memory.as_ref().expect("room was made");
             device.write(memory, 0, bytes_of(words))?;
             self.sent.clear();
             self.sent.extend_from_slice(words);
         }
-        Ok(device.address(memory))
+        Ok(self.address(device))
+    }
+
+    /// Where its memory begins, once there is room.
+    pub(crate) fn address(&self, device: &D) -> u64 {
+        device.address(self.memory.as_ref().expect("room was made"))
+    }
+
+    /// What a kernel has left there.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn read(&mut self, device: &D, words: &mut [u32]) -> Result<(), KernelError> {
+        self.sent.clear();
+        let memory = self.memory.as_ref().expect("room was made");
+        device.read(memory, 0, bytes_of_mut(words))
     }
 }

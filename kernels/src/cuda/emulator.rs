@@ -6,13 +6,14 @@
 )]
 
 use std::alloc::{Layout, alloc, dealloc};
+use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int, c_uint, c_void};
 use std::ptr::NonNull;
 
 use half::bf16;
 
 use crate::KernelError;
-use crate::cuda::arguments::Arguments;
+use crate::cuda::arguments::{Arguments, Kernel};
 use crate::cuda::device::{CudaDevice, Geometry, Product, ProductDtype};
 
 /// What a device promises of its allocations.
@@ -34,8 +35,25 @@ unsafe extern "C" {
 
 /// A device whose threads are fibers of the calling thread: slow, and strict about memory and
 /// barriers.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CudaEmulator;
+#[derive(Debug, Default)]
+pub struct CudaEmulator {
+    recording: RefCell<Option<Vec<Recorded>>>,
+}
+
+/// What [`CudaDevice::begin_recording`] notes down.
+#[derive(Debug)]
+enum Recorded {
+    Launch {
+        kernel: Kernel,
+        geometry: Geometry,
+        arguments: Vec<u8>,
+    },
+    Product(Product),
+}
+
+/// What was noted down, in order.
+#[derive(Debug)]
+pub struct EmulatedGraph(Vec<Recorded>);
 
 /// Memory between guards.
 pub struct EmulatedMemory {
@@ -49,6 +67,7 @@ unsafe impl Send for EmulatedMemory {}
 
 impl CudaDevice for CudaEmulator {
     type Memory = EmulatedMemory;
+    type Graph = EmulatedGraph;
 
     fn description(&self) -> String {
         "emulated".to_owned()
@@ -56,6 +75,11 @@ impl CudaDevice for CudaEmulator {
 
     fn num_multiprocessors(&self) -> usize {
         4
+    }
+
+    fn max_shared_bytes(&self) -> usize {
+        // Of a Hopper GPU.
+        227 << 10
     }
 
     fn has_library(&self) -> bool {
@@ -91,6 +115,7 @@ impl CudaDevice for CudaEmulator {
         bytes: &[u8],
     ) -> Result<(), KernelError> {
         assert!(offset + bytes.len() <= memory.bytes, "leaves the memory");
+        assert!(self.recording.borrow().is_none(), "copies are not recorded");
         // SAFETY: just checked; the host's bytes are no device memory.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory.at(offset), bytes.len()) };
         Ok(())
@@ -103,6 +128,7 @@ impl CudaDevice for CudaEmulator {
         out: &mut [u8],
     ) -> Result<(), KernelError> {
         assert!(offset + out.len() <= memory.bytes, "leaves the memory");
+        assert!(self.recording.borrow().is_none(), "copies are not recorded");
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(memory.at(offset), out.as_mut_ptr(), out.len()) };
         Ok(())
@@ -112,49 +138,117 @@ impl CudaDevice for CudaEmulator {
         if geometry.grid.contains(&0) {
             return Ok(());
         }
-        let name = CString::new(A::KERNEL.name()).expect("names have no zeros");
-        let size = |size: usize| c_uint::try_from(size).expect("a launch's sizes are small");
-        let grid = geometry.grid.map(size);
-        // SAFETY: the kernel checks the size of its arguments, whose addresses are those of memory that
-        // outlives the call; what it does beyond its memory the guards show.
-        let status = unsafe {
-            purser_emulate(
-                name.as_ptr(),
-                grid.as_ptr(),
-                size(geometry.threads),
-                size(geometry.shared_bytes),
+        let bytes = size_of::<A>();
+        // SAFETY: the bytes of a value; those of its padding are copied and never looked at.
+        let arguments = unsafe {
+            let mut copied = Vec::<u8>::with_capacity(bytes);
+            std::ptr::copy_nonoverlapping(
                 std::ptr::from_ref(arguments).cast(),
-                size_of::<A>(),
-            )
+                copied.as_mut_ptr(),
+                bytes,
+            );
+            copied.set_len(bytes);
+            copied
         };
-        assert_eq!(status, 0, "{:?} {geometry:?}", A::KERNEL);
+        self.note_or_run(Recorded::Launch {
+            kernel: A::KERNEL,
+            geometry,
+            arguments,
+        });
         Ok(())
     }
 
     fn multiply(&self, product: &Product) -> Result<(), KernelError> {
-        let row = |address: u64, row: usize, stride: usize| -> Vec<f32> {
-            let first = row * stride;
-            let read = |k: usize| match product.dtype {
-                // SAFETY: the caller gives matrices of these sizes.
-                ProductDtype::F32 => unsafe { *(address as *const f32).add(first + k) },
-                // SAFETY: as above.
-                ProductDtype::Bf16 => unsafe { *(address as *const bf16).add(first + k) }.to_f32(),
-            };
-            (0..product.in_features).map(read).collect()
-        };
-        let weights: Vec<Vec<f32>> = (0..product.out_features)
-            .map(|feature| row(product.weight, feature, product.weight_stride))
-            .collect();
-        for index in 0..product.rows {
-            let input = row(product.input, index, product.input_stride);
-            for (feature, weight) in weights.iter().enumerate() {
-                let sum = dot(&input, weight);
-                let at = index * product.out_stride + feature;
-                // SAFETY: as above.
-                unsafe { *(product.out as *mut f32).add(at) = sum };
-            }
-        }
+        self.note_or_run(Recorded::Product(*product));
         Ok(())
+    }
+
+    fn begin_recording(&self) -> Result<(), KernelError> {
+        *self.recording.borrow_mut() = Some(Vec::new());
+        Ok(())
+    }
+
+    fn end_recording(&self) -> Result<EmulatedGraph, KernelError> {
+        let noted = self.recording.borrow_mut().take();
+        Ok(EmulatedGraph(noted.expect("recording has begun")))
+    }
+
+    fn replay(&self, EmulatedGraph(recorded): &EmulatedGraph) -> Result<(), KernelError> {
+        recorded.iter().for_each(Recorded::run);
+        Ok(())
+    }
+}
+
+impl CudaEmulator {
+    fn note_or_run(&self, recorded: Recorded) {
+        match &mut *self.recording.borrow_mut() {
+            Some(noted) => noted.push(recorded),
+            None => recorded.run(),
+        }
+    }
+}
+
+impl Recorded {
+    fn run(&self) {
+        match self {
+            Self::Product(product) => multiply(product),
+            Self::Launch {
+                kernel,
+                geometry,
+                arguments,
+            } => launch(*kernel, geometry, arguments),
+        }
+    }
+}
+
+fn launch(kernel: Kernel, geometry: &Geometry, arguments: &[u8]) {
+    let name = CString::new(kernel.name()).expect("names have no zeros");
+    let size = |size: usize| c_uint::try_from(size).expect("a launch's sizes are small");
+    let grid = geometry.grid.map(size);
+    // Aligned as a struct of addresses.
+    let mut aligned = vec![0u64; arguments.len().div_ceil(8)];
+    // SAFETY: the words have room for the bytes.
+    unsafe {
+        let to = aligned.as_mut_ptr().cast();
+        std::ptr::copy_nonoverlapping(arguments.as_ptr(), to, arguments.len());
+    }
+    // SAFETY: the kernel checks the size of its arguments, whose addresses are those of memory that
+    // outlives the call; what it does beyond its memory the guards show.
+    let status = unsafe {
+        purser_emulate(
+            name.as_ptr(),
+            grid.as_ptr(),
+            size(geometry.threads),
+            size(geometry.shared_bytes),
+            aligned.as_ptr().cast(),
+            arguments.len(),
+        )
+    };
+    assert_eq!(status, 0, "{kernel:?} {geometry:?}");
+}
+
+fn multiply(product: &Product) {
+    let row = |address: u64, row: usize, stride: usize| -> Vec<f32> {
+        let first = row * stride;
+        let read = |k: usize| match product.dtype {
+            // SAFETY: the caller gives matrices of these sizes.
+            ProductDtype::F32 => unsafe { *(address as *const f32).add(first + k) },
+            // SAFETY: as above.
+            ProductDtype::Bf16 => unsafe { *(address as *const bf16).add(first + k) }.to_f32(),
+        };
+        (0..product.in_features).map(read).collect()
+    };
+    let weights: Vec<Vec<f32>> = (0..product.out_features)
+        .map(|feature| row(product.weight, feature, product.weight_stride))
+        .collect();
+    for index in 0..product.rows {
+        let input = row(product.input, index, product.input_stride);
+        for (feature, weight) in weights.iter().enumerate() {
+            let sum = dot(&input, weight);
+            let at = index * product.out_stride + feature;
+            // SAFETY: as above.
+            unsafe { *(product.out as *mut f32).add(at) = sum };
+        }
     }
 }
 

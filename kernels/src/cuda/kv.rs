@@ -1,8 +1,10 @@
 //! The paged KV cache on the device.
 
+use crate::cuda::Cuda;
 use crate::cuda::arguments::{CopyArguments, KvLayer, WriteKvArguments};
 use crate::cuda::device::{CudaDevice, Geometry};
-use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype};
+use crate::cuda::step::Section;
+use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype, WriteKv};
 
 /// Keys and values of all layers: for each layer the keys `[slot, kv_head, head_dim]`, the values,
 /// and, of 8-bit integers, the scales `[slot, kv_head]` of both.
@@ -154,6 +156,49 @@ impl<D: CudaDevice> CudaKvCache<D> {
 
     fn check(&self, block: usize) {
         assert!(block < self.shape.num_blocks, "block {block} exists");
+    }
+}
+
+impl<D: CudaDevice> Cuda<D> {
+    /// See [`WriteKv`].
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn write_heads(&mut self, op: &WriteKv<'_, Self>) -> Result<(), KernelError> {
+        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
+        assert_eq!(op.kv.shape().num_kv_heads, op.shape.num_kv_heads, "heads");
+        assert_eq!(op.kv.shape().head_dim, op.shape.head_dim, "elements");
+        let (device, rows) = (&self.device, op.slot_mapping.len());
+        let of_window = self
+            .inputs
+            .find(device, Section::WindowSlots, op.slot_mapping);
+        let slots = match of_window.filter(|_| rows > 0) {
+            Some(slots) => slots,
+            None => {
+                let (staged, inputs) = (&mut self.slots, &self.inputs);
+                staged.of_step(device, inputs, Section::Slots, op.slot_mapping)?
+            }
+        };
+        let mut arguments = WriteKvArguments {
+            qkv: op.qkv.address(device, rows),
+            kv: op.kv.layer(device, op.layer),
+            slots,
+            positions: 0,
+            cos: 0,
+            sin: 0,
+            num_q_heads: op.shape.num_q_heads as u32,
+            rotary_dim: 0,
+        };
+        if let Some(rope) = &op.rope {
+            assert_eq!(rope.positions.len(), rows, "a position for each row");
+            let (staged, inputs) = (&mut self.positions, &self.inputs);
+            arguments.positions =
+                staged.of_step(device, inputs, Section::Positions, rope.positions)?;
+            arguments.cos = rope.table.cos.address(device);
+            arguments.sin = rope.table.sin.address(device);
+            arguments.rotary_dim = rope.table.rotary_dim as u32;
+        }
+        op.kv.write(device, rows, &arguments)
     }
 }
 

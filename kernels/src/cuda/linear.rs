@@ -1,5 +1,7 @@
 //! Weights on the device, and products with them.
 
+mod few_rows_bf16;
+
 use std::cell::Cell;
 
 use half::bf16;
@@ -13,7 +15,7 @@ use crate::cuda::device::{CudaDevice, Geometry, Product, ProductDtype};
 use crate::weights::stacked_shape;
 use crate::{KernelError, WeightDtype, WeightFormat, WeightView};
 
-/// Up to so many rows weights are streamed once or twice; the library's tiles pay beyond.
+/// Up to so many rows weights are streamed; the library's tiles pay beyond.
 const MAX_FEW_ROWS: usize = 16;
 /// Rows that a block of `linear_few_rows` takes, and its output features: one per warp.
 const FEW_ROWS: usize = 8;
@@ -147,6 +149,7 @@ impl<D: CudaDevice> CudaLinear<D> {
                 _ => {
                     let arguments = self.arguments(device, part, operands);
                     match rows <= MAX_FEW_ROWS {
+                        true if self.streams(part) => few_rows_bf16::multiply(device, arguments)?,
                         true => few_rows(device, arguments)?,
                         false => tiles(device, arguments)?,
                     }
@@ -154,6 +157,39 @@ impl<D: CudaDevice> CudaLinear<D> {
             }
         }
         Ok(())
+    }
+
+    /// The product into `operands.out` and the gated unit of its two halves into `gated`, if one kernel
+    /// does both.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn multiply_gated(
+        &self,
+        device: &D,
+        operands: &Operands<'_, D>,
+        function: (u32, f32, f32),
+        gated: &CudaBuffer<D>,
+    ) -> Result<bool, KernelError> {
+        match &self.parts[..] {
+            [part] if operands.rows <= MAX_FEW_ROWS && self.streams(part) => {
+                assert_eq!(
+                    operands.input.cols, self.in_features,
+                    "columns of the input"
+                );
+                assert_eq!(2 * gated.cols, self.out_features, "columns of the output");
+                let arguments = self.arguments(device, part, operands);
+                let to = gated.address(device, operands.rows);
+                few_rows_bf16::multiply_gated(device, arguments, function, to)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether `few_rows_bf16` takes the part.
+    fn streams(&self, part: &Part<D>) -> bool {
+        part.dtype == WeightDtype::Bf16 && self.in_features.is_multiple_of(CHUNK)
     }
 
     fn arguments(&self, device: &D, part: &Part<D>, operands: &Operands<'_, D>) -> LinearArguments {

@@ -9,9 +9,11 @@ mod buffer;
 mod bytes;
 pub(crate) mod device;
 mod function;
+mod graphs;
 mod kv;
 mod linear;
 mod lora;
+mod step;
 
 pub use arguments::{Arguments, Kernel};
 pub use buffer::{CudaBuffer, CudaRopeTable, CudaVector};
@@ -21,19 +23,20 @@ pub use linear::CudaLinear;
 pub use lora::CudaLora;
 
 use crate::cuda::arguments::{
-    AddArguments, AddRowsArguments, AttentionArguments, ClearArguments, FunctionArguments,
-    GateArguments, GatherRowsArguments, HeadNormArguments, LayerNormArguments, RmsNormArguments,
-    WriteKvArguments,
+    AddArguments, AddRowsArguments, ClearArguments, FunctionArguments, GateArguments,
+    GatherRowsArguments, HeadNormArguments, LargestArguments, LayerNormArguments, RmsNormArguments,
 };
-use crate::cuda::attention::{MAX_HEAD_DIM, Planned, Sight};
+use crate::cuda::attention::{MAX_HEAD_DIM, Partials};
 use crate::cuda::bytes::bytes_of_mut;
 use crate::cuda::device::Staged;
 use crate::cuda::function::{SOFT_CAP, function};
+use crate::cuda::graphs::Graphs;
 use crate::cuda::linear::{Operands, Rounded};
+use crate::cuda::step::{Section, StepInputs};
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, RmsNorm, RopeTableView,
-    SoftCap, StepSizes, WeightFormat, WeightView, WriteKv,
+    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, NO_INDEX, RmsNorm,
+    RopeTableView, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
 };
 
 /// Threads of a block that takes a row.
@@ -50,10 +53,14 @@ pub struct Cuda<D: CudaDevice> {
     slots: Staged<D>,
     rows: Staged<D>,
     factors: Staged<D>,
+    /// What [`Backend::largest`] finds.
+    largest: Staged<D>,
     /// What becomes of factors on their way.
     factor_bits: Vec<u32>,
     rounded: Rounded<D>,
-    attention: Planned<D>,
+    inputs: StepInputs<D>,
+    partials: Partials<D>,
+    graphs: Graphs<D>,
 }
 
 impl<D: CudaDevice> Cuda<D> {
@@ -66,9 +73,12 @@ impl<D: CudaDevice> Cuda<D> {
             slots: Staged::new("slots"),
             rows: Staged::new("rows"),
             factors: Staged::new("factors"),
+            largest: Staged::new("likeliest tokens"),
             factor_bits: Vec::new(),
             rounded: Rounded::new(),
-            attention: Planned::new(),
+            inputs: StepInputs::new(),
+            partials: Partials::new(),
+            graphs: Graphs::new(),
         }
     }
 
@@ -123,8 +133,25 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             staged.reserve(device, sizes.max_tokens)?;
         }
         self.factor_bits.reserve(sizes.max_tokens);
+        self.largest.reserve(device, sizes.max_seqs)?;
         self.rounded.reserve(device, sizes.max_tokens)?;
-        self.attention.reserve(device, sizes)
+        self.inputs.reserve(device, sizes)?;
+        self.partials.reserve(device, &sizes.qkv)
+    }
+
+    fn padded_rows(&self, rows: usize) -> usize {
+        graphs::padded_rows(rows)
+    }
+
+    fn begin_step(&mut self, batch: &StepBatch, repeats: bool) -> Result<bool, KernelError> {
+        self.inputs.set(&self.device, batch)?;
+        let (layout, generation) = self.inputs.layout();
+        let layout = repeats.then_some(layout);
+        self.graphs.begin(&self.device, layout, generation)
+    }
+
+    fn end_step(&mut self) -> Result<(), KernelError> {
+        self.graphs.end(&self.device)
     }
 
     fn pack_linear(
@@ -210,7 +237,8 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         for &id in op.token_ids {
             assert!((id as usize) < vocab_size, "token {id} exists");
         }
-        let ids = self.token_ids.send(&self.device, op.token_ids)?;
+        let (device, staged) = (&self.device, &mut self.token_ids);
+        let ids = staged.of_step(device, &self.inputs, Section::TokenIds, op.token_ids)?;
         let rows = op.token_ids.len();
         op.table.embed(&self.device, (ids, rows), op.scale, op.out)
     }
@@ -311,66 +339,27 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     }
 
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
-        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
-        assert_eq!(op.kv.shape().num_kv_heads, op.shape.num_kv_heads, "heads");
-        assert_eq!(op.kv.shape().head_dim, op.shape.head_dim, "elements");
-        let (device, rows) = (&self.device, op.slot_mapping.len());
-        let mut arguments = WriteKvArguments {
-            qkv: op.qkv.address(device, rows),
-            kv: op.kv.layer(device, op.layer),
-            slots: self.slots.send(device, op.slot_mapping)?,
-            positions: 0,
-            cos: 0,
-            sin: 0,
-            num_q_heads: op.shape.num_q_heads as u32,
-            rotary_dim: 0,
-        };
-        if let Some(rope) = &op.rope {
-            assert_eq!(rope.positions.len(), rows, "a position for each row");
-            arguments.positions = self.positions.send(device, rope.positions)?;
-            arguments.cos = rope.table.cos.address(device);
-            arguments.sin = rope.table.sin.address(device);
-            arguments.rotary_dim = rope.table.rotary_dim as u32;
-        }
-        op.kv.write(device, rows, &arguments)
+        self.write_heads(&op)
     }
 
     fn attention(&mut self, op: Attention<'_, Self>) -> Result<(), KernelError> {
-        let (device, rows) = (&self.device, op.batch.num_tokens());
-        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
-        assert_eq!(op.out.cols, op.shape.q_size(), "columns of the output");
-        let arguments = AttentionArguments {
-            qkv: op.qkv.address(device, rows),
-            tiles: 0,
-            block_tables: 0,
-            sinks: op.sinks.map_or(0, |sinks| sinks.address(device)),
-            out: op.out.address(device, rows),
-            partial_values: 0,
-            partial_sums: 0,
-            kv: op.kv.layer(device, op.layer),
-            num_q_heads: op.shape.num_q_heads as u32,
-            heads_per_tile: 0,
-            window: op.window.unwrap_or(0) as u32,
-            scale: op.scale,
-            soft_cap: op.soft_cap.unwrap_or(0.0),
-        };
-        let sight = Sight {
-            shape: op.shape,
-            pool: op.pool,
-            window: op.window,
-        };
-        self.attention.run(device, op.batch, sight, arguments)
+        self.attend(&op)
     }
 
     fn gated_linear(&mut self, op: GatedLinear<'_, Self>) -> Result<(), KernelError> {
         assert_eq!(op.gate_up.cols, 2 * op.out.cols, "columns of both halves");
-        self.linear(Linear {
+        let function = function(op.activation);
+        let operands = Operands {
             input: op.input,
-            weight: op.weight,
             rows: op.rows,
-            out: &mut *op.gate_up,
-        })?;
-        let (function, alpha, limit) = function(op.activation);
+            out: op.gate_up,
+        };
+        let (device, weight) = (&self.device, op.weight);
+        if weight.multiply_gated(device, &operands, function, op.out)? {
+            return Ok(());
+        }
+        weight.multiply(device, &mut self.rounded, &operands)?;
+        let (function, alpha, limit) = function;
         let arguments = GateArguments {
             gate_up: op.gate_up.address(&self.device, op.rows),
             out: op.out.address(&self.device, op.rows),
@@ -399,7 +388,9 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         let last = op.rows.iter().max().map_or(0, |&row| row as usize + 1);
         let arguments = GatherRowsArguments {
             input: op.input.address(device, last),
-            rows: self.rows.send(device, op.rows)?,
+            rows: self
+                .rows
+                .of_step(device, &self.inputs, Section::LogitsRows, op.rows)?,
             factors: 0,
             out: op.out.address(device, op.rows.len()),
             cols: op.input.cols as u32,
@@ -432,6 +423,25 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             cols: op.input.cols as u32,
         };
         device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
+    }
+
+    fn largest(
+        &mut self,
+        buffer: &CudaBuffer<D>,
+        rows: usize,
+        host: &mut Vec<u32>,
+    ) -> Result<bool, KernelError> {
+        let (device, found) = (&self.device, &mut self.largest);
+        found.reserve(device, rows.max(1))?;
+        let arguments = LargestArguments {
+            values: buffer.address(device, rows),
+            out: found.address(device),
+            cols: buffer.cols as u32,
+        };
+        device.launch(Geometry::new([rows, 1], 1024), &arguments)?;
+        host.resize(rows, NO_INDEX);
+        found.read(device, host)?;
+        Ok(true)
     }
 
     fn read<'a>(

@@ -7,7 +7,7 @@ use kernels::{
 use crate::fixture::{Rng, assert_close, download, encode, poisoned, upload};
 
 /// (rows, out_features, in_features)
-const SHAPES: [(usize, usize, usize); 15] = [
+const SHAPES: [(usize, usize, usize); 18] = [
     (1, 16, 8),
     (1, 130, 577),
     (2, 33, 65),
@@ -18,6 +18,9 @@ const SHAPES: [(usize, usize, usize); 15] = [
     (6, 1, 1),
     (7, 31, 257),
     (12, 17, 511),
+    (9, 33, 72),
+    (13, 20, 1160),
+    (16, 130, 136),
     (17, 160, 300),
     (17, 47, 8),
     (97, 40, 520),

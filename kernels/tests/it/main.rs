@@ -21,6 +21,8 @@ mod linear_bits;
 mod lora;
 mod paged;
 mod quantized;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod steps;
 
 #[cfg(feature = "reference")]
 use kernels::Reference;
@@ -47,7 +49,7 @@ macro_rules! for_every_backend {
         #[cfg(feature = "cuda-emulator")]
         mod cuda_emulator {
             $(#[test] fn $name() {
-                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator));
+                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
             })*
         }
         #[cfg(feature = "cuda")]
@@ -97,6 +99,7 @@ for_every_backend! {
     elementwise::gathered_rows_are_copies => gather_rows,
     elementwise::rows_are_added_where_they_belong => add_rows,
     attention::attention_matches_f64 => attention,
+    attention::bfloat16_heads_match_f64 => attention_bfloat16,
     attention::sliding_windows_match_f64 => attention_window,
     attention::soft_caps_match_f64 => attention_soft_cap,
     attention::sinks_match_f64 => attention_sinks,
@@ -106,6 +109,27 @@ for_every_backend! {
     lora::bad_updates_are_errors => lora_errors,
     kv::copied_blocks_read_the_same => copy_blocks,
     kv::blocks_are_carried_as_bytes => carry_blocks,
+}
+
+/// One test per check of what backends with memory of their own do.
+macro_rules! for_devices {
+    ($($module:ident::$check:ident => $name:ident),* $(,)?) => {
+        #[cfg(feature = "cuda-emulator")]
+        mod cuda_emulator_device {
+            $(#[test] fn $name() {
+                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default()));
+            })*
+        }
+        #[cfg(feature = "cuda")]
+        mod cuda_device {
+            $(#[test] fn $name() { super::gpu::with(|make| crate::$module::$check(make)); })*
+        }
+    };
+}
+
+for_devices! {
+    steps::recorded_steps_are_those_of_their_operations => recorded_steps,
+    steps::largest_elements_are_found => largest,
 }
 
 /// One test per check of bits and instruction set; `reference` promises none.

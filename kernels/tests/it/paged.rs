@@ -11,6 +11,21 @@ const LAYER: usize = 1;
 /// Keys whose softmax weights are relative to the same score.
 const SPAN_KEYS: usize = 256;
 
+/// What attention rounds to bfloat16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rounding {
+    None,
+    /// Queries, keys, values, and softmax weights relative to the largest of each 256 keys.
+    OfSpans,
+    /// The same, weights relative to the largest so far: which differ by their rounding alone.
+    AsItGoes,
+}
+
+/// Whether GPUs have a kernel for heads of this size by tensor cores.
+fn is_usual(head_dim: usize) -> bool {
+    matches!(head_dim, 64 | 96 | 128 | 256)
+}
+
 /// What the tests vary.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
@@ -240,10 +255,19 @@ impl<'a, B: Backend> Cache<'a, B> {
             .collect()
     }
 
-    /// Whether attention over this cache is computed in bfloat16: where that is an instruction, and
-    /// the cache keeps no more.
-    pub(crate) fn rounds(&self) -> bool {
-        self.setup.dtype != KvDtype::F32 && self.backend.description().contains("bf16")
+    /// How attention over this cache is computed: in bfloat16 where that is an instruction, and the
+    /// cache keeps no more.
+    pub(crate) fn rounding(&self) -> Rounding {
+        let description = self.backend.description();
+        let heads = self.setup.shape.head_dim;
+        match self.setup.dtype {
+            KvDtype::F32 => Rounding::None,
+            _ if description.contains("bf16") => Rounding::OfSpans,
+            KvDtype::Bf16 if description.starts_with("cuda") && is_usual(heads) => {
+                Rounding::AsItGoes
+            }
+            _ => Rounding::None,
+        }
     }
 
     fn batch(&self, chunks: &[Chunk]) -> StepBatch {
@@ -295,9 +319,15 @@ pub(crate) fn scale(shape: QkvShape) -> f32 {
     1.0 / (shape.head_dim as f32).sqrt()
 }
 
-/// Attention of the chunk's rows in f64, `[query_len, q_size]`; if `rounds`, with queries, keys,
-/// values and softmax weights in bfloat16, the weights of each 256 keys relative to their largest.
-pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk, rounds: bool) -> Vec<f64> {
+/// Attention of the chunk's rows in f64, `[query_len, q_size]`, of what `rounding` leaves; weights are
+/// not rounded as it goes.
+pub(crate) fn oracle(
+    setup: Setup,
+    sequence: &Sequence,
+    chunk: Chunk,
+    rounding: Rounding,
+) -> Vec<f64> {
+    let rounds = rounding != Rounding::None;
     let Setup { shape, window, .. } = setup;
     let group = shape.num_q_heads / shape.num_kv_heads;
     let head = |position: usize, index: usize| {
@@ -351,9 +381,9 @@ pub(crate) fn oracle(setup: Setup, sequence: &Sequence, chunk: Chunk, rounds: bo
                 let span_max = largest(span);
                 for &(key, score) in span {
                     let weight = (score - span_max).exp2();
-                    let taken = match rounds {
-                        true => bf16::from_f64(weight).to_f64(),
-                        false => weight,
+                    let taken = match rounding {
+                        Rounding::OfSpans => bf16::from_f64(weight).to_f64(),
+                        Rounding::None | Rounding::AsItGoes => weight,
                     };
                     let span_factor = (span_max - max).exp2();
                     sum += weight * span_factor;

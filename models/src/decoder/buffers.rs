@@ -34,6 +34,8 @@ pub(super) struct Buffers<B: Backend> {
     pub(super) logits: B::Buffer,
     /// Where a backend with its own memory copies the logits.
     pub(super) host: Vec<f32>,
+    /// Where it puts the likeliest tokens, when these are all that is wanted.
+    pub(super) likeliest: Vec<u32>,
     /// Where it copies the states behind them.
     pub(super) host_states: Vec<f32>,
     /// Log probabilities of the step's scored tokens.
@@ -77,6 +79,7 @@ impl<B: Backend> Buffers<B> {
             sampled_attended: backend.buffer(seqs, qkv.q_size())?,
             logits: backend.buffer(seqs, config.vocab_size)?,
             host: Vec::new(),
+            likeliest: Vec::new(),
             host_states: Vec::new(),
             scores: Vec::with_capacity(tokens),
         })

@@ -8,6 +8,7 @@ mod kv;
 mod lora;
 mod norms;
 mod output;
+mod padding;
 mod routes;
 mod weights;
 
@@ -42,6 +43,8 @@ pub(crate) struct Decoder<B: LoraBackend> {
     buffers: Buffers<B>,
     adapters: Adapters<B>,
     kv: KvCaches<B>,
+    /// A step with rows that nobody reads; kept for its memory.
+    padded: StepBatch,
     /// See [`KvBlocks::layout`].
     kv_layout: String,
 }
@@ -127,6 +130,7 @@ impl<B: LoraBackend> Decoder<B> {
             buffers,
             adapters,
             kv,
+            padded: StepBatch::default(),
             kv_layout,
         })
     }
@@ -174,6 +178,52 @@ impl<B: LoraBackend> Decoder<B> {
             batch.positions.iter().all(fits),
             "a position exceeds {limits:?}"
         );
+    }
+}
+
+impl<B: LoraBackend> Decoder<B> {
+    /// Whether the step's operations are those of every step with as many rows: one token of each
+    /// sequence, each of which is sampled, and nothing that depends on what they hold.
+    fn repeats(&self, batch: &StepBatch) -> bool {
+        let (tokens, rows) = (batch.num_tokens(), batch.logits_rows.len());
+        let asks_for_more = batch.wants_states || !batch.scored_rows.is_empty();
+        let has_adapters = batch.adapters.iter().any(Option::is_some);
+        tokens == batch.num_seqs()
+            && tokens == rows
+            && !asks_for_more
+            && !has_adapters
+            && self.buffers.experts.is_none()
+    }
+
+    /// Runs the step up to its scores and logits.
+    fn run(&mut self, batch: &StepBatch, repeats: bool) -> Result<(), KernelError> {
+        self.buffers.scores.clear();
+        if self.backend.begin_step(batch, repeats)? {
+            return Ok(());
+        }
+        self.backend.embed(Embed {
+            table: &self.weights.embedding,
+            token_ids: &batch.token_ids,
+            scale: self.shape.embedding_multiplier,
+            out: &mut self.buffers.residual,
+        })?;
+        let last = self.weights.layers.len() - 1;
+        for index in 0..=last {
+            self.write_kv(index, batch)?;
+            if index < last {
+                self.attend(index, batch)?;
+                self.feed_forward(index, Rows::All, batch.num_tokens())?;
+            }
+        }
+        // Of the last layer, a row whose logits nobody wants leaves keys and values only.
+        if !batch.logits_rows.is_empty() || !batch.scored_rows.is_empty() {
+            self.attend(last, batch)?;
+            self.score(last, batch)?;
+        }
+        if !batch.logits_rows.is_empty() {
+            self.logits(last, &batch.logits_rows)?;
+        }
+        self.backend.end_step()
     }
 }
 
@@ -227,31 +277,29 @@ impl<B: LoraBackend> ModelRunner for Decoder<B> {
             return Ok(Logits::new(&[], vocab_size));
         }
         self.adapters.begin_step(batch);
-        self.backend.embed(Embed {
-            table: &self.weights.embedding,
-            token_ids: &batch.token_ids,
-            scale: self.shape.embedding_multiplier,
-            out: &mut self.buffers.residual,
-        })?;
-        let last = self.weights.layers.len() - 1;
-        for index in 0..=last {
-            self.write_kv(index, batch)?;
-            if index < last {
-                self.attend(index, batch)?;
-                self.feed_forward(index, Rows::All, tokens)?;
+        let repeats = self.repeats(batch);
+        let wanted = self.backend.padded_rows(tokens);
+        let wanted = wanted.min(self.limits.max_num_seqs);
+        if repeats && wanted > tokens {
+            let mut padded = std::mem::take(&mut self.padded);
+            padding::pad(batch, wanted, &mut padded);
+            let done = self.run(&padded, repeats);
+            self.padded = padded;
+            done?;
+        } else {
+            self.run(batch, repeats)?;
+        }
+        let buffers = &mut self.buffers;
+        if rows == 0 {
+            return Ok(Logits::new(&[], vocab_size).with_scores(&buffers.scores));
+        }
+        if batch.likeliest_only {
+            let (logits, likeliest) = (&buffers.logits, &mut buffers.likeliest);
+            if self.backend.largest(logits, rows, likeliest)? {
+                let found = Logits::of_likeliest(likeliest, vocab_size);
+                return Ok(found.with_scores(&buffers.scores));
             }
         }
-        // Of the last layer, a row whose logits nobody wants leaves keys and values only.
-        if rows == 0 && batch.scored_rows.is_empty() {
-            return Ok(Logits::new(&[], vocab_size));
-        }
-        self.attend(last, batch)?;
-        self.score(last, batch)?;
-        if rows == 0 {
-            return Ok(Logits::new(&[], vocab_size).with_scores(&self.buffers.scores));
-        }
-        self.logits(last, &batch.logits_rows)?;
-        let buffers = &mut self.buffers;
         let data = self
             .backend
             .read(&buffers.logits, rows, &mut buffers.host)?;

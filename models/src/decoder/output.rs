@@ -14,7 +14,6 @@ use crate::log_softmax;
 impl<B: LoraBackend> Decoder<B> {
     /// Log probabilities of the scored tokens, as many rows at once as there is room for.
     pub(super) fn score(&mut self, last: usize, batch: &StepBatch) -> Result<(), KernelError> {
-        self.buffers.scores.clear();
         let most = self.limits.max_num_seqs;
         let rows = batch.scored_rows.chunks(most);
         for (rows, tokens) in rows.zip(batch.scored_tokens.chunks(most)) {

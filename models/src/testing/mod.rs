@@ -3,6 +3,7 @@
 mod adapter_files;
 mod chain;
 mod fault;
+mod likeliest;
 mod runner;
 mod shadow;
 

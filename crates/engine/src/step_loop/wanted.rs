@@ -12,6 +12,20 @@ impl StepLoop {
         ending.any(|request| request.embed)
     }
 
+    /// Whether every token that this step chooses is the likeliest one of logits that nothing changes.
+    pub(super) fn wants_likeliest_only(&self, plan: &StepPlan) -> bool {
+        let mut ends = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
+        ends.all(|chunk| {
+            let history_len = self.scheduler.tokens(chunk.request).len();
+            self.requests.get(&chunk.request).is_some_and(|request| {
+                request.sampling.takes_likeliest()
+                    && request.following.is_none()
+                    && request.forbidden(history_len).is_empty()
+                    && !request.embed
+            })
+        })
+    }
+
     /// Adds the rows to the batch whose next tokens are to be scored.
     pub(super) fn want_scores(&mut self, plan: &StepPlan) {
         for (chunk, start) in plan.chunks.iter().zip(&self.batch.query_start) {

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use models::{ModelSource, WeightsCache};
+use models::{Device, ModelSource, WeightsCache};
 
 use super::serve::ServeConfig;
 use super::settings::ServeSettings;
-use super::values::{ByteSize, TokenCount};
+use super::values::{ByteSize, DeviceName, TokenCount};
 use super::{ConfigError, resolve};
 use crate::cli::Cli;
 
@@ -305,4 +305,44 @@ fn quantised_weights_are_kept_beside_the_hub_or_where_one_says() {
     assert_eq!(own.max_bytes, 1 << 30);
     // Without a user's folder there is no place.
     assert_eq!(folder(config(&[]).unwrap().weights_cache), None);
+}
+
+#[test]
+fn devices_are_named_with_their_number() {
+    let device = |arguments: &[&str]| config(arguments).unwrap().engine.device;
+    assert_eq!(device(&[]), Device::Auto);
+    assert_eq!(device(&["--device", "cpu"]), Device::Cpu);
+    assert_eq!(device(&["--device", "cuda"]), Device::Cuda(0));
+    assert_eq!(device(&["--device", "cuda:3"]), Device::Cuda(3));
+    for wrong in ["gpu", "cuda:", "cuda:-1", "CUDA", ""] {
+        let parsed = wrong.parse::<DeviceName>();
+        let expected =
+            format!("`{wrong}` is no device; write auto, cpu, cuda, cuda:1 or reference");
+        assert_eq!(parsed.unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn a_part_of_a_gpus_memory_is_a_fraction() {
+    let part = |text: &'static str| config(&["--gpu-memory-utilization", text]);
+    assert_eq!(config(&[]).unwrap().engine.gpu_memory_utilization, 0.9);
+    assert_eq!(part("1").unwrap().engine.gpu_memory_utilization, 1.0);
+    for wrong in ["0", "1.01", "nan", "90"] {
+        let message = refused(&["--gpu-memory-utilization", wrong]);
+        assert!(
+            message.starts_with("--gpu-memory-utilization: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn random_weights_take_the_place_of_a_folders() {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    let named = config(&[folder, "--load-format", "dummy"]).unwrap().model;
+    assert!(matches!(named, ModelSource::Dummy(path) if path == Path::new(folder)));
+    for model in [&[][..], &["org/model"]] {
+        let message = refused(&[model, &["--load-format", "dummy"]].concat());
+        assert!(message.starts_with("--load-format: "), "{message}");
+    }
 }

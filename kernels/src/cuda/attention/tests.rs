@@ -27,27 +27,42 @@ fn batch(sequences: &[(u32, u32)]) -> StepBatch {
     batch
 }
 
-/// Which tiles cover each key of each row, `(row, key)` in ascending order.
-fn covered(plan: &Plan) -> Vec<(u32, u32)> {
+fn sight(shape: QkvShape, window: Option<usize>) -> Sight {
+    Sight {
+        shape,
+        dtype: KvDtype::Bf16,
+        pool: KvPool::Main,
+        window,
+    }
+}
+
+fn plan(sequences: &[(u32, u32)], way: Way, window: Option<usize>, num_blocks: usize) -> Plan {
+    let mut plan = Plan::default();
+    plan.make(&batch(sequences), way, &sight(SHAPE, window), num_blocks);
+    plan
+}
+
+/// The tiles' words by name.
+fn tiles(plan: &Plan) -> impl Iterator<Item = (Range<u32>, u32, Range<u32>, [u32; 4])> {
+    plan.tiles.as_chunks::<TILE_WORDS>().0.iter().map(|words| {
+        let &[first_row, num_tokens, position, _, first_key, end_key, ..] = words;
+        let partial = [words[6], words[7], words[8], words[9]];
+        let rows = first_row..first_row + num_tokens;
+        (rows, position, first_key..end_key, partial)
+    })
+}
+
+/// Which keys each row sees in some tile, `(row, key)` in ascending order.
+fn covered(plans: &[Plan]) -> Vec<(u32, u32)> {
     let mut covered = Vec::new();
-    for tile in plan.tiles.chunks_exact(TILE_WORDS) {
-        let [first_row, num_tokens, position, _, first_key, end_key, _] = tile else {
-            unreachable!("tiles have this many words");
-        };
-        for token in 0..*num_tokens {
-            let seen = *first_key..(*end_key).min(position + token + 1);
-            covered.extend(seen.map(|key| (first_row + token, key)));
+    for (rows, position, keys, _) in plans.iter().flat_map(tiles) {
+        for (row, position) in rows.zip(position..) {
+            let seen = keys.start..keys.end.min(position + 1);
+            covered.extend(seen.map(|key| (row, key)));
         }
     }
     covered.sort_unstable();
     covered
-}
-
-fn plan(sequences: &[(u32, u32)], window: Option<usize>, num_blocks: usize) -> Plan {
-    let mut plan = Plan::default();
-    let parts = GroupParts::of(&SHAPE);
-    plan.make(&batch(sequences), parts, window, num_blocks);
-    plan
 }
 
 #[test]
@@ -61,37 +76,83 @@ fn every_row_sees_each_key_once() {
             row += 1;
         }
     }
-    for num_blocks in [0, 1_000_000] {
-        let plan = plan(&sequences, None, num_blocks);
-        assert_eq!(covered(&plan), want, "{num_blocks} blocks");
-        assert_eq!(plan.num_divided() > 0, num_blocks > 0);
+    for num_blocks in [0, 20, 264, 1_000_000] {
+        for ways in [&[Way::Plain][..], &[Way::Few, Way::Many]] {
+            let plan = |way: &Way| plan(&sequences, *way, None, num_blocks);
+            let plans: Vec<Plan> = ways.iter().map(plan).collect();
+            assert_eq!(covered(&plans), want, "{num_blocks} blocks, {ways:?}");
+        }
     }
 }
 
 #[test]
-fn spans_are_cut_at_absolute_positions() {
-    // Two tokens fit a tile of six query heads each; 1024 and 1025 begin the third span.
-    let plan = plan(&[(1026, 2)], None, usize::MAX);
-    let keys: Vec<&[u32]> = plan
-        .tiles
-        .chunks_exact(TILE_WORDS)
-        .map(|tile| &tile[4..])
-        .collect();
-    assert_eq!(keys, [[0, 512, 0], [512, 1024, 1], [1024, 1026, 2]]);
-    assert_eq!(plan.spans, [0, 2, 0, 3]);
-    assert_eq!(plan.num_partials, 3);
+fn spans_fill_the_device_and_no_more() {
+    let num_parts = GroupParts::of(&SHAPE).num_parts;
+    for (context, query) in [(200, 1), (5_000, 1), (40_000, 2), (9_000, 300), (64, 1)] {
+        for way in [Way::Few, Way::Many] {
+            let plan = plan(&[(context, query); 3], way, None, 264);
+            let blocks = plan.num_tiles() * num_parts;
+            assert!(blocks <= 264, "{way:?}: {blocks} blocks of {context} keys");
+            assert!(plan.num_partials * num_parts <= 264);
+            for (_, _, keys, [.., num_partials, _]) in tiles(&plan) {
+                let is_cut = num_partials > 0 && !keys.end.is_multiple_of(BLOCK_KEYS as u32);
+                assert!(
+                    !is_cut || keys.end + 300 > context,
+                    "cut within a block of keys"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn partial_results_belong_to_their_tile() {
+    // Two tokens of six query heads fit a tile of few rows.
+    let plan = plan(&[(300, 2), (90, 1), (260, 1)], Way::Few, None, 1_000);
+    let partials: Vec<[u32; 4]> = tiles(&plan).map(|tile| tile.3).collect();
+    // This one, the tile's first one, how many, and the tile's counter.
+    let want = [
+        [0, 0, 3, 0],
+        [1, 0, 3, 0],
+        [2, 0, 3, 0],
+        [3, 3, 0, 0],
+        [3, 3, 3, 1],
+        [4, 3, 3, 1],
+        [5, 3, 3, 1],
+    ];
+    assert_eq!(partials, want);
+    assert_eq!((plan.num_partials, plan.num_divided), (6, 2));
 }
 
 #[test]
 fn a_window_leaves_out_what_no_row_sees() {
-    let plan = plan(&[(1026, 2)], Some(100), usize::MAX);
-    let keys: Vec<&[u32]> = plan
-        .tiles
-        .chunks_exact(TILE_WORDS)
-        .map(|tile| &tile[4..])
-        .collect();
+    let plan = plan(&[(1026, 2)], Way::Few, Some(100), usize::MAX / 2);
+    let keys: Vec<Range<u32>> = tiles(&plan).map(|tile| tile.2).collect();
     // The older row, at 1024, sees from 925 on.
-    assert_eq!(keys, [[925, 1024, 0], [1024, 1026, 1]]);
+    assert_eq!(keys, [925..1024, 1024..1026]);
+}
+
+#[test]
+fn what_takes_long_begins_first() {
+    let plan = plan(&[(512, 512)], Way::Many, None, 0);
+    let ends: Vec<u32> = tiles(&plan).map(|tile| tile.2.end).collect();
+    assert!(ends.is_sorted_by(|a, b| a > b), "{ends:?}");
+}
+
+#[test]
+fn tensor_cores_take_bfloat16_and_usual_heads() {
+    let of = |dtype, head_dim| {
+        let shape = QkvShape { head_dim, ..SHAPE };
+        let sight = Sight {
+            dtype,
+            ..sight(shape, None)
+        };
+        Way::of(&sight, 227 << 10)
+    };
+    assert_eq!(of(KvDtype::Bf16, 128), [Way::Few, Way::Many]);
+    assert_eq!(of(KvDtype::Bf16, 80), [Way::Plain]);
+    assert_eq!(of(KvDtype::F32, 128), [Way::Plain]);
+    assert_eq!(Way::of(&sight(SHAPE, None), 16 << 10), [Way::Plain]);
 }
 
 #[test]

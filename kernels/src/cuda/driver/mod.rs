@@ -5,21 +5,30 @@
     reason = "the driver and its library are called through their C interfaces"
 )]
 
+mod graph;
 mod library;
 
+use std::cell::Cell;
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 
 use cudarc::driver::result::{self, DriverError, function, module};
-use cudarc::driver::sys::{self, CUdevice_attribute_enum, CUfunction_attribute_enum, CUresult};
+use cudarc::driver::sys::{
+    self, CUdevice_attribute_enum, CUfunction_attribute_enum, CUlaunchAttribute,
+    CUlaunchAttributeID, CUlaunchAttributeValue, CUlaunchConfig, CUresult,
+};
 use cudarc::driver::{CudaContext, CudaStream};
 
 use crate::KernelError;
 use crate::cuda::{Arguments, CudaDevice, Geometry, Kernel, Product};
+use graph::CudaGraph;
 use library::Library;
 
 /// Machine code and PTX of `kernels/cuda`, made by the build script.
 static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/module.fatbin"));
+
+/// What attention's kernels have of shared memory beside what a launch asks for, at most.
+const FIXED_SHARED_BYTES: usize = 4096;
 
 /// A GPU, with the kernels loaded.
 ///
@@ -30,8 +39,12 @@ pub struct CudaDriver {
     /// By the value of [`Kernel`].
     functions: Vec<sys::CUfunction>,
     num_multiprocessors: usize,
+    max_shared_bytes: usize,
+    /// Whether a kernel may be placed before the one before it has ended (compute capability 9.0).
+    overlaps: bool,
     library: Option<Library>,
     description: String,
+    is_recording: Cell<bool>,
 }
 
 // SAFETY: functions and the library's handle may be used by any thread that has bound the context,
@@ -63,18 +76,31 @@ impl CudaDriver {
         let stream = context.new_stream().map_err(|e| failed("open", e))?;
         let functions = load_functions(&context)?;
         let library = Library::open(&context)?;
-        let attribute = |attribute| context.attribute(attribute);
-        let num_multiprocessors =
-            attribute(CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+        let attribute = |attribute| {
+            let value = context
+                .attribute(attribute)
                 .map_err(|e| failed("open", e))?;
+            Ok::<_, KernelError>(usize::try_from(value).unwrap_or(0))
+        };
+        let num_multiprocessors =
+            attribute(CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let max_shared_bytes = attribute(
+            CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+        )?;
+        let major =
+            attribute(CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let description = describe(&context, library.is_some()).map_err(|e| failed("open", e))?;
         Ok(Self {
             context,
             stream,
             functions,
-            num_multiprocessors: usize::try_from(num_multiprocessors).unwrap_or(1),
+            num_multiprocessors: num_multiprocessors.max(1),
+            // Some of it is the kernels' own, of fixed size.
+            max_shared_bytes: max_shared_bytes.saturating_sub(FIXED_SHARED_BYTES),
+            overlaps: major >= 9,
             library,
             description,
+            is_recording: Cell::new(false),
         })
     }
 
@@ -109,10 +135,22 @@ impl CudaDriver {
     fn bind(&self, op: &'static str) -> Result<(), KernelError> {
         self.context.bind_to_thread().map_err(|e| failed(op, e))
     }
+
+    /// A copy would be recorded with the host's address, which is not the graph's to keep.
+    fn check_copy(&self, op: &'static str) -> Result<(), KernelError> {
+        match self.is_recording.get() {
+            true => Err(KernelError::Device {
+                op,
+                source: "copies are not recorded".into(),
+            }),
+            false => self.bind(op),
+        }
+    }
 }
 
 impl CudaDevice for CudaDriver {
     type Memory = CudaMemory;
+    type Graph = CudaGraph;
 
     fn description(&self) -> String {
         self.description.clone()
@@ -120,6 +158,10 @@ impl CudaDevice for CudaDriver {
 
     fn num_multiprocessors(&self) -> usize {
         self.num_multiprocessors
+    }
+
+    fn max_shared_bytes(&self) -> usize {
+        self.max_shared_bytes
     }
 
     fn has_library(&self) -> bool {
@@ -151,7 +193,7 @@ impl CudaDevice for CudaDriver {
 
     fn write(&self, memory: &CudaMemory, offset: usize, bytes: &[u8]) -> Result<(), KernelError> {
         assert!(offset + bytes.len() <= memory.bytes, "leaves the memory");
-        self.bind("write")?;
+        self.check_copy("write")?;
         let to = memory.address + offset as u64;
         // SAFETY: within the memory, as just checked; bytes in pageable memory have been taken when
         // the call returns.
@@ -161,7 +203,7 @@ impl CudaDevice for CudaDriver {
 
     fn read(&self, memory: &CudaMemory, offset: usize, out: &mut [u8]) -> Result<(), KernelError> {
         assert!(offset + out.len() <= memory.bytes, "leaves the memory");
-        self.bind("read")?;
+        self.check_copy("read")?;
         let from = memory.address + offset as u64;
         // SAFETY: within the memory, as just checked; the bytes are not used before the stream has
         // been waited for.
@@ -179,19 +221,38 @@ impl CudaDevice for CudaDriver {
         let size = |size: usize| u32::try_from(size).expect("a launch's sizes are small");
         let [x, y] = geometry.grid.map(size);
         let argument = std::ptr::from_ref(arguments).cast_mut().cast::<c_void>();
+        // Every kernel waits for those before it, `kernel.cuh`.
+        let mut overlap = CUlaunchAttribute {
+            id: CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: CUlaunchAttributeValue {
+                programmaticStreamSerializationAllowed: 1,
+            },
+        };
+        let config = CUlaunchConfig {
+            gridDimX: x,
+            gridDimY: y,
+            gridDimZ: 1,
+            blockDimX: size(geometry.threads),
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: size(geometry.shared_bytes),
+            hStream: self.stream.cu_stream(),
+            attrs: &raw mut overlap,
+            numAttrs: u32::from(self.overlaps),
+        };
         // SAFETY: the function takes this one argument, which the driver copies before the call
         // returns; its addresses are those of memory that the backend owns, which is given back only
         // after everything has run (`CudaMemory::drop`).
         unsafe {
-            result::launch_kernel(
+            sys::cuLaunchKernelEx(
+                &raw const config,
                 self.functions[A::KERNEL as usize],
-                (x, y, 1),
-                (size(geometry.threads), 1, 1),
-                size(geometry.shared_bytes),
-                self.stream.cu_stream(),
-                &mut [argument],
+                [argument].as_mut_ptr(),
+                std::ptr::null_mut(),
             )
         }
+        .result()
         .map_err(|e| failed(name, e))
     }
 
@@ -199,6 +260,21 @@ impl CudaDevice for CudaDriver {
         self.bind("multiply")?;
         let library = self.library.as_ref().expect("the caller has asked");
         library.multiply(product, &self.stream)
+    }
+
+    fn begin_recording(&self) -> Result<(), KernelError> {
+        graph::begin(&self.stream).map_err(|e| failed("begin_recording", e))?;
+        self.is_recording.set(true);
+        Ok(())
+    }
+
+    fn end_recording(&self) -> Result<CudaGraph, KernelError> {
+        self.is_recording.set(false);
+        graph::end(&self.stream).map_err(|e| failed("end_recording", e))
+    }
+
+    fn replay(&self, graph: &CudaGraph) -> Result<(), KernelError> {
+        graph.launch().map_err(|e| failed("replay", e))
     }
 }
 
