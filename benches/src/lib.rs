@@ -6,6 +6,7 @@
 //! answers which question.
 
 pub mod decoding_engine;
+pub mod gpu;
 pub mod machine;
 pub mod model_under_test;
 pub mod prediction;

@@ -21,16 +21,22 @@ pub struct Quantiles {
     pub max: f64,
 }
 
+/// The least of `values` that `percent` % of them do not exceed.
+///
+/// # Panics
+/// If there are none, or one is not a number.
+pub fn quantile(values: &[f64], percent: usize) -> f64 {
+    at(&sorted(values), percent)
+}
+
 impl Quantiles {
     /// The quantiles of `values`, in any order.
     ///
     /// # Panics
     /// If there are none, or one is not a number.
     pub fn of(values: &[f64]) -> Self {
-        assert!(!values.is_empty(), "quantiles are of at least one value");
-        let mut sorted = values.to_vec();
-        sorted.sort_by(|a, b| a.partial_cmp(b).expect("measurements are numbers"));
-        let at = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1];
+        let sorted = sorted(values);
+        let at = |percent| at(&sorted, percent);
         Self {
             min: at(0),
             p10: at(10),
@@ -41,6 +47,17 @@ impl Quantiles {
             max: at(100),
         }
     }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    assert!(!values.is_empty(), "quantiles are of at least one value");
+    let mut sorted = values.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).expect("measurements are numbers"));
+    sorted
+}
+
+fn at(sorted: &[f64], percent: usize) -> f64 {
+    sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
 }
 
 #[cfg(test)]
@@ -61,5 +78,7 @@ mod tests {
         };
         assert_eq!(Quantiles::of(&values), expected);
         assert_eq!(Quantiles::of(&[3.0]).p10, 3.0);
+        assert_eq!(quantile(&values, 99), 20.0);
+        assert_eq!(quantile(&values, 95), 19.0);
     }
 }

@@ -144,6 +144,23 @@ pub fn load(config: ServeConfig) -> anyhow::Result<(App, EngineThread)> {
     Ok((app, thread))
 }
 
+/// The engine of a model alone, as [`load`] starts it: nothing of its files is needed but the shape and
+/// the weights.
+///
+/// # Errors
+/// When the model's files or the settings cannot work.
+pub fn load_engine(
+    source: &ModelSource,
+    config: EngineConfig,
+) -> anyhow::Result<(EngineHandle, EngineThread)> {
+    let (device, engine) = find_device(config)?;
+    let model = open_model(source, None, &engine)?;
+    let room = Room::of(&device, available_memory(), engine.gpu_memory_utilization)?;
+    let sizing = Sizing::new(&model, &engine, room)?;
+    let scheduler = scheduler_config(&model, &engine, &sizing);
+    start_engine((model, device), (&engine, None), &sizing, scheduler)
+}
+
 /// The device that is asked for, and the settings for it.
 fn find_device(engine: EngineConfig) -> anyhow::Result<(FoundDevice, EngineConfig)> {
     let found = engine.device.find().context("--device")?;

@@ -65,9 +65,12 @@ pub(crate) struct Golden {
     pub(crate) logits: Vec<Vec<f32>>,
 }
 
-/// The folder of all goldens.
+/// The folder of all goldens: `PURSER_GOLDENS`, where the program was built on another machine.
 pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+    match std::env::var_os("PURSER_GOLDENS") {
+        Some(folder) => folder.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/tests/goldens"),
+    }
 }
 
 impl Golden {
