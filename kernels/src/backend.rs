@@ -172,11 +172,11 @@ pub trait Backend: Send + Sized + 'static {
         Ok(false)
     }
 
-    /// Ends the operations of a step that has not failed.
+    /// Ends the operations of a step that was begun and not done at once.
     ///
     /// # Errors
     /// `Device`.
-    fn end_step(&mut self) -> Result<(), KernelError> {
+    fn end_step(&mut self, _has_failed: bool) -> Result<(), KernelError> {
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Steps that come again are recorded once, and then launched as a whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::KernelError;
 use crate::cuda::device::CudaDevice;
@@ -15,8 +15,10 @@ const MAX_SEEN: usize = 4096;
 pub(crate) struct Graphs<D: CudaDevice> {
     graphs: HashMap<Layout, Recorded<D>>,
     /// A step that comes for the first time may still plan, choose algorithms, and make room.
-    seen: HashMap<Layout, ()>,
+    seen: HashSet<Layout>,
     recording: Option<Layout>,
+    /// A device that could not record once is not asked again.
+    is_able: bool,
     /// Of the inputs' addresses.
     generation: usize,
     /// Counts replays.
@@ -32,8 +34,9 @@ impl<D: CudaDevice> Graphs<D> {
     pub(crate) fn new() -> Self {
         Self {
             graphs: HashMap::new(),
-            seen: HashMap::new(),
+            seen: HashSet::new(),
             recording: None,
+            is_able: true,
             generation: 0,
             now: 0,
         }
@@ -50,16 +53,12 @@ impl<D: CudaDevice> Graphs<D> {
         layout: Option<&Layout>,
         generation: usize,
     ) -> Result<bool, KernelError> {
-        if self.recording.take().is_some() {
-            // The step before has failed; what was recorded of it is worth nothing.
-            drop(device.end_recording());
-        }
         if generation != self.generation {
             self.graphs.clear();
             self.seen.clear();
             self.generation = generation;
         }
-        let Some(layout) = layout else {
+        let Some(layout) = layout.filter(|_| self.is_able) else {
             return Ok(false);
         };
         if let Some(recorded) = self.graphs.get_mut(layout) {
@@ -68,28 +67,35 @@ impl<D: CudaDevice> Graphs<D> {
             device.replay(&recorded.graph)?;
             return Ok(true);
         }
-        if self.seen.remove(layout).is_some() {
-            device.begin_recording()?;
-            self.recording = Some(layout.clone());
+        if self.seen.remove(layout) {
+            self.is_able = device.begin_recording().is_ok();
+            self.recording = self.is_able.then(|| layout.clone());
         } else {
             if self.seen.len() >= MAX_SEEN {
                 self.seen.clear();
             }
-            self.seen.insert(layout.clone(), ());
+            self.seen.insert(layout.clone());
         }
         Ok(false)
     }
 
-    /// Ends a step: one that was recorded runs now.
+    /// Ends a step: one that was recorded runs now, unless it has failed.
     ///
     /// # Errors
-    /// `Device`.
-    pub(crate) fn end(&mut self, device: &D) -> Result<(), KernelError> {
+    /// `Device`; of a step that could not be recorded nothing has run, and later ones are not recorded.
+    pub(crate) fn end(&mut self, device: &D, has_failed: bool) -> Result<(), KernelError> {
         let Some(layout) = self.recording.take() else {
             return Ok(());
         };
+        if has_failed {
+            // What was recorded of it is worth nothing, nor is an error of that.
+            drop(device.end_recording());
+            return Ok(());
+        }
+        self.is_able = false;
         let graph = device.end_recording()?;
         device.replay(&graph)?;
+        self.is_able = true;
         if self.graphs.len() >= MAX_GRAPHS {
             self.forget_oldest();
         }

@@ -153,8 +153,8 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         self.graphs.begin(&self.device, layout, generation)
     }
 
-    fn end_step(&mut self) -> Result<(), KernelError> {
-        self.graphs.end(&self.device)
+    fn end_step(&mut self, has_failed: bool) -> Result<(), KernelError> {
+        self.graphs.end(&self.device, has_failed)
     }
 
     fn pack_linear(

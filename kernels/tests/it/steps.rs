@@ -123,7 +123,7 @@ impl<B: Backend> Layer<B> {
         if !is_replayed {
             self.operations(batch);
             if repeats.is_some() {
-                self.backend.end_step().unwrap();
+                self.backend.end_step(false).unwrap();
             }
         }
         let rows = batch.logits_rows.len();
@@ -328,4 +328,14 @@ fn check_recorded<B: Backend>(mut recorded: Layer<B>, mut plain: Layer<B>) {
         assert_same_bits(&format!("{turn}"), &got, &plain.step(&batch, None).0);
     }
     assert!(replays >= 20, "{replays} of 40 steps were replayed");
+    // One fails while it is recorded, before its first operation.
+    for turn in 0..4 {
+        let batch = batch(&mut rng, &mut sequences[0..4], 1);
+        if turn == 1 {
+            assert!(!recorded.backend.begin_step(&batch, true).unwrap());
+            recorded.backend.end_step(true).unwrap();
+        }
+        let (got, _) = recorded.step(&batch, Some(true));
+        assert_same_bits("after a failure", &got, &plain.step(&batch, None).0);
+    }
 }

@@ -201,6 +201,12 @@ impl<B: LoraBackend> Decoder<B> {
         if self.backend.begin_step(batch, repeats)? {
             return Ok(());
         }
+        let done = self.operations(batch);
+        let ended = self.backend.end_step(done.is_err());
+        done.and(ended)
+    }
+
+    fn operations(&mut self, batch: &StepBatch) -> Result<(), KernelError> {
         self.backend.embed(Embed {
             table: &self.weights.embedding,
             token_ids: &batch.token_ids,
@@ -223,7 +229,7 @@ impl<B: LoraBackend> Decoder<B> {
         if !batch.logits_rows.is_empty() {
             self.logits(last, &batch.logits_rows)?;
         }
-        self.backend.end_step()
+        Ok(())
     }
 }
 
@@ -279,7 +285,12 @@ impl<B: LoraBackend> ModelRunner for Decoder<B> {
         self.adapters.begin_step(batch);
         let repeats = self.repeats(batch);
         let wanted = self.backend.padded_rows(tokens);
-        let wanted = wanted.min(self.limits.max_num_seqs);
+        let Limits {
+            max_num_seqs,
+            max_num_batched_tokens,
+            ..
+        } = self.limits;
+        let wanted = wanted.min(max_num_seqs).min(max_num_batched_tokens);
         if repeats && wanted > tokens {
             let mut padded = std::mem::take(&mut self.padded);
             padding::pad(batch, wanted, &mut padded);

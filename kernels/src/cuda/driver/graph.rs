@@ -23,8 +23,7 @@ pub(super) fn begin(stream: &CudaStream) -> Result<(), DriverError> {
 
 /// What was captured, ready to be launched.
 pub(super) fn end(stream: &Arc<CudaStream>) -> Result<CudaGraph, DriverError> {
-    let flags = CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_UPLOAD;
-    match stream.end_capture(flags)? {
+    match stream.end_capture(CUgraphInstantiate_flags(0))? {
         Some(graph) => Ok(CudaGraph {
             graph,
             stream: Arc::clone(stream),

@@ -21,6 +21,11 @@ use crate::{ActivationDtype, KernelError};
 /// What the library's algorithms may use beside the matrices.
 const WORKSPACE_BYTES: usize = 32 << 20;
 
+/// Chosen algorithms that are kept: of each product one for each number of rows.
+const MAX_PLANS: usize = 4096;
+/// What memory is aligned to, and no algorithm asks for more.
+const ALIGNMENT_BITS: u32 = 8;
+
 /// A handle of the library, its workspace, and the algorithm chosen for each shape.
 pub(super) struct Library {
     context: Arc<CudaContext>,
@@ -38,6 +43,8 @@ struct Shape {
     sizes: [usize; 3],
     /// Of input, weight and output.
     strides: [usize; 3],
+    /// Bytes that the output is aligned to: it may be part of a row.
+    out_alignment: u32,
 }
 
 /// The library's description of a product. Row-major matrices are its column-major ones transposed:
@@ -86,6 +93,9 @@ impl Library {
     ) -> Result<(), KernelError> {
         let shape = Shape::of(product);
         let mut plans = self.plans.borrow_mut();
+        if plans.len() >= MAX_PLANS && !plans.contains_key(&shape) {
+            plans.drain().for_each(|(_, plan)| plan.destroy());
+        }
         let plan = match plans.entry(shape) {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(place) => place.insert(self.plan(&shape).map_err(failed)?),
@@ -153,6 +163,17 @@ impl Library {
                 std::ptr::from_ref(&WORKSPACE_BYTES).cast(),
                 size_of::<usize>(),
             )?;
+            for attribute in [
+                cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+                cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+            ] {
+                result::set_matmul_pref_attribute(
+                    preference,
+                    attribute,
+                    std::ptr::from_ref(&shape.out_alignment).cast(),
+                    size_of::<u32>(),
+                )?;
+            }
             let chosen = result::get_matmul_algo_heuristic(
                 self.handle,
                 product,
@@ -186,7 +207,23 @@ impl Shape {
                 product.weight_stride,
                 product.out_stride,
             ],
+            out_alignment: 1 << product.out.trailing_zeros().min(ALIGNMENT_BITS),
         }
+    }
+}
+
+impl Plan {
+    fn destroy(self) {
+        // SAFETY: made in `Library::plan` and destroyed once; the library has read them when a product
+        // was enqueued. There is nobody to tell of a failure.
+        let _ = unsafe {
+            [
+                result::destroy_matmul_desc(self.product),
+                result::destroy_matrix_layout(self.weight),
+                result::destroy_matrix_layout(self.input),
+                result::destroy_matrix_layout(self.out),
+            ]
+        };
     }
 }
 
@@ -195,16 +232,8 @@ impl Drop for Library {
         if self.context.bind_to_thread().is_err() {
             return;
         }
-        for plan in self.plans.get_mut().values() {
-            // SAFETY: made in `plan` and destroyed once. There is nobody to tell of a failure.
-            let _ = unsafe {
-                [
-                    result::destroy_matmul_desc(plan.product),
-                    result::destroy_matrix_layout(plan.weight),
-                    result::destroy_matrix_layout(plan.input),
-                    result::destroy_matrix_layout(plan.out),
-                ]
-            };
+        for (_, plan) in self.plans.get_mut().drain() {
+            plan.destroy();
         }
         let _ = driver::ctx::synchronize();
         // SAFETY: made in `open` and given back once, when nothing runs any more.

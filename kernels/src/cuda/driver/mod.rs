@@ -40,7 +40,8 @@ pub struct CudaDriver {
     functions: Vec<sys::CUfunction>,
     num_multiprocessors: usize,
     max_shared_bytes: usize,
-    /// Whether a kernel may be placed before the one before it has ended (compute capability 9.0).
+    /// Whether a kernel may be placed before the one before it has ended: whether the kernels are
+    /// compiled to wait for it.
     overlaps: bool,
     library: Option<Library>,
     description: String,
@@ -75,6 +76,7 @@ impl CudaDriver {
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(|e| failed("open", e))?;
         let functions = load_functions(&context)?;
+        let overlaps = waits(functions[0])?;
         let library = Library::open(&context)?;
         let attribute = |attribute| {
             let value = context
@@ -87,8 +89,6 @@ impl CudaDriver {
         let max_shared_bytes = attribute(
             CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
         )?;
-        let major =
-            attribute(CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let description = describe(&context, library.is_some()).map_err(|e| failed("open", e))?;
         Ok(Self {
             context,
@@ -97,7 +97,7 @@ impl CudaDriver {
             num_multiprocessors: num_multiprocessors.max(1),
             // Some of it is the kernels' own, of fixed size.
             max_shared_bytes: max_shared_bytes.saturating_sub(FIXED_SHARED_BYTES),
-            overlaps: major >= 9,
+            overlaps,
             library,
             description,
             is_recording: Cell::new(false),
@@ -316,6 +316,15 @@ fn load_functions(context: &Arc<CudaContext>) -> Result<Vec<sys::CUfunction>, Ke
         Ok(found)
     };
     Kernel::ALL.iter().map(load).collect()
+}
+
+/// Whether the kernels have `griddepcontrol.wait`, which is part of the image for compute capability 9.0;
+/// elsewhere they may be compiled from older code.
+fn waits(function: sys::CUfunction) -> Result<bool, KernelError> {
+    let attribute = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_PTX_VERSION;
+    // SAFETY: the function was found in the module.
+    let version = unsafe { function::get_function_attribute(function, attribute) };
+    Ok(version.map_err(|e| failed("open", e))? >= 90)
 }
 
 fn describe(context: &CudaContext, has_library: bool) -> Result<String, DriverError> {
