@@ -80,11 +80,21 @@ impl Engine {
         max_tokens: usize,
         scored: &[usize],
     ) -> Result<Client, SubmitError> {
+        self.try_submit_sampled(prompt, max_tokens, SamplingParams::greedy(), scored)
+    }
+
+    pub(crate) fn try_submit_sampled(
+        &self,
+        prompt: &[u32],
+        max_tokens: usize,
+        sampling: SamplingParams,
+        scored: &[usize],
+    ) -> Result<Client, SubmitError> {
         let (sender, events) = channel();
         let gone = Arc::new(AtomicBool::new(false));
         self.handle.submit(GenerateRequest {
             prompt: prompt.iter().map(|&token| TokenId(token)).collect(),
-            sampling: SamplingParams::greedy(),
+            sampling,
             stop: StopConditions {
                 max_tokens,
                 min_tokens: 0,

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use engine::{Event, SchedulerConfig};
+use engine::{Event, SamplingParams, SchedulerConfig};
 use kernels::{KernelError, StepBatch, Workers};
 use models::testing::{FakeLimits, FakeRunner};
 use models::{Logits, ModelRunner};
@@ -107,11 +107,14 @@ fn a_token_is_with_its_client_while_the_next_step_runs() {
     engine.shut_down();
 }
 
-#[test]
-fn the_rows_of_a_step_are_sampled_on_the_models_threads() {
+/// The rows of each region of the model's threads, of five requests that overlap.
+fn regions(sampling: &SamplingParams) -> Vec<usize> {
     let (engine, gate) = start(config(200, 256));
     let prompts: Vec<_> = (0..5).map(|seed| prompt(seed, 20)).collect();
-    let submit = |prompt: &Vec<u32>| engine.submit(prompt, 2);
+    let submit = |prompt: &Vec<u32>| {
+        let submitted = engine.try_submit_sampled(prompt, 2, sampling.clone(), &[]);
+        submitted.unwrap()
+    };
     let first = submit(&prompts[0]);
     gate.begun.recv().unwrap();
     // They arrive while the first one's prompt is computed.
@@ -121,7 +124,22 @@ fn the_rows_of_a_step_are_sampled_on_the_models_threads() {
         let answer = client.answer();
         assert_eq!(answer.tokens, FakeRunner::oracle(VOCAB_SIZE, prompt, 2));
     }
-    // The first prompt; its second token beside the others' prompts; their second tokens.
-    assert_eq!(*gate.regions.lock().unwrap(), [1, 5, 4]);
+    let regions = gate.regions.lock().unwrap().clone();
     engine.shut_down();
+    regions
+}
+
+#[test]
+fn the_rows_of_a_step_are_sampled_on_the_models_threads() {
+    let sampling = SamplingParams {
+        logprobs: Some(0),
+        ..SamplingParams::greedy()
+    };
+    // The first prompt; its second token beside the others' prompts; their second tokens.
+    assert_eq!(regions(&sampling), [1, 5, 4]);
+}
+
+#[test]
+fn the_likeliest_tokens_are_the_models_choice() {
+    assert_eq!(regions(&SamplingParams::greedy()), [0; 0]);
 }
