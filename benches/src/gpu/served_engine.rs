@@ -131,10 +131,10 @@ impl ServedEngine {
         all.context("a request has ended twice")
     }
 
-    /// As [`Self::run`], for nothing but the engine's readiness.
+    /// As `run`, for nothing but the engine's readiness.
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// As `run`: a request that is refused or fails, too much time.
     pub fn warm_up(&self, requests: &[Request]) -> anyhow::Result<()> {
         self.run(requests).map(drop)
     }
