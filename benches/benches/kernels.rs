@@ -250,6 +250,7 @@ fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
                 rope: None,
                 kv: &mut kv,
                 layer: 0,
+                pool: KvPool::Main,
                 slot_mapping: &slots,
             };
             backend.write_kv(write)?;

@@ -136,6 +136,8 @@ pub struct WriteKv<'a, B: Backend> {
     pub kv: &'a mut B::KvCache,
     /// Layer to write.
     pub layer: usize,
+    /// Which of a step's blocks are the cache's.
+    pub pool: KvPool,
     /// `[rows]`
     pub slot_mapping: &'a [u32],
 }

@@ -4,7 +4,7 @@ use crate::cuda::Cuda;
 use crate::cuda::arguments::{CopyArguments, KvLayer, WriteKvArguments};
 use crate::cuda::device::{CudaDevice, Geometry};
 use crate::cuda::step::Section;
-use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype, WriteKv};
+use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype, KvPool, WriteKv};
 
 /// Heads that a block writes, one per warp.
 const HEADS_PER_BLOCK: usize = 4;
@@ -176,16 +176,13 @@ impl<D: CudaDevice> Cuda<D> {
         assert_eq!(op.kv.shape().num_kv_heads, op.shape.num_kv_heads, "heads");
         assert_eq!(op.kv.shape().head_dim, op.shape.head_dim, "elements");
         let (device, rows) = (&self.device, op.slot_mapping.len());
-        let of_window = self
-            .inputs
-            .find(device, Section::WindowSlots, op.slot_mapping);
-        let slots = match of_window.filter(|_| rows > 0) {
-            Some(slots) => slots,
-            None => {
-                let (staged, inputs) = (&mut self.slots, &self.inputs);
-                staged.of_step(device, inputs, Section::Slots, op.slot_mapping)?
-            }
+        let section = match op.pool {
+            KvPool::Main => Section::Slots,
+            KvPool::Window => Section::WindowSlots,
         };
+        let slots = self
+            .slots
+            .of_step(device, &self.inputs, section, op.slot_mapping)?;
         let mut arguments = WriteKvArguments {
             qkv: op.qkv.values(device, rows),
             kv: op.kv.layer(device, op.layer),

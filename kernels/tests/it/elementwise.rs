@@ -1,7 +1,7 @@
 //! Operations row by row.
 
 use kernels::{
-    Add, AddRmsNorm, AddRows, Backend, Clear, GatherRows, HeadNorm, KvCacheShape, KvDtype,
+    Add, AddRmsNorm, AddRows, Backend, Clear, GatherRows, HeadNorm, KvCacheShape, KvDtype, KvPool,
     LayerNorm, QkvShape, RmsNorm, Rope, RopeTableView, SoftCap, WriteKv,
 };
 
@@ -275,6 +275,7 @@ pub(crate) fn rope_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
                 }),
                 kv: &mut kv,
                 layer: 0,
+                pool: KvPool::Main,
                 slot_mapping: &slots,
             };
             backend.write_kv(op).unwrap();

@@ -129,6 +129,7 @@ impl<'a, B: Backend> Cache<'a, B> {
                 rope: None,
                 kv: &mut kv,
                 layer,
+                pool: setup.pool,
                 slot_mapping: &slots,
             };
             backend.write_kv(op).unwrap();
@@ -161,6 +162,7 @@ impl<'a, B: Backend> Cache<'a, B> {
                 rope: None,
                 kv: &mut self.kv,
                 layer: LAYER,
+                pool: self.setup.pool,
                 slot_mapping: &slots,
             })
             .unwrap();
@@ -182,6 +184,7 @@ impl<'a, B: Backend> Cache<'a, B> {
                 rope: None,
                 kv: &mut self.kv,
                 layer: LAYER,
+                pool: self.setup.pool,
                 slot_mapping: batch.slots_in(self.setup.pool),
             })
             .unwrap();

@@ -321,6 +321,7 @@ pub(crate) fn heads_are_rounded<D: CudaDevice>(make: &mut dyn FnMut(ActivationDt
                 }),
                 kv: &mut kv,
                 layer: 0,
+                pool: KvPool::Main,
                 slot_mapping: &batch.slot_mapping,
             };
             backend.write_kv(write).unwrap();

@@ -157,6 +157,7 @@ impl<B: Backend> Layer<B> {
             }),
             kv: &mut self.kv,
             layer: 0,
+            pool: KvPool::Main,
             slot_mapping: &batch.slot_mapping,
         };
         backend.write_kv(write).unwrap();
@@ -322,7 +323,13 @@ fn check_recorded<B: Backend>(mut recorded: Layer<B>, mut plain: Layer<B>) {
     }
     for turn in 0..40 {
         let range = [0..5, 0..5, 0..2, 1..3, 2..5][turn % 5].clone();
-        let batch = batch(&mut rng, &mut sequences[range], 1);
+        let mut batch = batch(&mut rng, &mut sequences[range], 1);
+        // Another pool, whose slots are the same at first, is not this layer's.
+        batch.window.slot_mapping = match turn < 15 {
+            true => batch.slot_mapping.clone(),
+            false => vec![0; batch.num_tokens()],
+        };
+        batch.window.block_tables = vec![0; batch.block_tables.len()];
         let (got, is_replayed) = recorded.step(&batch, Some(true));
         replays += usize::from(is_replayed);
         assert_same_bits(&format!("{turn}"), &got, &plain.step(&batch, None).0);

@@ -61,6 +61,7 @@ impl<B: LoraBackend> Decoder<B> {
             rope: layer.rope.then_some(Rope { positions, table }),
             kv,
             layer: place.layer,
+            pool: place.pool,
             slot_mapping: batch.slots_in(place.pool),
         })
     }
