@@ -247,6 +247,7 @@ fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
             let write = WriteKv {
                 qkv: &mut qkv,
                 shape: QKV,
+                norm: None,
                 rope: None,
                 kv: &mut kv,
                 layer: 0,

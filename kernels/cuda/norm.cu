@@ -1,4 +1,4 @@
-// Norms over rows. One block per row, or per group of heads of a row.
+// Norms over rows. One block per row, or two where queries and keys have one each.
 #include "values.cuh"
 
 struct RmsNormArguments {
@@ -77,25 +77,22 @@ KERNEL(layer_norm, LayerNormArguments) {
     }
 }
 
-struct HeadNormArguments {
+struct AllHeadsNormArguments {
     Values qkv;             // [gridDim.x, row_size]
-    const float* q_weight;  // [q_width]
-    const float* k_weight;  // [k_width]
+    const float* q_weight;  // [q_size]
+    const float* k_weight;  // [kv_size]
     uint32_t row_size;
     uint32_t q_size;
-    uint32_t q_width;  // elements that are normalised together: a head's or all heads'
-    uint32_t k_width;
+    uint32_t kv_size;
     float eps;
 };
 
-// Blocks along y: the groups of the queries, then those of the keys.
-KERNEL(head_norm, HeadNormArguments) {
-    uint32_t q_groups = args.q_size / args.q_width;
-    bool is_key = blockIdx.y >= q_groups;
-    uint32_t width = is_key ? args.k_width : args.q_width;
-    uint32_t start = is_key ? args.q_size + (blockIdx.y - q_groups) * width : blockIdx.y * width;
+// Norms of all query heads together, and of all key heads: blocks along y.
+KERNEL(all_heads_norm, AllHeadsNormArguments) {
+    bool is_key = blockIdx.y == 1;
+    uint32_t width = is_key ? args.kv_size : args.q_size;
     const float* weight = is_key ? args.k_weight : args.q_weight;
-    uint64_t first = static_cast<uint64_t>(blockIdx.x) * args.row_size + start;
+    uint64_t first = static_cast<uint64_t>(blockIdx.x) * args.row_size + (is_key ? args.q_size : 0);
     float squares = 0.0f;
     for (uint32_t col = threadIdx.x; col < width; col += blockDim.x) {
         float value = load(args.qkv, first + col);

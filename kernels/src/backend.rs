@@ -2,7 +2,7 @@
 
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, BlockCopy, Caller, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StepBatch,
+    GatherRows, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StepBatch,
     StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
@@ -330,12 +330,6 @@ pub trait Backend: Send + Sized + 'static {
     /// # Errors
     /// `Device`.
     fn linear(&mut self, op: Linear<'_, Self>) -> Result<(), KernelError>;
-
-    /// See [`HeadNorm`].
-    ///
-    /// # Errors
-    /// `Device`.
-    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError>;
 
     /// See [`WriteKv`].
     ///

@@ -106,30 +106,15 @@ pub struct Linear<'a, B: Backend> {
     pub out: &'a mut B::Buffer,
 }
 
-/// RMS norm of queries and keys, in place: of every head, where a weight has the size of a head
-/// (Qwen3), or of all heads together, where it has the size of all (OLMo 2).
-pub struct HeadNorm<'a, B: Backend> {
-    /// `[rows, shape.row_size()]`
-    pub qkv: &'a mut B::Buffer,
-    /// Division of a row.
-    pub shape: QkvShape,
-    /// `[head_dim]` or `[shape.q_size()]`
-    pub q_weight: &'a B::Vector,
-    /// `[head_dim]` or `[shape.kv_size()]`, as `q_weight`
-    pub k_weight: &'a B::Vector,
-    /// Added to the mean square.
-    pub eps: f32,
-    /// Rows to compute.
-    pub rows: usize,
-}
-
-/// Stores the key and value heads of every row in the KV cache, in its element type; before that,
-/// query and key heads are rotated in place, in layers that do so.
+/// Stores the key and value heads of every row in the KV cache, in its element type. Before that,
+/// query and key heads are normalised and then rotated in place, in layers that do so.
 pub struct WriteKv<'a, B: Backend> {
     /// `[rows, shape.row_size()]`
     pub qkv: &'a mut B::Buffer,
     /// Division of a row.
     pub shape: QkvShape,
+    /// The norm.
+    pub norm: Option<HeadNorm<'a, B>>,
     /// The rotation.
     pub rope: Option<Rope<'a, B>>,
     /// The KV cache.
@@ -140,6 +125,17 @@ pub struct WriteKv<'a, B: Backend> {
     pub pool: KvPool,
     /// `[rows]`
     pub slot_mapping: &'a [u32],
+}
+
+/// RMS norm of queries and keys: of every head, where a weight has the size of a head (Qwen3), or of
+/// all heads together, where it has the size of all (OLMo 2).
+pub struct HeadNorm<'a, B: Backend> {
+    /// `[head_dim]` or `[shape.q_size()]`
+    pub q_weight: &'a B::Vector,
+    /// `[head_dim]` or `[shape.kv_size()]`, as `q_weight`
+    pub k_weight: &'a B::Vector,
+    /// Added to the mean square.
+    pub eps: f32,
 }
 
 /// Rotary embedding (Su et al., "RoFormer", 2021); halves are rotated against each other

@@ -63,8 +63,8 @@ use crate::cpu::rope::Rotation;
 use crate::cpu::simd::Isa;
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear, PackedBlocks, RmsNorm,
-    RopeTableView, SoftCap, StepSizes, StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
+    GatherRows, KernelError, KvCacheShape, LayerNorm, Linear, PackedBlocks, RmsNorm, RopeTableView,
+    SoftCap, StepSizes, StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
 /// How to run the CPU backend.
@@ -329,13 +329,11 @@ impl Backend for Cpu {
         Ok(())
     }
 
-    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
-        rows::head_norm(self, op);
-        Ok(())
-    }
-
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
         assert_eq!(op.qkv.cols, op.shape.row_size(), "write_kv: columns");
+        if let Some(norm) = &op.norm {
+            rows::head_norm(self, norm, op.shape, op.qkv.rows_mut(op.slot_mapping.len()));
+        }
         let rows = KvRows {
             qkv: op.qkv.rows_mut(op.slot_mapping.len()),
             shape: op.shape,

@@ -10,7 +10,7 @@ use crate::cpu::norm::{LayerNormRows, Norm, add_scaled};
 use crate::cpu::{Cpu, CpuVector};
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Embed, GatherRows, HeadNorm, KernelError, LayerNorm,
-    RmsNorm, SoftCap,
+    QkvShape, RmsNorm, SoftCap,
 };
 
 /// Elements per task: below, another thread is not worth waking.
@@ -111,10 +111,9 @@ pub(super) fn add(cpu: &Cpu, op: Add<'_, Cpu>) {
     });
 }
 
-pub(super) fn head_norm(cpu: &Cpu, op: HeadNorm<'_, Cpu>) {
-    let (cols, shape) = (op.shape.row_size(), op.shape);
-    assert_eq!(op.qkv.cols, cols, "head_norm: columns");
-    let (q_size, kv_size) = (shape.q_size(), shape.kv_size());
+/// Of `qkv`, `[rows, shape.row_size()]`.
+pub(super) fn head_norm(cpu: &Cpu, op: &HeadNorm<'_, Cpu>, shape: QkvShape, qkv: &mut [f32]) {
+    let (cols, q_size, kv_size) = (shape.row_size(), shape.q_size(), shape.kv_size());
     let weights = [op.q_weight.0.len(), op.k_weight.0.len()];
     assert!(
         weights == [shape.head_dim; 2] || weights == [q_size, kv_size],
@@ -122,13 +121,12 @@ pub(super) fn head_norm(cpu: &Cpu, op: HeadNorm<'_, Cpu>) {
     );
     let (q_norm, k_norm) = (norm(op.q_weight, op.eps), norm(op.k_weight, op.eps));
     let chunk = rows_per_task(cols) * cols;
-    cpu.pool
-        .for_chunks(op.qkv.rows_mut(op.rows), chunk, |_, rows| {
-            for row in rows.chunks_exact_mut(cols) {
-                q_norm.rows_in_place(cpu.isa, &mut row[..q_size]);
-                k_norm.rows_in_place(cpu.isa, &mut row[q_size..q_size + kv_size]);
-            }
-        });
+    cpu.pool.for_chunks(qkv, chunk, |_, rows| {
+        for row in rows.chunks_exact_mut(cols) {
+            q_norm.rows_in_place(cpu.isa, &mut row[..q_size]);
+            k_norm.rows_in_place(cpu.isa, &mut row[q_size..q_size + kv_size]);
+        }
+    });
 }
 
 pub(super) fn activate(cpu: &Cpu, op: Activate<'_, Cpu>) {

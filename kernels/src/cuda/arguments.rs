@@ -58,7 +58,7 @@ kernels! {
     Embed => "embed",
     RmsNorm => "rms_norm",
     LayerNorm => "layer_norm",
-    HeadNorm => "head_norm",
+    AllHeadsNorm => "all_heads_norm",
     ApplyFunction => "apply_function",
     Gate => "gate",
     Add => "add",
@@ -146,15 +146,14 @@ arguments! {
 }
 
 arguments! {
-    /// `HeadNormArguments`
-    HeadNormArguments for HeadNorm {
+    /// `AllHeadsNormArguments`
+    AllHeadsNormArguments for AllHeadsNorm {
         qkv: Values,
         q_weight: u64,
         k_weight: u64,
         row_size: u32,
         q_size: u32,
-        q_width: u32,
-        k_width: u32,
+        kv_size: u32,
         eps: f32,
     }
 }
@@ -305,11 +304,14 @@ arguments! {
         qkv: Values,
         kv: KvLayer,
         slots: u64,
+        q_norm: u64,
+        k_norm: u64,
         positions: u64,
         cos: u64,
         sin: u64,
         num_q_heads: u32,
         rotary_dim: u32,
+        eps: f32,
     }
 }
 

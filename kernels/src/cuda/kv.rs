@@ -1,10 +1,10 @@
 //! The paged KV cache on the device.
 
 use crate::cuda::Cuda;
-use crate::cuda::arguments::{CopyArguments, KvLayer, WriteKvArguments};
+use crate::cuda::arguments::{AllHeadsNormArguments, CopyArguments, KvLayer, WriteKvArguments};
 use crate::cuda::device::{CudaDevice, Geometry};
 use crate::cuda::step::Section;
-use crate::{BlockCopy, KernelError, KvCacheShape, KvDtype, KvPool, WriteKv};
+use crate::{BlockCopy, HeadNorm, KernelError, KvCacheShape, KvDtype, KvPool, WriteKv};
 
 /// Heads that a block writes, one per warp.
 const HEADS_PER_BLOCK: usize = 4;
@@ -71,10 +71,11 @@ impl<D: CudaDevice> CudaKvCache<D> {
     ) -> Result<(), KernelError> {
         let heads = arguments.num_q_heads as usize + 2 * self.shape.num_kv_heads;
         let blocks = heads.div_ceil(HEADS_PER_BLOCK);
-        device.launch(
-            Geometry::new([rows, blocks], 32 * HEADS_PER_BLOCK),
-            arguments,
-        )
+        let geometry = Geometry {
+            shared_bytes: 4 * HEADS_PER_BLOCK * self.shape.head_dim,
+            ..Geometry::new([rows, blocks], 32 * HEADS_PER_BLOCK)
+        };
+        device.launch(geometry, arguments)
     }
 
     pub(crate) fn block_bytes(&self) -> usize {
@@ -187,12 +188,25 @@ impl<D: CudaDevice> Cuda<D> {
             qkv: op.qkv.values(device, rows),
             kv: op.kv.layer(device, op.layer),
             slots,
+            q_norm: 0,
+            k_norm: 0,
             positions: 0,
             cos: 0,
             sin: 0,
             num_q_heads: op.shape.num_q_heads as u32,
             rotary_dim: 0,
+            eps: 0.0,
         };
+        if let Some(norm) = &op.norm {
+            let sizes = [norm.q_weight.len, norm.k_weight.len];
+            if sizes == [op.shape.head_dim; 2] {
+                arguments.q_norm = norm.q_weight.address(device);
+                arguments.k_norm = norm.k_weight.address(device);
+                arguments.eps = norm.eps;
+            } else {
+                norm_all_heads(device, op, norm)?;
+            }
+        }
         if let Some(rope) = &op.rope {
             assert_eq!(rope.positions.len(), rows, "a position for each row");
             let (staged, inputs) = (&mut self.positions, &self.inputs);
@@ -204,6 +218,28 @@ impl<D: CudaDevice> Cuda<D> {
         }
         op.kv.write(device, rows, &arguments)
     }
+}
+
+/// The norm of a row's query heads together, and of its key heads.
+fn norm_all_heads<D: CudaDevice>(
+    device: &D,
+    op: &WriteKv<'_, Cuda<D>>,
+    norm: &HeadNorm<'_, Cuda<D>>,
+) -> Result<(), KernelError> {
+    let (q_size, kv_size) = (op.shape.q_size(), op.shape.kv_size());
+    assert_eq!(norm.q_weight.len, q_size, "elements of the queries' norm");
+    assert_eq!(norm.k_weight.len, kv_size, "elements of the keys' norm");
+    let rows = op.slot_mapping.len();
+    let arguments = AllHeadsNormArguments {
+        qkv: op.qkv.values(device, rows),
+        q_weight: norm.q_weight.address(device),
+        k_weight: norm.k_weight.address(device),
+        row_size: op.shape.row_size() as u32,
+        q_size: q_size as u32,
+        kv_size: kv_size as u32,
+        eps: norm.eps,
+    };
+    device.launch(Geometry::new([rows, 2], 256), &arguments)
 }
 
 /// Bytes that a token takes in all layers.

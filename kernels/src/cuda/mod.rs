@@ -24,8 +24,7 @@ pub use lora::CudaLora;
 
 use crate::cuda::arguments::{
     AddArguments, AddRowsArguments, ClearArguments, FunctionArguments, GateArguments,
-    GatherRowsArguments, HeadNormArguments, LargestArguments, LayerNormArguments, RmsNormArguments,
-    Values,
+    GatherRowsArguments, LargestArguments, LayerNormArguments, RmsNormArguments, Values,
 };
 use crate::cuda::attention::{MAX_HEAD_DIM, Partials};
 use crate::cuda::device::Staged;
@@ -35,9 +34,8 @@ use crate::cuda::linear::{Operands, Rounded};
 use crate::cuda::step::{Section, StepInputs};
 use crate::{
     Activate, ActivationDtype, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear,
-    Embed, GatedLinear, GatherRows, HeadNorm, KernelError, KvCacheShape, LayerNorm, Linear,
-    NO_INDEX, RmsNorm, RopeTableView, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView,
-    WriteKv,
+    Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, LayerNorm, Linear, NO_INDEX,
+    RmsNorm, RopeTableView, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
 };
 
 /// Threads of a block that takes a row.
@@ -315,29 +313,6 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         };
         op.weight
             .multiply(&self.device, &mut self.rounded, &operands)
-    }
-
-    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
-        let (q_size, kv_size) = (op.shape.q_size(), op.shape.kv_size());
-        let (q_width, k_width) = (op.q_weight.len, op.k_weight.len);
-        assert_eq!(op.qkv.cols, op.shape.row_size(), "columns of the rows");
-        assert!(
-            q_size.is_multiple_of(q_width) && kv_size.is_multiple_of(k_width),
-            "weights of whole heads"
-        );
-        let arguments = HeadNormArguments {
-            qkv: op.qkv.values(&self.device, op.rows),
-            q_weight: op.q_weight.address(&self.device),
-            k_weight: op.k_weight.address(&self.device),
-            row_size: op.shape.row_size() as u32,
-            q_size: q_size as u32,
-            q_width: q_width as u32,
-            k_width: k_width as u32,
-            eps: op.eps,
-        };
-        let groups = q_size / q_width + kv_size / k_width;
-        self.device
-            .launch(Geometry::new([op.rows, groups], 128), &arguments)
     }
 
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {

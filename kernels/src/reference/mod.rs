@@ -14,8 +14,8 @@ use crate::reference::kv::round;
 use crate::weights::stacked_shape;
 use crate::{
     Activate, Activation, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed,
-    GatedLinear, GatherRows, HeadNorm, KernelError, KvCacheShape, KvDtype, LayerNorm, Linear,
-    QkvShape, RmsNorm, RopeTableView, SoftCap, WeightFormat, WeightView, WriteKv,
+    GatedLinear, GatherRows, KernelError, KvCacheShape, KvDtype, LayerNorm, Linear, QkvShape,
+    RmsNorm, RopeTableView, SoftCap, WeightFormat, WeightView, WriteKv,
 };
 
 /// The backend on candle tensors, all f32, on any device that candle has.
@@ -264,19 +264,17 @@ impl Backend for Reference {
         Ok(())
     }
 
-    fn head_norm(&mut self, op: HeadNorm<'_, Self>) -> Result<(), KernelError> {
-        let compute = || {
-            let (q, k, v) = split_qkv(&op.qkv.rows(op.rows)?, &op.shape)?;
-            let q = normalise_heads(&q, op.q_weight, op.eps)?;
-            let k = normalise_heads(&k, op.k_weight, op.eps)?;
-            join_qkv(&q, &k, &v)
-        };
-        let out = compute().map_err(|e| device_error("head_norm", e))?;
-        op.qkv.set(out);
-        Ok(())
-    }
-
     fn write_kv(&mut self, op: WriteKv<'_, Self>) -> Result<(), KernelError> {
+        if let Some(norm) = &op.norm {
+            let compute = || {
+                let (q, k, v) = split_qkv(&op.qkv.rows(op.slot_mapping.len())?, &op.shape)?;
+                let q = normalise_heads(&q, norm.q_weight, norm.eps)?;
+                let k = normalise_heads(&k, norm.k_weight, norm.eps)?;
+                join_qkv(&q, &k, &v)
+            };
+            let out = compute().map_err(|e| device_error("head_norm", e))?;
+            op.qkv.set(out);
+        }
         if let Some(rope) = &op.rope {
             let positions = self.ids(rope.positions)?;
             let compute = || {

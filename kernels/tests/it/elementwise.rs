@@ -221,15 +221,12 @@ fn head_norms_match_f64<B: Backend>(backend: &mut B, sizes: impl Fn(QkvShape) ->
         }
         let mut qkv = upload(backend, &input, shape.row_size());
         let (q_weight, k_weight) = (backend.vector(&q).unwrap(), backend.vector(&k).unwrap());
-        let op = HeadNorm {
-            qkv: &mut qkv,
-            shape,
+        let norm = HeadNorm {
             q_weight: &q_weight,
             k_weight: &k_weight,
             eps: EPS,
-            rows,
         };
-        backend.head_norm(op).unwrap();
+        write_kv(backend, (&mut qkv, rows), shape, (Some(norm), None));
         let got = download(backend, &qkv, rows);
         assert_close(&format!("{rows} rows, {shape:?}"), &got, &want, 5e-6);
     }
@@ -255,34 +252,45 @@ pub(crate) fn rope_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
             let want = rotated(&input, shape, &positions, table);
             let mut qkv = upload(&mut backend, &input, shape.row_size());
             let table = backend.rope_table(table).unwrap();
-            let slots: Vec<u32> = (0..rows as u32).collect();
-            let mut kv = backend
-                .kv_cache(KvCacheShape {
-                    num_layers: 1,
-                    num_blocks: rows,
-                    block_size: 1,
-                    num_kv_heads: shape.num_kv_heads,
-                    head_dim: shape.head_dim,
-                    dtype: KvDtype::F32,
-                })
-                .unwrap();
-            let op = WriteKv {
-                qkv: &mut qkv,
-                shape,
-                rope: Some(Rope {
-                    positions: &positions,
-                    table: &table,
-                }),
-                kv: &mut kv,
-                layer: 0,
-                pool: KvPool::Main,
-                slot_mapping: &slots,
+            let rope = Rope {
+                positions: &positions,
+                table: &table,
             };
-            backend.write_kv(op).unwrap();
+            write_kv(&mut backend, (&mut qkv, rows), shape, (None, Some(rope)));
             let got = download(&mut backend, &qkv, rows);
             assert_close(&format!("{rows} rows, {shape:?}"), &got, &want, 1e-6);
         }
     }
+}
+
+/// Writes rows to a cache of their own.
+fn write_kv<B: Backend>(
+    backend: &mut B,
+    (qkv, rows): (&mut B::Buffer, usize),
+    shape: QkvShape,
+    (norm, rope): (Option<HeadNorm<'_, B>>, Option<Rope<'_, B>>),
+) {
+    let mut kv = backend
+        .kv_cache(KvCacheShape {
+            num_layers: 1,
+            num_blocks: rows,
+            block_size: 1,
+            num_kv_heads: shape.num_kv_heads,
+            head_dim: shape.head_dim,
+            dtype: KvDtype::F32,
+        })
+        .unwrap();
+    let op = WriteKv {
+        qkv,
+        shape,
+        norm,
+        rope,
+        kv: &mut kv,
+        layer: 0,
+        pool: KvPool::Main,
+        slot_mapping: &(0..rows as u32).collect::<Vec<u32>>(),
+    };
+    backend.write_kv(op).unwrap();
 }
 
 fn rotated(

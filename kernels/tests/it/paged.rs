@@ -126,6 +126,7 @@ impl<'a, B: Backend> Cache<'a, B> {
             let op = WriteKv {
                 qkv: &mut nan,
                 shape: setup.shape,
+                norm: None,
                 rope: None,
                 kv: &mut kv,
                 layer,
@@ -159,6 +160,7 @@ impl<'a, B: Backend> Cache<'a, B> {
             .write_kv(WriteKv {
                 qkv: &mut zeros,
                 shape,
+                norm: None,
                 rope: None,
                 kv: &mut self.kv,
                 layer: LAYER,
@@ -181,6 +183,7 @@ impl<'a, B: Backend> Cache<'a, B> {
             .write_kv(WriteKv {
                 qkv: &mut qkv,
                 shape,
+                norm: None,
                 rope: None,
                 kv: &mut self.kv,
                 layer: LAYER,

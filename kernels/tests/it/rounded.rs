@@ -298,14 +298,10 @@ pub(crate) fn heads_are_rounded<D: CudaDevice>(make: &mut dyn FnMut(ActivationDt
             let mut kv = backend.kv_cache(cache).unwrap();
             let [q_weight, k_weight] = weights.each_ref().map(|w| backend.vector(w).unwrap());
             let norm = HeadNorm {
-                qkv: &mut qkv,
-                shape,
                 q_weight: &q_weight,
                 k_weight: &k_weight,
                 eps: 1e-5,
-                rows: tokens,
             };
-            backend.head_norm(norm).unwrap();
             let table = RopeTableView {
                 cos: &cos,
                 sin: &sin,
@@ -315,6 +311,7 @@ pub(crate) fn heads_are_rounded<D: CudaDevice>(make: &mut dyn FnMut(ActivationDt
             let write = WriteKv {
                 qkv: &mut qkv,
                 shape,
+                norm: Some(norm),
                 rope: Some(Rope {
                     positions: &batch.positions,
                     table: &table,

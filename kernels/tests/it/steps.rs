@@ -151,6 +151,7 @@ impl<B: Backend> Layer<B> {
         let write = WriteKv {
             qkv: &mut self.rows,
             shape: SHAPE,
+            norm: None,
             rope: Some(Rope {
                 positions: &batch.positions,
                 table: &self.rope,

@@ -21,7 +21,7 @@ impl<B: LoraBackend> Decoder<B> {
             ..
         } = self;
         let layer = &weights.layers[index];
-        let (rows, qkv_shape) = (batch.num_tokens(), shape.qkv);
+        let rows = batch.num_tokens();
         let add_and_norm = AddAndNorm {
             residual: &mut buffers.residual,
             delta: (index > 0).then_some((&buffers.delta, shape.residual_multiplier)),
@@ -39,16 +39,12 @@ impl<B: LoraBackend> Decoder<B> {
         })?;
         let place = Place::new(index, Site::Qkv, Rows::All);
         adapters.add(backend, place, input, &mut buffers.qkv)?;
-        if let Some((q_weight, k_weight)) = &layer.head_norms {
-            backend.head_norm(HeadNorm {
-                qkv: &mut buffers.qkv,
-                shape: qkv_shape,
-                q_weight,
-                k_weight,
-                eps: shape.eps,
-                rows,
-            })?;
-        }
+        let norms = layer.head_norms.as_ref();
+        let norm = norms.map(|(q_weight, k_weight)| HeadNorm {
+            q_weight,
+            k_weight,
+            eps: shape.eps,
+        });
         let table = match (&weights.sliding_rope, layer.sliding_window) {
             (Some(sliding), Some(_)) => sliding,
             _ => &weights.rope,
@@ -57,7 +53,8 @@ impl<B: LoraBackend> Decoder<B> {
         let (kv, place) = kv.of_mut(index);
         backend.write_kv(WriteKv {
             qkv: &mut buffers.qkv,
-            shape: qkv_shape,
+            shape: shape.qkv,
+            norm,
             rope: layer.rope.then_some(Rope { positions, table }),
             kv,
             layer: place.layer,
