@@ -226,8 +226,12 @@ impl<B: LoraBackend> Decoder<B> {
             self.attend(last, batch)?;
             self.score(last, batch)?;
         }
-        if !batch.logits_rows.is_empty() {
-            self.logits(last, &batch.logits_rows)?;
+        let rows = batch.logits_rows.len();
+        if rows == batch.num_tokens() {
+            self.logits(last, Rows::All, rows)?;
+        } else if rows > 0 {
+            self.select(&batch.logits_rows)?;
+            self.logits(last, Rows::Sampled, rows)?;
         }
         Ok(())
     }

@@ -17,7 +17,8 @@ impl<B: LoraBackend> Decoder<B> {
         let most = self.limits.max_num_seqs;
         let rows = batch.scored_rows.chunks(most);
         for (rows, tokens) in rows.zip(batch.scored_tokens.chunks(most)) {
-            self.logits(last, rows)?;
+            self.select(rows)?;
+            self.logits(last, Rows::Sampled, rows.len())?;
             let Buffers {
                 logits,
                 host,
@@ -37,9 +38,8 @@ impl<B: LoraBackend> Decoder<B> {
         Ok(())
     }
 
-    /// The end of the last layer and the output projection, for these rows alone. What all rows have
-    /// before it stays, so that it can be done for others.
-    pub(super) fn logits(&mut self, last: usize, rows: &[u32]) -> Result<(), KernelError> {
+    /// Takes the rows that go on alone. What all rows have stays, so that others can be taken then.
+    pub(super) fn select(&mut self, rows: &[u32]) -> Result<(), KernelError> {
         let Self {
             backend, buffers, ..
         } = self;
@@ -54,8 +54,17 @@ impl<B: LoraBackend> Decoder<B> {
             out: &mut buffers.sampled_residual,
         })?;
         self.adapters.select(rows);
-        let rows = rows.len();
-        self.feed_forward(last, Rows::Sampled, rows)?;
+        Ok(())
+    }
+
+    /// The end of the last layer and the output projection.
+    pub(super) fn logits(
+        &mut self,
+        last: usize,
+        which: Rows,
+        rows: usize,
+    ) -> Result<(), KernelError> {
+        self.feed_forward(last, which, rows)?;
         let Self {
             backend,
             weights,
@@ -63,8 +72,12 @@ impl<B: LoraBackend> Decoder<B> {
             buffers,
             ..
         } = self;
+        let residual = match which {
+            Rows::All => &mut buffers.residual,
+            Rows::Sampled => &mut buffers.sampled_residual,
+        };
         let add_and_norm = AddAndNorm {
-            residual: &mut buffers.sampled_residual,
+            residual,
             delta: Some((&buffers.delta, shape.residual_multiplier)),
             norm: Some(&weights.final_norm),
             eps: shape.eps,

@@ -31,7 +31,7 @@ fn ours(variant: &str, prompt: &[u32]) -> [Vec<f32>; 2] {
             max_tokens: prompt.len(),
             max_rows: prompt.len(),
             max_len: prompt.len(),
-            window_pool: false,
+            window_pool: None,
         };
         let mut driver = Driver::new(model, setup, &mut Rng(1));
         driver

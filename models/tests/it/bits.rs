@@ -42,7 +42,7 @@ impl Case {
             max_tokens: 2 * longest,
             max_rows: longest,
             max_len,
-            window_pool: false,
+            window_pool: None,
         };
         Driver::new(open(&self.source).unwrap(), setup, rng)
     }

@@ -35,8 +35,8 @@ pub(crate) struct Setup {
     pub(crate) max_rows: usize,
     /// Longest sequence.
     pub(crate) max_len: usize,
-    /// Whether layers with a sliding window have a pool of their own, which suffices for two sequences.
-    pub(crate) window_pool: bool,
+    /// For how many sequences the pool suffices that layers with a sliding window have of their own.
+    pub(crate) window_pool: Option<usize>,
 }
 
 /// A sequence: its tokens, how many of them have KV, and its blocks.
@@ -152,12 +152,10 @@ impl Driver {
         rng: &mut Rng,
     ) -> Self {
         let num_blocks = setup.pool_tokens.div_ceil(setup.block_size) + 1;
-        let window = model
-            .config()
-            .sliding_window()
-            .filter(|_| setup.window_pool);
-        let window_blocks = window
-            .map(|tokens| 2 * ((tokens + setup.max_tokens).div_ceil(setup.block_size) + 1) + 1);
+        let window = model.config().sliding_window().zip(setup.window_pool);
+        let window_blocks = window.map(|(tokens, seqs)| {
+            seqs * ((tokens + setup.max_tokens).div_ceil(setup.block_size) + 1) + 1
+        });
         let limits = Limits {
             num_blocks,
             window_blocks,
@@ -187,7 +185,7 @@ impl Driver {
             runner,
             block_size,
             free,
-            window: window.map(|tokens| Window {
+            window: window.map(|(tokens, _)| Window {
                 tokens,
                 free: (1..window_blocks.unwrap_or(1) as u32).collect(),
             }),

@@ -25,7 +25,7 @@ fn every_family_runs_with_random_weights() {
             max_tokens: 8,
             max_rows: 8,
             max_len: 32,
-            window_pool: false,
+            window_pool: None,
         };
         let mut rng = Rng(3);
         let mut driver = Driver::new(model, setup, &mut rng);

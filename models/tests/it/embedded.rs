@@ -32,7 +32,7 @@ fn driver(device: Device, seed: u64) -> Driver {
         max_tokens: 256,
         max_rows: 64,
         max_len: 256,
-        window_pool: false,
+        window_pool: None,
     };
     Driver::new(model, setup, &mut Rng(seed))
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
 
-use crate::driver::{Driver, Rng, Seq, Setup};
+use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
 use crate::golden::{self, Golden, VARIANTS};
 use crate::variants::check_tokens;
 
@@ -59,6 +59,119 @@ fn families_are_near_the_reference_in_bf16() {
     }
 }
 
+/// What is replayed for several sequences, some rows of which nobody reads, is what each computes alone.
+#[test]
+fn sequences_compute_together_what_they_do_alone() {
+    let Some(device) = device() else { return };
+    let variants = [
+        "llama3-gqa",
+        "qwen2-window",
+        "qwen3",
+        "olmo2",
+        "gemma2",
+        "gemma3",
+        "starcoder2",
+        "gpt-oss",
+    ];
+    for variant in variants {
+        let model = open(&ModelSource::Folder(golden::folder().join(variant))).unwrap();
+        let has_window = model.config().sliding_window().is_some();
+        for (dtype, limit) in [(Dtype::Float32, 1e-4), (Dtype::Bfloat16, BF16_MEAN)] {
+            for window_pool in [false, true]
+                .into_iter()
+                .filter(|&pool| has_window || !pool)
+            {
+                let decoding = Decoding {
+                    variant,
+                    device,
+                    dtype,
+                    window_pool,
+                };
+                let together = decoding.logits(&[&[0, 1, 2, 3, 4]]);
+                let alone = decoding.logits(&[&[0], &[1], &[2], &[3], &[4]]);
+                let worst = together.iter().zip(&alone).map(|(got, want)| {
+                    assert_eq!(got.len(), want.len());
+                    let errors = got.iter().zip(want).map(|(got, want)| error(got, want));
+                    errors.sum::<f32>() / got.len() as f32
+                });
+                let worst = worst.fold(0.0, f32::max);
+                println!("{variant}, {dtype:?}, pool of windows {window_pool}: {worst}");
+                assert!(worst <= limit, "{variant}, {dtype:?}: {worst}");
+            }
+        }
+    }
+}
+
+/// Tokens that each sequence decodes: the longest-lived three go on when the others have ended. What a
+/// step looks like is seen, recorded and then replayed.
+const TURNS: [usize; 5] = [8, 8, 8, 4, 4];
+
+/// How sequences are decoded.
+#[derive(Clone, Copy)]
+struct Decoding {
+    variant: &'static str,
+    device: Device,
+    dtype: Dtype,
+    window_pool: bool,
+}
+
+impl Decoding {
+    /// Logits of each sequence; those of a group are decoded together, group after group.
+    fn logits(&self, groups: &[&[usize]]) -> Vec<Vec<Vec<f32>>> {
+        let golden = Golden::read(self.variant);
+        let mut tokens = [golden.prompt, golden.tokens].concat();
+        let mut seqs = TURNS.map(|_| {
+            tokens.rotate_left(7);
+            Seq::new(&tokens)
+        });
+        let setup = Setup {
+            device: self.device,
+            dtype: self.dtype,
+            kv_cache_dtype: match self.dtype {
+                Dtype::Bfloat16 => KvCacheDtype::Bfloat16,
+                _ => KvCacheDtype::Float32,
+            },
+            block_size: 4,
+            pool_tokens: TURNS.len() * (tokens.len() + 4),
+            max_tokens: tokens.len(),
+            max_rows: 2 * TURNS.len(),
+            max_len: tokens.len(),
+            window_pool: self.window_pool.then_some(TURNS.len()),
+        };
+        let model = open(&ModelSource::Folder(golden::folder().join(self.variant))).unwrap();
+        let mut driver = Driver::new(model, setup, &mut Rng(5));
+        let mut rows = TURNS.map(|_| Vec::new());
+        for group in groups {
+            for &index in *group {
+                driver.step(&mut [Part {
+                    seq: &mut seqs[index],
+                    count: tokens.len() / 2 + 3 * index,
+                    want: Want::Nothing,
+                }]);
+            }
+            for turn in 0..*TURNS.iter().max().unwrap() {
+                let goes_on = |index| group.contains(&index) && turn < TURNS[index];
+                let going = seqs.iter_mut().enumerate();
+                let mut parts: Vec<Part<'_>> = going
+                    .filter_map(|(index, seq)| {
+                        goes_on(index).then_some(Part {
+                            seq,
+                            count: 1,
+                            want: Want::Last,
+                        })
+                    })
+                    .collect();
+                let step = driver.step(&mut parts).into_iter();
+                let indices = (0..TURNS.len()).filter(|&index| goes_on(index));
+                for (index, row) in indices.zip(step) {
+                    rows[index].push(row);
+                }
+            }
+        }
+        rows.to_vec()
+    }
+}
+
 /// Norm of the difference over the norm of what is wanted; infinite if that is no number.
 fn error(got: &[f32], want: &[f32]) -> f32 {
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
@@ -80,7 +193,7 @@ fn bf16(variant: &str, device: Device, golden: &Golden) -> Vec<Vec<f32>> {
         max_tokens: golden.prompt.len(),
         max_rows: golden.prompt.len(),
         max_len: golden.prompt.len() + 16,
-        window_pool: false,
+        window_pool: None,
     };
     let model = open(&ModelSource::Folder(golden::folder().join(variant))).unwrap();
     let mut rng = Rng(11);

@@ -20,7 +20,7 @@ pub(crate) fn logits(
         max_tokens: 256,
         max_rows: 256,
         max_len: 256,
-        window_pool: false,
+        window_pool: None,
     };
     let mut driver = Driver::new(open(&ModelSource::Embedded).unwrap(), setup, &mut Rng(9));
     let text = |answer: &Answer| [&answer.prompt[..], &answer.answer[..]].concat();

@@ -46,7 +46,7 @@ fn logits(source: &ModelSource, tokens: &[u32]) -> Vec<Vec<f32>> {
         max_tokens: tokens.len(),
         max_rows: tokens.len(),
         max_len: tokens.len(),
-        window_pool: false,
+        window_pool: None,
     };
     let mut driver = Driver::new(model, setup, &mut Rng(3));
     driver.prefill_in_chunks(&mut Seq::new(tokens), &mut Rng(4))

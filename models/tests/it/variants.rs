@@ -45,7 +45,7 @@ pub(crate) fn check_tokens(
         max_tokens: golden.prompt.len(),
         max_rows: golden.prompt.len(),
         max_len: length,
-        window_pool: false,
+        window_pool: None,
     };
     let seed = 7 * block_size as u64 + variant.len() as u64;
     let place = format!("{variant}, {device:?}, {dtype:?}, block size {block_size}, seed {seed}");

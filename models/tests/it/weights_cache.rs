@@ -43,7 +43,7 @@ fn load(model: &Path, quantization: Quantization, cache: Option<WeightsCache>) -
         max_tokens: TOKENS.len(),
         max_rows: TOKENS.len(),
         max_len: TOKENS.len(),
-        window_pool: false,
+        window_pool: None,
     };
     let mut driver = Driver::quantized(model, setup, quantization, &mut Rng(3));
     let notices = std::mem::take(&mut driver.cache_notices);

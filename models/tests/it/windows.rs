@@ -9,8 +9,11 @@ use crate::golden::{self, Golden, VARIANTS};
 /// Most tokens of a chunk.
 const MAX_CHUNK: usize = 7;
 
+/// Sequences side by side.
+const SEQS: usize = 2;
+
 /// Logits after every token of two sequences that are computed side by side, in chunks.
-fn logits(variant: &str, device: Device, block_size: usize, window_pool: bool) -> Vec<Vec<f32>> {
+fn logits(variant: &str, device: Device, block_size: usize, has_pool: bool) -> Vec<Vec<f32>> {
     let golden = Golden::read(variant);
     let tokens = [&golden.prompt[..], &golden.tokens[..]].concat();
     let other: Vec<u32> = tokens.iter().rev().copied().collect();
@@ -19,11 +22,11 @@ fn logits(variant: &str, device: Device, block_size: usize, window_pool: bool) -
         dtype: Dtype::Auto,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size,
-        pool_tokens: 2 * (tokens.len() + block_size),
-        max_tokens: 2 * MAX_CHUNK,
-        max_rows: 2 * MAX_CHUNK,
+        pool_tokens: SEQS * (tokens.len() + block_size),
+        max_tokens: SEQS * MAX_CHUNK,
+        max_rows: SEQS * MAX_CHUNK,
         max_len: tokens.len(),
-        window_pool,
+        window_pool: has_pool.then_some(SEQS),
     };
     let model = open(&ModelSource::Folder(golden::folder().join(variant))).unwrap();
     let mut rng = Rng(block_size as u64);
@@ -40,7 +43,7 @@ fn logits(variant: &str, device: Device, block_size: usize, window_pool: bool) -
         rows.extend(driver.step(&mut parts));
     }
     let given_back = |seq: &Seq| seq.window_blocks.contains(&0);
-    assert_eq!(window_pool, seqs.iter().all(given_back), "{variant}");
+    assert_eq!(has_pool, seqs.iter().all(given_back), "{variant}");
     rows
 }
 

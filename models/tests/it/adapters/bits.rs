@@ -44,7 +44,7 @@ fn setup(kv_cache_dtype: KvCacheDtype) -> Setup {
         max_tokens: 4 * LENGTH,
         max_rows: 2 * LENGTH,
         max_len: LENGTH,
-        window_pool: false,
+        window_pool: None,
     }
 }
 

@@ -57,7 +57,7 @@ fn setup(device: Device, golden: &Golden) -> Setup {
         max_tokens: 2 * golden.prompt.len(),
         max_rows: golden.prompt.len(),
         max_len: length,
-        window_pool: false,
+        window_pool: None,
     }
 }
 

@@ -156,7 +156,7 @@ fn a_decoder_saved_without_its_head_embeds_as_transformers_does() {
             max_tokens: 64,
             max_rows: 4,
             max_len: 64,
-            window_pool: false,
+            window_pool: None,
         };
         let mut driver = Driver::new(model, setup, &mut Rng(1));
         let mut worst = 0.0f32;

@@ -81,7 +81,7 @@ fn logits(model: Model, dtype: Dtype, quantization: Quantization, tokens: &[u32]
         max_tokens: tokens.len(),
         max_rows: tokens.len(),
         max_len: tokens.len(),
-        window_pool: false,
+        window_pool: None,
     };
     let mut driver = Driver::quantized(model, setup, quantization, &mut Rng(3));
     driver.prefill_in_chunks(&mut Seq::new(tokens), &mut Rng(4))
