@@ -9,7 +9,7 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use engine::{
     EngineHandle, EngineThread, Event, EventSink, GenerateRequest, SamplingParams, SchedulerConfig,
-    StopConditions, TokenId,
+    TokenId,
 };
 use kernels::{KernelError, StepBatch};
 use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Logits, ModelRunner, Quantization};
@@ -274,24 +274,10 @@ impl DecodingEngine {
     fn submit(&self, stream: usize, sampling: Sampling) -> anyhow::Result<Receiver<Event>> {
         let (sender, events) = channel();
         let prompt = (0..PROMPT_TOKENS).map(|at| token(stream, at, self.vocab_size));
+        let prompt = prompt.map(TokenId).collect();
         self.handle.submit(GenerateRequest {
-            prompt: prompt.map(TokenId).collect(),
             sampling: sampling.params(stream as u64),
-            stop: StopConditions {
-                max_tokens: self.tokens,
-                min_tokens: 0,
-                stop_token_ids: Vec::new(),
-            },
-            priority: 0,
-            cache_salt: Vec::new(),
-            adapter: None,
-            min_output_tokens: 0,
-            background: false,
-            constraint: None,
-            retention: None,
-            scored: Vec::new(),
-            embed: false,
-            sink: Box::new(Sink(sender)),
+            ..GenerateRequest::greedy(prompt, self.tokens, Box::new(Sink(sender)))
         })?;
         Ok(events)
     }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use anyhow::{Context, bail, ensure};
 use engine::{
     CacheProbe, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, ProbePrompt,
-    ProbeRequest, SamplingParams, SchedulerConfig, StepCosts, StopConditions, TokenId,
+    ProbeRequest, SchedulerConfig, StepCosts, TokenId,
 };
 use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Quantization};
 use serde::Serialize;
@@ -200,25 +200,9 @@ impl PredictingEngine {
 
     fn serve(&self, prompt: &[TokenId], output_tokens: usize) -> anyhow::Result<Served> {
         let (sender, events) = channel();
-        self.handle.submit(GenerateRequest {
-            prompt: prompt.to_vec(),
-            sampling: SamplingParams::greedy(),
-            stop: StopConditions {
-                max_tokens: output_tokens,
-                min_tokens: 0,
-                stop_token_ids: Vec::new(),
-            },
-            priority: 0,
-            cache_salt: Vec::new(),
-            adapter: None,
-            min_output_tokens: 0,
-            background: false,
-            constraint: None,
-            retention: None,
-            scored: Vec::new(),
-            embed: false,
-            sink: Box::new(ChannelSink(sender)),
-        })?;
+        let sink = Box::new(ChannelSink(sender));
+        let request = GenerateRequest::greedy(prompt.to_vec(), output_tokens, sink);
+        self.handle.submit(request)?;
         end(&events)
     }
 }

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use engine::{
-    Completion, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, SamplingParams,
-    StopConditions, TokenId,
-};
+use engine::{Completion, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, TokenId};
 use models::Device;
 use server::config::{process_environment, resolve, settings::ServeSettings};
 
@@ -147,26 +144,8 @@ impl ServedEngine {
 }
 
 fn greedy(request: &Request, sink: Box<dyn EventSink>) -> GenerateRequest {
-    GenerateRequest {
-        prompt: request.prompt.iter().map(|&id| TokenId(id)).collect(),
-        sampling: SamplingParams::greedy(),
-        // No token ends an answer.
-        stop: StopConditions {
-            max_tokens: request.max_tokens,
-            min_tokens: 0,
-            stop_token_ids: Vec::new(),
-        },
-        priority: 0,
-        cache_salt: Vec::new(),
-        adapter: None,
-        min_output_tokens: 0,
-        background: false,
-        constraint: None,
-        retention: None,
-        scored: Vec::new(),
-        embed: false,
-        sink,
-    }
+    let prompt = request.prompt.iter().map(|&id| TokenId(id)).collect();
+    GenerateRequest::greedy(prompt, request.max_tokens, sink)
 }
 
 /// Notes when tokens come, on the engine's thread, and tells the end only: nobody is woken meanwhile.

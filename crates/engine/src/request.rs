@@ -50,6 +50,31 @@ pub struct GenerateRequest {
     pub sink: Box<dyn EventSink>,
 }
 
+impl GenerateRequest {
+    /// The likeliest `max_tokens` tokens behind a prompt; no token ends them, and nothing else is asked.
+    pub fn greedy(prompt: Vec<TokenId>, max_tokens: usize, sink: Box<dyn EventSink>) -> Self {
+        Self {
+            prompt,
+            sampling: SamplingParams::greedy(),
+            stop: StopConditions {
+                max_tokens,
+                min_tokens: 0,
+                stop_token_ids: Vec::new(),
+            },
+            priority: 0,
+            cache_salt: Vec::new(),
+            adapter: None,
+            min_output_tokens: 0,
+            background: false,
+            constraint: None,
+            retention: None,
+            scored: Vec::new(),
+            embed: false,
+            sink,
+        }
+    }
+}
+
 /// How the next token is chosen, in this order: penalties and bias on the logits, temperature,
 /// `top_k`, `top_p`, `min_p`, then a draw keyed by (seed, position).
 #[derive(Clone, Debug, PartialEq)]

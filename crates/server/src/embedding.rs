@@ -1,8 +1,7 @@
 //! A text's way through the engine to the state behind its last token.
 
 use engine::{
-    AdapterHandle, EngineHandle, Event, EventSink, GenerateRequest, RequestError, SamplingParams,
-    StopConditions, TokenId,
+    AdapterHandle, EngineHandle, Event, EventSink, GenerateRequest, RequestError, TokenId,
 };
 use tokio::sync::oneshot;
 
@@ -40,25 +39,14 @@ impl EmbeddingCall {
             cached_tokens: 0,
             done: Some(done),
         };
+        let prompt = self.tokens.into_iter().map(TokenId).collect();
         let submitted = engine.submit(GenerateRequest {
-            prompt: self.tokens.into_iter().map(TokenId).collect(),
-            sampling: SamplingParams::greedy(),
-            // A request generates something; this is thrown away.
-            stop: StopConditions {
-                max_tokens: 1,
-                min_tokens: 0,
-                stop_token_ids: Vec::new(),
-            },
             priority: self.priority,
             cache_salt: self.cache_salt,
             adapter: self.adapter,
-            min_output_tokens: 0,
-            background: false,
-            constraint: None,
-            retention: None,
-            scored: Vec::new(),
             embed: true,
-            sink: Box::new(sink),
+            // A request generates something; this is thrown away.
+            ..GenerateRequest::greedy(prompt, 1, Box::new(sink))
         });
         submitted.map_err(RequestError::Refused)?;
         // A sink that ends without a word was dropped by an engine that stops.

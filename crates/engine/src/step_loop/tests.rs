@@ -8,10 +8,10 @@ use kernels::KernelError;
 use kv_cache::TokenId;
 use models::Logits;
 use models::testing::{FakeLimits, FakeRunner};
-use scheduler::{SchedulerConfig, StopConditions};
+use scheduler::SchedulerConfig;
 
 use super::*;
-use crate::{Completion, EngineHandle, EventSink, SamplingParams, engine};
+use crate::{Completion, EngineHandle, EventSink, engine};
 
 const VOCAB_SIZE: usize = 100;
 
@@ -114,25 +114,9 @@ fn submit_to(
     stop: Vec<TokenId>,
     sink: Box<dyn EventSink>,
 ) {
-    let request = GenerateRequest {
-        prompt: prompt.iter().map(|&token| TokenId(token)).collect(),
-        sampling: SamplingParams::greedy(),
-        stop: StopConditions {
-            max_tokens,
-            min_tokens: 0,
-            stop_token_ids: stop,
-        },
-        priority: 0,
-        cache_salt: Vec::new(),
-        adapter: None,
-        min_output_tokens: 0,
-        background: false,
-        constraint: None,
-        retention: None,
-        scored: Vec::new(),
-        embed: false,
-        sink,
-    };
+    let prompt = prompt.iter().map(|&token| TokenId(token)).collect();
+    let mut request = GenerateRequest::greedy(prompt, max_tokens, sink);
+    request.stop.stop_token_ids = stop;
     handle.submit(request).expect("the engine takes it");
 }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use engine::{
     Completion, DiskConfig, EngineHandle, EngineThread, Event, EventSink, GenerateRequest,
-    PromptLogprob, RequestError, SamplingParams, SchedulerConfig, StopConditions, SubmitError,
-    TokenId,
+    PromptLogprob, RequestError, SamplingParams, SchedulerConfig, SubmitError, TokenId,
 };
 use models::testing::{FakeCounters, FakeLimits, FakeRunner};
 
@@ -92,27 +91,15 @@ impl Engine {
     ) -> Result<Client, SubmitError> {
         let (sender, events) = channel();
         let gone = Arc::new(AtomicBool::new(false));
+        let prompt = prompt.iter().map(|&token| TokenId(token)).collect();
+        let sink = Box::new(Sink {
+            sender,
+            gone: Arc::clone(&gone),
+        });
         self.handle.submit(GenerateRequest {
-            prompt: prompt.iter().map(|&token| TokenId(token)).collect(),
             sampling,
-            stop: StopConditions {
-                max_tokens,
-                min_tokens: 0,
-                stop_token_ids: Vec::new(),
-            },
-            priority: 0,
-            cache_salt: Vec::new(),
-            adapter: None,
-            min_output_tokens: 0,
-            background: false,
-            constraint: None,
-            retention: None,
             scored: scored.to_vec(),
-            embed: false,
-            sink: Box::new(Sink {
-                sender,
-                gone: Arc::clone(&gone),
-            }),
+            ..GenerateRequest::greedy(prompt, max_tokens, sink)
         })?;
         Ok(Client { events, gone })
     }

@@ -3,10 +3,7 @@
 use std::sync::mpsc::{self, Sender};
 
 use anyhow::{Context, bail};
-use engine::{
-    Completion, EngineHandle, Event, EventSink, GenerateRequest, SamplingParams, StopConditions,
-    TokenId,
-};
+use engine::{Completion, EngineHandle, Event, EventSink, GenerateRequest, TokenId};
 use serde::Serialize;
 
 use super::forecast::Forecast;
@@ -79,24 +76,10 @@ fn complete(
     let (sender, events) = mpsc::channel();
     // Tokens far from each other; which ones they are does not change what computing them takes.
     let tokens = (0..length.prompt).map(|at| (at * 7_919 + 1) % vocab_size);
+    let prompt = tokens.map(|token| TokenId(token as u32)).collect();
     let request = GenerateRequest {
-        prompt: tokens.map(|token| TokenId(token as u32)).collect(),
-        sampling: SamplingParams::greedy(),
-        stop: StopConditions {
-            max_tokens: length.output,
-            min_tokens: 0,
-            stop_token_ids: Vec::new(),
-        },
-        priority: 0,
         cache_salt: salt.to_vec(),
-        adapter: None,
-        min_output_tokens: 0,
-        background: false,
-        constraint: None,
-        retention: None,
-        scored: Vec::new(),
-        embed: false,
-        sink: Box::new(Channel(sender)),
+        ..GenerateRequest::greedy(prompt, length.output, Box::new(Channel(sender)))
     };
     engine.submit(request).context("submitting a request")?;
     for event in events {

@@ -1,6 +1,6 @@
 //! `/metrics`: own names and vLLM's, with the right figures.
 
-use engine::{Event, EventSink, GenerateRequest, SamplingParams, StopConditions, TokenId};
+use engine::{Event, EventSink, GenerateRequest, TokenId};
 use serde_json::json;
 
 use crate::answer::Answer;
@@ -107,24 +107,11 @@ impl EventSink for Unheard {
 }
 
 fn request(seed: u32, min_output_tokens: usize, background: bool) -> GenerateRequest {
+    let prompt = (seed..seed + 40).map(TokenId).collect();
     GenerateRequest {
-        prompt: (seed..seed + 40).map(TokenId).collect(),
-        sampling: SamplingParams::greedy(),
-        stop: StopConditions {
-            max_tokens: 2_000,
-            min_tokens: 0,
-            stop_token_ids: Vec::new(),
-        },
-        priority: 0,
-        cache_salt: Vec::new(),
-        adapter: None,
         min_output_tokens,
         background,
-        constraint: None,
-        retention: None,
-        scored: Vec::new(),
-        embed: false,
-        sink: Box::new(Unheard),
+        ..GenerateRequest::greedy(prompt, 2_000, Box::new(Unheard))
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use engine::{
     AdapterHandle, Completion, EngineHandle, Event, EventSink, FinishReason, GenerateRequest,
-    RequestError, SamplingParams, StopConditions, TokenId,
+    RequestError, StopConditions, TokenId,
 };
 use tokio::sync::oneshot;
 
@@ -83,9 +83,8 @@ impl ModelCall {
             tokens: Vec::new(),
             done: Some(done),
         };
+        let prompt = self.prompt.into_iter().map(TokenId).collect();
         engine.submit(GenerateRequest {
-            prompt: self.prompt.into_iter().map(TokenId).collect(),
-            sampling: SamplingParams::greedy(),
             stop: StopConditions {
                 max_tokens: self.max_tokens,
                 min_tokens: 0,
@@ -94,13 +93,8 @@ impl ModelCall {
             priority: self.priority,
             cache_salt: self.cache_salt,
             adapter: self.adapter,
-            min_output_tokens: 0,
             background: self.background,
-            constraint: None,
-            retention: None,
-            scored: Vec::new(),
-            embed: false,
-            sink: Box::new(sink),
+            ..GenerateRequest::greedy(prompt, self.max_tokens, Box::new(sink))
         })?;
         // A sink that ends without a word was dropped by an engine that stops.
         answer
