@@ -7,5 +7,5 @@
 #include "kv.cu"
 #include "attention_plain.cu"
 #include "attention_bf16.cu"
-#include "largest.cu"
+#include "sample.cu"
 #include "lora.cu"

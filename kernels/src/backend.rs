@@ -2,7 +2,7 @@
 
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, BlockCopy, Caller, Clear, Embed, GatedLinear,
-    GatherRows, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, SoftCap, StepBatch,
+    GatherRows, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, Sample, SoftCap, StepBatch,
     StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
@@ -112,9 +112,6 @@ pub enum KernelError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
-
-/// No element of a row; see [`Backend::largest`].
-pub const NO_INDEX: u32 = u32::MAX;
 
 /// A device: packed weights, activations, the KV cache, and the dozen operations of a decoder.
 ///
@@ -379,18 +376,12 @@ pub trait Backend: Send + Sized + 'static {
     /// `Device`.
     fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError>;
 
-    /// Of each of the first `rows` rows the index of the largest element, of equal ones the first, into
-    /// `host` `[rows]`; [`NO_INDEX`] where the largest is not finite. What is no number is passed over.
-    /// Returns whether it did so: where rows are the host's anyway, this is left to the caller.
+    /// See [`Sample`]. Returns whether it did so: where rows are the host's anyway, this is left to the
+    /// caller.
     ///
     /// # Errors
-    /// `Device`.
-    fn largest(
-        &mut self,
-        _buffer: &Self::Buffer,
-        _rows: usize,
-        _host: &mut Vec<u32>,
-    ) -> Result<bool, KernelError> {
+    /// `Device`; `OutOfMemory` of more rows than were expected.
+    fn sample(&mut self, _op: Sample<'_, Self>) -> Result<bool, KernelError> {
         Ok(false)
     }
 

@@ -1,5 +1,7 @@
 //! The flat inputs of one forward pass.
 
+use crate::Draw;
+
 /// Copies the first `num_tokens` tokens of one block's KV, in every layer, to another block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockCopy {
@@ -40,7 +42,7 @@ pub struct WindowBlocks {
 /// For sequence `s`, rows `query_start[s]..query_start[s + 1]` are the tokens computed in this
 /// step, its KV after the step covers tokens `0..context_lens[s]`, and its blocks, in order, are
 /// `block_tables[block_table_start[s]..block_table_start[s + 1]]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepBatch {
     /// Copies to run, in this order, before anything of the step is written.
     pub block_copies: Vec<BlockCopy>,
@@ -71,8 +73,9 @@ pub struct StepBatch {
     pub scored_tokens: Vec<u32>,
     /// Whether the states behind `logits_rows` are wanted beside their logits.
     pub wants_states: bool,
-    /// Whether of the logits nothing is wanted but which is the largest of each row.
-    pub likeliest_only: bool,
+    /// How the tokens of `logits_rows` are chosen, where the backend may do that; `None` where the row's
+    /// logits are wanted. `[logits_rows.len()]`, or empty if all are.
+    pub draws: Vec<Option<Draw>>,
 }
 
 impl StepBatch {
@@ -138,6 +141,6 @@ impl StepBatch {
         self.scored_rows.clear();
         self.scored_tokens.clear();
         self.wants_states = false;
-        self.likeliest_only = false;
+        self.draws.clear();
     }
 }

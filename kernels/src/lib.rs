@@ -15,6 +15,7 @@ mod batch;
 mod cpu;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 mod cuda;
+mod draw;
 mod kv_dtype;
 mod lora;
 mod ops;
@@ -53,9 +54,7 @@ mod peak_loops;
 mod tile_permission;
 
 pub use activation_dtype::ActivationDtype;
-pub use backend::{
-    Backend, KernelError, KvCacheShape, NO_INDEX, QkvShape, RopeTableView, StepSizes,
-};
+pub use backend::{Backend, KernelError, KvCacheShape, QkvShape, RopeTableView, StepSizes};
 pub use batch::{BlockCopy, KvPool, StepBatch, WindowBlocks};
 pub use cpu::{
     Cpu, CpuBuffer, CpuKvCache, CpuLora, CpuOptions, CpuRopeTable, CpuVector, InstructionSet,
@@ -70,11 +69,12 @@ pub use cuda::{
 pub use cuda_driver::CudaDriver;
 #[cfg(feature = "cuda-emulator")]
 pub use cuda_emulator::{CudaEmulator, EmulatedGraph, EmulatedMemory};
+pub use draw::{Draw, DrawnLogprobs, DrawnToken, NO_TOKEN};
 pub use kv_dtype::KvDtype;
 pub use lora::{ActivateGated, AddLora, LoraBackend, LoraRows, LoraView, shrunk_size};
 pub use ops::{
     Activate, Activation, Add, AddRmsNorm, AddRows, Attention, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, LayerNorm, Linear, RmsNorm, Rope, SoftCap, WriteKv,
+    GatherRows, HeadNorm, LayerNorm, Linear, RmsNorm, Rope, Sample, SoftCap, WriteKv,
 };
 #[cfg(feature = "reference")]
 pub use reference::{

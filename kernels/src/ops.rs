@@ -1,6 +1,6 @@
 //! The arguments of a backend's operations.
 
-use crate::{Backend, KvPool, QkvShape, StepBatch};
+use crate::{Backend, Draw, DrawnToken, KvPool, QkvShape, StepBatch};
 
 /// The non-linear function of a feed-forward network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -245,4 +245,16 @@ pub struct AddRows<'a, B: Backend> {
     pub factors: &'a [f32],
     /// `[_, cols]`
     pub out: &'a mut B::Buffer,
+}
+
+/// Chooses tokens of rows of logits, and leaves the other rows to the host.
+pub struct Sample<'a, B: Backend> {
+    /// `[draws.len(), vocab_size]`
+    pub logits: &'a B::Buffer,
+    /// How each row's token is chosen; `None` is left to the host.
+    pub draws: &'a [Option<Draw>],
+    /// What was chosen of each row; `None` of the host's. What it held is replaced. `[draws.len()]`
+    pub drawn: &'a mut Vec<Option<DrawnToken>>,
+    /// The logits of the other rows, one row after the other. What it held is replaced.
+    pub host: &'a mut Vec<f32>,
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use kernels::{Caller, KernelError, StepBatch, Workers};
+use kernels::{Caller, DrawnToken, KernelError, StepBatch, Workers};
 
 use crate::LoraAdapter;
 
-/// Logits of the rows that a step asked for. Shape: `[batch.logits_rows.len(), vocab_size]`, f32.
+/// Logits of the rows that a step asked for, or the tokens that the model has drawn of them already.
 ///
 /// Beside them, the log probabilities of the tokens that it wanted scored: a step may score far more
 /// rows than it samples, so their logits are not kept.
@@ -16,7 +16,7 @@ pub struct Logits<'a> {
     vocab_size: usize,
     scores: &'a [f32],
     states: &'a [f32],
-    likeliest: Option<&'a [u32]>,
+    drawn: &'a [Option<DrawnToken>],
     workers: &'a dyn Workers,
 }
 
@@ -35,18 +35,23 @@ impl<'a> Logits<'a> {
             vocab_size,
             scores: &[],
             states: &[],
-            likeliest: None,
+            drawn: &[],
             workers: &Caller,
         }
     }
 
-    /// Of a step that wanted the likeliest token of each row and nothing else: its index, or
-    /// [`NO_INDEX`](kernels::NO_INDEX) where the largest logit is not finite. `[num_rows]`
-    pub fn of_likeliest(likeliest: &'a [u32], vocab_size: usize) -> Self {
-        Self {
-            likeliest: Some(likeliest),
-            ..Self::new(&[], vocab_size)
-        }
+    /// With the tokens that were drawn of rows; only the others have logits. `[num_rows]`
+    ///
+    /// # Panics
+    /// If the other rows are not as many as those of the logits.
+    pub fn with_drawn(self, drawn: &'a [Option<DrawnToken>]) -> Self {
+        let others = drawn.iter().filter(|drawn| drawn.is_none()).count();
+        assert_eq!(
+            others * self.vocab_size,
+            self.data.len(),
+            "a row that is not drawn has logits"
+        );
+        Self { drawn, ..self }
     }
 
     /// With the natural log probabilities of `batch.scored_tokens`, each by the plain softmax of its
@@ -76,20 +81,26 @@ impl<'a> Logits<'a> {
 
     /// Number of rows.
     pub fn num_rows(&self) -> usize {
-        match self.likeliest {
-            Some(likeliest) => likeliest.len(),
-            None => self.data.len() / self.vocab_size,
+        match self.drawn.len() {
+            0 => self.data.len() / self.vocab_size,
+            rows => rows,
         }
     }
 
-    /// What [`Logits::of_likeliest`] was given; there are no logits then.
-    pub fn likeliest(&self) -> Option<&'a [u32]> {
-        self.likeliest
+    /// What the model has drawn of row `row`; `None` if it has logits.
+    pub fn drawn(&self, row: usize) -> Option<&'a DrawnToken> {
+        self.drawn.get(row)?.as_ref()
     }
 
     /// The logits of row `row`, `[vocab_size]`.
+    ///
+    /// # Panics
+    /// If it was drawn.
     pub fn row(&self, row: usize) -> &'a [f32] {
-        &self.data[row * self.vocab_size..(row + 1) * self.vocab_size]
+        assert!(self.drawn(row).is_none(), "row {row} was drawn");
+        let before = self.drawn[..row.min(self.drawn.len())].iter();
+        let at = row - before.flatten().count();
+        &self.data[at * self.vocab_size..(at + 1) * self.vocab_size]
     }
 
     /// The state of row `row`, `[hidden_size]`; empty where the batch wanted none.
@@ -116,7 +127,7 @@ impl fmt::Debug for Logits<'_> {
             .field("vocab_size", &self.vocab_size)
             .field("scores", &self.scores)
             .field("states", &self.states)
-            .field("likeliest", &self.likeliest)
+            .field("drawn", &self.drawn)
             .finish_non_exhaustive()
     }
 }

@@ -103,11 +103,6 @@ pub struct SamplingParams {
 }
 
 impl SamplingParams {
-    /// Whether the likeliest token is all that is wanted of logits, which nothing changes.
-    pub(crate) fn takes_likeliest(&self) -> bool {
-        self.temperature == 0.0 && self.logprobs.is_none() && !self.changes_logits()
-    }
-
     /// Whether penalties or biases change logits.
     pub(crate) fn changes_logits(&self) -> bool {
         self.has_penalties() || !self.logit_bias.is_empty()

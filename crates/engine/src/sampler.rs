@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kernels::NO_INDEX;
+use kernels::{Draw, DrawnToken, NO_TOKEN};
 use kv_cache::TokenId;
 use models::{LogSoftmax, Logits};
 
@@ -54,6 +54,8 @@ pub(crate) struct NonFiniteLogits;
 pub(crate) struct Sampler {
     /// One for each worker.
     row_samplers: Vec<Mutex<RowSampler>>,
+    /// Those that the model has not drawn.
+    rows: Vec<usize>,
     /// What came of each row.
     samples: Vec<Mutex<Option<Result<Sample, NonFiniteLogits>>>>,
 }
@@ -74,17 +76,19 @@ impl Sampler {
         self.row_samplers.resize_with(num_samplers, Mutex::default);
         let num_samples = num_rows.max(self.samples.len());
         self.samples.resize_with(num_samples, Mutex::default);
-        match logits.likeliest() {
-            Some(likeliest) => {
-                for (sample, &index) in self.samples.iter().zip(likeliest) {
-                    *lock(sample) = Some(likeliest_sample(index));
-                }
+        self.rows.clear();
+        for index in 0..num_rows {
+            match logits.drawn(index) {
+                Some(drawn) => *lock(&self.samples[index]) = Some(drawn_sample(drawn)),
+                None => self.rows.push(index),
             }
-            None => workers.run(num_rows, &|worker, index| {
-                let mut sampler = lock(&self.row_samplers[worker]);
+        }
+        if !self.rows.is_empty() {
+            workers.run(self.rows.len(), &|worker, task| {
+                let (mut sampler, index) = (lock(&self.row_samplers[worker]), self.rows[task]);
                 let sample = sampler.sample(logits.row(index), row(index));
                 *lock(&self.samples[index]) = Some(sample);
-            }),
+            });
         }
         self.samples[..num_rows].iter().map(|sample| {
             let sample = lock(sample).take();
@@ -93,15 +97,38 @@ impl Sampler {
     }
 }
 
-/// What the model has chosen itself.
-fn likeliest_sample(index: u32) -> Result<Sample, NonFiniteLogits> {
-    match index {
-        NO_INDEX => Err(NonFiniteLogits),
-        index => Ok(Sample {
-            token: TokenId(index),
-            logprobs: None,
-        }),
+/// How the token after `history_len` others is drawn where the logits are; `None` if that takes more.
+pub(crate) fn draw(params: &SamplingParams, history_len: usize) -> Option<Draw> {
+    let has_too_many = params.logprobs.is_some_and(|top| top > Draw::MAX_TOP);
+    if params.changes_logits() || has_too_many {
+        return None;
     }
+    Some(Draw {
+        temperature: params.temperature,
+        top_k: params.top_k,
+        top_p: params.top_p,
+        min_p: params.min_p,
+        place: random::uniform(params.seed, history_len as u64),
+        logprobs: params.logprobs,
+    })
+}
+
+/// What the model has drawn itself.
+fn drawn_sample(drawn: &DrawnToken) -> Result<Sample, NonFiniteLogits> {
+    if drawn.token == NO_TOKEN {
+        return Err(NonFiniteLogits);
+    }
+    let logprobs = drawn.logprobs.as_ref().map(|logprobs| {
+        let top = logprobs.top.iter();
+        TokenLogprobs {
+            chosen: logprobs.token,
+            top: top.map(|&(token, value)| (TokenId(token), value)).collect(),
+        }
+    });
+    Ok(Sample {
+        token: TokenId(drawn.token),
+        logprobs,
+    })
 }
 
 /// Nobody else waits for it: a worker has its own, and a row is one task's.

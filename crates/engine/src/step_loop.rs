@@ -271,7 +271,7 @@ impl StepLoop {
         self.build_batch(&mut plan);
         self.want_scores(&plan);
         self.batch.wants_states = self.wants_states(&plan);
-        self.batch.likeliest_only = self.wants_likeliest_only(&plan);
+        self.want_draws(&plan);
         let launched = self.clock.now();
         watch.end_of(StepPhase::Launch, launched);
         match self.compute(&plan, watch) {

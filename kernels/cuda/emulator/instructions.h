@@ -15,11 +15,19 @@ T __shfl_sync(unsigned, T value, unsigned lane) {
     return emulator::show(value)[lane];
 }
 
+// Lanes without one so far below have their own.
+template <typename T>
+T __shfl_up_sync(unsigned, T value, unsigned distance) {
+    unsigned lane = lane_index();
+    return emulator::show(value)[lane >= distance ? lane - distance : lane];
+}
+
 // Blocks run one after the other, and see what was written before them.
 inline void __threadfence() {}
 
-inline uint32_t atomicAdd(uint32_t* at, uint32_t value) {
-    uint32_t before = *at;
+template <typename T>
+T atomicAdd(T* at, T value) {
+    T before = *at;
     *at += value;
     return before;
 }
@@ -34,6 +42,10 @@ inline uint32_t __float_as_uint(float value) {
     uint32_t bits;
     std::memcpy(&bits, &value, sizeof bits);
     return bits;
+}
+
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return static_cast<unsigned __int128>(a) * b >> 64;
 }
 
 // The emulator is compiled without contraction, so that these are what they say.

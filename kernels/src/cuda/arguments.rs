@@ -81,7 +81,7 @@ kernels! {
     AttentionMany96 => "attention_many_96",
     AttentionMany128 => "attention_many_128",
     AttentionMany256 => "attention_many_256",
-    Largest => "largest",
+    Sample => "sample",
     LoraProduct => "lora_product",
 }
 
@@ -390,11 +390,15 @@ attention_kernels! {
 }
 
 arguments! {
-    /// `LargestArguments`
-    LargestArguments for Largest {
-        values: u64,
-        out: u64,
+    /// `SampleArguments`
+    SampleArguments for Sample {
+        logits: u64,
+        draws: u64,
+        tokens: u64,
+        logprobs: u64,
+        top: u64,
         cols: u32,
+        max_top: u32,
     }
 }
 

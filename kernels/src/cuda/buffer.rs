@@ -82,6 +82,24 @@ impl<D: CudaDevice> CudaBuffer<D> {
             }
         }
     }
+
+    /// Appends a row of f32 to `host`.
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn append_row(
+        &self,
+        device: &D,
+        row: usize,
+        host: &mut Vec<f32>,
+    ) -> Result<(), KernelError> {
+        assert!(row < self.max_rows, "the row exists");
+        assert_eq!(self.dtype, ActivationDtype::F32, "f32 values");
+        let start = host.len();
+        host.resize(start + self.cols, 0.0);
+        let to = bytes_of_mut(&mut host[start..]);
+        device.read(&self.memory, 4 * row * self.cols, to)
+    }
 }
 
 /// f32 values.

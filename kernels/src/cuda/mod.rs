@@ -13,6 +13,7 @@ mod graphs;
 mod kv;
 mod linear;
 mod lora;
+mod sample;
 mod step;
 
 pub use arguments::{Arguments, Kernel};
@@ -24,18 +25,19 @@ pub use lora::CudaLora;
 
 use crate::cuda::arguments::{
     AddArguments, AddRowsArguments, ClearArguments, FunctionArguments, GateArguments,
-    GatherRowsArguments, LargestArguments, LayerNormArguments, RmsNormArguments, Values,
+    GatherRowsArguments, LayerNormArguments, RmsNormArguments, Values,
 };
 use crate::cuda::attention::{MAX_HEAD_DIM, Partials};
 use crate::cuda::device::Staged;
 use crate::cuda::function::{SOFT_CAP, function};
 use crate::cuda::graphs::Graphs;
 use crate::cuda::linear::{Operands, Rounded};
+use crate::cuda::sample::Draws;
 use crate::cuda::step::{Section, StepInputs};
 use crate::{
     Activate, ActivationDtype, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear,
-    Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, LayerNorm, Linear, NO_INDEX,
-    RmsNorm, RopeTableView, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
+    Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, LayerNorm, Linear, RmsNorm,
+    RopeTableView, Sample, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
 };
 
 /// Threads of a block that takes a row.
@@ -53,8 +55,7 @@ pub struct Cuda<D: CudaDevice> {
     slots: Staged<D>,
     rows: Staged<D>,
     factors: Staged<D>,
-    /// What [`Backend::largest`] finds.
-    largest: Staged<D>,
+    draws: Draws<D>,
     /// What becomes of factors on their way.
     factor_bits: Vec<u32>,
     rounded: Rounded<D>,
@@ -74,7 +75,7 @@ impl<D: CudaDevice> Cuda<D> {
             slots: Staged::new("slots"),
             rows: Staged::new("rows"),
             factors: Staged::new("factors"),
-            largest: Staged::new("likeliest tokens"),
+            draws: Draws::new(),
             factor_bits: Vec::new(),
             rounded: Rounded::new(),
             inputs: StepInputs::new(),
@@ -134,7 +135,7 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             staged.reserve(device, sizes.max_tokens)?;
         }
         self.factor_bits.reserve(sizes.max_tokens);
-        self.largest.reserve(device, sizes.max_seqs)?;
+        self.draws.reserve(device, sizes.max_seqs)?;
         self.rounded.reserve(device, sizes.max_tokens)?;
         self.inputs.reserve(device, sizes)?;
         self.partials.reserve(device, &sizes.qkv)
@@ -402,24 +403,8 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
     }
 
-    fn largest(
-        &mut self,
-        buffer: &CudaBuffer<D>,
-        rows: usize,
-        host: &mut Vec<u32>,
-    ) -> Result<bool, KernelError> {
-        assert_eq!(buffer.dtype, ActivationDtype::F32, "logits are exact");
-        let (device, found) = (&self.device, &mut self.largest);
-        found.reserve(device, rows.max(1))?;
-        let arguments = LargestArguments {
-            values: buffer.values(device, rows).address,
-            out: found.address(device),
-            cols: buffer.cols as u32,
-        };
-        device.launch(Geometry::new([rows, 1], 1024), &arguments)?;
-        host.resize(rows, NO_INDEX);
-        found.read(device, host)?;
-        Ok(true)
+    fn sample(&mut self, mut op: Sample<'_, Self>) -> Result<bool, KernelError> {
+        self.draw(&mut op).map(|()| true)
     }
 
     fn read<'a>(

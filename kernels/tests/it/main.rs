@@ -24,6 +24,8 @@ mod quantized;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 mod rounded;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod sample;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 mod steps;
 
 #[cfg(feature = "reference")]
@@ -142,7 +144,10 @@ for_devices! {
     rounded::norms_are_rounded => rounded_norms,
     rounded::products_are_rounded => rounded_products,
     steps::recorded_steps_are_those_of_their_operations => recorded_steps,
-    steps::largest_elements_are_found => largest,
+    sample::likeliest_tokens_are_found => likeliest,
+    sample::draws_are_those_of_f64 => draws,
+    sample::logprobs_match_f64 => logprobs,
+    sample::rows_without_a_draw_are_the_hosts => rows_of_host,
 }
 
 /// One test per check of bits and instruction set; `reference` promises none.

@@ -7,7 +7,7 @@ use kernels::{
     StepSizes, WeightDtype, WeightFormat, WeightView, WriteKv,
 };
 
-use crate::fixture::{Rng, assert_same_bits, download, encode, upload};
+use crate::fixture::{Rng, assert_same_bits, download, encode};
 
 const HIDDEN: usize = 64;
 const VOCAB: usize = 50;
@@ -238,35 +238,6 @@ fn product<B: Backend>(
         out,
     };
     backend.linear(linear).unwrap();
-}
-
-/// Ties, numbers that are none, infinities, rows shorter than a block and much longer.
-pub(crate) fn largest_elements_are_found<B: Backend>(
-    backend: &mut dyn FnMut(ActivationDtype) -> B,
-) {
-    let mut backend = backend(ActivationDtype::F32);
-    let mut rng = Rng::new(73);
-    for cols in [1, 3, 33, 1024, 5000] {
-        let mut rows: Vec<Vec<f32>> = (0..7).map(|_| rng.floats(cols)).collect();
-        rows[1].fill(-3.0);
-        rows[2][0] = f32::NAN;
-        rows[3].fill(f32::NAN);
-        rows[4][cols / 2] = f32::INFINITY;
-        rows[5].fill(f32::NEG_INFINITY);
-        rows[6][cols - 1] = 2.0;
-        let buffer = upload(&mut backend, &rows.concat(), cols);
-        let mut got = Vec::new();
-        assert!(backend.largest(&buffer, rows.len(), &mut got).unwrap());
-        let want = rows.iter().map(|row| {
-            let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let index = row.iter().position(|&value| value == largest);
-            match index.filter(|_| largest.is_finite()) {
-                Some(index) => index as u32,
-                None => kernels::NO_INDEX,
-            }
-        });
-        assert_eq!(got, want.collect::<Vec<u32>>(), "{cols} columns");
-    }
 }
 
 /// The next `tokens` tokens of each sequence.

@@ -1,6 +1,6 @@
 //! A step's activations, allocated once.
 
-use kernels::{Backend, KernelError, QkvShape};
+use kernels::{Backend, DrawnToken, KernelError, QkvShape};
 
 use super::experts::ExpertBuffers;
 use crate::config::{ModelConfig, NormPlacement};
@@ -34,8 +34,8 @@ pub(super) struct Buffers<B: Backend> {
     pub(super) logits: B::Buffer,
     /// Where a backend with its own memory copies the logits.
     pub(super) host: Vec<f32>,
-    /// Where it puts the likeliest tokens, when these are all that is wanted.
-    pub(super) likeliest: Vec<u32>,
+    /// Where it puts the tokens that it draws itself.
+    pub(super) drawn: Vec<Option<DrawnToken>>,
     /// Where it copies the states behind them.
     pub(super) host_states: Vec<f32>,
     /// Log probabilities of the step's scored tokens.
@@ -81,7 +81,7 @@ impl<B: Backend> Buffers<B> {
             sampled_attended: backend.buffer(seqs, qkv.q_size())?,
             logits: backend.exact_buffer(seqs, config.vocab_size)?,
             host: Vec::new(),
-            likeliest: Vec::new(),
+            drawn: Vec::new(),
             host_states: Vec::new(),
             scores: Vec::with_capacity(tokens),
         })

@@ -13,8 +13,8 @@ mod routes;
 mod weights;
 
 use kernels::{
-    Activation, Embed, KernelError, KvCacheShape, KvDtype, LoraBackend, QkvShape, StepBatch,
-    StepSizes,
+    Activation, Embed, KernelError, KvCacheShape, KvDtype, LoraBackend, QkvShape, Sample,
+    StepBatch, StepSizes,
 };
 
 use crate::config::ModelConfig;
@@ -163,6 +163,10 @@ impl<B: LoraBackend> Decoder<B> {
             batch.scored_tokens.len(),
             "a token for each scored row"
         );
+        assert!(
+            batch.draws.is_empty() || batch.draws.len() == rows,
+            "a draw or none for each row"
+        );
         let vocab_size = self.shape.vocab_size;
         let known = |&token: &u32| (token as usize) < vocab_size;
         assert!(
@@ -308,17 +312,21 @@ impl<B: LoraBackend> ModelRunner for Decoder<B> {
         if rows == 0 {
             return Ok(Logits::new(&[], vocab_size).with_scores(&buffers.scores));
         }
-        if batch.likeliest_only {
-            let (logits, likeliest) = (&buffers.logits, &mut buffers.likeliest);
-            if self.backend.largest(logits, rows, likeliest)? {
-                let found = Logits::of_likeliest(likeliest, vocab_size);
-                return Ok(found.with_scores(&buffers.scores));
-            }
+        let (logits, host) = (&buffers.logits, &mut buffers.host);
+        let mut is_drawn = false;
+        if batch.draws.iter().any(Option::is_some) {
+            is_drawn = self.backend.sample(Sample {
+                logits,
+                draws: &batch.draws,
+                drawn: &mut buffers.drawn,
+                host,
+            })?;
         }
-        let data = self
-            .backend
-            .read(&buffers.logits, rows, &mut buffers.host)?;
-        let mut logits = Logits::new(data, vocab_size).with_scores(&buffers.scores);
+        let logits = match is_drawn {
+            true => Logits::new(host, vocab_size).with_drawn(&buffers.drawn),
+            false => Logits::new(self.backend.read(logits, rows, host)?, vocab_size),
+        };
+        let mut logits = logits.with_scores(&buffers.scores);
         if batch.wants_states {
             let states = &mut buffers.host_states;
             logits = logits.with_states(self.backend.read(&buffers.normed, rows, states)?);

@@ -2,8 +2,8 @@
 
 mod adapter_files;
 mod chain;
+mod drawn;
 mod fault;
-mod likeliest;
 mod runner;
 mod shadow;
 

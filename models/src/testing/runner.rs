@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kernels::{BlockCopy, KernelError, KvPool, StepBatch};
+use kernels::{BlockCopy, DrawnToken, KernelError, KvPool, StepBatch};
 
 use super::chain::History;
+use super::drawn;
 use super::fault::ShadowFault;
-use super::likeliest;
 use super::shadow::ShadowKv;
 use crate::{AdapterSlots, KvBlocks, Logits, LoraAdapter, ModelRunner, log_softmax};
 
@@ -72,7 +72,7 @@ pub struct FakeRunner {
     adapters: Vec<Option<History>>,
     histories: Vec<History>,
     logits: Vec<f32>,
-    likeliest: Vec<u32>,
+    drawn: Vec<Option<DrawnToken>>,
     scores: Vec<f32>,
     states: Vec<f32>,
 }
@@ -97,7 +97,7 @@ impl FakeRunner {
             adapters: Vec::new(),
             histories: Vec::new(),
             logits: Vec::new(),
-            likeliest: Vec::new(),
+            drawn: Vec::new(),
             scores: Vec::new(),
             states: Vec::new(),
         }
@@ -196,12 +196,11 @@ impl FakeRunner {
         self.counters
             .tokens
             .fetch_add(batch.num_tokens() as u64, Ordering::SeqCst);
-        if batch.likeliest_only {
-            likeliest::find(&self.logits, vocab_size, &mut self.likeliest);
-            let found = Logits::of_likeliest(&self.likeliest, vocab_size);
-            return Ok(found.with_scores(&self.scores));
-        }
-        let logits = Logits::new(&self.logits, vocab_size).with_scores(&self.scores);
+        let (drawn, logits) = (&mut self.drawn, &mut self.logits);
+        drawn::draw(logits, vocab_size, &batch.draws, drawn);
+        let logits = Logits::new(&self.logits, vocab_size)
+            .with_drawn(&self.drawn)
+            .with_scores(&self.scores);
         if !batch.wants_states {
             return Ok(logits);
         }

@@ -1,6 +1,6 @@
 //! Runs sequences on a model: the smallest thing that allocates blocks.
 
-use kernels::{BlockCopy, StepBatch};
+use kernels::{BlockCopy, Draw, DrawnToken, StepBatch};
 use models::{
     CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits, Model,
     ModelRunner, Quantization,
@@ -197,7 +197,19 @@ impl Driver {
 
     /// Computes the parts in one step and returns the logits, row by row.
     pub(crate) fn step(&mut self, parts: &mut [Part<'_>]) -> Vec<Vec<f32>> {
+        let rows = self.step_with_draws(parts, &[]).into_iter();
+        rows.map(|row| row.expect("nothing was to be drawn"))
+            .collect()
+    }
+
+    /// The same, where the model may draw tokens: of such a row what it has drawn.
+    pub(crate) fn step_with_draws(
+        &mut self,
+        parts: &mut [Part<'_>],
+        draws: &[Option<Draw>],
+    ) -> Vec<Result<Vec<f32>, DrawnToken>> {
         self.batch.clear();
+        self.batch.draws.extend_from_slice(draws);
         self.batch.block_copies.append(&mut self.copies);
         for part in &mut *parts {
             let needed = (part.seq.computed + part.count).div_ceil(self.block_size);
@@ -210,7 +222,10 @@ impl Driver {
         }
         let logits = self.runner.forward(&self.batch).unwrap();
         let rows = (0..logits.num_rows())
-            .map(|row| logits.row(row).to_vec())
+            .map(|row| match logits.drawn(row) {
+                Some(drawn) => Err(drawn.clone()),
+                None => Ok(logits.row(row).to_vec()),
+            })
             .collect();
         for part in parts {
             self.pass_window(part.seq);

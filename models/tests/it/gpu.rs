@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use kernels::Draw;
 use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
 
-use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
+use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
 use crate::golden::{self, Golden, VARIANTS};
 use crate::variants::check_tokens;
 
@@ -98,6 +99,76 @@ fn sequences_compute_together_what_they_do_alone() {
                 println!("{variant}, {dtype:?}, pool of windows {window_pool}: {worst}");
                 assert!(worst <= limit, "{variant}, {dtype:?}: {worst}");
             }
+        }
+    }
+}
+
+/// Tokens are drawn of the same logits that the host would have: in a step that is recorded, one that
+/// is replayed, and beside rows whose logits are wanted.
+#[test]
+fn tokens_are_drawn_of_the_logits() {
+    let Some(device) = device() else { return };
+    let golden = Golden::read("qwen3");
+    let setup = Setup {
+        device,
+        dtype: Dtype::Bfloat16,
+        kv_cache_dtype: KvCacheDtype::Bfloat16,
+        block_size: 16,
+        pool_tokens: 3 * (golden.prompt.len() + 32),
+        max_tokens: golden.prompt.len(),
+        max_rows: 4,
+        max_len: golden.prompt.len() + 16,
+        window_pool: None,
+    };
+    let model = open(&ModelSource::Folder(golden::folder().join("qwen3"))).unwrap();
+    let mut driver = Driver::new(model, setup, &mut Rng(3));
+    let mut seqs = [0, 5, 9].map(|start| Seq::new(&golden.prompt[start..]));
+    for seq in &mut seqs {
+        let count = seq.tokens.len() - 6;
+        let want = Want::Nothing;
+        driver.step(&mut [Part { seq, count, want }]);
+    }
+    let draw = |place| Draw {
+        temperature: 0.8,
+        top_k: Some(50),
+        place,
+        logprobs: Some(3),
+        ..Draw::LIKELIEST
+    };
+    for turn in 0..6 {
+        let parts = |seqs: &mut [Seq; 3], driver: &mut Driver, draws: &[Option<Draw>]| {
+            let mut parts = seqs.each_mut().map(|seq| Part {
+                seq,
+                count: 1,
+                want: Want::Last,
+            });
+            driver.step_with_draws(&mut parts, draws)
+        };
+        let logits = parts(&mut seqs, &mut driver, &[]);
+        for seq in &mut seqs {
+            // The same token again.
+            seq.computed -= 1;
+        }
+        let draws = [
+            Some(Draw::LIKELIEST),
+            (turn % 2 == 0).then(|| draw(0.0)),
+            Some(draw(0.7)),
+        ];
+        let got = parts(&mut seqs, &mut driver, &draws);
+        for ((got, draw), logits) in got.iter().zip(&draws).zip(&logits) {
+            let logits = logits.as_ref().unwrap();
+            let (Some(draw), Err(drawn)) = (draw, got) else {
+                assert_eq!(got.as_ref(), Ok(logits), "{turn}");
+                continue;
+            };
+            let likeliest = argmax(logits);
+            let top = drawn.logprobs.as_ref().map(|logprobs| logprobs.top[0].0);
+            assert_eq!(top, draw.logprobs.map(|_| likeliest), "{turn}");
+            let token = drawn.token as usize;
+            let likelier = logits.iter().filter(|&&x| x > logits[token]).count();
+            // The first of the shares is the likeliest token's.
+            let most = if draw.place == 0.0 { 0 } else { 49 };
+            assert!(likelier <= most, "{turn}: {drawn:?}");
         }
     }
 }

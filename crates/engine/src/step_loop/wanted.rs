@@ -3,6 +3,7 @@
 use scheduler::StepPlan;
 
 use super::StepLoop;
+use crate::sampler;
 
 impl StepLoop {
     /// Whether the prompt of a request ends in this step whose state is wanted.
@@ -12,18 +13,16 @@ impl StepLoop {
         ending.any(|request| request.embed)
     }
 
-    /// Whether every token that this step chooses is the likeliest one of logits that nothing changes.
-    pub(super) fn wants_likeliest_only(&self, plan: &StepPlan) -> bool {
-        let mut ends = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
-        ends.all(|chunk| {
+    /// Leaves the choice of tokens to the model where it has all that it takes.
+    pub(super) fn want_draws(&mut self, plan: &StepPlan) {
+        let ends = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
+        let draws = ends.map(|chunk| {
+            let request = self.requests.get(&chunk.request)?;
             let history_len = self.scheduler.tokens(chunk.request).len();
-            self.requests.get(&chunk.request).is_some_and(|request| {
-                request.sampling.takes_likeliest()
-                    && request.following.is_none()
-                    && request.forbidden(history_len).is_empty()
-                    && !request.embed
-            })
-        })
+            let may = request.following.is_none() && request.forbidden(history_len).is_empty();
+            may.then(|| sampler::draw(&request.sampling, history_len))?
+        });
+        self.batch.draws.extend(draws);
     }
 
     /// Adds the rows to the batch whose next tokens are to be scored.
