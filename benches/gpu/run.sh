@@ -90,7 +90,7 @@ correctness() {
   for name in attention attention_bfloat16 attention_mixed linear rms_norm rope embed copy_blocks; do
     tests+=("$backend::$name")
   done
-  tests+=("${backend}_device::recorded_steps" "${backend}_device::largest")
+  tests+=("${backend}_device::recorded_steps" "${backend}_device::likeliest" "${backend}_device::logprobs")
   check memcheck 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
   check racecheck 90 "$sanitizer" --tool racecheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
   check memcheck-engine 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/gpu" run --model tiny \

@@ -4,7 +4,7 @@
 use kernels::InstructionSet;
 use models::{Dtype, KvCacheDtype};
 
-use crate::embedded::answers;
+use crate::golden::answers;
 use crate::kv_cache::{compare, logits};
 
 #[test]

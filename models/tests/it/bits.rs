@@ -5,7 +5,7 @@
 use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
-use crate::embedded::answers;
+use crate::golden::answers;
 use crate::golden::{self, Golden, VARIANTS};
 
 const DECODED: usize = 12;

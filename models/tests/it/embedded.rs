@@ -2,23 +2,9 @@
 
 use models::{Device, Dtype, KvCacheDtype, KvDtype, ModelSource, open};
 use safetensors::SafeTensors;
-use serde::Deserialize;
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
-use crate::golden::{self, distance, embedded_tolerance};
-
-/// A prompt and the greedy answer, its end included unless it was cut.
-#[derive(Deserialize)]
-pub(crate) struct Answer {
-    pub(crate) prompt: Vec<u32>,
-    pub(crate) answer: Vec<u32>,
-}
-
-/// The fifty prompts.
-pub(crate) fn answers() -> Vec<Answer> {
-    let path = golden::folder().join("pebble-20m/answers.json");
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-}
+use crate::golden::{self, Answer, answers, distance, embedded_tolerance};
 
 fn driver(device: Device, seed: u64) -> Driver {
     let model = open(&ModelSource::Embedded).unwrap();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kernels::InstructionSet;
 use safetensors::SafeTensors;
+use serde::Deserialize;
 
 /// Most distance between two rows of logits: the largest difference of an element, divided by the
 /// largest magnitude in the expected row.
@@ -56,6 +57,19 @@ pub(crate) const VARIANTS: &[&str] = &[
     "gpt-oss",
     "gpt-oss-mxfp4",
 ];
+
+/// A prompt and the embedded model's greedy answer, its end included unless it was cut.
+#[derive(Deserialize)]
+pub(crate) struct Answer {
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) answer: Vec<u32>,
+}
+
+/// The embedded model's fifty prompts.
+pub(crate) fn answers() -> Vec<Answer> {
+    let path = folder().join("pebble-20m/answers.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
 
 /// A variant's prompt, its greedy tokens, and the logits of both.
 pub(crate) struct Golden {

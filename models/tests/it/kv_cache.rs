@@ -3,7 +3,7 @@
 use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
-use crate::embedded::{Answer, answers};
+use crate::golden::{Answer, answers};
 
 /// Logits of every token of the answers' texts, each text in one chunk.
 pub(crate) fn logits(

@@ -6,7 +6,7 @@ use models::{
 };
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
-use crate::embedded::answers;
+use crate::golden::answers;
 
 const LIMITS: LoraLimits = LoraLimits {
     max_loras: 4,

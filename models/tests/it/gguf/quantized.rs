@@ -9,7 +9,7 @@ use super::blocks::Kind;
 use super::convert::convert;
 use super::writer::Gguf;
 use super::{logits, plain_logits, worst, written};
-use crate::embedded::answers;
+use crate::golden::answers;
 
 fn pebble() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("embedded/pebble-20m")
