@@ -2,7 +2,7 @@
 //! its prompt was chunked, whether its prefix was there already, and whatever the block size; for
 //! every element type of the KV cache.
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
 use crate::embedded::answers;
@@ -35,6 +35,7 @@ impl Case {
         let max_len = longest + DECODED;
         let setup = Setup {
             device: Device::Cpu,
+            sum_order: SumOrder::Free,
             dtype: Dtype::Auto,
             kv_cache_dtype,
             block_size,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
 
 use crate::driver::{Driver, Rng, Seq, Setup};
 use crate::golden::{self, Golden, VARIANTS};
@@ -73,6 +73,7 @@ fn error(got: &[f32], want: &[f32]) -> f32 {
 fn bf16(variant: &str, device: Device, golden: &Golden) -> Vec<Vec<f32>> {
     let setup = Setup {
         device,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Bfloat16,
         kv_cache_dtype: KvCacheDtype::Bfloat16,
         block_size: 16,

@@ -147,12 +147,15 @@ fn tensor_cores_take_bfloat16_and_usual_heads() {
             dtype,
             ..sight(shape, None)
         };
-        Way::of(&sight, 227 << 10)
+        Way::of(&sight, SumOrder::Free, 227 << 10)
     };
     assert_eq!(of(KvDtype::Bf16, 128), [Way::Few, Way::Many]);
     assert_eq!(of(KvDtype::Bf16, 80), [Way::Plain]);
     assert_eq!(of(KvDtype::F32, 128), [Way::Plain]);
-    assert_eq!(Way::of(&sight(SHAPE, None), 16 << 10), [Way::Plain]);
+    assert_eq!(
+        Way::of(&sight(SHAPE, None), SumOrder::Free, 16 << 10),
+        [Way::Plain]
+    );
 }
 
 #[test]
