@@ -2,8 +2,11 @@
 
 use std::io::Write;
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
+use models::{
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelSource, Quantization, SumOrder, open,
+};
 
+use crate::bits::{Case, Place};
 use crate::driver::{Driver, Rng, Seq, Setup};
 use crate::golden::{self, Golden, VARIANTS};
 use crate::variants::check_tokens;
@@ -57,6 +60,57 @@ fn families_are_near_the_reference_in_bf16() {
         assert!(mean <= BF16_MEAN, "{variant}: {mean}");
         assert!(worst <= BF16_WORST, "{variant}: {worst}");
     }
+}
+
+/// With fixed sums: weights in bfloat16 and keys and values as well, and weights as they are with keys and
+/// values that tensor cores do not take.
+#[test]
+fn fixed_sums_give_the_same_bits_in_every_family() {
+    let Some(device) = device() else { return };
+    for (index, variant) in VARIANTS.iter().enumerate() {
+        let check = |dtype, kv_cache_dtype| {
+            let place = Place {
+                device,
+                sum_order: SumOrder::Fixed,
+                dtype,
+            };
+            Case::of_variant(variant, place).check_one(kv_cache_dtype, 16, 7, &mut None);
+        };
+        check(Dtype::Bfloat16, KvCacheDtype::Bfloat16);
+        match index % 8 {
+            0 => check(Dtype::Auto, KvCacheDtype::Float32),
+            4 => check(Dtype::Auto, KvCacheDtype::Int8),
+            _ => {}
+        }
+    }
+}
+
+/// A device that promises no bits says so, and does not begin.
+#[test]
+fn a_device_without_fixed_sums_is_refused() {
+    let folder = golden::folder().join(VARIANTS[0]);
+    let options = LoadOptions {
+        device: Device::Reference,
+        dtype: Dtype::Auto,
+        quantization: Quantization::None,
+        limits: Limits {
+            num_blocks: 4,
+            window_blocks: None,
+            block_size: 16,
+            max_num_batched_tokens: 8,
+            max_num_seqs: 2,
+            max_model_len: 32,
+        },
+        threads: None,
+        pin_threads: false,
+        sum_order: SumOrder::Fixed,
+        kv_cache_dtype: KvCacheDtype::Auto,
+        lora: None,
+    };
+    let model = open(&ModelSource::Folder(folder)).unwrap();
+    let error = model.load(&options, &mut |_| ()).err().unwrap().to_string();
+    let expected = "a fixed order of sums was asked for, which this device does not have: ";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 /// Norm of the difference over the norm of what is wanted; infinite if that is no number.
