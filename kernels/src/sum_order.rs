@@ -7,6 +7,8 @@ pub enum SumOrder {
     #[default]
     Free,
     /// One order for each element, whatever the step: the backend is batch invariant
-    /// ([`Backend::batch_invariant`](crate::Backend::batch_invariant)).
+    /// ([`Backend::batch_invariant`](crate::Backend::batch_invariant)), as long as values are finite. Of a
+    /// sequence with values that are not, rows before or beyond these may become NaN or not, as they are
+    /// divided into steps; other sequences do not see them.
     Fixed,
 }
