@@ -194,7 +194,9 @@ for_invariant_backends! {
     attention_bits::block_sizes_are_equal => attention_block_sizes,
     attention_bits::neighbours_change_nothing => attention_neighbours,
     attention_bits::later_tokens_change_nothing => attention_later_tokens,
+    attention_bits::large_later_tokens_change_nothing => attention_large_later_tokens,
     attention_bits::tokens_out_of_sight_change_nothing => attention_out_of_sight,
+    attention_bits::large_tokens_out_of_sight_change_nothing => attention_large_out_of_sight,
     attention_bits::shared_prefixes_change_nothing => attention_shared_prefixes,
     attention_bits::threads_change_nothing => attention_threads,
 }
