@@ -3,17 +3,19 @@
 #
 #   benches/gpu/run.sh OUT [PART..]
 #
-# Parts, each of which ends within ten minutes; without any, all but tiny:
+# Parts, each of which ends within ten minutes; without any, all but the last two:
 #   correctness  kernels against answers in f64, models against their goldens, the same in part under
 #                compute-sanitizer where it is installed
 #   L, Q         the engine's workloads with Llama-3.1-8B's and Qwen3-0.6B's shape
 #   http         64 streaming clients of a server, with Llama-3.1-8B's shape
+#   deterministic  what --deterministic costs: some of the engine's workloads of L and Q with it, into
+#                OUT/deterministic, in a table of their own
 #   tiny         the engine's workloads with a tiny shape
 # The folder OUT gets everything, and in the end report.md, which is printed: goals against figures. Parts
 # may run one by one into the same folder; a workload that has a line there is not measured again.
 #
 # Needs bash, python3 and the GPU's driver. To try it without a GPU: DEVICE=cpu SCALE=64 HTTP_MODEL=tiny
-# benches/gpu/run.sh OUT tiny http.
+# DETERMINISTIC_MODELS=tiny benches/gpu/run.sh OUT tiny http deterministic.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -21,13 +23,14 @@ DEVICE=${DEVICE:-cuda}
 SCALE=${SCALE:-1}
 BIN=${BIN:-target/gpu}
 HTTP_MODEL=${HTTP_MODEL:-L}
+DETERMINISTIC_MODELS=${DETERMINISTIC_MODELS:-L Q}
 # Seconds of a part that measures.
 PART_SECONDS=${PART_SECONDS:-540}
 # Seconds that requests which are submitted together may take.
 LIMIT=${LIMIT:-150}
 
 if (($# == 0)); then
-  sed -n '2,18s/^# \{0,1\}//p' "$0"
+  sed -n '2,20s/^# \{0,1\}//p' "$0"
   exit 2
 fi
 out=$1
@@ -79,6 +82,7 @@ correctness() {
   backend=${backend//-/_}
   export PURSER_TEST_GPU=1 PURSER_GOLDENS=$PWD/models/tests/goldens
   check kernels 150 "$BIN/kernels-conformance" "$backend::" "${backend}_device::"
+  check fixed-sums 150 "$BIN/kernels-conformance" "${backend}_fixed::" "${backend}_bits::" "${backend}_bits_bf16::"
   check models 150 "$BIN/models-goldens" gpu::
   local sanitizer
   sanitizer=$(command -v compute-sanitizer || compgen -G '/usr/local/cuda*/bin/compute-sanitizer' | head -1)
@@ -98,14 +102,17 @@ correctness() {
 }
 
 # A process that fails, hangs or crashes takes one workload with it; the next goes on behind that.
+#
+# workloads MODEL FOLDER SECONDS [ARGUMENT..]
 workloads() {
-  local model=$1 end=$((SECONDS + PART_SECONDS)) before code
-  local results=$out/$model.jsonl
+  local model=$1 end=$((SECONDS + $3)) before code
+  local results=$2/$model.jsonl log=$2/$model.log
+  shift 3
   touch "$results"
   while ((end - SECONDS > 10)); do
     before=$(wc -l < "$results")
     timeout -k 10 $((end - SECONDS)) "$BIN/gpu" run --model "$model" --device "$DEVICE" --scale "$SCALE" \
-      --results "$results" --limit "$LIMIT" --commit "$commit" --json 2>> "$out/$model.log"
+      --results "$results" --limit "$LIMIT" --commit "$commit" --json "$@" 2>> "$log"
     code=$?
     ((code == 0)) && return
     status=1
@@ -117,7 +124,18 @@ workloads() {
     # Not even one workload was begun: the next process would not begin one either.
     (($(wc -l < "$results") > before)) || break
   done
-  echo "$model: see $out/$model.log" >&2
+  echo "$model: see $log" >&2
+}
+
+# Each of the models gets its share of the part's time.
+deterministic() {
+  local models model
+  read -ra models <<< "$DETERMINISTIC_MODELS"
+  mkdir -p "$out/deterministic"
+  for model in "${models[@]}"; do
+    workloads "$model" "$out/deterministic" $((PART_SECONDS / ${#models[@]})) \
+      --only decode-1,streams,prefill -- --deterministic
+  done
 }
 
 http() {
@@ -142,14 +160,20 @@ report() {
     printf '\n## Goals against figures\n\n'
     "$BIN/gpu" table "${files[@]}"
   fi
+  files=("$out"/deterministic/*.jsonl)
+  if [ -f "${files[0]}" ]; then
+    printf '\n## With --deterministic\n\n'
+    "$BIN/gpu" table "${files[@]}"
+  fi
 }
 
 for part in "${parts[@]}"; do
   machine "before $part"
   case $part in
     correctness) correctness ;;
-    L | Q | tiny) workloads "$part" ;;
+    L | Q | tiny) workloads "$part" "$out" "$PART_SECONDS" ;;
     http) http ;;
+    deterministic) deterministic ;;
     *)
       echo "there is no part $part" >&2
       exit 2

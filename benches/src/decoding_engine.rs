@@ -12,7 +12,9 @@ use engine::{
     TokenId,
 };
 use kernels::{KernelError, StepBatch};
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Logits, ModelRunner, Quantization};
+use models::{
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, Logits, ModelRunner, Quantization, SumOrder,
+};
 use serde::Serialize;
 
 use crate::model_under_test::source;
@@ -198,6 +200,7 @@ impl DecodingEngine {
                 },
                 threads,
                 pin_threads: false,
+                sum_order: SumOrder::Free,
                 kv_cache_dtype: KvCacheDtype::Auto,
                 lora: None,
             },

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use models::{
     Device, Dtype, HubOptions, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits,
-    ModelConfig, ModelRunner, ModelSource, Quantization,
+    ModelConfig, ModelRunner, ModelSource, Quantization, SumOrder,
 };
 use serde::Serialize;
 
@@ -144,6 +144,7 @@ impl ModelUnderTest {
             limits,
             threads: settings.threads,
             pin_threads: false,
+            sum_order: SumOrder::Free,
             kv_cache_dtype: settings.kv_cache_dtype,
             lora: (!adapters.is_empty()).then_some(LoraLimits {
                 max_loras: adapters.len(),

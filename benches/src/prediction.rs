@@ -8,7 +8,7 @@ use engine::{
     CacheProbe, EngineHandle, EngineThread, Event, EventSink, GenerateRequest, ProbePrompt,
     ProbeRequest, SchedulerConfig, StepCosts, TokenId,
 };
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Quantization};
+use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Quantization, SumOrder};
 use serde::Serialize;
 
 use crate::model_under_test::source;
@@ -105,6 +105,7 @@ impl PredictingEngine {
             },
             threads,
             pin_threads: false,
+            sum_order: SumOrder::Free,
             kv_cache_dtype: KvCacheDtype::Auto,
             lora: None,
         };

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use kernels::StepBatch;
 use kv_cache::TokenId;
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner, Quantization};
+use models::{
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelRunner, Quantization, SumOrder,
+};
 use scheduler::{
     NewSequence, RequestId, Scheduler, SchedulerConfig, StepPlan, StopConditions, Timestamp,
 };
@@ -93,6 +95,7 @@ impl ScheduledModel {
             limits,
             threads: None,
             pin_threads: false,
+            sum_order: SumOrder::Free,
             kv_cache_dtype: KvCacheDtype::Auto,
             lora: None,
         };

@@ -6,6 +6,11 @@
 // divided into spans of keys, and the last block of a divided tile joins their partial results, always
 // in the same order. Softmax is online (Milakov and Gimelshein, "Online normalizer calculation for
 // softmax", 2018); scores are logarithms to base 2.
+//
+// Where a row's bits may not depend on the step, sums are fixed: keys are divided at multiples of
+// FIXED_SPAN, a span's softmax begins anew, and spans are joined one by one in their order, by the block
+// that takes them all or by the last of the blocks that take one each. What a row does not see adds
+// zeros, which change nothing; so a row has the same bits in a tile of any rows.
 #pragma once
 
 #include "kv.cuh"
@@ -14,6 +19,8 @@
 // The score of a key that is not seen: finite, so that a difference of two is a number.
 constexpr float UNSEEN = -3.0e38f;
 constexpr float LOG2_E = 1.4426950408889634f;
+// Keys of a span of fixed sums.
+constexpr uint32_t FIXED_SPAN = 512;
 
 // What the host has planned, `attention.rs`.
 struct AttentionTile {
@@ -76,11 +83,12 @@ __device__ inline uint32_t slot_of(const AttentionArguments& args, const Attenti
     return block * args.kv.block_size + key % args.kv.block_size;
 }
 
-// The score of a product of a query and a key.
+// The score of a product of a query and a key. Not fused with the difference that follows: a score is
+// the same whatever else the kernel does with it.
 __device__ inline float score_of(const AttentionArguments& args, float product) {
     float cap = args.soft_cap;
-    return cap > 0.0f ? cap * tanhf(product * args.scale / cap) * LOG2_E
-                      : product * (args.scale * LOG2_E);
+    return cap > 0.0f ? __fmul_rn(cap * tanhf(product * args.scale / cap), LOG2_E)
+                      : __fmul_rn(product, args.scale * LOG2_E);
 }
 
 // Whether the row at `position` sees `key`.
@@ -179,7 +187,58 @@ __device__ inline void merge_row(const AttentionArguments& args, const Attention
     }
 }
 
+// What two parts of a row's keys are multiplied with where they are joined.
+struct Join {
+    float first, second;
+
+    // Not fused: the same on every way to a row.
+    __device__ inline float of(float a, float b) const {
+        return __fadd_rn(__fmul_rn(a, first), __fmul_rn(b, second));
+    }
+};
+
+// Of the keys so far and the next span, whose score and sum become those of both. A span that the row
+// does not see changes nothing, not a bit.
+__device__ inline Join join_span(float& largest, float& sum, float of_span, float sum_of_span) {
+    float both = fmaxf(largest, of_span);
+    Join join = {exp2f(largest - both), exp2f(of_span - both)};
+    largest = both;
+    sum = join.of(sum, sum_of_span);
+    return join;
+}
+
+// As `merge_row`, span by span.
+__device__ inline void join_row(const AttentionArguments& args, const AttentionTile& tile,
+                                const HeadRange& heads, uint32_t row) {
+    uint32_t lane = threadIdx.x % WARP, head_dim = args.kv.head_dim;
+    constexpr uint32_t COLS = 4;
+    for (uint32_t first = lane; first < head_dim; first += COLS * WARP) {
+        float largest = UNSEEN, sum = 0.0f, values[COLS] = {};
+#pragma unroll 4
+        for (uint32_t i = 0; i < tile.num_partials; i++) {
+            uint64_t at = partial_row(args, tile.first_partial + i, row);
+            const float* sums = args.partial_sums + 2 * at;
+            Join join = join_span(largest, sum, load_fresh(sums), load_fresh(sums + 1));
+#pragma unroll
+            for (uint32_t c = 0; c < COLS; c++) {
+                uint32_t col = first + c * WARP;
+                float value = col < head_dim ? load_fresh(args.partial_values + at * head_dim + col) : 0.0f;
+                values[c] = join.of(values[c], value);
+            }
+        }
+        float factor = row_factor(args, heads.first + row % heads.count, largest, sum);
+        uint64_t out = output(args, tile, heads, row);
+#pragma unroll
+        for (uint32_t c = 0; c < COLS; c++) {
+            if (first + c * WARP < head_dim) {
+                store(args.out, out + first + c * WARP, values[c] * factor);
+            }
+        }
+    }
+}
+
 // After a span's partial result is stored: if it is the tile's last one, joins all of them.
+template <bool FIXED>
 __device__ inline void merge_if_last(const AttentionArguments& args, const AttentionTile& tile,
                                      const HeadRange& heads) {
     __shared__ uint32_t num_done;
@@ -202,6 +261,6 @@ __device__ inline void merge_if_last(const AttentionArguments& args, const Atten
     }
     uint32_t num_rows = tile.num_tokens * heads.count;
     for (uint32_t row = threadIdx.x / WARP; row < num_rows; row += blockDim.x / WARP) {
-        merge_row(args, tile, heads, row);
+        FIXED ? join_row(args, tile, heads, row) : merge_row(args, tile, heads, row);
     }
 }

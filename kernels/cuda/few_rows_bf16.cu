@@ -1,33 +1,14 @@
 // Products of a few rows with weights in bfloat16, which cost what reading the weights costs.
-//
-// Weights are the left factor of the tensor cores' products: a tile is 16 output features, and 8 rows
-// of the input are the columns of the right factor. The order in which a sum runs over the depth is
-// free as long as both factors agree, so that a thread takes 8 consecutive elements of a row as they
-// lie in memory, where the fragments would ask for four pairs far apart.
-#include "linear.cuh"
+#include "rows_bf16.cuh"
 
-// Features of a tile, and rows of the input that share a fragment.
-constexpr uint32_t TILE_FEATURES = 16, ROW_GROUP = 8;
-// Most of both that a block takes.
+// Most tiles that a block takes, and most groups of rows in `few_rows_bf16`.
 constexpr uint32_t MAX_TILES = 2, MAX_ROW_GROUPS = 2;
-// Warps of a block, each with its part of the depth.
-constexpr uint32_t DEPTH_WARPS = 8;
-// Elements of a row that a warp takes at once: 128 bytes.
-constexpr uint32_t STEP_DEPTH = 64;
-
-struct FewRowsBf16Arguments {
-    LinearArguments linear;
-    uint32_t tiles;     // tiles of a block, at most MAX_TILES
-    uint32_t distance;  // features from a block's first tile to its second
-    // The rest of a gated unit; `gated` is null without.
-    Values gated;       // [rows, distance]: of the gate's features and those at `distance`
-    uint32_t function;
-    float alpha;
-    float limit;
-};
+// Of `some_rows_bf16`, whatever the rows.
+constexpr uint32_t SOME_ROW_GROUPS = 4;
 
 // Sums of a block, by warp, tile and row group, as the fragments hold them.
-using DepthSums = float[DEPTH_WARPS][MAX_TILES][MAX_ROW_GROUPS][TILE_FEATURES][ROW_GROUP];
+template <uint32_t MAX_GROUPS>
+using DepthSums = float[DEPTH_PARTS][MAX_TILES][MAX_GROUPS][TILE_FEATURES][ROW_GROUP];
 
 // 16 elements of two rows, eight apart from the next two: what a thread takes of a tile in a step.
 struct TileWords {
@@ -59,23 +40,17 @@ __device__ inline uint4 input_words(const LinearArguments& args, uint32_t row, u
     return load_eight(args.input, static_cast<uint64_t>(row) * args.in_features + k);
 }
 
-__device__ inline void multiply_words(float (&sums)[4], const uint4 (&weights)[2], const uint4& x) {
-    uint32_t first[4] = {weights[0].x, weights[1].x, weights[0].y, weights[1].y};
-    uint32_t second[4] = {weights[0].z, weights[1].z, weights[0].w, weights[1].w};
-    multiply_bf16(sums, first, x.x, x.y);
-    multiply_bf16(sums, second, x.z, x.w);
-}
-
-// The block's sums into `shared`.
-template <uint32_t TILES, uint32_t ROW_GROUPS>
-__device__ inline void sum_depth(const FewRowsBf16Arguments& args, DepthSums& shared) {
+// The block's sums of rows from `first_row` on into `shared`.
+template <uint32_t TILES, uint32_t ROW_GROUPS, uint32_t MAX_GROUPS>
+__device__ inline void sum_depth(const RowsBf16Arguments& args, uint32_t first_row,
+                                 DepthSums<MAX_GROUPS>& shared) {
     const LinearArguments& linear = args.linear;
     uint32_t warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
     // Neighbouring tiles are one block's, or else the two halves of a gated unit.
     uint32_t stride = args.gated.at ? TILE_FEATURES : TILES * TILE_FEATURES;
     uint32_t feature = blockIdx.x * stride + g;
     // As many loads are under way whatever the tiles.
-    constexpr uint32_t AHEAD = MAX_TILES / TILES, STRIDE = DEPTH_WARPS * STEP_DEPTH;
+    constexpr uint32_t AHEAD = MAX_TILES / TILES, STRIDE = DEPTH_PARTS * STEP_DEPTH;
     TileWords next[AHEAD][TILES];
     uint32_t start = warp * STEP_DEPTH;
 #pragma unroll
@@ -101,7 +76,7 @@ __device__ inline void sum_depth(const FewRowsBf16Arguments& args, DepthSums& sh
             }
 #pragma unroll
             for (uint32_t group = 0; group < ROW_GROUPS; group++) {
-                uint32_t row = group * ROW_GROUP + g;
+                uint32_t row = first_row + group * ROW_GROUP + g;
                 uint4 near = input_words(linear, row, start + 8 * t);
                 uint4 far = input_words(linear, row, start + STEP_DEPTH / 2 + 8 * t);
 #pragma unroll
@@ -125,55 +100,74 @@ __device__ inline void sum_depth(const FewRowsBf16Arguments& args, DepthSums& sh
     __syncthreads();
 }
 
-// The product's element of a tile, with its bias.
-__device__ inline float element(const LinearArguments& args, const DepthSums& shared, uint32_t tile,
-                                uint32_t row, uint32_t in_tile, uint32_t feature) {
+// The product's element of a tile, with its bias; `row` is the block's.
+template <uint32_t MAX_GROUPS>
+__device__ inline float element(const LinearArguments& args, const DepthSums<MAX_GROUPS>& shared,
+                                uint32_t tile, uint32_t row, uint32_t in_tile, uint32_t feature) {
     float sum = 0.0f;
 #pragma unroll
-    for (uint32_t warp = 0; warp < DEPTH_WARPS; warp++) {
+    for (uint32_t warp = 0; warp < DEPTH_PARTS; warp++) {
         sum += shared[warp][tile][row / ROW_GROUP][in_tile][row % ROW_GROUP];
     }
     return sum + (args.bias ? args.bias[feature] : 0.0f);
 }
 
-__device__ inline void store_products(const FewRowsBf16Arguments& args, const DepthSums& shared) {
+// `rows` rows from `first_row` on.
+template <uint32_t MAX_GROUPS>
+__device__ inline void store_products(const RowsBf16Arguments& args, uint32_t first_row, uint32_t rows,
+                                      const DepthSums<MAX_GROUPS>& shared) {
     const LinearArguments& linear = args.linear;
     uint32_t features = args.tiles * TILE_FEATURES;
-    for (uint32_t i = threadIdx.x; i < linear.rows * features; i += blockDim.x) {
+    for (uint32_t i = threadIdx.x; i < rows * features; i += blockDim.x) {
         uint32_t row = i / features, tile = i % features / TILE_FEATURES, in_tile = i % TILE_FEATURES;
         uint32_t feature = blockIdx.x * features + i % features;
         if (feature < linear.out_features) {
-            float value = element(linear, shared, tile, row, in_tile, feature);
-            store(linear.out, static_cast<uint64_t>(row) * linear.out_stride + feature, value);
+            float value = element<MAX_GROUPS>(linear, shared, tile, row, in_tile, feature);
+            store_product(args, first_row + row, feature, value);
         }
     }
 }
 
-__device__ inline void store_gated(const FewRowsBf16Arguments& args, const DepthSums& shared) {
+template <uint32_t MAX_GROUPS>
+__device__ inline void store_gated(const RowsBf16Arguments& args, uint32_t first_row, uint32_t rows,
+                                   const DepthSums<MAX_GROUPS>& shared) {
     const LinearArguments& linear = args.linear;
-    for (uint32_t i = threadIdx.x; i < linear.rows * TILE_FEATURES; i += blockDim.x) {
+    for (uint32_t i = threadIdx.x; i < rows * TILE_FEATURES; i += blockDim.x) {
         uint32_t row = i / TILE_FEATURES, in_tile = i % TILE_FEATURES;
         uint32_t feature = blockIdx.x * TILE_FEATURES + in_tile;
         if (feature < args.distance) {
-            float gate = element(linear, shared, 0, row, in_tile, feature);
-            float up = element(linear, shared, 1, row, in_tile, feature + args.distance);
-            uint64_t out = static_cast<uint64_t>(row) * linear.out_stride + feature;
-            store(linear.out, out, gate);
-            store(linear.out, out + args.distance, up);
-            float value = gated_value(args.function, args.alpha, args.limit, gate, up);
-            store(args.gated, static_cast<uint64_t>(row) * args.distance + feature, value);
+            float gate = element<MAX_GROUPS>(linear, shared, 0, row, in_tile, feature);
+            float up = element<MAX_GROUPS>(linear, shared, 1, row, in_tile, feature + args.distance);
+            store_unit(args, first_row + row, feature, gate, up);
         }
     }
 }
 
+template <uint32_t MAX_GROUPS>
+__device__ inline void store_sums(const RowsBf16Arguments& args, uint32_t first_row, uint32_t rows,
+                                  const DepthSums<MAX_GROUPS>& shared) {
+    args.gated.at ? store_gated<MAX_GROUPS>(args, first_row, rows, shared)
+                  : store_products<MAX_GROUPS>(args, first_row, rows, shared);
+}
+
 // One to 16 rows; blocks along x take `tiles` tiles each. The depth is a multiple of CHUNK.
-EARLY_KERNEL(few_rows_bf16, FewRowsBf16Arguments, __launch_bounds__(256, 2)) {
-    __shared__ DepthSums shared;
+EARLY_KERNEL(few_rows_bf16, RowsBf16Arguments, __launch_bounds__(256, 2)) {
+    constexpr uint32_t MAX = MAX_ROW_GROUPS;
+    __shared__ DepthSums<MAX> shared;
     bool few = args.linear.rows <= ROW_GROUP;
     if (args.tiles == 1) {
-        few ? sum_depth<1, 1>(args, shared) : sum_depth<1, 2>(args, shared);
+        few ? sum_depth<1, 1, MAX>(args, 0, shared) : sum_depth<1, 2, MAX>(args, 0, shared);
     } else {
-        few ? sum_depth<2, 1>(args, shared) : sum_depth<2, 2>(args, shared);
+        few ? sum_depth<2, 1, MAX>(args, 0, shared) : sum_depth<2, 2, MAX>(args, 0, shared);
     }
-    args.gated.at ? store_gated(args, shared) : store_products(args, shared);
+    store_sums<MAX>(args, 0, args.linear.rows, shared);
+}
+
+// Any rows, 32 of them in a block along y; two tiles each. The sums are those of `few_rows_bf16`.
+EARLY_KERNEL(some_rows_bf16, RowsBf16Arguments, __launch_bounds__(256, 2)) {
+    constexpr uint32_t MAX = SOME_ROW_GROUPS, ROWS = MAX * ROW_GROUP;
+    __shared__ DepthSums<MAX> shared;
+    uint32_t first_row = blockIdx.y * ROWS;
+    sum_depth<2, MAX, MAX>(args, first_row, shared);
+    store_sums<MAX>(args, first_row, min(ROWS, args.linear.rows - first_row), shared);
 }

@@ -4,6 +4,12 @@
 // Rows that one block takes in `linear_few_rows`.
 constexpr uint32_t FEW_ROWS = 8;
 
+// Not left to the compiler, which could fuse otherwise where there are more rows.
+__device__ inline float add_four(float sum, const float* w, const float* x) {
+    float products = __fmaf_rn(w[1], x[1], __fmul_rn(w[0], x[0]));
+    return __fadd_rn(sum, __fmaf_rn(w[3], x[3], __fmaf_rn(w[2], x[2], products)));
+}
+
 template <Dtype DTYPE, uint32_t ROWS>
 __device__ void few_rows(const LinearArguments& args, uint32_t first, uint32_t feature) {
     uint32_t lane = threadIdx.x % WARP, depth = args.in_features;
@@ -19,11 +25,10 @@ __device__ void few_rows(const LinearArguments& args, uint32_t first, uint32_t f
             if (aligned) {
                 float x[CHUNK];
                 load_some<CHUNK>(args.input, at, x);
-                sums[row] += w[0] * x[0] + w[1] * x[1] + w[2] * x[2] + w[3] * x[3];
-                sums[row] += w[4] * x[4] + w[5] * x[5] + w[6] * x[6] + w[7] * x[7];
+                sums[row] = add_four(add_four(sums[row], w, x), w + 4, x + 4);
             } else {
                 for (uint32_t i = 0; i < CHUNK && k + i < depth; i++) {
-                    sums[row] += w[i] * load(args.input, at + i);
+                    sums[row] = __fmaf_rn(w[i], load(args.input, at + i), sums[row]);
                 }
             }
         }
@@ -54,7 +59,7 @@ __device__ void few_rows_of(const LinearArguments& args, uint32_t feature) {
 }
 
 // One warp per output feature, and FEW_ROWS rows along y: weights are read once per block of rows,
-// which is what such products cost.
+// which is what such products cost. A row's sums are the same whatever the others.
 KERNEL(linear_few_rows, LinearArguments) {
     uint32_t feature = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
     if (feature >= args.out_features) {

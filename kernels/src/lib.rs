@@ -25,6 +25,7 @@ mod quantized;
 #[cfg(feature = "reference")]
 mod reference;
 mod stored;
+mod sum_order;
 mod weights;
 mod workers;
 
@@ -82,6 +83,7 @@ pub use reference::{
     ReferenceRopeTable,
 };
 pub use stored::{PackedBlocks, STORED_CHUNK, StoredLinear};
+pub use sum_order::SumOrder;
 pub use weights::{WeightDtype, WeightFormat, WeightView};
 pub use workers::{Caller, Workers};
 

@@ -1,6 +1,6 @@
 //! Where a model runs.
 
-use kernels::{ActivationDtype, KernelError};
+use kernels::{ActivationDtype, KernelError, SumOrder};
 
 use crate::gpu::Gpu;
 use crate::gpu_emulator;
@@ -50,7 +50,7 @@ impl Device {
             },
             Self::Cuda(ordinal) => (self, Some(Gpu::open(ordinal)?), None),
             Self::CudaEmulator => {
-                gpu_emulator::backend(ActivationDtype::default())?;
+                gpu_emulator::backend(ActivationDtype::default(), SumOrder::default())?;
                 (self, None, None)
             }
             Self::Cpu | Self::Reference => (self, None, None),

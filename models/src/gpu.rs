@@ -1,6 +1,6 @@
 //! NVIDIA GPUs.
 
-use kernels::{ActivationDtype, Cuda, CudaDriver, KernelError};
+use kernels::{ActivationDtype, Cuda, CudaDriver, KernelError, SumOrder};
 
 use crate::device::DeviceMemory;
 
@@ -21,7 +21,11 @@ impl Gpu {
         Ok(DeviceMemory { free, total })
     }
 
-    pub(crate) fn into_backend(self, dtype: ActivationDtype) -> Cuda<CudaDriver> {
-        Cuda::new(self.0, dtype)
+    pub(crate) fn into_backend(
+        self,
+        dtype: ActivationDtype,
+        sum_order: SumOrder,
+    ) -> Cuda<CudaDriver> {
+        Cuda::new(self.0, dtype, sum_order)
     }
 }

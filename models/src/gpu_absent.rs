@@ -1,6 +1,6 @@
 //! In the place of GPUs, in a program that was built without them.
 
-use kernels::{ActivationDtype, KernelError, Reference};
+use kernels::{ActivationDtype, KernelError, Reference, SumOrder};
 
 use crate::device::DeviceMemory;
 
@@ -23,7 +23,7 @@ impl Gpu {
         match *self {}
     }
 
-    pub(crate) fn into_backend(self, _dtype: ActivationDtype) -> Reference {
+    pub(crate) fn into_backend(self, _dtype: ActivationDtype, _sum_order: SumOrder) -> Reference {
         match self {}
     }
 }

@@ -1,9 +1,12 @@
 //! The kernels of GPUs on the CPU, for tests.
 
-use kernels::{ActivationDtype, Cuda, CudaEmulator, KernelError};
+use kernels::{ActivationDtype, Cuda, CudaEmulator, KernelError, SumOrder};
 
 /// # Errors
 /// Never.
-pub(crate) fn backend(dtype: ActivationDtype) -> Result<Cuda<CudaEmulator>, KernelError> {
-    Ok(Cuda::new(CudaEmulator::default(), dtype))
+pub(crate) fn backend(
+    dtype: ActivationDtype,
+    sum_order: SumOrder,
+) -> Result<Cuda<CudaEmulator>, KernelError> {
+    Ok(Cuda::new(CudaEmulator::default(), dtype, sum_order))
 }

@@ -55,7 +55,7 @@ pub use device::{Device, DeviceMemory, FoundDevice};
 pub use embed_error::EmbedError;
 pub use encoder::Encoder;
 pub use gguf::GgufError;
-pub use kernels::{KvDtype, peaks};
+pub use kernels::{KvDtype, SumOrder, peaks};
 pub use kv_cache_dtype::KvCacheDtype;
 pub use limits::{Limits, LoraLimits};
 pub use load::{Dtype, LoadError, LoadOptions, LoadedModel};

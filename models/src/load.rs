@@ -3,8 +3,8 @@
 use std::num::NonZero;
 
 use kernels::{
-    ActivationDtype, Backend, Cpu, CpuOptions, KernelError, LoraBackend, Reference, WeightDtype,
-    WeightFormat,
+    ActivationDtype, Backend, Cpu, CpuOptions, KernelError, LoraBackend, Reference, SumOrder,
+    WeightDtype, WeightFormat,
 };
 use thiserror::Error;
 
@@ -59,6 +59,8 @@ pub struct LoadOptions {
     pub kv_cache_dtype: KvCacheDtype,
     /// Room for adapters; `None` takes none.
     pub lora: Option<LoraLimits>,
+    /// Whether a GPU may sum in whichever order is fastest; the CPU has one order, which is fixed.
+    pub sum_order: SumOrder,
 }
 
 /// A model that is ready to run.
@@ -110,6 +112,15 @@ pub enum LoadError {
         /// Its element type.
         found: WeightDtype,
     },
+    /// Fixed sums of a device that has none.
+    #[error(
+        "a fixed order of sums was asked for, which this device does not have: {device}; use cpu or \
+         cuda"
+    )]
+    SumOrder {
+        /// What it is.
+        device: String,
+    },
     /// The device.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -141,7 +152,7 @@ impl Model {
     /// The checkpoint's mapping is given back before this returns.
     ///
     /// # Errors
-    /// Impossible limits, an impossible conversion, no memory.
+    /// Impossible limits, an impossible conversion or order of sums, no memory.
     pub fn load_on(
         self,
         device: FoundDevice,
@@ -161,12 +172,13 @@ impl Model {
         };
         let activations = self.activations(precision);
         if let Some(gpu) = device.into_gpu() {
-            return self.load_with(gpu.into_backend(activations), precision, &options, progress);
+            let backend = gpu.into_backend(activations, options.sum_order);
+            return self.load_with(backend, precision, &options, progress);
         }
         match options.device {
             Device::Reference => self.load_with(Reference::cpu(), precision, &options, progress),
             Device::CudaEmulator => self.load_with(
-                gpu_emulator::backend(activations)?,
+                gpu_emulator::backend(activations, options.sum_order)?,
                 precision,
                 &options,
                 progress,
@@ -191,6 +203,10 @@ impl Model {
         progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<LoadedModel, LoadError> {
         let batch_invariant = backend.batch_invariant();
+        if options.sum_order == SumOrder::Fixed && !batch_invariant {
+            let device = backend.description();
+            return Err(LoadError::SumOrder { device });
+        }
         let (config, checkpoint) = (&self.config, &self.checkpoint);
         let kv_dtype = options.kv_cache_dtype.on(options.device);
         let limits = options.limits;

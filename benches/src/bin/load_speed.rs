@@ -12,7 +12,9 @@ use anyhow::Context;
 use benches::model_under_test::source;
 use benches::stopwatch::Stopwatch;
 use clap::{Parser, ValueEnum};
-use models::{Device, Dtype, KvCacheDtype, Limits, LoadOptions, Quantization, WeightsCache};
+use models::{
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, Quantization, SumOrder, WeightsCache,
+};
 
 /// Load a model once.
 #[derive(Parser)]
@@ -94,6 +96,7 @@ fn main() -> anyhow::Result<()> {
         },
         threads: args.threads,
         pin_threads: false,
+        sum_order: SumOrder::Free,
         kv_cache_dtype: KvCacheDtype::Auto,
         lora: None,
     };

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+#[path = "../../../models/tests/it/bits.rs"]
+mod bits;
 #[expect(dead_code, reason = "what the models' other tests need")]
 #[path = "../../../models/tests/it/driver.rs"]
 mod driver;

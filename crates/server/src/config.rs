@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::RetentionConfig;
-use models::{Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization, WeightsCache};
+use models::{
+    Device, Dtype, HubOptions, KvCacheDtype, ModelSource, Quantization, SumOrder, WeightsCache,
+};
 
 mod context;
 pub mod formats;
+mod layers;
 pub mod lora;
 pub mod names;
 pub mod serve;
@@ -304,6 +307,10 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
     Ok(EngineConfig {
         device: settings.device.map_or(Device::Auto, |device| device.0),
         gpu_memory_utilization: gpu_memory_utilization(settings)?,
+        sum_order: match settings.deterministic {
+            Some(true) => SumOrder::Fixed,
+            None | Some(false) => SumOrder::Free,
+        },
         dtype: match settings.dtype {
             None | Some(DtypeName::Auto) => Dtype::Auto,
             Some(DtypeName::Float32) => Dtype::Float32,

@@ -415,6 +415,7 @@ fn start_engine(
         limits: sizing.limits(),
         threads: engine.threads.and_then(NonZero::new),
         pin_threads: engine.pin_threads,
+        sum_order: engine.sum_order,
         kv_cache_dtype: engine.kv_cache_dtype,
         lora: lora.map(|lora| lora.limits),
     };

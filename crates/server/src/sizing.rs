@@ -222,6 +222,7 @@ mod tests {
         EngineConfig {
             device: Device::Cpu,
             gpu_memory_utilization: 0.9,
+            sum_order: models::SumOrder::Free,
             dtype: Dtype::Auto,
             quantization: Quantization::None,
             threads: None,

@@ -5,6 +5,8 @@
     reason = "a kernel reads its arguments as the struct of its source"
 )]
 
+use crate::ActivationDtype;
+
 /// The argument of one kernel.
 ///
 /// # Safety
@@ -23,6 +25,15 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// Activations of this type from an address on.
+    pub(crate) fn of(address: u64, dtype: ActivationDtype) -> Self {
+        let dtype = match dtype {
+            ActivationDtype::F32 => 0,
+            ActivationDtype::Bf16 => 1,
+        };
+        Self { address, dtype }
+    }
+
     /// No activations.
     pub(crate) const NONE: Self = Self {
         address: 0,
@@ -69,6 +80,8 @@ kernels! {
     RoundToBf16 => "round_to_bf16",
     LinearFewRows => "linear_few_rows",
     FewRowsBf16 => "few_rows_bf16",
+    SomeRowsBf16 => "some_rows_bf16",
+    ManyRowsBf16 => "many_rows_bf16",
     LinearTiles => "linear_tiles",
     WriteKv => "write_kv",
     CopyLayers => "copy_layers",
@@ -81,6 +94,15 @@ kernels! {
     AttentionMany96 => "attention_many_96",
     AttentionMany128 => "attention_many_128",
     AttentionMany256 => "attention_many_256",
+    AttentionFixedPlain => "attention_fixed_plain",
+    AttentionFixedFew64 => "attention_fixed_few_64",
+    AttentionFixedFew96 => "attention_fixed_few_96",
+    AttentionFixedFew128 => "attention_fixed_few_128",
+    AttentionFixedFew256 => "attention_fixed_few_256",
+    AttentionFixedMany64 => "attention_fixed_many_64",
+    AttentionFixedMany96 => "attention_fixed_many_96",
+    AttentionFixedMany128 => "attention_fixed_many_128",
+    AttentionFixedMany256 => "attention_fixed_many_256",
     Sample => "sample",
     LoraProduct => "lora_product",
 }
@@ -266,17 +288,32 @@ arguments! {
     FewRowsArguments for LinearFewRows { linear: LinearArguments }
 }
 
+/// `RowsBf16Arguments`
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowsBf16Arguments {
+    pub(crate) linear: LinearArguments,
+    pub(crate) tiles: u32,
+    pub(crate) distance: u32,
+    pub(crate) gated: Values,
+    pub(crate) function: u32,
+    pub(crate) alpha: f32,
+    pub(crate) limit: f32,
+}
+
 arguments! {
-    /// `FewRowsBf16Arguments`
-    FewRowsBf16Arguments for FewRowsBf16 {
-        linear: LinearArguments,
-        tiles: u32,
-        distance: u32,
-        gated: Values,
-        function: u32,
-        alpha: f32,
-        limit: f32,
-    }
+    /// `RowsBf16Arguments`
+    FewRowsBf16Arguments for FewRowsBf16 { product: RowsBf16Arguments }
+}
+
+arguments! {
+    /// `RowsBf16Arguments`
+    SomeRowsBf16Arguments for SomeRowsBf16 { product: RowsBf16Arguments }
+}
+
+arguments! {
+    /// `RowsBf16Arguments`
+    ManyRowsBf16Arguments for ManyRowsBf16 { product: RowsBf16Arguments }
 }
 
 arguments! {
@@ -352,41 +389,47 @@ arguments! {
     AttentionPlain for AttentionPlain { attention: AttentionArguments }
 }
 
-/// `AttentionArguments` of the kernel for few rows and heads of this size.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AttentionFew<const HEAD_DIM: usize> {
-    pub(crate) attention: AttentionArguments,
+arguments! {
+    /// `AttentionArguments`
+    AttentionFixedPlain for AttentionFixedPlain { attention: AttentionArguments }
 }
 
-/// `AttentionArguments` of the kernel for many rows and heads of this size.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AttentionMany<const HEAD_DIM: usize> {
-    pub(crate) attention: AttentionArguments,
-}
-
-/// Names the kernels of each head size.
+/// Declares the kernels of each head size.
 macro_rules! attention_kernels {
-    ($($head_dim:literal: $few:ident, $many:ident);* $(;)?) => {
+    ($($name:ident { $($head_dim:literal: $kernel:ident),* $(,)? })*) => {
         $(
-            // SAFETY: as of the others.
-            unsafe impl Arguments for AttentionFew<$head_dim> {
-                const KERNEL: Kernel = Kernel::$few;
+            /// `AttentionArguments` of the kernel for heads of this size.
+            #[repr(C)]
+            #[derive(Clone, Copy, Debug)]
+            pub(crate) struct $name<const HEAD_DIM: usize> {
+                pub(crate) attention: AttentionArguments,
             }
-            // SAFETY: as of the others.
-            unsafe impl Arguments for AttentionMany<$head_dim> {
-                const KERNEL: Kernel = Kernel::$many;
-            }
+
+            $(
+                // SAFETY: as of the others.
+                unsafe impl Arguments for $name<$head_dim> {
+                    const KERNEL: Kernel = Kernel::$kernel;
+                }
+            )*
         )*
     };
 }
 
 attention_kernels! {
-    64: AttentionFew64, AttentionMany64;
-    96: AttentionFew96, AttentionMany96;
-    128: AttentionFew128, AttentionMany128;
-    256: AttentionFew256, AttentionMany256;
+    AttentionFew {
+        64: AttentionFew64, 96: AttentionFew96, 128: AttentionFew128, 256: AttentionFew256,
+    }
+    AttentionMany {
+        64: AttentionMany64, 96: AttentionMany96, 128: AttentionMany128, 256: AttentionMany256,
+    }
+    AttentionFixedFew {
+        64: AttentionFixedFew64, 96: AttentionFixedFew96,
+        128: AttentionFixedFew128, 256: AttentionFixedFew256,
+    }
+    AttentionFixedMany {
+        64: AttentionFixedMany64, 96: AttentionFixedMany96,
+        128: AttentionFixedMany128, 256: AttentionFixedMany256,
+    }
 }
 
 arguments! {

@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use crate::cuda::Cuda;
-use crate::cuda::arguments::{AttentionArguments, AttentionFew, AttentionMany, AttentionPlain};
+use crate::cuda::arguments::{
+    AttentionArguments, AttentionFew, AttentionFixedFew, AttentionFixedMany, AttentionFixedPlain,
+    AttentionMany, AttentionPlain,
+};
 use crate::cuda::device::{CudaDevice, Geometry};
-use crate::{Attention, KernelError, KvDtype, KvPool, QkvShape, StepBatch, StepSizes};
+use crate::{Attention, KernelError, KvDtype, KvPool, QkvShape, StepBatch, StepSizes, SumOrder};
 
 /// Warps of a block, whatever the kernel.
 const WARPS: usize = 4;
@@ -13,6 +16,13 @@ const WARPS: usize = 4;
 const FRAGMENT_ROWS: usize = 16;
 /// Keys that a block takes at once; spans are cut at multiples of it.
 const BLOCK_KEYS: usize = 64;
+/// Keys of a span of fixed sums: short enough to divide long contexts, long enough to pay for being
+/// joined.
+const FIXED_SPAN: usize = 512;
+/// Of fixed sums more spans have partial results at once: those that find no room are one block's, which
+/// gives the same bits in more time. On a GPU of 132 multiprocessors and with 8 KV heads of 128 elements,
+/// contexts of half a million tokens find room in 70 MB.
+const FIXED_ROOM: usize = 4;
 /// Keys that the plain kernel stages together.
 const PLAIN_KEYS: usize = 32;
 /// Elements of the largest head that a block can accumulate.
@@ -29,6 +39,21 @@ pub(crate) enum Way {
     Few,
     /// By tensor cores: several fragments of rows.
     Many,
+    /// As `Plain`, with fixed sums.
+    FixedPlain,
+    /// As `Few`, with fixed sums, which are those of `FixedMany`.
+    FixedFew,
+    /// As `Many`, with fixed sums.
+    FixedMany,
+}
+
+/// How tiles are divided into spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Division {
+    /// So that blocks fill the device, into spans of at least so many keys.
+    Filling { min_span: usize },
+    /// At multiples of `FIXED_SPAN`, or not at all, which gives the same bits.
+    Fixed,
 }
 
 /// What a layer's rows look at.
@@ -78,45 +103,75 @@ pub(crate) struct Partials<D: CudaDevice> {
     /// Zero between launches.
     counters: Option<D::Memory>,
     num_counters: usize,
+    sum_order: SumOrder,
 }
 
 impl Way {
     /// The ways of a sight on a device whose blocks may have `max_shared_bytes` of shared memory.
-    pub(crate) fn of(sight: &Sight, max_shared_bytes: usize) -> &'static [Self] {
+    pub(crate) fn of(
+        sight: &Sight,
+        sum_order: SumOrder,
+        max_shared_bytes: usize,
+    ) -> &'static [Self] {
         let head_dim = sight.shape.head_dim;
-        let by_tensor_cores = sight.dtype == KvDtype::Bf16
-            && matches!(head_dim, 64 | 96 | 128 | 256)
-            && Self::Few.shared_bytes(head_dim) <= max_shared_bytes
-            && Self::Many.shared_bytes(head_dim) <= max_shared_bytes;
-        match by_tensor_cores {
-            true => &[Self::Few, Self::Many],
-            false => &[Self::Plain],
+        let (by_tensor_cores, plain): (&[Self], &[Self]) = match sum_order {
+            SumOrder::Free => (&[Self::Few, Self::Many], &[Self::Plain]),
+            SumOrder::Fixed => (&[Self::FixedFew, Self::FixedMany], &[Self::FixedPlain]),
+        };
+        let fits = |way: &Self| way.shared_bytes(head_dim) <= max_shared_bytes;
+        let suits = sight.dtype == KvDtype::Bf16 && matches!(head_dim, 64 | 96 | 128 | 256);
+        match suits && by_tensor_cores.iter().all(fits) {
+            true => by_tensor_cores,
+            false => plain,
         }
     }
 
     fn tile_rows(self, head_dim: usize) -> usize {
         match self {
-            Self::Plain | Self::Few => FRAGMENT_ROWS,
+            Self::Plain | Self::Few | Self::FixedPlain | Self::FixedFew => FRAGMENT_ROWS,
             Self::Many => WARPS * FRAGMENT_ROWS * if head_dim > 128 { 1 } else { 2 },
+            Self::FixedMany => WARPS * FRAGMENT_ROWS,
         }
     }
 
-    /// Keys of the shortest span that pays for being joined.
-    fn min_span(self) -> usize {
+    /// How the way's tiles are divided.
+    fn division(self) -> Division {
         match self {
-            Self::Plain | Self::Few => 2 * BLOCK_KEYS,
-            Self::Many => 8 * BLOCK_KEYS,
+            Self::Plain | Self::Few => Division::Filling {
+                min_span: 2 * BLOCK_KEYS,
+            },
+            Self::Many => Division::Filling {
+                min_span: 8 * BLOCK_KEYS,
+            },
+            Self::FixedPlain | Self::FixedFew | Self::FixedMany => Division::Fixed,
         }
     }
 
     /// Dynamic shared memory, as the kernels lay it out.
     fn shared_bytes(self, head_dim: usize) -> usize {
         let rows = self.tile_rows(head_dim);
+        let plain = 4 * (rows * head_dim + PLAIN_KEYS * (head_dim + 1));
+        // Queries, keys and values.
+        let staged = 2 * (rows + 2 * BLOCK_KEYS) * (head_dim + 8);
         match self {
-            Self::Plain => 4 * (rows * head_dim + PLAIN_KEYS * (head_dim + 1)),
+            Self::Plain => plain,
             // Keys and values twice.
             Self::Few => 2 * (rows + 4 * BLOCK_KEYS) * (head_dim + 8),
-            Self::Many => 2 * (rows + 2 * BLOCK_KEYS) * (head_dim + 8),
+            Self::Many => staged,
+            // Of fixed sums also what the spans before have found.
+            Self::FixedPlain => plain + 4 * rows * head_dim,
+            Self::FixedFew | Self::FixedMany => {
+                staged + 4 * 32 * WARPS * self.warp_cols(head_dim) / 2
+            }
+        }
+    }
+
+    /// Columns of the values that a warp of a kernel with fixed sums multiplies, of 16 rows.
+    fn warp_cols(self, head_dim: usize) -> usize {
+        match self {
+            Self::FixedFew if head_dim.is_multiple_of(16 * WARPS) => head_dim / WARPS,
+            Self::FixedFew => head_dim / 2,
+            _ => head_dim,
         }
     }
 
@@ -124,9 +179,9 @@ impl Way {
     fn takes(self, parts: GroupParts, num_tokens: usize) -> bool {
         let is_few = num_tokens <= parts.tokens(FRAGMENT_ROWS);
         match self {
-            Self::Plain => true,
-            Self::Few => is_few,
-            Self::Many => !is_few,
+            Self::Plain | Self::FixedPlain => true,
+            Self::Few | Self::FixedFew => is_few,
+            Self::Many | Self::FixedMany => !is_few,
         }
     }
 }
@@ -176,10 +231,19 @@ impl Plan {
                 });
             }
         }
-        let span = self.span(parts.num_parts, way.min_span(), num_blocks);
-        for index in 0..self.whole.len() {
-            let tile = self.whole[index].clone();
-            self.add(&tile, span);
+        match way.division() {
+            Division::Filling { min_span } => {
+                let span = self.span(parts.num_parts, min_span, num_blocks);
+                for index in 0..self.whole.len() {
+                    let tile = self.whole[index].clone();
+                    self.add(&tile, span);
+                }
+            }
+            Division::Fixed => {
+                let rows = partial_rows(SumOrder::Fixed, num_blocks, sight.shape.head_dim);
+                let tile_rows = parts.num_parts * way.tile_rows(sight.shape.head_dim);
+                self.add_fixed(parts.num_parts, num_blocks, rows / tile_rows);
+            }
         }
     }
 
@@ -198,6 +262,19 @@ impl Plan {
             .div_ceil(spare)
             .max(min_span)
             .next_multiple_of(BLOCK_KEYS)
+    }
+
+    /// Adds the tiles, divided while blocks are fewer than `num_blocks` and there is room for their
+    /// spans' partial results.
+    fn add_fixed(&mut self, num_parts: usize, num_blocks: usize, room: usize) {
+        let divides = self.whole.len() * num_parts < num_blocks;
+        for index in 0..self.whole.len() {
+            let tile = self.whole[index].clone();
+            let Range { start, end } = tile.keys;
+            let spans = end.div_ceil(FIXED_SPAN) - start / FIXED_SPAN;
+            let fits = divides && self.num_partials + spans <= room;
+            self.add(&tile, if fits { FIXED_SPAN } else { usize::MAX });
+        }
     }
 
     /// Adds a tile, in spans of `span` keys cut at absolute positions.
@@ -235,9 +312,31 @@ impl Plan {
 }
 
 /// Tiles of the largest step within `sizes`, of all ways of one sight.
-pub(crate) fn max_tiles<D: CudaDevice>(device: &D, sizes: &StepSizes) -> usize {
-    let tokens = GroupParts::of(&sizes.qkv).tokens(FRAGMENT_ROWS);
-    sizes.max_tokens.div_ceil(tokens) + sizes.max_seqs + num_blocks(device)
+pub(crate) fn max_tiles<D: CudaDevice>(
+    device: &D,
+    sizes: &StepSizes,
+    sum_order: SumOrder,
+) -> usize {
+    let parts = GroupParts::of(&sizes.qkv);
+    let blocks = num_blocks(device);
+    let divided = match sum_order {
+        SumOrder::Free => blocks,
+        SumOrder::Fixed => {
+            let rows = partial_rows(sum_order, blocks, sizes.qkv.head_dim);
+            rows / (parts.num_parts * FRAGMENT_ROWS)
+        }
+    };
+    sizes.max_tokens.div_ceil(parts.tokens(FRAGMENT_ROWS)) + sizes.max_seqs + divided
+}
+
+/// Rows of partial results, of all parts together, on a device that `num_blocks` keep busy.
+fn partial_rows(sum_order: SumOrder, num_blocks: usize, head_dim: usize) -> usize {
+    let rows = num_blocks * Way::Many.tile_rows(head_dim);
+    match sum_order {
+        // Only so many blocks are parts of divided tiles, whatever the tiles.
+        SumOrder::Free => rows,
+        SumOrder::Fixed => FIXED_ROOM * rows,
+    }
 }
 
 /// Blocks that keep the device busy: several on each multiprocessor.
@@ -282,17 +381,27 @@ pub(crate) fn run<D: CudaDevice>(
         (Way::Many, 96) => device.launch(geometry, &AttentionMany::<96> { attention }),
         (Way::Many, 128) => device.launch(geometry, &AttentionMany::<128> { attention }),
         (Way::Many, 256) => device.launch(geometry, &AttentionMany::<256> { attention }),
+        (Way::FixedFew, 64) => device.launch(geometry, &AttentionFixedFew::<64> { attention }),
+        (Way::FixedFew, 96) => device.launch(geometry, &AttentionFixedFew::<96> { attention }),
+        (Way::FixedFew, 128) => device.launch(geometry, &AttentionFixedFew::<128> { attention }),
+        (Way::FixedFew, 256) => device.launch(geometry, &AttentionFixedFew::<256> { attention }),
+        (Way::FixedMany, 64) => device.launch(geometry, &AttentionFixedMany::<64> { attention }),
+        (Way::FixedMany, 96) => device.launch(geometry, &AttentionFixedMany::<96> { attention }),
+        (Way::FixedMany, 128) => device.launch(geometry, &AttentionFixedMany::<128> { attention }),
+        (Way::FixedMany, 256) => device.launch(geometry, &AttentionFixedMany::<256> { attention }),
+        (Way::FixedPlain, _) => device.launch(geometry, &AttentionFixedPlain { attention }),
         _ => device.launch(geometry, &AttentionPlain { attention }),
     }
 }
 
 impl<D: CudaDevice> Partials<D> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sum_order: SumOrder) -> Self {
         Self {
             memory: None,
             values: 0,
             counters: None,
             num_counters: 0,
+            sum_order,
         }
     }
 
@@ -301,10 +410,8 @@ impl<D: CudaDevice> Partials<D> {
     /// # Errors
     /// `OutOfMemory`.
     pub(crate) fn reserve(&mut self, device: &D, shape: &QkvShape) -> Result<(), KernelError> {
-        // Only so many blocks are parts of divided tiles, whatever the tiles.
         let blocks = num_blocks(device);
-        let rows = Way::Many.tile_rows(shape.head_dim);
-        let values = blocks * rows * (shape.head_dim + 2);
+        let values = partial_rows(self.sum_order, blocks, shape.head_dim) * (shape.head_dim + 2);
         if values > self.values {
             self.memory = None;
             self.memory = Some(device.allocate("attention of spans", 4 * values)?);
@@ -323,7 +430,7 @@ impl<D: CudaDevice> Partials<D> {
         let (Some(memory), Some(counters)) = (&self.memory, &self.counters) else {
             return;
         };
-        let rows = num_blocks(device) * Way::Many.tile_rows(shape.head_dim);
+        let rows = partial_rows(self.sum_order, num_blocks(device), shape.head_dim);
         arguments.partial_values = device.address(memory);
         arguments.partial_sums = arguments.partial_values + (4 * rows * shape.head_dim) as u64;
         arguments.counters = device.address(counters);

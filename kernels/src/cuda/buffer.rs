@@ -47,13 +47,8 @@ impl<D: CudaDevice> CudaBuffer<D> {
     pub(crate) fn values_from(&self, device: &D, rows: usize, first: usize) -> Values {
         let max_rows = self.max_rows;
         assert!(rows <= max_rows, "{rows} rows exceed {max_rows}");
-        Values {
-            address: device.address(&self.memory) + (first * self.dtype.bytes()) as u64,
-            dtype: match self.dtype {
-                ActivationDtype::F32 => 0,
-                ActivationDtype::Bf16 => 1,
-            },
-        }
+        let address = device.address(&self.memory) + (first * self.dtype.bytes()) as u64;
+        Values::of(address, self.dtype)
     }
 
     /// The first `rows` rows as f32.

@@ -1,6 +1,6 @@
 //! Weights on the device, and products with them.
 
-mod few_rows_bf16;
+mod rows_bf16;
 
 use std::cell::Cell;
 
@@ -8,15 +8,14 @@ use half::bf16;
 
 use crate::cuda::arguments::{
     AddBiasArguments, EmbedArguments, FewRowsArguments, LinearArguments, RoundArguments,
-    TilesArguments,
+    TilesArguments, Values,
 };
 use crate::cuda::buffer::{CudaBuffer, CudaVector};
 use crate::cuda::device::{CudaDevice, Geometry, Product, ProductDtype};
+use crate::cuda::linear::rows_bf16::{Gate, MAX_FEW_ROWS, Rows};
 use crate::weights::stacked_shape;
-use crate::{ActivationDtype, KernelError, WeightDtype, WeightFormat, WeightView};
+use crate::{ActivationDtype, KernelError, SumOrder, WeightDtype, WeightFormat, WeightView};
 
-/// Up to so many rows weights are streamed; the library's tiles pay beyond.
-const MAX_FEW_ROWS: usize = 16;
 /// Rows that a block of `linear_few_rows` takes, and its output features: one per warp.
 const FEW_ROWS: usize = 8;
 const FEW_ROWS_THREADS: usize = 128;
@@ -53,11 +52,12 @@ pub(crate) struct Rounded<D: CudaDevice> {
     deepest: Cell<usize>,
 }
 
-/// Input, output and rows of a product.
+/// Input, output and rows of a product, and the order of its sums.
 pub(crate) struct Operands<'a, D: CudaDevice> {
     pub(crate) input: &'a CudaBuffer<D>,
     pub(crate) rows: usize,
     pub(crate) out: &'a CudaBuffer<D>,
+    pub(crate) sum_order: SumOrder,
 }
 
 impl<D: CudaDevice> CudaLinear<D> {
@@ -138,22 +138,24 @@ impl<D: CudaDevice> CudaLinear<D> {
         rounded: &mut Rounded<D>,
         operands: &Operands<'_, D>,
     ) -> Result<(), KernelError> {
-        let &Operands { input, rows, out } = operands;
+        let &Operands { input, rows, .. } = operands;
         assert_eq!(input.cols, self.in_features, "columns of the input");
-        assert_eq!(out.cols, self.out_features, "columns of the output");
+        assert_eq!(
+            operands.out.cols, self.out_features,
+            "columns of the output"
+        );
         for part in &self.parts {
-            match part.product_dtype(input.dtype) {
-                Some(dtype) if rows > MAX_FEW_ROWS && device.has_library() => {
+            let is_few = rows <= MAX_FEW_ROWS;
+            match (operands.sum_order, part.product_dtype(input.dtype)) {
+                (SumOrder::Free, Some(dtype)) if !is_few && device.has_library() => {
                     self.by_library(device, rounded, operands, (part, dtype))?;
                 }
-                _ => {
-                    let arguments = self.arguments(device, part, operands);
-                    match rows <= MAX_FEW_ROWS {
-                        true if self.streams(part) => few_rows_bf16::multiply(device, arguments)?,
-                        true => few_rows(device, arguments)?,
-                        false => tiles(device, arguments)?,
-                    }
+                (SumOrder::Free, _) if !is_few => {
+                    tiles(device, self.arguments(device, part, operands))?;
                 }
+                // A row's bits are the same in all of these.
+                _ if self.streams(part) => self.stream(device, rounded, operands, (part, None))?,
+                _ => few_rows(device, self.arguments(device, part, operands))?,
             }
         }
         Ok(())
@@ -167,29 +169,46 @@ impl<D: CudaDevice> CudaLinear<D> {
     pub(crate) fn multiply_gated(
         &self,
         device: &D,
+        rounded: &mut Rounded<D>,
         operands: &Operands<'_, D>,
-        function: (u32, f32, f32),
-        gated: &CudaBuffer<D>,
+        (function, gated): ((u32, f32, f32), &CudaBuffer<D>),
     ) -> Result<bool, KernelError> {
+        // Where sums are fixed, units are made of what was not rounded, whatever the rows.
+        let takes = operands.rows <= MAX_FEW_ROWS || operands.sum_order == SumOrder::Fixed;
         match &self.parts[..] {
-            [part] if operands.rows <= MAX_FEW_ROWS && self.streams(part) => {
+            [part] if takes && self.streams(part) => {
                 assert_eq!(
                     operands.input.cols, self.in_features,
                     "columns of the input"
                 );
                 assert_eq!(2 * gated.cols, self.out_features, "columns of the output");
-                let arguments = self.arguments(device, part, operands);
                 let to = gated.values(device, operands.rows);
-                few_rows_bf16::multiply_gated(device, arguments, function, to)?;
+                self.stream(device, rounded, operands, (part, Some((function, to))))?;
                 Ok(true)
             }
             _ => Ok(false),
         }
     }
 
-    /// Whether `few_rows_bf16` takes the part.
+    /// Whether the kernels of `rows_bf16` take the part.
     fn streams(&self, part: &Part<D>) -> bool {
         part.dtype == WeightDtype::Bf16 && self.in_features.is_multiple_of(CHUNK)
+    }
+
+    /// The product, and perhaps a gated unit of it, by the kernels of `rows_bf16`.
+    fn stream(
+        &self,
+        device: &D,
+        rounded: &mut Rounded<D>,
+        operands: &Operands<'_, D>,
+        (part, gate): (&Part<D>, Option<Gate>),
+    ) -> Result<(), KernelError> {
+        let mut arguments = self.arguments(device, part, operands);
+        let rows = Rows::of(device, operands.rows, part.rows);
+        if rows == Rows::Many && operands.input.dtype == ActivationDtype::F32 {
+            arguments.input = rounded.round(device, operands.input, operands.rows)?;
+        }
+        rows_bf16::multiply(device, rows, arguments, gate)
     }
 
     fn arguments(&self, device: &D, part: &Part<D>, operands: &Operands<'_, D>) -> LinearArguments {
@@ -215,7 +234,9 @@ impl<D: CudaDevice> CudaLinear<D> {
         operands: &Operands<'_, D>,
         (part, dtype): (&Part<D>, ProductDtype),
     ) -> Result<(), KernelError> {
-        let &Operands { input, rows, out } = operands;
+        let &Operands {
+            input, rows, out, ..
+        } = operands;
         let stride = self.in_features.next_multiple_of(CHUNK);
         let as_they_are = (input.values(device, rows).address, self.in_features);
         let (input, input_stride) = match (dtype, input.dtype) {
@@ -223,7 +244,7 @@ impl<D: CudaDevice> CudaLinear<D> {
             (ProductDtype::Bf16, ActivationDtype::Bf16) if stride == self.in_features => {
                 as_they_are
             }
-            (ProductDtype::Bf16, _) => (rounded.round(device, input, rows)?, stride),
+            (ProductDtype::Bf16, _) => (rounded.round(device, input, rows)?.address, stride),
         };
         let to = out.values_from(device, rows, part.first);
         device.multiply(&Product {
@@ -390,13 +411,13 @@ impl<D: CudaDevice> Rounded<D> {
         Ok(())
     }
 
-    /// The address of the first `rows` rows of `input` as bfloat16.
+    /// The first `rows` rows of `input` as bfloat16.
     fn round(
         &mut self,
         device: &D,
         input: &CudaBuffer<D>,
         rows: usize,
-    ) -> Result<u64, KernelError> {
+    ) -> Result<Values, KernelError> {
         self.reserve(device, rows)?;
         let memory = self.memory.as_ref().expect("room was made");
         let padded_cols = input.cols.next_multiple_of(CHUNK);
@@ -408,6 +429,6 @@ impl<D: CudaDevice> Rounded<D> {
             padded_cols: padded_cols as u32,
         };
         device.launch(Geometry::of_elements(rows * padded_cols), &arguments)?;
-        Ok(device.address(memory))
+        Ok(Values::of(device.address(memory), ActivationDtype::Bf16))
     }
 }

@@ -37,7 +37,8 @@ use crate::cuda::step::{Section, StepInputs};
 use crate::{
     Activate, ActivationDtype, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear,
     Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, LayerNorm, Linear, RmsNorm,
-    RopeTableView, Sample, SoftCap, StepBatch, StepSizes, WeightFormat, WeightView, WriteKv,
+    RopeTableView, Sample, SoftCap, StepBatch, StepSizes, SumOrder, WeightFormat, WeightView,
+    WriteKv,
 };
 
 /// Threads of a block that takes a row.
@@ -50,6 +51,7 @@ pub struct Cuda<D: CudaDevice> {
     device: D,
     /// Of what products are made of.
     dtype: ActivationDtype,
+    sum_order: SumOrder,
     token_ids: Staged<D>,
     positions: Staged<D>,
     slots: Staged<D>,
@@ -65,11 +67,12 @@ pub struct Cuda<D: CudaDevice> {
 }
 
 impl<D: CudaDevice> Cuda<D> {
-    /// The backend on `device`, which keeps what products are made of as `dtype`.
-    pub fn new(device: D, dtype: ActivationDtype) -> Self {
+    /// The backend on `device`, which keeps what products are made of as `dtype` and sums in `sum_order`.
+    pub fn new(device: D, dtype: ActivationDtype, sum_order: SumOrder) -> Self {
         Self {
             device,
             dtype,
+            sum_order,
             token_ids: Staged::new("token ids"),
             positions: Staged::new("positions"),
             slots: Staged::new("slots"),
@@ -78,8 +81,8 @@ impl<D: CudaDevice> Cuda<D> {
             draws: Draws::new(),
             factor_bits: Vec::new(),
             rounded: Rounded::new(),
-            inputs: StepInputs::new(),
-            partials: Partials::new(),
+            inputs: StepInputs::new(sum_order),
+            partials: Partials::new(sum_order),
             graphs: Graphs::new(),
         }
     }
@@ -116,11 +119,15 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     type KvCache = CudaKvCache<D>;
 
     fn description(&self) -> String {
-        format!("cuda: {}", self.device.description())
+        let device = self.device.description();
+        match self.sum_order {
+            SumOrder::Free => format!("cuda: {device}"),
+            SumOrder::Fixed => format!("cuda: {device}, fixed sums"),
+        }
     }
 
     fn batch_invariant(&self) -> bool {
-        false
+        self.sum_order == SumOrder::Fixed
     }
 
     fn reserve(&mut self, sizes: &StepSizes) -> Result<(), KernelError> {
@@ -200,7 +207,11 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     }
 
     fn kv_layout(&self) -> String {
-        "cuda 1".to_owned()
+        // Blocks that were computed with other sums would show in the bits of what follows them.
+        match self.sum_order {
+            SumOrder::Free => "cuda 1".to_owned(),
+            SumOrder::Fixed => "cuda 1, fixed sums".to_owned(),
+        }
     }
 
     fn kv_block_bytes(&self, kv: &CudaKvCache<D>) -> usize {
@@ -311,6 +322,7 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             input: op.input,
             rows: op.rows,
             out: op.out,
+            sum_order: self.sum_order,
         };
         op.weight
             .multiply(&self.device, &mut self.rounded, &operands)
@@ -331,12 +343,13 @@ impl<D: CudaDevice> Backend for Cuda<D> {
             input: op.input,
             rows: op.rows,
             out: op.gate_up,
+            sum_order: self.sum_order,
         };
-        let (device, weight) = (&self.device, op.weight);
-        if weight.multiply_gated(device, &operands, function, op.out)? {
+        let (device, rounded, weight) = (&self.device, &mut self.rounded, op.weight);
+        if weight.multiply_gated(device, rounded, &operands, (function, op.out))? {
             return Ok(());
         }
-        weight.multiply(device, &mut self.rounded, &operands)?;
+        weight.multiply(device, rounded, &operands)?;
         let (function, alpha, limit) = function;
         let arguments = GateArguments {
             gate_up: op.gate_up.values(&self.device, op.rows),

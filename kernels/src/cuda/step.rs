@@ -4,7 +4,7 @@
 use crate::cuda::attention::{self, Plan, Sight, TILE_WORDS, Way};
 use crate::cuda::bytes::bytes_of;
 use crate::cuda::device::CudaDevice;
-use crate::{KernelError, KvPool, StepBatch, StepSizes};
+use crate::{KernelError, KvPool, StepBatch, StepSizes, SumOrder};
 
 /// The inputs of one step. Every part's place depends on the parts' rounded lengths alone, so that
 /// steps of one [`Layout`] find theirs at the same addresses.
@@ -18,6 +18,7 @@ pub(crate) struct StepInputs<D: CudaDevice> {
     layout: Layout,
     /// What layers have looked at so far: planned before the first of them runs.
     sights: Vec<SightPlans>,
+    sum_order: SumOrder,
 }
 
 /// Rounded lengths of the parts, in words, one after the other.
@@ -63,7 +64,7 @@ pub(crate) struct PlacedTiles {
 }
 
 impl<D: CudaDevice> StepInputs<D> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sum_order: SumOrder) -> Self {
         Self {
             memory: None,
             capacity: 0,
@@ -72,6 +73,7 @@ impl<D: CudaDevice> StepInputs<D> {
             words: Vec::new(),
             layout: Layout::default(),
             sights: Vec::new(),
+            sum_order,
         }
     }
 
@@ -83,7 +85,7 @@ impl<D: CudaDevice> StepInputs<D> {
         const BLOCK_SIZE: usize = 16;
         let tokens = 4 * sizes.max_tokens + sizes.max_seqs;
         let tables = sizes.max_seqs * sizes.max_context.div_ceil(BLOCK_SIZE);
-        let tiles = TILE_WORDS * attention::max_tiles(device, sizes);
+        let tiles = TILE_WORDS * attention::max_tiles(device, sizes, self.sum_order);
         // Rounding adds a quarter at most to anything but tables, which may double.
         let words = tokens + tokens / 4 + 2 * tables.next_power_of_two() + 2 * (tiles + tiles / 4);
         self.grow(device, words)
@@ -146,7 +148,7 @@ impl<D: CudaDevice> StepInputs<D> {
         let index = match known {
             Some(index) => index,
             None => {
-                let ways = Way::of(&sight, device.max_shared_bytes());
+                let ways = Way::of(&sight, self.sum_order, device.max_shared_bytes());
                 self.sights.push(SightPlans {
                     sight,
                     first_part: 0,

@@ -1,6 +1,6 @@
 //! Attention of a row is the same bits however its tokens were computed.
 
-use kernels::{Backend, Cpu, KvDtype, QkvShape};
+use kernels::{Backend, KvDtype, QkvShape};
 
 use crate::fixture::{Rng, assert_same_bits};
 use crate::paged::{Cache, Chunk, Sequence, Setup};
@@ -27,7 +27,7 @@ const WINDOWS: [Option<usize>; 2] = [None, Some(70)];
 const CONTEXT_LEN: usize = 333;
 
 /// All rows of `sequences[0]` in one step, alone.
-fn whole(backend: Cpu, rng: &mut Rng, setup: Setup, sequences: &[Sequence]) -> Vec<f32> {
+fn whole<B: Backend>(backend: B, rng: &mut Rng, setup: Setup, sequences: &[Sequence]) -> Vec<f32> {
     let context_len = sequences[0].context_len;
     let mut cache = Cache::new(backend, rng, setup, sequences);
     cache.step(&[Chunk {
@@ -38,8 +38,8 @@ fn whole(backend: Cpu, rng: &mut Rng, setup: Setup, sequences: &[Sequence]) -> V
 }
 
 /// Every shape and element type, windows in turn, with a sequence and its answer on one thread with blocks of 16.
-fn for_each_setup(
-    make: &dyn Fn(usize) -> Cpu,
+fn for_each_setup<B: Backend>(
+    make: &dyn Fn(usize) -> B,
     seed: u64,
     mut check: impl FnMut(&mut Rng, Setup, &[Sequence], &[f32]),
 ) {
@@ -59,7 +59,7 @@ fn for_each_setup(
     }
 }
 
-pub(crate) fn chunks_equal_the_whole(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn chunks_equal_the_whole<B: Backend>(make: &dyn Fn(usize) -> B) {
     assert!(make(1).batch_invariant());
     for_each_setup(make, 41, |rng, setup, sequences, want| {
         for largest in [1, 20, 130] {
@@ -80,7 +80,7 @@ pub(crate) fn chunks_equal_the_whole(make: &dyn Fn(usize) -> Cpu) {
     });
 }
 
-pub(crate) fn block_sizes_are_equal(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn block_sizes_are_equal<B: Backend>(make: &dyn Fn(usize) -> B) {
     for_each_setup(make, 42, |rng, setup, sequences, want| {
         for block_size in [1, 3, 7, 32, 48, 64, 100, 400] {
             let setup = Setup {
@@ -93,7 +93,7 @@ pub(crate) fn block_sizes_are_equal(make: &dyn Fn(usize) -> Cpu) {
     });
 }
 
-pub(crate) fn threads_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn threads_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
     for_each_setup(make, 43, |rng, setup, sequences, want| {
         for threads in [1, 2, 3, 5] {
             let got = whole(make(threads), rng, setup, sequences);
@@ -103,7 +103,7 @@ pub(crate) fn threads_change_nothing(make: &dyn Fn(usize) -> Cpu) {
 }
 
 /// The sequence grows beside others, and some of those hold NaN: what is not its own is not read.
-pub(crate) fn neighbours_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn neighbours_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
     for_each_setup(make, 44, |rng, setup, sequences, want| {
         let mut nan = Sequence::random(rng, setup.shape, 90);
         nan.qkv.fill(f32::NAN);
@@ -140,12 +140,18 @@ pub(crate) fn neighbours_change_nothing(make: &dyn Fn(usize) -> Cpu) {
 
 /// Tokens that are not finite change no row before them, though these share products with rows that
 /// see them.
-pub(crate) fn later_tokens_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn later_tokens_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
+    check_later_tokens(make, [f32::NAN, f32::INFINITY]);
+}
+
+/// The same of tokens that are large, which is all that GPUs promise.
+pub(crate) fn large_later_tokens_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
+    check_later_tokens(make, [1e15, -1e4]);
+}
+
+fn check_later_tokens<B: Backend>(make: &dyn Fn(usize) -> B, values: [f32; 2]) {
     for_each_setup(make, 46, |rng, setup, sequences, want| {
-        for (from, value) in [
-            (CONTEXT_LEN - 1, f32::NAN),
-            (CONTEXT_LEN - 40, f32::INFINITY),
-        ] {
+        for (from, value) in [CONTEXT_LEN - 1, CONTEXT_LEN - 40].into_iter().zip(values) {
             let mut qkv = sequences[0].qkv.clone();
             qkv[from * setup.shape.row_size()..].fill(value);
             let spoilt = [Sequence {
@@ -156,14 +162,24 @@ pub(crate) fn later_tokens_change_nothing(make: &dyn Fn(usize) -> Cpu) {
             let before = from * setup.shape.q_size();
             let case = format!("{setup:?}, {value} from {from} on");
             assert_same_bits(&case, &got[..before], &want[..before]);
-            assert!(got[before..].iter().all(|x| x.is_nan()), "{case}");
+            let spoils = value.is_finite() || got[before..].iter().all(|x| x.is_nan());
+            assert!(spoils, "{case}");
         }
     });
 }
 
 /// Tokens that are not finite change no row whose window is past them, though these share products with
 /// rows that see them.
-pub(crate) fn tokens_out_of_sight_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn tokens_out_of_sight_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
+    check_out_of_sight(make, f32::NAN);
+}
+
+/// The same of tokens that are large, which is all that GPUs promise.
+pub(crate) fn large_tokens_out_of_sight_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
+    check_out_of_sight(make, 1e4);
+}
+
+fn check_out_of_sight<B: Backend>(make: &dyn Fn(usize) -> B, value: f32) {
     for_each_setup(make, 47, |rng, setup, sequences, want| {
         let Some(window) = setup.window else { return };
         // Few rows meet 64 keys at a time; of these few they see only the last before that.
@@ -171,7 +187,7 @@ pub(crate) fn tokens_out_of_sight_change_nothing(make: &dyn Fn(usize) -> Cpu) {
         let clean = spoilt_len + window - 1;
         let row_size = setup.shape.row_size();
         let mut qkv = sequences[0].qkv.clone();
-        qkv[..spoilt_len * row_size].fill(f32::NAN);
+        qkv[..spoilt_len * row_size].fill(value);
         let spoilt = [Sequence {
             qkv,
             context_len: CONTEXT_LEN,
@@ -200,7 +216,7 @@ pub(crate) fn tokens_out_of_sight_change_nothing(make: &dyn Fn(usize) -> Cpu) {
 
 /// Sequences that share blocks: some a whole number of spans, some less, decoded and extended by a
 /// few rows in one batch, beside one that shares nothing.
-pub(crate) fn shared_prefixes_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn shared_prefixes_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
     let mut rng = Rng::new(45);
     for (turn, shape) in SHAPES.into_iter().enumerate() {
         for (window, block_size) in [(None, 16), (None, 3), (Some(400), 32), (None, 512)] {

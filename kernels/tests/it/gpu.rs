@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::sync::{Mutex, OnceLock};
 
-use kernels::{ActivationDtype, Cuda, CudaDriver, KernelError};
+use kernels::{ActivationDtype, Cuda, CudaDriver, KernelError, SumOrder};
 
 /// Runs `check` on backends of the first GPU; without one, says once why it is left untested.
 ///
 /// With `PURSER_TEST_GPU` set, a machine without a GPU is a failure.
-pub(crate) fn with(check: impl FnOnce(&mut dyn FnMut(ActivationDtype) -> Cuda<CudaDriver>)) {
+pub(crate) fn with(check: impl FnOnce(&dyn Fn(ActivationDtype, SumOrder) -> Cuda<CudaDriver>)) {
     // One stays open, so that the others share its context.
     static FIRST: OnceLock<Result<Mutex<CudaDriver>, KernelError>> = OnceLock::new();
     let mut is_first = false;
@@ -17,7 +17,7 @@ pub(crate) fn with(check: impl FnOnce(&mut dyn FnMut(ActivationDtype) -> Cuda<Cu
         CudaDriver::open(0).map(Mutex::new)
     });
     match opened {
-        Ok(_) => check(&mut |dtype| Cuda::new(CudaDriver::open(0).unwrap(), dtype)),
+        Ok(_) => check(&|dtype, order| Cuda::new(CudaDriver::open(0).unwrap(), dtype, order)),
         Err(error) => {
             let required = std::env::var_os("PURSER_TEST_GPU").is_some();
             assert!(!required, "{error}");

@@ -1,7 +1,7 @@
 //! Row-wise operations give a row the same bits alone and in any batch.
 
 use kernels::{
-    Activation, Backend, Cpu, GatedLinear, Linear, RmsNorm, WeightDtype, WeightFormat, WeightView,
+    Activation, Backend, GatedLinear, Linear, RmsNorm, WeightDtype, WeightFormat, WeightView,
 };
 
 use crate::activations::gated_units;
@@ -23,8 +23,8 @@ fn cases() -> impl Iterator<Item = ((usize, usize), WeightDtype)> {
 }
 
 /// `input` `[_, in_features]` times random weights made from `seed`.
-fn product(
-    backend: &mut Cpu,
+fn product<B: Backend>(
+    backend: &mut B,
     seed: u64,
     (out_features, in_features): (usize, usize),
     dtype: WeightDtype,
@@ -60,7 +60,7 @@ fn product(
     download(backend, &out, rows)
 }
 
-pub(crate) fn a_row_alone_is_the_row_in_a_batch(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn a_row_alone_is_the_row_in_a_batch<B: Backend>(make: &dyn Fn(usize) -> B) {
     let mut backend = make(2);
     let mut rng = Rng::new(51);
     for (shape, dtype) in cases() {
@@ -76,7 +76,7 @@ pub(crate) fn a_row_alone_is_the_row_in_a_batch(make: &dyn Fn(usize) -> Cpu) {
     }
 }
 
-pub(crate) fn threads_change_nothing(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn threads_change_nothing<B: Backend>(make: &dyn Fn(usize) -> B) {
     let mut rng = Rng::new(53);
     for (shape, dtype) in cases() {
         for rows in [1, 5, 100] {
@@ -90,7 +90,7 @@ pub(crate) fn threads_change_nothing(make: &dyn Fn(usize) -> Cpu) {
     }
 }
 
-pub(crate) fn row_wise_operations_ignore_other_rows(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn row_wise_operations_ignore_other_rows<B: Backend>(make: &dyn Fn(usize) -> B) {
     let mut backend = make(3);
     let mut rng = Rng::new(55);
     for cols in [20, 64, 577] {
@@ -127,6 +127,58 @@ pub(crate) fn row_wise_operations_ignore_other_rows(make: &dyn Fn(usize) -> Cpu)
         for row in [0, 1, 50, 99] {
             let got = run(&input[row * 2 * cols..(row + 1) * 2 * cols]);
             assert_same_bits(&format!("{cols}"), &got, &all[row * cols..(row + 1) * cols]);
+        }
+    }
+}
+
+/// Gated units of weights in bfloat16, of rows that are few, some and many for every backend: kernels
+/// that make both at once and those that make one after the other agree.
+pub(crate) fn units_alone_are_those_in_a_batch<B: Backend>(make: &dyn Fn(usize) -> B) {
+    let mut backend = make(2);
+    let mut rng = Rng::new(57);
+    for (cols, in_features) in [(72, 136), (270, 600), (33, 1032)] {
+        let rows = 170;
+        let weight = rng.floats(2 * cols * in_features);
+        let (data, _) = encode(&weight, WeightDtype::Bf16);
+        let view = WeightView {
+            name: "w",
+            data: &data,
+            dtype: WeightDtype::Bf16,
+            rows: 2 * cols,
+            cols: in_features,
+        };
+        let bias = rng.floats(2 * cols);
+        let weight = backend
+            .pack_linear(&[view], Some(&bias), &[WeightFormat::Checkpoint])
+            .unwrap();
+        let input = rng.floats(rows * in_features);
+        let mut run = |input: &[f32]| {
+            let rows = input.len() / in_features;
+            let input = upload(&mut backend, input, in_features);
+            let mut gate_up = poisoned(&mut backend, rows, 2 * cols);
+            let mut out = poisoned(&mut backend, rows, cols);
+            let op = GatedLinear {
+                input: &input,
+                weight: &weight,
+                rows,
+                gate_up: &mut gate_up,
+                activation: Activation::Silu,
+                out: &mut out,
+            };
+            backend.gated_linear(op).unwrap();
+            let mut both = download(&mut backend, &out, rows);
+            both.extend(download(&mut backend, &gate_up, rows));
+            both
+        };
+        let all = run(&input);
+        for count in [1, 5, 16, 17, 40, 70, 129] {
+            let first = rng.below(rows - count + 1);
+            let got = run(&input[first * in_features..][..count * in_features]);
+            let (units, halves) = got.split_at(count * cols);
+            let case = format!("{cols} of {in_features}, {count} rows");
+            assert_same_bits(&case, units, &all[first * cols..][..units.len()]);
+            let want = &all[(rows + 2 * first) * cols..][..halves.len()];
+            assert_same_bits(&case, halves, want);
         }
     }
 }

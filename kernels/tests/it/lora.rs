@@ -1,8 +1,8 @@
 //! Low-rank updates: their values, the rows that they leave alone, and their bits.
 
 use kernels::{
-    ActivateGated, Activation, AddLora, Cpu, GatedLinear, KernelError, LoraBackend, LoraRows,
-    LoraView, WeightDtype, WeightView, shrunk_size,
+    ActivateGated, Activation, AddLora, GatedLinear, KernelError, LoraBackend, LoraRows, LoraView,
+    WeightDtype, WeightView, shrunk_size,
 };
 
 use crate::activations::gated_units;
@@ -236,7 +236,7 @@ pub(crate) fn bad_updates_are_errors<B: LoraBackend>(backend: &mut dyn FnMut() -
 }
 
 /// Each row alone, and with another number of threads, has the bits that it has in its group.
-pub(crate) fn a_row_alone_is_the_row_in_a_group(make: &dyn Fn(usize) -> Cpu) {
+pub(crate) fn a_row_alone_is_the_row_in_a_group<B: LoraBackend>(make: &dyn Fn(usize) -> B) {
     let mut rng = Rng::new(73);
     for in_features in [65, 700, 2048] {
         for dtype in DTYPES {

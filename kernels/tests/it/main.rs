@@ -26,6 +26,8 @@ mod rounded;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 mod sample;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod spans;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 mod steps;
 
 #[cfg(feature = "reference")]
@@ -43,6 +45,15 @@ fn with(instruction_set: InstructionSet, check: impl FnOnce(&dyn Fn(usize) -> Cp
     }
 }
 
+/// The emulator of GPUs.
+#[cfg(feature = "cuda-emulator")]
+fn emulated(
+    dtype: kernels::ActivationDtype,
+    sum_order: kernels::SumOrder,
+) -> kernels::Cuda<kernels::CudaEmulator> {
+    kernels::Cuda::new(kernels::CudaEmulator::default(), dtype, sum_order)
+}
+
 /// One test per check and backend.
 macro_rules! for_every_backend {
     ($($module:ident::$check:ident => $name:ident),* $(,)?) => {
@@ -53,14 +64,18 @@ macro_rules! for_every_backend {
         #[cfg(feature = "cuda-emulator")]
         mod cuda_emulator {
             $(#[test] fn $name() {
-                crate::$module::$check(&mut || kernels::Cuda::new(kernels::CudaEmulator::default(), kernels::ActivationDtype::F32));
+                crate::$module::$check(&mut || {
+                    super::emulated(kernels::ActivationDtype::F32, kernels::SumOrder::Free)
+                });
             })*
         }
         #[cfg(feature = "cuda")]
         mod cuda {
             $(#[test] fn $name() {
                 super::gpu::with(|make| {
-                    crate::$module::$check(&mut || make(kernels::ActivationDtype::F32));
+                    crate::$module::$check(&mut || {
+                        make(kernels::ActivationDtype::F32, kernels::SumOrder::Free)
+                    });
                 });
             })*
         }
@@ -126,13 +141,17 @@ macro_rules! for_devices {
         mod cuda_emulator_device {
             $(#[test] fn $name() {
                 crate::$module::$check(&mut |dtype| {
-                    kernels::Cuda::new(kernels::CudaEmulator::default(), dtype)
+                    super::emulated(dtype, kernels::SumOrder::Free)
                 });
             })*
         }
         #[cfg(feature = "cuda")]
         mod cuda_device {
-            $(#[test] fn $name() { super::gpu::with(|make| crate::$module::$check(make)); })*
+            $(#[test] fn $name() {
+                super::gpu::with(|make| {
+                    crate::$module::$check(&mut |dtype| make(dtype, kernels::SumOrder::Free));
+                });
+            })*
         }
     };
 }
@@ -173,15 +192,100 @@ for_invariant_backends! {
     linear_bits::a_row_alone_is_the_row_in_a_batch => linear_rows,
     linear_bits::threads_change_nothing => linear_threads,
     linear_bits::row_wise_operations_ignore_other_rows => row_wise,
+    linear_bits::units_alone_are_those_in_a_batch => gated_units,
     lora::a_row_alone_is_the_row_in_a_group => lora_rows,
     kv::bytes_follow_the_element_type => kv_bytes,
     attention_bits::chunks_equal_the_whole => attention_chunks,
     attention_bits::block_sizes_are_equal => attention_block_sizes,
     attention_bits::neighbours_change_nothing => attention_neighbours,
     attention_bits::later_tokens_change_nothing => attention_later_tokens,
+    attention_bits::large_later_tokens_change_nothing => attention_large_later_tokens,
     attention_bits::tokens_out_of_sight_change_nothing => attention_out_of_sight,
+    attention_bits::large_tokens_out_of_sight_change_nothing => attention_large_out_of_sight,
     attention_bits::shared_prefixes_change_nothing => attention_shared_prefixes,
     attention_bits::threads_change_nothing => attention_threads,
+}
+
+/// One test per check of answers in f64 of a device that sums in a fixed order.
+macro_rules! for_fixed_sums {
+    ($($module:ident::$check:ident => $name:ident),* $(,)?) => {
+        #[cfg(feature = "cuda-emulator")]
+        mod cuda_emulator_fixed {
+            $(#[test] fn $name() {
+                crate::$module::$check(&mut || {
+                    super::emulated(kernels::ActivationDtype::F32, kernels::SumOrder::Fixed)
+                });
+            })*
+        }
+        #[cfg(feature = "cuda")]
+        mod cuda_fixed {
+            $(#[test] fn $name() {
+                super::gpu::with(|make| {
+                    crate::$module::$check(&mut || {
+                        make(kernels::ActivationDtype::F32, kernels::SumOrder::Fixed)
+                    });
+                });
+            })*
+        }
+    };
+}
+
+for_fixed_sums! {
+    linear::products_match_f64 => linear,
+    linear::inputs_may_be_rounded_to_bfloat16 => rounded_inputs,
+    attention::attention_matches_f64 => attention,
+    attention::bfloat16_heads_match_f64 => attention_bfloat16,
+    attention::sliding_windows_match_f64 => attention_window,
+    attention::soft_caps_match_f64 => attention_soft_cap,
+    attention::sinks_match_f64 => attention_sinks,
+    attention::mixed_batches_match_f64 => attention_mixed,
+}
+
+/// One test per check of the bits of a device that sums in a fixed order, of a type of activations.
+macro_rules! for_fixed_bits {
+    ($emulated:ident $real:ident $dtype:ident $($module:ident::$check:ident => $name:ident),* $(,)?) => {
+        #[cfg(feature = "cuda-emulator")]
+        mod $emulated {
+            $(#[test] fn $name() {
+                crate::$module::$check(&|_| {
+                    super::emulated(kernels::ActivationDtype::$dtype, kernels::SumOrder::Fixed)
+                });
+            })*
+        }
+        #[cfg(feature = "cuda")]
+        mod $real {
+            $(#[test] fn $name() {
+                super::gpu::with(|make| {
+                    crate::$module::$check(&|_| {
+                        make(kernels::ActivationDtype::$dtype, kernels::SumOrder::Fixed)
+                    });
+                });
+            })*
+        }
+    };
+}
+
+// As of the CPU, but for threads, which it has none of, and for tokens that are not finite: what a row
+// does not see it multiplies with zero.
+for_fixed_bits! {
+    cuda_emulator_bits cuda_bits F32
+    linear_bits::a_row_alone_is_the_row_in_a_batch => linear_rows,
+    linear_bits::row_wise_operations_ignore_other_rows => row_wise,
+    linear_bits::units_alone_are_those_in_a_batch => gated_units,
+    lora::a_row_alone_is_the_row_in_a_group => lora_rows,
+    attention_bits::chunks_equal_the_whole => attention_chunks,
+    attention_bits::block_sizes_are_equal => attention_block_sizes,
+    attention_bits::neighbours_change_nothing => attention_neighbours,
+    attention_bits::large_later_tokens_change_nothing => attention_later_tokens,
+    attention_bits::large_tokens_out_of_sight_change_nothing => attention_out_of_sight,
+    spans::divided_rows_are_the_whole_ones => attention_spans,
+}
+
+for_fixed_bits! {
+    cuda_emulator_bits_bf16 cuda_bits_bf16 Bf16
+    linear_bits::row_wise_operations_ignore_other_rows => row_wise,
+    linear_bits::units_alone_are_those_in_a_batch => gated_units,
+    attention_bits::neighbours_change_nothing => attention_neighbours,
 }
 
 /// The instruction set that nobody chose is the machine's best.

@@ -13,7 +13,7 @@ use kernels::StepBatch;
 use models::testing::{ALL_PROJECTIONS, AdapterFiles};
 use models::{
     Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits, ModelRunner,
-    ModelSource, Quantization, open,
+    ModelSource, Quantization, SumOrder, open,
 };
 
 /// Calls that allocated, on any thread.
@@ -114,6 +114,7 @@ fn runner(
         },
         threads: NonZero::new(2),
         pin_threads: false,
+        sum_order: SumOrder::Free,
         kv_cache_dtype,
         lora,
     };

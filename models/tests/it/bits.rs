@@ -1,8 +1,8 @@
-//! On the CPU backend a sequence's logits are the same bits, whatever else is in the batch, however
-//! its prompt was chunked, whether its prefix was there already, and whatever the block size; for
-//! every element type of the KV cache.
+//! On a backend that promises it a sequence's logits are the same bits, whatever else is in the batch,
+//! however its prompt was chunked, whether its prefix was there already, whether steps are padded and
+//! recorded, and whatever the block size; on the CPU for every element type of the KV cache.
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
 use crate::golden::answers;
@@ -15,8 +15,23 @@ const KV_CACHE_DTYPES: [KvCacheDtype; 3] = [
     KvCacheDtype::Int8,
 ];
 
+/// Where and in what a case is computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) device: Device,
+    pub(crate) sum_order: SumOrder,
+    pub(crate) dtype: Dtype,
+}
+
+const CPU: Place = Place {
+    device: Device::Cpu,
+    sum_order: SumOrder::Free,
+    dtype: Dtype::Auto,
+};
+
 /// A prompt, the tokens that are fed after it, and other sequences to share a batch with.
-struct Case {
+pub(crate) struct Case {
+    place: Place,
     source: ModelSource,
     prompt: Vec<u32>,
     fed: Vec<u32>,
@@ -24,6 +39,21 @@ struct Case {
 }
 
 impl Case {
+    /// A golden's prompt and tokens.
+    pub(crate) fn of_variant(variant: &str, place: Place) -> Self {
+        let golden = Golden::read(variant);
+        let others = (0..5)
+            .map(|i| golden.tokens[i..10 + 9 * i].to_vec())
+            .collect();
+        Self {
+            place,
+            source: ModelSource::Folder(golden::folder().join(variant)),
+            prompt: golden.prompt,
+            fed: golden.tokens[..DECODED].to_vec(),
+            others,
+        }
+    }
+
     fn driver(&self, kv_cache_dtype: KvCacheDtype, block_size: usize, rng: &mut Rng) -> Driver {
         let longest = self
             .others
@@ -34,11 +64,12 @@ impl Case {
             .max(self.prompt.len());
         let max_len = longest + DECODED;
         let setup = Setup {
-            device: Device::Cpu,
-            dtype: Dtype::Auto,
+            device: self.place.device,
+            sum_order: self.place.sum_order,
+            dtype: self.place.dtype,
             kv_cache_dtype,
             block_size,
-            pool_tokens: (self.others.len() + 3) * (max_len + block_size),
+            pool_tokens: (2 * self.others.len() + 4) * (max_len + block_size),
             max_tokens: 2 * longest,
             max_rows: longest,
             max_len,
@@ -126,6 +157,36 @@ impl Case {
         rows
     }
 
+    /// Steps of one token of each of all sequences, which are padded and, where they can be, recorded
+    /// and replayed.
+    fn in_company(&self, driver: &mut Driver) -> Vec<Vec<f32>> {
+        let prompts = [&self.prompt].into_iter().chain(&self.others);
+        let mut seqs: Vec<Seq> = prompts.map(|tokens| Seq::new(tokens)).collect();
+        let mut rows = Vec::new();
+        for seq in &mut seqs {
+            let count = seq.tokens.len();
+            rows.extend(driver.step(&mut [Part {
+                seq,
+                count,
+                want: Want::Last,
+            }]));
+        }
+        rows.truncate(1);
+        for &token in &self.fed {
+            let mut parts = Vec::new();
+            for seq in &mut seqs {
+                seq.tokens.push(token);
+                parts.push(Part {
+                    seq,
+                    count: 1,
+                    want: Want::Last,
+                });
+            }
+            rows.push(driver.step(&mut parts).swap_remove(0));
+        }
+        rows
+    }
+
     /// All ways to compute the same, for every element type of the cache and some block sizes.
     fn check(&self, seed: u64) {
         for kv_cache_dtype in KV_CACHE_DTYPES {
@@ -137,7 +198,7 @@ impl Case {
     }
 
     /// As [`Self::check`], for one block size, against `want`.
-    fn check_one(
+    pub(crate) fn check_one(
         &self,
         kv_cache_dtype: KvCacheDtype,
         block_size: usize,
@@ -147,8 +208,8 @@ impl Case {
         let seed = seed + block_size as u64;
         let mut rng = Rng(seed);
         let place = format!(
-            "{:?}, {kv_cache_dtype:?}, block size {block_size}, seed {seed}",
-            self.source
+            "{:?}, {:?}, {kv_cache_dtype:?}, block size {block_size}, seed {seed}",
+            self.source, self.place
         );
         let mut driver = self.driver(kv_cache_dtype, block_size, &mut rng);
         let (owner, cold) = self.cold(&mut driver);
@@ -164,6 +225,11 @@ impl Case {
             &self.batched(&mut driver, &mut rng),
             want,
             &format!("batched, {place}"),
+        );
+        assert_bits(
+            &self.in_company(&mut driver),
+            want,
+            &format!("in company, {place}"),
         );
         let most = self.prompt.len() - 1;
         for shared in [most, 1 + rng.below(most)] {
@@ -205,6 +271,7 @@ fn cold_warm_batched_and_chunked_are_the_same_bits_with_real_weights() {
         .map(|answer| answer.prompt.clone())
         .collect();
     let case = Case {
+        place: CPU,
         source: ModelSource::Embedded,
         prompt,
         fed,
@@ -216,16 +283,6 @@ fn cold_warm_batched_and_chunked_are_the_same_bits_with_real_weights() {
 #[test]
 fn cold_warm_batched_and_chunked_are_the_same_bits_in_every_family() {
     for variant in VARIANTS {
-        let golden = Golden::read(variant);
-        let others = (0..5)
-            .map(|i| golden.tokens[i..10 + 9 * i].to_vec())
-            .collect();
-        let case = Case {
-            source: ModelSource::Folder(golden::folder().join(variant)),
-            prompt: golden.prompt,
-            fed: golden.tokens[..DECODED].to_vec(),
-            others,
-        };
-        case.check(5);
+        Case::of_variant(variant, CPU).check(5);
     }
 }

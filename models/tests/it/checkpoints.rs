@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use models::{
-    Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoadPhase, ModelSource, Quantization, open,
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoadPhase, ModelSource, Quantization,
+    SumOrder, open,
 };
 
 use crate::golden;
@@ -304,6 +305,7 @@ fn a_conversion_that_nobody_does_is_refused() {
             limits,
             threads: None,
             pin_threads: false,
+            sum_order: SumOrder::Free,
             kv_cache_dtype: KvCacheDtype::Auto,
             lora: None,
         };
@@ -338,6 +340,7 @@ fn progress_counts_every_matrix() {
         limits: LIMITS,
         threads: None,
         pin_threads: false,
+        sum_order: SumOrder::Free,
         kv_cache_dtype: KvCacheDtype::Auto,
         lora: None,
     };

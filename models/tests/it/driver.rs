@@ -3,7 +3,7 @@
 use kernels::{BlockCopy, Draw, DrawnToken, StepBatch};
 use models::{
     CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits, Model,
-    ModelRunner, Quantization,
+    ModelRunner, Quantization, SumOrder,
 };
 
 /// Reproducible random numbers (SplitMix64).
@@ -24,6 +24,7 @@ impl Rng {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
     pub(crate) device: Device,
+    pub(crate) sum_order: SumOrder,
     pub(crate) dtype: Dtype,
     pub(crate) kv_cache_dtype: KvCacheDtype,
     pub(crate) block_size: usize,
@@ -172,6 +173,7 @@ impl Driver {
             limits,
             threads: None,
             pin_threads: false,
+            sum_order: setup.sum_order,
             kv_cache_dtype: setup.kv_cache_dtype,
             lora,
         };

@@ -1,6 +1,6 @@
 //! Random weights in the place of a checkpoint's.
 
-use models::{Device, Dtype, KvCacheDtype, Model, ModelSource, OpenError, open};
+use models::{Device, Dtype, KvCacheDtype, Model, ModelSource, OpenError, SumOrder, open};
 
 use crate::driver::{Driver, Rng, Seq, Setup};
 use crate::golden::{self, VARIANTS};
@@ -18,6 +18,7 @@ fn every_family_runs_with_random_weights() {
         assert_eq!(model.unread_tensors(), [""; 0], "{variant}");
         let setup = Setup {
             device: Device::Cpu,
+            sum_order: SumOrder::Free,
             dtype: Dtype::Auto,
             kv_cache_dtype: KvCacheDtype::Auto,
             block_size: 16,

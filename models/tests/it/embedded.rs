@@ -1,6 +1,6 @@
 //! The embedded model answers as transformers does.
 
-use models::{Device, Dtype, KvCacheDtype, KvDtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, KvDtype, ModelSource, SumOrder, open};
 use safetensors::SafeTensors;
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
@@ -11,6 +11,7 @@ fn driver(device: Device, seed: u64) -> Driver {
     assert!(model.unread_tensors().is_empty());
     let setup = Setup {
         device,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Auto,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size: 16,

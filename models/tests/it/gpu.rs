@@ -3,8 +3,11 @@
 use std::io::Write;
 
 use kernels::Draw;
-use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+use models::{
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelSource, Quantization, SumOrder, open,
+};
 
+use crate::bits::{Case, Place};
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
 use crate::golden::{self, Answer, Golden, VARIANTS};
 use crate::variants::check_tokens;
@@ -112,6 +115,7 @@ fn tokens_are_drawn_of_the_logits() {
     let setup = Setup {
         device,
         dtype: Dtype::Bfloat16,
+        sum_order: SumOrder::Free,
         kv_cache_dtype: KvCacheDtype::Bfloat16,
         block_size: 16,
         pool_tokens: 3 * (golden.prompt.len() + 32),
@@ -173,6 +177,29 @@ fn tokens_are_drawn_of_the_logits() {
     }
 }
 
+/// With fixed sums: weights in bfloat16 and keys and values as well, and weights as they are with keys and
+/// values that tensor cores do not take.
+#[test]
+fn fixed_sums_give_the_same_bits_in_every_family() {
+    let Some(device) = device() else { return };
+    for (index, variant) in VARIANTS.iter().enumerate() {
+        let check = |dtype, kv_cache_dtype| {
+            let place = Place {
+                device,
+                sum_order: SumOrder::Fixed,
+                dtype,
+            };
+            Case::of_variant(variant, place).check_one(kv_cache_dtype, 16, 7, &mut None);
+        };
+        check(Dtype::Bfloat16, KvCacheDtype::Bfloat16);
+        match index % 8 {
+            0 => check(Dtype::Auto, KvCacheDtype::Float32),
+            4 => check(Dtype::Auto, KvCacheDtype::Int8),
+            _ => {}
+        }
+    }
+}
+
 /// In bfloat16, token by token behind the answer so far, the embedded model takes the tokens that it takes
 /// in f32: all but half a percent of those of the fifty answers. An emulator has time for a few.
 #[test]
@@ -190,6 +217,7 @@ fn answers_in_bf16_are_those_in_f32() {
     let setup = Setup {
         device,
         dtype: Dtype::Bfloat16,
+        sum_order: SumOrder::Free,
         kv_cache_dtype: KvCacheDtype::Bfloat16,
         block_size: 16,
         pool_tokens: num_answers * (max_len + 16),
@@ -246,6 +274,7 @@ impl Decoding {
         let setup = Setup {
             device: self.device,
             dtype: self.dtype,
+            sum_order: SumOrder::Free,
             kv_cache_dtype: match self.dtype {
                 Dtype::Bfloat16 => KvCacheDtype::Bfloat16,
                 _ => KvCacheDtype::Float32,
@@ -291,6 +320,34 @@ impl Decoding {
     }
 }
 
+/// A device that promises no bits says so, and does not begin.
+#[test]
+fn a_device_without_fixed_sums_is_refused() {
+    let folder = golden::folder().join(VARIANTS[0]);
+    let options = LoadOptions {
+        device: Device::Reference,
+        dtype: Dtype::Auto,
+        quantization: Quantization::None,
+        limits: Limits {
+            num_blocks: 4,
+            window_blocks: None,
+            block_size: 16,
+            max_num_batched_tokens: 8,
+            max_num_seqs: 2,
+            max_model_len: 32,
+        },
+        threads: None,
+        pin_threads: false,
+        sum_order: SumOrder::Fixed,
+        kv_cache_dtype: KvCacheDtype::Auto,
+        lora: None,
+    };
+    let model = open(&ModelSource::Folder(folder)).unwrap();
+    let error = model.load(&options, &mut |_| ()).err().unwrap().to_string();
+    let expected = "a fixed order of sums was asked for, which this device does not have: ";
+    assert!(error.starts_with(expected), "{error}");
+}
+
 /// Norm of the difference over the norm of what is wanted; infinite if that is no number.
 fn error(got: &[f32], want: &[f32]) -> f32 {
     let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
@@ -305,6 +362,7 @@ fn error(got: &[f32], want: &[f32]) -> f32 {
 fn bf16(variant: &str, device: Device, golden: &Golden) -> Vec<Vec<f32>> {
     let setup = Setup {
         device,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Bfloat16,
         kv_cache_dtype: KvCacheDtype::Bfloat16,
         block_size: 16,

@@ -1,6 +1,6 @@
 //! How far narrow KV caches move the embedded model.
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
 use crate::golden::{Answer, answers};
@@ -13,6 +13,7 @@ pub(crate) fn logits(
 ) -> Vec<Vec<f32>> {
     let setup = Setup {
         device: Device::Cpu,
+        sum_order: SumOrder::Free,
         dtype,
         kv_cache_dtype,
         block_size: 16,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
 use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize_to_file};
 use serde_json::{Value, json};
@@ -39,6 +39,7 @@ fn logits(source: &ModelSource, tokens: &[u32]) -> Vec<Vec<f32>> {
     assert!(model.unread_tensors().is_empty());
     let setup = Setup {
         device: Device::Cpu,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Auto,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size: 16,

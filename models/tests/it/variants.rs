@@ -1,6 +1,6 @@
 //! Every family and variant computes what transformers computes.
 
-use models::{Device, Dtype, KvCacheDtype, ModelConfig, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelConfig, ModelSource, SumOrder, open};
 
 use crate::driver::{Driver, Rng, Seq, Setup, argmax};
 use crate::golden::{self, Golden, ROUNDED_TOLERANCE, TOLERANCE, VARIANTS, distance};
@@ -38,6 +38,7 @@ pub(crate) fn check_tokens(
     let length = golden.prompt.len() + golden.tokens.len();
     let setup = Setup {
         device,
+        sum_order: SumOrder::Free,
         dtype,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size,

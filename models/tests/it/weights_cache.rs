@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use models::{
     CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoadPhase, ModelSource,
-    Quantization, WeightsCache, open,
+    Quantization, SumOrder, WeightsCache, open,
 };
 
 use crate::driver::{Driver, Rng, Seq, Setup};
@@ -36,6 +36,7 @@ fn load(model: &Path, quantization: Quantization, cache: Option<WeightsCache>) -
     };
     let setup = Setup {
         device: Device::Cpu,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Auto,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size: 16,
@@ -304,6 +305,7 @@ fn progress_says_where_weights_come_from() {
             },
             threads: None,
             pin_threads: false,
+            sum_order: SumOrder::Free,
             kv_cache_dtype: KvCacheDtype::Auto,
             lora: None,
         };

@@ -1,7 +1,7 @@
 //! Layers with a sliding window compute the same from a pool of their own, which gives back what is
 //! behind the window.
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
 use crate::golden::{self, Golden, VARIANTS};
@@ -19,6 +19,7 @@ fn logits(variant: &str, device: Device, block_size: usize, has_pool: bool) -> V
     let other: Vec<u32> = tokens.iter().rev().copied().collect();
     let setup = Setup {
         device,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Auto,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size,

@@ -95,6 +95,8 @@ pub struct EngineConfig {
     pub device: models::Device,
     /// Part of a GPU's memory that may be used.
     pub gpu_memory_utilization: f64,
+    /// Whether a GPU may sum in whichever order is fastest.
+    pub sum_order: models::SumOrder,
     /// Type of the weights in memory.
     pub dtype: models::Dtype,
     /// What becomes of weights at load.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use models::{Device, ModelSource, WeightsCache};
+use models::{Device, ModelSource, SumOrder, WeightsCache};
 
 use super::serve::ServeConfig;
 use super::settings::ServeSettings;
@@ -320,6 +320,14 @@ fn devices_are_named_with_their_number() {
             format!("`{wrong}` is no device; write auto, cpu, cuda, cuda:1 or reference");
         assert_eq!(parsed.unwrap_err(), expected);
     }
+}
+
+#[test]
+fn sums_are_fixed_where_that_is_asked_for() {
+    let sum_order = |arguments: &[&str]| config(arguments).unwrap().engine.sum_order;
+    assert_eq!(sum_order(&[]), SumOrder::Free);
+    assert_eq!(sum_order(&["--deterministic"]), SumOrder::Fixed);
+    assert_eq!(sum_order(&["--deterministic", "false"]), SumOrder::Free);
 }
 
 #[test]

@@ -77,7 +77,12 @@ fn every_row_sees_each_key_once() {
         }
     }
     for num_blocks in [0, 20, 264, 1_000_000] {
-        for ways in [&[Way::Plain][..], &[Way::Few, Way::Many]] {
+        for ways in [
+            &[Way::Plain][..],
+            &[Way::Few, Way::Many],
+            &[Way::FixedPlain],
+            &[Way::FixedFew, Way::FixedMany],
+        ] {
             let plan = |way: &Way| plan(&sequences, *way, None, num_blocks);
             let plans: Vec<Plan> = ways.iter().map(plan).collect();
             assert_eq!(covered(&plans), want, "{num_blocks} blocks, {ways:?}");
@@ -100,6 +105,31 @@ fn spans_fill_the_device_and_no_more() {
                     !is_cut || keys.end + 300 > context,
                     "cut within a block of keys"
                 );
+            }
+        }
+    }
+}
+
+/// Spans are whole and at multiples of their length, or there are none; never more than there is room for.
+#[test]
+fn fixed_spans_lie_at_fixed_places() {
+    let num_parts = GroupParts::of(&SHAPE).num_parts;
+    for (context, query) in [(200, 1), (5_000, 1), (700_000, 2), (9_000, 300)] {
+        for way in [Way::FixedFew, Way::FixedMany] {
+            for num_blocks in [4, 264] {
+                let plan = plan(&[(context, query); 3], way, Some(100_000), num_blocks);
+                let mut divided = 0;
+                for (_, _, keys, [.., num_partials, _]) in tiles(&plan) {
+                    if num_partials > 0 {
+                        let span = FIXED_SPAN as u32;
+                        assert_eq!(keys.start / span, (keys.end - 1) / span, "{keys:?}");
+                        divided += 1;
+                    }
+                }
+                assert_eq!(divided, plan.num_partials);
+                let rows = divided * num_parts * way.tile_rows(SHAPE.head_dim);
+                assert!(rows <= partial_rows(SumOrder::Fixed, num_blocks, SHAPE.head_dim));
+                assert!(plan.num_divided * num_parts <= num_blocks);
             }
         }
     }
@@ -147,12 +177,17 @@ fn tensor_cores_take_bfloat16_and_usual_heads() {
             dtype,
             ..sight(shape, None)
         };
-        Way::of(&sight, 227 << 10)
+        Way::of(&sight, SumOrder::Free, 227 << 10)
     };
     assert_eq!(of(KvDtype::Bf16, 128), [Way::Few, Way::Many]);
     assert_eq!(of(KvDtype::Bf16, 80), [Way::Plain]);
     assert_eq!(of(KvDtype::F32, 128), [Way::Plain]);
-    assert_eq!(Way::of(&sight(SHAPE, None), 16 << 10), [Way::Plain]);
+    let fixed = Way::of(&sight(SHAPE, None), SumOrder::Fixed, 227 << 10);
+    assert_eq!(fixed, [Way::FixedFew, Way::FixedMany]);
+    assert_eq!(
+        Way::of(&sight(SHAPE, None), SumOrder::Free, 16 << 10),
+        [Way::Plain]
+    );
 }
 
 #[test]

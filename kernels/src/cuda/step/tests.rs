@@ -49,7 +49,7 @@ const SIGHT: Sight = Sight {
 
 #[test]
 fn steps_of_one_layout_lie_at_the_same_addresses() {
-    let (device, mut inputs) = (Device::default(), StepInputs::new());
+    let (device, mut inputs) = (Device::default(), StepInputs::new(SumOrder::Free));
     let sizes = StepSizes {
         qkv: SIGHT.shape,
         max_tokens: 64,
@@ -87,7 +87,7 @@ fn steps_of_one_layout_lie_at_the_same_addresses() {
 
 #[test]
 fn other_words_are_not_found() {
-    let (device, mut inputs) = (Device::default(), StepInputs::new());
+    let (device, mut inputs) = (Device::default(), StepInputs::new(SumOrder::Free));
     inputs.set(&device, &batch(&[20, 40])).unwrap();
     assert!(inputs.find(&device, Section::TokenIds, &[7, 8]).is_some());
     assert!(inputs.find(&device, Section::TokenIds, &[7, 9]).is_none());

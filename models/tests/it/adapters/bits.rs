@@ -2,7 +2,7 @@
 
 use models::testing::{ALL_PROJECTIONS as ALL, AdapterFiles};
 use models::{
-    Device, Dtype, KvCacheDtype, LoraAdapter, LoraLimits, ModelConfig, ModelSource, open,
+    Device, Dtype, KvCacheDtype, LoraAdapter, LoraLimits, ModelConfig, ModelSource, SumOrder, open,
 };
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
@@ -37,6 +37,7 @@ fn adapters(config: &ModelConfig) -> Vec<LoraAdapter> {
 fn setup(kv_cache_dtype: KvCacheDtype) -> Setup {
     Setup {
         device: Device::Cpu,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Auto,
         kv_cache_dtype,
         block_size: 16,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use models::testing::{AdapterFiles, Tensors, write_tensors};
-use models::{Device, Dtype, KvCacheDtype, LoraAdapter, LoraLimits, ModelSource, open};
+use models::{Device, Dtype, KvCacheDtype, LoraAdapter, LoraLimits, ModelSource, SumOrder, open};
 use safetensors::SafeTensors;
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
@@ -50,6 +50,7 @@ fn setup(device: Device, golden: &Golden) -> Setup {
     let length = golden.prompt.len() + golden.tokens.len();
     Setup {
         device,
+        sum_order: SumOrder::Free,
         dtype: Dtype::Auto,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size: 16,

@@ -4,7 +4,9 @@ mod errors;
 
 use std::path::PathBuf;
 
-use models::{Device, Dtype, Encoder, KvCacheDtype, ModelFiles, ModelSource, Pooling, open};
+use models::{
+    Device, Dtype, Encoder, KvCacheDtype, ModelFiles, ModelSource, Pooling, SumOrder, open,
+};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use text::{Tokenizer, TokenizerFiles};
@@ -149,6 +151,7 @@ fn a_decoder_saved_without_its_head_embeds_as_transformers_does() {
         let tokenizer = tokenizer(model.files());
         let setup = Setup {
             device,
+            sum_order: SumOrder::Free,
             dtype: Dtype::Auto,
             kv_cache_dtype: KvCacheDtype::Float32,
             block_size: 16,

@@ -10,7 +10,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-use models::{Device, Dtype, KvCacheDtype, Model, ModelSource, Quantization, open};
+use models::{Device, Dtype, KvCacheDtype, Model, ModelSource, Quantization, SumOrder, open};
 
 use crate::driver::{Driver, Rng, Seq, Setup};
 use crate::golden::{self, Golden, TOLERANCE, VARIANTS, distance};
@@ -74,6 +74,7 @@ fn refused_bytes(bytes: &[u8]) -> String {
 fn logits(model: Model, dtype: Dtype, quantization: Quantization, tokens: &[u32]) -> Vec<Vec<f32>> {
     let setup = Setup {
         device: Device::Cpu,
+        sum_order: SumOrder::Free,
         dtype,
         kv_cache_dtype: KvCacheDtype::Float32,
         block_size: 16,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kernels::{WeightDtype, WeightView};
-use models::{Dtype, LoadOptions, ModelSource, Quantization, open};
+use models::{Dtype, LoadOptions, ModelSource, Quantization, SumOrder, open};
 
 use super::blocks::Kind;
 use super::convert::convert;
@@ -133,6 +133,7 @@ fn what_is_quantised_already_is_not_quantised_again() {
             limits,
             threads: None,
             pin_threads: false,
+            sum_order: SumOrder::Free,
             kv_cache_dtype: models::KvCacheDtype::Auto,
             lora: None,
         };
