@@ -138,18 +138,20 @@ pub(crate) fn units_alone_are_those_in_a_batch<B: Backend>(make: &dyn Fn(usize) 
     let mut rng = Rng::new(57);
     for (cols, in_features) in [(72, 136), (270, 600), (33, 1032)] {
         let rows = 170;
-        let weight = rng.floats(2 * cols * in_features);
-        let (data, _) = encode(&weight, WeightDtype::Bf16);
-        let view = WeightView {
+        let halves = [0, 1].map(|_| {
+            let weight = rng.floats(cols * in_features);
+            encode(&weight, WeightDtype::Bf16).0
+        });
+        let views = halves.each_ref().map(|data| WeightView {
             name: "w",
-            data: &data,
+            data,
             dtype: WeightDtype::Bf16,
-            rows: 2 * cols,
+            rows: cols,
             cols: in_features,
-        };
+        });
         let bias = rng.floats(2 * cols);
         let weight = backend
-            .pack_linear(&[view], Some(&bias), &[WeightFormat::Checkpoint])
+            .pack_linear(&views, Some(&bias), &[WeightFormat::Checkpoint; 2])
             .unwrap();
         let input = rng.floats(rows * in_features);
         let mut run = |input: &[f32]| {
