@@ -75,7 +75,7 @@ fn cuda(tree: &Tree) -> anyhow::Result<()> {
     let mut clippy = tree.cargo(&["clippy"]);
     clippy
         .args(workspace)
-        .arg("server/cuda,models/cuda-emulator");
+        .arg("server/cuda,models/cuda-emulator,benches/goldens");
     succeed(clippy.args(lints).env("PURSER_CUDA_ARCHITECTURES", "90a"))?;
     for tests in ["cuda_emulator", "gpu::"] {
         let mut test = tree.cargo(&["test"]);
