@@ -81,9 +81,11 @@ correctness() {
   local backend=${DEVICE%%:*} name
   backend=${backend//-/_}
   export PURSER_TEST_GPU=1 PURSER_GOLDENS=$PWD/models/tests/goldens
-  check kernels 150 "$BIN/kernels-conformance" "$backend::" "${backend}_device::"
-  check fixed-sums 150 "$BIN/kernels-conformance" "${backend}_fixed::" "${backend}_bits::" "${backend}_bits_bf16::"
-  check models 150 "$BIN/models-goldens" gpu::
+  check kernels 120 "$BIN/kernels-conformance" "$backend::" "${backend}_device::"
+  check fixed-sums 100 "$BIN/kernels-conformance" "${backend}_fixed::" "${backend}_bits::" "${backend}_bits_bf16::"
+  check models 120 "$BIN/models-goldens" gpu:: --skip gpu::answers
+  # Needs the weights in models/embedded.
+  check answers 40 "$BIN/models-goldens" gpu::answers
   local sanitizer
   sanitizer=$(command -v compute-sanitizer || compgen -G '/usr/local/cuda*/bin/compute-sanitizer' | head -1)
   if [ -z "$sanitizer" ]; then
@@ -95,9 +97,9 @@ correctness() {
     tests+=("$backend::$name")
   done
   tests+=("${backend}_device::recorded_steps" "${backend}_device::likeliest" "${backend}_device::logprobs")
-  check memcheck 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
-  check racecheck 90 "$sanitizer" --tool racecheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
-  check memcheck-engine 90 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/gpu" run --model tiny \
+  check memcheck 70 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
+  check racecheck 70 "$sanitizer" --tool racecheck --error-exitcode 9 "$BIN/kernels-conformance" "${tests[@]}"
+  check memcheck-engine 70 "$sanitizer" --tool memcheck --error-exitcode 9 "$BIN/gpu" run --model tiny \
     --scale 64 --device "$DEVICE" --only decode-1,ttft-8192 --json
 }
 

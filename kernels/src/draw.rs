@@ -7,7 +7,7 @@ pub const NO_TOKEN: u32 = u32::MAX;
 /// `top_k`, `top_p` (over what `top_k` left), `min_p`, then the token at `place`.
 ///
 /// With `top_k` or `top_p` tokens take their shares of `[0, 1)` from the likeliest to the least likely
-/// one, of equal ones in ascending order, otherwise all in that order.
+/// one, of equal ones in ascending order; otherwise all take them in ascending order.
 ///
 /// [`Sample`]: crate::Sample
 #[derive(Clone, Copy, Debug, PartialEq)]
