@@ -6,7 +6,10 @@ use crate::model::{ModelFiles, OpenError};
 use crate::source::ModelSource;
 
 /// An encoder: none, where they are not built.
-pub enum Encoder {}
+pub struct Encoder(Never);
+
+/// Private, so that callers are compiled as if there could be one.
+enum Never {}
 
 impl Encoder {
     /// # Errors
@@ -26,41 +29,41 @@ impl Encoder {
     /// # Errors
     /// Never.
     pub fn embed(&self, _tokens: &[u32]) -> Result<Vec<f32>, EmbedError> {
-        match *self {}
+        match self.0 {}
     }
 
     /// Of no text.
     pub fn workspace_bytes(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Of no text.
     pub fn window(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Of no vocabulary.
     pub fn vocab_size(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Of no states.
     pub fn pooling(&self) -> Pooling {
-        match *self {}
+        match self.0 {}
     }
 
     /// Of no text.
     pub fn lower_case(&self) -> bool {
-        match *self {}
+        match self.0 {}
     }
 
     /// Of no files.
     pub fn files(&self) -> &ModelFiles {
-        match *self {}
+        match self.0 {}
     }
 
     /// Of no checkpoint.
     pub fn unread_tensors(&self) -> &[String] {
-        match *self {}
+        match self.0 {}
     }
 }

@@ -3,7 +3,7 @@
 use kernels::{Draw, DrawnToken, NO_TOKEN};
 
 /// Draws the rows that take the likeliest of `logits`, of equal ones the first, and takes these rows
-/// out of the logits.
+/// out of the logits. Where no row has a draw, `draws` may be empty.
 pub(super) fn draw(
     logits: &mut Vec<f32>,
     vocab_size: usize,
@@ -12,10 +12,11 @@ pub(super) fn draw(
 ) {
     drawn.clear();
     let mut kept = 0;
-    for (row, draw) in draws.iter().enumerate() {
+    for row in 0..logits.len() / vocab_size {
         let of_row = row * vocab_size..(row + 1) * vocab_size;
         let takes_likeliest = |draw: &Draw| draw.temperature == 0.0 && draw.logprobs.is_none();
-        if draw.as_ref().is_some_and(takes_likeliest) {
+        let draw = draws.get(row).and_then(Option::as_ref);
+        if draw.is_some_and(takes_likeliest) {
             let token = likeliest(&logits[of_row]);
             drawn.push(Some(DrawnToken {
                 token,
