@@ -12,6 +12,7 @@ mod golden;
 use candle_core::{DType, Device as CandleDevice, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{llama, qwen3};
+use kernels::SumOrder;
 use models::{Device, Dtype, KvCacheDtype, ModelSource, open};
 
 use driver::{Driver, Rng, Seq, Setup};
@@ -32,6 +33,7 @@ fn ours(variant: &str, prompt: &[u32]) -> [Vec<f32>; 2] {
             max_rows: prompt.len(),
             max_len: prompt.len(),
             window_pool: None,
+            sum_order: SumOrder::Free,
         };
         let mut driver = Driver::new(model, setup, &mut Rng(1));
         driver
