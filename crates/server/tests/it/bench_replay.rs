@@ -91,7 +91,7 @@ const MOONCAKE: &str = r#"
 #[tokio::test]
 async fn the_same_blocks_are_the_same_tokens() {
     let (fake, url) = Fake::start(steady()).await;
-    let ran = bench(&url, MOONCAKE, "--max-concurrency 1").await;
+    let ran = bench(&url, MOONCAKE, "--max-concurrency 1 --seed 7").await;
     assert_eq!(ran.error, None);
     let seen = fake.seen();
     let facts: Vec<(usize, usize, u64)> = of_run(&seen, 4)
