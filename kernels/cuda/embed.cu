@@ -2,9 +2,13 @@
 #include "values.cuh"
 #include "weights.cuh"
 
+// `kernels::DRAWN_BEFORE`
+constexpr uint32_t DRAWN_BEFORE = 1u << 31;
+
 struct EmbedArguments {
     const uint8_t* table;       // rows `first..first + rows` of the table
     const uint32_t* token_ids;  // [gridDim.x]
+    const uint32_t* drawn;      // of the step before, `NO_TOKEN` where there is none
     Values out;                 // [gridDim.x, cols]
     uint64_t row_bytes;
     uint32_t dtype;
@@ -28,8 +32,12 @@ __device__ void embed_row(const EmbedArguments& args, uint32_t index) {
 }
 
 KERNEL(embed, EmbedArguments) {
-    // Wraps around below `first`, so that one comparison does.
-    uint32_t index = args.token_ids[blockIdx.x] - args.first;
+    uint32_t token = args.token_ids[blockIdx.x];
+    if (token & DRAWN_BEFORE) {
+        token = args.drawn[token & ~DRAWN_BEFORE];
+    }
+    // Wraps around below `first`, so that one comparison does; `NO_TOKEN` is behind every table.
+    uint32_t index = token - args.first;
     if (index >= args.rows) {
         return;
     }

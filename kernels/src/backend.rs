@@ -2,8 +2,8 @@
 
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, BlockCopy, Caller, Clear, Embed, GatedLinear,
-    GatherRows, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm, Sample, SoftCap, StepBatch,
-    StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
+    GatherRows, KvDtype, LayerNorm, Linear, PackedBlocks, ReadDrawn, RmsNorm, Sample, SoftCap,
+    StepBatch, StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
 /// Shape of the paged KV cache.
@@ -376,6 +376,12 @@ pub trait Backend: Send + Sized + 'static {
     /// `Device`.
     fn add_rows(&mut self, op: AddRows<'_, Self>) -> Result<(), KernelError>;
 
+    /// Whether operations have only begun when they return, so that the next step can be asked for
+    /// before the tokens of this one are known.
+    fn runs_ahead(&self) -> bool {
+        false
+    }
+
     /// See [`Sample`]. Returns whether it did so: where rows are the host's anyway, this is left to the
     /// caller.
     ///
@@ -383,6 +389,17 @@ pub trait Backend: Send + Sized + 'static {
     /// `Device`; `OutOfMemory` of more rows than were expected.
     fn sample(&mut self, _op: Sample<'_, Self>) -> Result<bool, KernelError> {
         Ok(false)
+    }
+
+    /// See [`ReadDrawn`].
+    ///
+    /// # Errors
+    /// `Device`.
+    ///
+    /// # Panics
+    /// If nothing was sampled that has not been read.
+    fn read_drawn(&mut self, _op: ReadDrawn<'_, Self>) -> Result<(), KernelError> {
+        unreachable!("nothing was sampled")
     }
 
     /// The first `rows` rows of `buffer` on the host, after every operation before it has finished.

@@ -46,7 +46,8 @@ pub struct WindowBlocks {
 pub struct StepBatch {
     /// Copies to run, in this order, before anything of the step is written.
     pub block_copies: Vec<BlockCopy>,
-    /// Tokens to compute. `[num_tokens]`
+    /// Tokens to compute, some of which may be unknown ([`DRAWN_BEFORE`](crate::DRAWN_BEFORE)).
+    /// `[num_tokens]`
     pub token_ids: Vec<u32>,
     /// Position of each token in its sequence. `[num_tokens]`
     pub positions: Vec<u32>,

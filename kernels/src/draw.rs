@@ -3,6 +3,13 @@
 /// No token of a row: its largest logit is not finite.
 pub const NO_TOKEN: u32 = u32::MAX;
 
+/// Added to the index of a row of logits, it stands in [`StepBatch::token_ids`] for the token that the
+/// step before has drawn of that row, and that the host does not know yet. Only for backends that
+/// [run ahead](crate::Backend::runs_ahead).
+///
+/// [`StepBatch::token_ids`]: crate::StepBatch::token_ids
+pub const DRAWN_BEFORE: u32 = 1 << 31;
+
 /// How the token of a row of logits is chosen, by a backend that does so ([`Sample`]): temperature,
 /// `top_k`, `top_p` (over what `top_k` left), `min_p`, then the token at `place`.
 ///

@@ -70,12 +70,12 @@ pub use cuda::{
 pub use cuda_driver::CudaDriver;
 #[cfg(feature = "cuda-emulator")]
 pub use cuda_emulator::{CudaEmulator, EmulatedGraph, EmulatedMemory};
-pub use draw::{Draw, DrawnLogprobs, DrawnToken, NO_TOKEN};
+pub use draw::{DRAWN_BEFORE, Draw, DrawnLogprobs, DrawnToken, NO_TOKEN};
 pub use kv_dtype::KvDtype;
 pub use lora::{ActivateGated, AddLora, LoraBackend, LoraRows, LoraView, shrunk_size};
 pub use ops::{
     Activate, Activation, Add, AddRmsNorm, AddRows, Attention, Clear, Embed, GatedLinear,
-    GatherRows, HeadNorm, LayerNorm, Linear, RmsNorm, Rope, Sample, SoftCap, WriteKv,
+    GatherRows, HeadNorm, LayerNorm, Linear, ReadDrawn, RmsNorm, Rope, Sample, SoftCap, WriteKv,
 };
 #[cfg(feature = "reference")]
 pub use reference::{

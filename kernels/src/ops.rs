@@ -25,7 +25,8 @@ pub enum Activation {
 pub struct Embed<'a, B: Backend> {
     /// `[vocab_size, hidden_size]`
     pub table: &'a B::Linear,
-    /// `[rows]`
+    /// Of the vocabulary, or a row that was drawn ([`DRAWN_BEFORE`](crate::DRAWN_BEFORE)); one without a
+    /// token leaves its output as it was. `[rows]`
     pub token_ids: &'a [u32],
     /// Usually 1.
     pub scale: f32,
@@ -251,7 +252,15 @@ pub struct AddRows<'a, B: Backend> {
 pub struct Sample<'a, B: Backend> {
     /// `[draws.len(), vocab_size]`
     pub logits: &'a B::Buffer,
-    /// How each row's token is chosen; `None` is left to the host.
+    /// How each row's token is chosen; `None` is left to the host. At least one is to be chosen.
+    pub draws: &'a [Option<Draw>],
+}
+
+/// What came of a [`Sample`]: of the earliest one that was not asked for. Each is asked for once.
+pub struct ReadDrawn<'a, B: Backend> {
+    /// As they were sampled; those of the host's rows have not changed since.
+    pub logits: &'a B::Buffer,
+    /// As they were sampled.
     pub draws: &'a [Option<Draw>],
     /// What was chosen of each row; `None` of the host's. What it held is replaced. `[draws.len()]`
     pub drawn: &'a mut Vec<Option<DrawnToken>>,

@@ -64,7 +64,7 @@ pub use log_softmax::LogSoftmax;
 pub use model::{Model, ModelFiles, OpenError, open};
 pub use pooling::Pooling;
 pub use quantization::Quantization;
-pub use runner::{AdapterSlots, KvBlocks, Logits, ModelRunner};
+pub use runner::{AdapterSlots, KvBlocks, Logits, ModelRunner, StepsInFlight};
 pub use source::{HubOptions, HubRequest, ModelSource};
 pub use weights::WeightsError;
 pub use weights_cache::{CacheNotice, WeightsCache};

@@ -176,6 +176,34 @@ pub trait AdapterSlots {
     fn unload(&mut self, slot: usize);
 }
 
+/// Steps that a device computes while the host goes on: one, and behind one whose tokens the device
+/// chooses itself, a second.
+pub trait StepsInFlight {
+    /// Begins a step, behind the one before it, whose drawn tokens may be among its own
+    /// ([`DRAWN_BEFORE`](kernels::DRAWN_BEFORE)).
+    ///
+    /// # Errors
+    /// What the device reports; the KV of the batch's slots is then undefined, and the step is not in
+    /// flight.
+    ///
+    /// # Panics
+    /// If a step is in flight that none may [follow](Self::may_follow).
+    fn launch(&mut self, batch: &StepBatch) -> Result<(), KernelError>;
+
+    /// Whether another step may be launched before the last one has ended: there is none before that,
+    /// and nothing of it is wanted but tokens that the device chooses.
+    fn may_follow(&self) -> bool;
+
+    /// Waits for the earliest step in flight; what [`ModelRunner::forward`] returns.
+    ///
+    /// # Errors
+    /// What the device reports; the step is then in flight no more.
+    ///
+    /// # Panics
+    /// If none is in flight.
+    fn finish(&mut self) -> Result<Logits<'_>, KernelError>;
+}
+
 /// A loaded model with its KV cache: the one dynamic call per step.
 pub trait ModelRunner: Send {
     /// Computes the batch's tokens, stores their KV, and returns the logits and scores that it asked
@@ -184,6 +212,11 @@ pub trait ModelRunner: Send {
     /// # Errors
     /// What the device reports; the KV of the batch's slots is then undefined.
     fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError>;
+
+    /// Its steps in flight; `None` if a step has ended when it returns.
+    fn steps_in_flight(&mut self) -> Option<&mut dyn StepsInFlight> {
+        None
+    }
 
     /// Its places for adapters; `None` if it was loaded without.
     fn adapters(&mut self) -> Option<&mut dyn AdapterSlots> {

@@ -77,7 +77,7 @@ fn cuda(tree: &Tree) -> anyhow::Result<()> {
         .args(workspace)
         .arg("server/cuda,models/cuda-emulator,benches/goldens");
     succeed(clippy.args(lints).env("PURSER_CUDA_ARCHITECTURES", "90a"))?;
-    for tests in ["cuda_emulator", "gpu::"] {
+    for tests in ["cuda_emulator", "gpu"] {
         let mut test = tree.cargo(&["test"]);
         test.args(workspace).arg("models/cuda-emulator");
         succeed(test.args(["--test", "it", tests]))?;

@@ -13,5 +13,7 @@ mod driver;
 mod golden;
 #[path = "../../../models/tests/it/gpu.rs"]
 mod gpu;
+#[path = "../../../models/tests/it/gpu_ahead.rs"]
+mod gpu_ahead;
 #[path = "../../../models/tests/it/variants.rs"]
 mod variants;

@@ -131,6 +131,7 @@ arguments! {
     EmbedArguments for Embed {
         table: u64,
         token_ids: u64,
+        drawn: u64,
         out: Values,
         row_bytes: u64,
         dtype: u32,

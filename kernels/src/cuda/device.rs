@@ -1,7 +1,7 @@
 //! What the backend needs of a device: memory, launches, and the library's products.
 
 use crate::cuda::arguments::Arguments;
-use crate::cuda::bytes::{bytes_of, bytes_of_mut};
+use crate::cuda::bytes::bytes_of;
 use crate::cuda::step::{Section, StepInputs};
 use crate::{ActivationDtype, KernelError};
 
@@ -14,6 +14,8 @@ pub trait CudaDevice: Send + 'static {
     type Memory: Send;
     /// Launches and products, to be run again.
     type Graph: Send;
+    /// A copy to the host that was asked for.
+    type Read: Send;
 
     /// Its name, for logs.
     fn description(&self) -> String;
@@ -54,6 +56,30 @@ pub trait CudaDevice: Send + 'static {
     /// If the bytes leave the memory.
     fn read(&self, memory: &Self::Memory, offset: usize, out: &mut [u8])
     -> Result<(), KernelError>;
+
+    /// Begins to copy `bytes` from the device, as they are after every operation before it and before
+    /// those behind it.
+    ///
+    /// # Errors
+    /// `Device`.
+    ///
+    /// # Panics
+    /// If the bytes leave the memory.
+    fn start_read(
+        &self,
+        memory: &Self::Memory,
+        offset: usize,
+        bytes: usize,
+    ) -> Result<Self::Read, KernelError>;
+
+    /// Waits for a copy, not for what was asked for behind it. `[bytes]` of its start.
+    ///
+    /// # Errors
+    /// `Device`.
+    ///
+    /// # Panics
+    /// If `out` has another length.
+    fn finish_read(&self, read: Self::Read, out: &mut [u8]) -> Result<(), KernelError>;
 
     /// Runs a kernel. A launch of no blocks does nothing.
     ///
@@ -219,16 +245,21 @@ impl<D: CudaDevice> Staged<D> {
 
     /// Where its memory begins, once there is room.
     pub(crate) fn address(&self, device: &D) -> u64 {
-        device.address(self.memory.as_ref().expect("room was made"))
+        self.place(device).expect("room was made")
     }
 
-    /// What a kernel has left there.
+    /// Where its memory begins, if there is any.
+    pub(crate) fn place(&self, device: &D) -> Option<u64> {
+        self.memory.as_ref().map(|memory| device.address(memory))
+    }
+
+    /// Begins to read the first `words` of what kernels have left there.
     ///
     /// # Errors
     /// `Device`.
-    pub(crate) fn read(&mut self, device: &D, words: &mut [u32]) -> Result<(), KernelError> {
+    pub(crate) fn start_read(&mut self, device: &D, words: usize) -> Result<D::Read, KernelError> {
         self.sent.clear();
         let memory = self.memory.as_ref().expect("room was made");
-        device.read(memory, 0, bytes_of_mut(words))
+        device.start_read(memory, 0, 4 * words)
     }
 }

@@ -68,6 +68,7 @@ unsafe impl Send for EmulatedMemory {}
 impl CudaDevice for CudaEmulator {
     type Memory = EmulatedMemory;
     type Graph = EmulatedGraph;
+    type Read = Vec<u8>;
 
     fn description(&self) -> String {
         "emulated".to_owned()
@@ -131,6 +132,22 @@ impl CudaDevice for CudaEmulator {
         assert!(self.recording.borrow().is_none(), "copies are not recorded");
         // SAFETY: as above.
         unsafe { std::ptr::copy_nonoverlapping(memory.at(offset), out.as_mut_ptr(), out.len()) };
+        Ok(())
+    }
+
+    fn start_read(
+        &self,
+        memory: &EmulatedMemory,
+        offset: usize,
+        bytes: usize,
+    ) -> Result<Vec<u8>, KernelError> {
+        let mut read = vec![0; bytes];
+        self.read(memory, offset, &mut read)?;
+        Ok(read)
+    }
+
+    fn finish_read(&self, read: Vec<u8>, out: &mut [u8]) -> Result<(), KernelError> {
+        out.copy_from_slice(&read);
         Ok(())
     }
 

@@ -99,7 +99,7 @@ impl<D: CudaDevice> CudaLinear<D> {
         self.out_features
     }
 
-    /// `out[row] = scale * self[token_ids[row]]`, the ids being at an address.
+    /// `out[row] = scale * self[token_ids[row]]`, the ids and those that were drawn being at addresses.
     ///
     /// # Errors
     /// `Device`.
@@ -107,6 +107,7 @@ impl<D: CudaDevice> CudaLinear<D> {
         &self,
         device: &D,
         (token_ids, rows): (u64, usize),
+        drawn: u64,
         scale: f32,
         out: &CudaBuffer<D>,
     ) -> Result<(), KernelError> {
@@ -115,6 +116,7 @@ impl<D: CudaDevice> CudaLinear<D> {
             let arguments = EmbedArguments {
                 table: device.address(&part.memory),
                 token_ids,
+                drawn,
                 out: out.values(device, rows),
                 row_bytes: part.row_bytes as u64,
                 dtype: part.dtype.code(),

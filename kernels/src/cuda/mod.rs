@@ -36,9 +36,9 @@ use crate::cuda::sample::Draws;
 use crate::cuda::step::{Section, StepInputs};
 use crate::{
     Activate, ActivationDtype, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear,
-    Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, LayerNorm, Linear, RmsNorm,
-    RopeTableView, Sample, SoftCap, StepBatch, StepSizes, SumOrder, WeightFormat, WeightView,
-    WriteKv,
+    DRAWN_BEFORE, Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, LayerNorm, Linear,
+    ReadDrawn, RmsNorm, RopeTableView, Sample, SoftCap, StepBatch, StepSizes, SumOrder,
+    WeightFormat, WeightView, WriteKv,
 };
 
 /// Threads of a block that takes a row.
@@ -247,12 +247,18 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     fn embed(&mut self, op: Embed<'_, Self>) -> Result<(), KernelError> {
         let vocab_size = op.table.out_features();
         for &id in op.token_ids {
-            assert!((id as usize) < vocab_size, "token {id} exists");
+            let exists = match id & DRAWN_BEFORE {
+                0 => (id as usize) < vocab_size,
+                _ => self.draws.has_drawn((id & !DRAWN_BEFORE) as usize),
+            };
+            assert!(exists, "token {id} exists");
         }
+        let drawn = self.draws.tokens(&self.device);
         let (device, staged) = (&self.device, &mut self.token_ids);
         let ids = staged.of_step(device, &self.inputs, Section::TokenIds, op.token_ids)?;
         let rows = op.token_ids.len();
-        op.table.embed(&self.device, (ids, rows), op.scale, op.out)
+        op.table
+            .embed(&self.device, (ids, rows), drawn, op.scale, op.out)
     }
 
     fn rms_norm(&mut self, op: RmsNorm<'_, Self>) -> Result<(), KernelError> {
@@ -416,8 +422,16 @@ impl<D: CudaDevice> Backend for Cuda<D> {
         device.launch(Geometry::new([op.rows.len(), 1], ROW_THREADS), &arguments)
     }
 
-    fn sample(&mut self, mut op: Sample<'_, Self>) -> Result<bool, KernelError> {
-        self.draw(&mut op).map(|()| true)
+    fn runs_ahead(&self) -> bool {
+        true
+    }
+
+    fn sample(&mut self, op: Sample<'_, Self>) -> Result<bool, KernelError> {
+        self.draw(&op).map(|()| true)
+    }
+
+    fn read_drawn(&mut self, mut op: ReadDrawn<'_, Self>) -> Result<(), KernelError> {
+        self.take_drawn(&mut op)
     }
 
     fn read<'a>(

@@ -1,9 +1,14 @@
 //! Tokens chosen where their logits are.
 
+use std::collections::VecDeque;
+
 use crate::cuda::Cuda;
 use crate::cuda::arguments::SampleArguments;
+use crate::cuda::bytes::bytes_of_mut;
 use crate::cuda::device::{CudaDevice, Geometry, Staged};
-use crate::{ActivationDtype, Draw, DrawnLogprobs, DrawnToken, KernelError, NO_TOKEN, Sample};
+use crate::{
+    ActivationDtype, Draw, DrawnLogprobs, DrawnToken, KernelError, NO_TOKEN, ReadDrawn, Sample,
+};
 
 /// `SELECTION_THREADS` in `kernels/cuda/selection.cuh`.
 const THREADS: usize = 1024;
@@ -20,7 +25,18 @@ pub(crate) struct Draws<D: CudaDevice> {
     words: Vec<u32>,
     /// Of as many rows: tokens; log probabilities of these; the likeliest of each row.
     results: Staged<D>,
+    /// The row of each result that the device has now.
+    last_rows: Vec<usize>,
+    /// What nobody has asked for yet, the earliest first.
+    unread: VecDeque<Unread<D>>,
+    /// For what is asked for.
     result_words: Vec<u32>,
+}
+
+/// Results that are on their way.
+struct Unread<D: CudaDevice> {
+    read: D::Read,
+    words: usize,
 }
 
 impl<D: CudaDevice> Draws<D> {
@@ -29,6 +45,8 @@ impl<D: CudaDevice> Draws<D> {
             draws: Staged::new("draws"),
             words: Vec::new(),
             results: Staged::new("drawn tokens"),
+            last_rows: Vec::new(),
+            unread: VecDeque::new(),
             result_words: Vec::new(),
         }
     }
@@ -41,6 +59,17 @@ impl<D: CudaDevice> Draws<D> {
         self.draws.reserve(device, DRAW_WORDS * rows)?;
         let result_words = rows * (2 + TOP_WORDS * MAX_TOP);
         self.results.reserve(device, result_words)
+    }
+
+    /// Whether the last step has drawn this row, and all before it: only then is a row's index that of
+    /// its result.
+    pub(crate) fn has_drawn(&self, row: usize) -> bool {
+        self.last_rows.get(row) == Some(&row)
+    }
+
+    /// Where the last step has left its tokens; no address before the first room.
+    pub(crate) fn tokens(&self, device: &D) -> u64 {
+        self.results.place(device).unwrap_or(0)
     }
 
     /// Notes how `row` is drawn.
@@ -71,23 +100,24 @@ impl<D: CudaDevice> Cuda<D> {
     ///
     /// # Errors
     /// `Device`; `OutOfMemory` of more rows than were expected.
-    pub(crate) fn draw(&mut self, op: &mut Sample<'_, Self>) -> Result<(), KernelError> {
+    pub(crate) fn draw(&mut self, op: &Sample<'_, Self>) -> Result<(), KernelError> {
         assert_eq!(op.logits.dtype, ActivationDtype::F32, "logits are exact");
         let (device, state) = (&self.device, &mut self.draws);
         state.words.clear();
-        let of_rows = op.draws;
-        let draws = || of_rows.iter().flatten();
-        for (row, draw) in of_rows.iter().enumerate() {
+        state.last_rows.clear();
+        for (row, draw) in op.draws.iter().enumerate() {
             let Some(draw) = draw else { continue };
             let top = draw.logprobs.unwrap_or(0);
             assert!(top <= Draw::MAX_TOP, "{top} log probabilities");
             state.push(row, draw);
+            state.last_rows.push(row);
         }
-        let count = draws().count();
-        state.reserve(device, count.max(1))?;
+        let count = state.last_rows.len();
+        assert!(count > 0, "a row is to be drawn");
+        state.reserve(device, count)?;
         let at = state.results.address(device);
         let arguments = SampleArguments {
-            logits: op.logits.values(device, of_rows.len()).address,
+            logits: op.logits.values(device, op.draws.len()).address,
             draws: state.draws.send(device, &state.words)?,
             tokens: at,
             logprobs: at + 4 * count as u64,
@@ -97,16 +127,33 @@ impl<D: CudaDevice> Cuda<D> {
         };
         device.launch(Geometry::new([count, 1], THREADS), &arguments)?;
         // No more is read than was asked for.
-        let words_of_row = match draws().filter_map(|draw| draw.logprobs).max() {
+        let draws = op.draws.iter().flatten();
+        let words_of_row = match draws.filter_map(|draw| draw.logprobs).max() {
             None => 1,
             Some(0) => 2,
             Some(_) => 2 + TOP_WORDS * MAX_TOP,
         };
-        state.result_words.resize(count * words_of_row, NO_TOKEN);
-        state.results.read(device, &mut state.result_words)?;
+        let words = count * words_of_row;
+        let read = state.results.start_read(device, words)?;
+        state.unread.push_back(Unread { read, words });
+        Ok(())
+    }
+
+    /// See [`ReadDrawn`].
+    ///
+    /// # Errors
+    /// `Device`.
+    pub(crate) fn take_drawn(&mut self, op: &mut ReadDrawn<'_, Self>) -> Result<(), KernelError> {
+        let (device, state) = (&self.device, &mut self.draws);
+        let unread = state.unread.pop_front();
+        let Unread { read, words } = unread.expect("something was sampled");
+        state.result_words.resize(words, NO_TOKEN);
+        device.finish_read(read, bytes_of_mut(&mut state.result_words))?;
+        let of_rows = op.draws;
+        let draws = || of_rows.iter().flatten();
         let results = Results {
             words: &state.result_words,
-            count,
+            count: draws().count(),
         };
         op.drawn.clear();
         let mut drawn = draws().enumerate().map(|(at, draw)| results.of(at, draw));

@@ -167,6 +167,7 @@ for_devices! {
     sample::draws_are_those_of_f64 => draws,
     sample::logprobs_match_f64 => logprobs,
     sample::rows_without_a_draw_are_the_hosts => rows_of_host,
+    sample::drawn_tokens_are_embedded_before_they_are_read => run_ahead,
 }
 
 /// One test per check of bits and instruction set; `reference` promises none.

@@ -1,8 +1,11 @@
 //! Tokens drawn where their logits are.
 
-use kernels::{ActivationDtype, Backend, Draw, DrawnToken, NO_TOKEN, Sample};
+use kernels::{
+    ActivationDtype, Backend, DRAWN_BEFORE, Draw, DrawnToken, Embed, NO_TOKEN, ReadDrawn, Sample,
+    WeightDtype, WeightFormat, WeightView,
+};
 
-use crate::fixture::{Rng, assert_same_bits, upload};
+use crate::fixture::{Rng, assert_same_bits, download, poisoned, upload};
 
 fn sample<B: Backend>(
     backend: &mut B,
@@ -12,15 +15,29 @@ fn sample<B: Backend>(
     let logits = upload(backend, &rows.concat(), rows[0].len());
     // What was there before is replaced.
     let (mut drawn, mut host) = (vec![None; 3], vec![f32::NAN; 5]);
-    let op = Sample {
-        logits: &logits,
-        draws,
-        drawn: &mut drawn,
-        host: &mut host,
-    };
-    assert!(backend.sample(op).unwrap());
+    begin(backend, &logits, draws);
+    read(backend, &logits, draws, (&mut drawn, &mut host));
     assert_eq!(drawn.len(), draws.len());
     (drawn, host)
+}
+
+fn begin<B: Backend>(backend: &mut B, logits: &B::Buffer, draws: &[Option<Draw>]) {
+    assert!(backend.sample(Sample { logits, draws }).unwrap());
+}
+
+fn read<B: Backend>(
+    backend: &mut B,
+    logits: &B::Buffer,
+    draws: &[Option<Draw>],
+    (drawn, host): (&mut Vec<Option<DrawnToken>>, &mut Vec<f32>),
+) {
+    let op = ReadDrawn {
+        logits,
+        draws,
+        drawn,
+        host,
+    };
+    backend.read_drawn(op).unwrap();
 }
 
 /// Ties, numbers that are none, infinities, rows shorter than a block and much longer.
@@ -219,7 +236,7 @@ pub(crate) fn rows_without_a_draw_are_the_hosts<B: Backend>(
     let rows: Vec<Vec<f32>> = (0..5).map(|_| rng.floats(77)).collect();
     let draw = Some(Draw::LIKELIEST);
     let all = [draw; 5];
-    for draws in [[None; 5], all, [None, draw, None, draw, draw]] {
+    for draws in [all, [None, draw, None, draw, draw]] {
         let (drawn, host) = sample(&mut backend, &rows, &draws);
         let pairs = || rows.iter().zip(&draws);
         let left = pairs().filter(|(_, draw)| draw.is_none());
@@ -232,4 +249,71 @@ pub(crate) fn rows_without_a_draw_are_the_hosts<B: Backend>(
             assert!(smaller, "{drawn:?}");
         }
     }
+}
+
+/// Of two steps, the second of which is begun before the first's tokens are read: it reads those itself.
+pub(crate) fn drawn_tokens_are_embedded_before_they_are_read<B: Backend>(
+    backend: &mut dyn FnMut(ActivationDtype) -> B,
+) {
+    const HIDDEN_SIZE: usize = 3;
+    let mut backend = backend(ActivationDtype::F32);
+    assert!(backend.runs_ahead());
+    let mut rng = Rng::new(79);
+    let cols = 90;
+    let mut steps: [Vec<Vec<f32>>; 2] =
+        std::array::from_fn(|_| (0..5).map(|_| rng.floats(cols)).collect());
+    steps[0][3].fill(f32::NAN);
+    let table: Vec<f32> = (0..cols * HIDDEN_SIZE).map(|i| i as f32).collect();
+    let bytes: Vec<u8> = table.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let view = WeightView {
+        name: "table",
+        dtype: WeightDtype::F32,
+        rows: cols,
+        cols: HIDDEN_SIZE,
+        data: &bytes,
+    };
+    let formats = [WeightFormat::Checkpoint];
+    let table = backend.pack_linear(&[view], None, &formats).unwrap();
+    let draws = [Some(Draw::LIKELIEST); 5];
+    let logits = steps
+        .each_ref()
+        .map(|rows| upload(&mut backend, &rows.concat(), cols));
+    begin(&mut backend, &logits[0], &draws);
+    let token_ids = [2, 0, 3, 1].map(|row| DRAWN_BEFORE + row);
+    let token_ids = [&token_ids[..], &[7]].concat();
+    let mut embedded = poisoned(&mut backend, token_ids.len(), HIDDEN_SIZE);
+    let op = Embed {
+        table: &table,
+        token_ids: &token_ids,
+        scale: 1.0,
+        out: &mut embedded,
+    };
+    backend.embed(op).unwrap();
+    begin(&mut backend, &logits[1], &draws);
+    let found = [0, 1].map(|step| {
+        let (mut drawn, mut host) = (Vec::new(), Vec::new());
+        read(&mut backend, &logits[step], &draws, (&mut drawn, &mut host));
+        let tokens = drawn.into_iter().map(|drawn| drawn.unwrap().token);
+        tokens.collect::<Vec<u32>>()
+    });
+    for (rows, tokens) in steps.iter().zip(&found) {
+        let want = rows.iter().map(|row| match row[0].is_nan() {
+            true => NO_TOKEN,
+            false => {
+                let largest = row.iter().copied().fold(f32::MIN, f32::max);
+                row.iter().position(|&value| value == largest).unwrap() as u32
+            }
+        });
+        assert!(want.eq(tokens.iter().copied()), "{tokens:?}");
+    }
+    let first = &found[0];
+    let rows = download(&mut backend, &embedded, token_ids.len());
+    let rows: Vec<&[f32]> = rows.chunks(HIDDEN_SIZE).collect();
+    for (row, token) in [(0, first[2]), (1, first[0]), (3, first[1]), (4, 7)] {
+        let start = token as usize * HIDDEN_SIZE;
+        let want: Vec<f32> = (start..start + HIDDEN_SIZE).map(|i| i as f32).collect();
+        assert_same_bits("an embedded row", rows[row], &want);
+    }
+    // Where no token was drawn, what was there before stays.
+    assert!(rows[2].iter().all(|value| value.is_nan()), "{:?}", rows[2]);
 }

@@ -4,6 +4,7 @@ mod attention;
 mod buffers;
 mod experts;
 mod feed_forward;
+mod in_flight;
 mod kv;
 mod lora;
 mod norms;
@@ -13,7 +14,7 @@ mod routes;
 mod weights;
 
 use kernels::{
-    Activation, Embed, KernelError, KvCacheShape, KvDtype, LoraBackend, QkvShape, Sample,
+    Activation, DRAWN_BEFORE, Embed, KernelError, KvCacheShape, KvDtype, LoraBackend, QkvShape,
     StepBatch, StepSizes,
 };
 
@@ -23,10 +24,11 @@ use crate::loading::Loading;
 use crate::quantization::Precision;
 use crate::weights::Checkpoint;
 use crate::weights_cache::CacheNotice;
-use crate::{AdapterSlots, KvBlocks, Logits, ModelRunner};
+use crate::{AdapterSlots, KvBlocks, Logits, ModelRunner, StepsInFlight};
 
 use buffers::Buffers;
 use feed_forward::Rows;
+use in_flight::InFlight;
 use kv::KvCaches;
 use lora::Adapters;
 use weights::{Packing, Weights};
@@ -45,6 +47,7 @@ pub(crate) struct Decoder<B: LoraBackend> {
     kv: KvCaches<B>,
     /// A step with rows that nobody reads; kept for its memory.
     padded: StepBatch,
+    in_flight: InFlight,
     /// See [`KvBlocks::layout`].
     kv_layout: String,
 }
@@ -131,6 +134,7 @@ impl<B: LoraBackend> Decoder<B> {
             adapters,
             kv,
             padded: StepBatch::default(),
+            in_flight: InFlight::default(),
             kv_layout,
         })
     }
@@ -168,7 +172,10 @@ impl<B: LoraBackend> Decoder<B> {
             "a draw or none for each row"
         );
         let vocab_size = self.shape.vocab_size;
-        let known = |&token: &u32| (token as usize) < vocab_size;
+        let known = |&token: &u32| match token & DRAWN_BEFORE {
+            0 => (token as usize) < vocab_size,
+            _ => ((token & !DRAWN_BEFORE) as usize) < self.in_flight.rows_of_last(),
+        };
         assert!(
             batch
                 .token_ids
@@ -279,58 +286,18 @@ impl<B: LoraBackend> ModelRunner for Decoder<B> {
         }
     }
 
+    fn steps_in_flight(&mut self) -> Option<&mut dyn StepsInFlight> {
+        match self.backend.runs_ahead() {
+            true => Some(self),
+            false => None,
+        }
+    }
+
     /// # Panics
     /// If the batch exceeds the limits that the model was loaded with, or names a token outside the
     /// vocabulary: the caller's bugs.
     fn forward(&mut self, batch: &StepBatch) -> Result<Logits<'_>, KernelError> {
-        let (tokens, rows) = (batch.num_tokens(), batch.logits_rows.len());
-        self.check(batch);
-        let vocab_size = self.shape.vocab_size;
-        self.kv.copy_blocks(&mut self.backend, batch)?;
-        if tokens == 0 {
-            return Ok(Logits::new(&[], vocab_size));
-        }
-        self.adapters.begin_step(batch);
-        let repeats = self.repeats(batch);
-        let wanted = self.backend.padded_rows(tokens);
-        let Limits {
-            max_num_seqs,
-            max_num_batched_tokens,
-            ..
-        } = self.limits;
-        let wanted = wanted.min(max_num_seqs).min(max_num_batched_tokens);
-        if repeats && wanted > tokens {
-            let mut padded = std::mem::take(&mut self.padded);
-            padding::pad(batch, wanted, &mut padded);
-            let done = self.run(&padded, repeats);
-            self.padded = padded;
-            done?;
-        } else {
-            self.run(batch, repeats)?;
-        }
-        let buffers = &mut self.buffers;
-        if rows == 0 {
-            return Ok(Logits::new(&[], vocab_size).with_scores(&buffers.scores));
-        }
-        let (logits, host) = (&buffers.logits, &mut buffers.host);
-        let mut is_drawn = false;
-        if batch.draws.iter().any(Option::is_some) {
-            is_drawn = self.backend.sample(Sample {
-                logits,
-                draws: &batch.draws,
-                drawn: &mut buffers.drawn,
-                host,
-            })?;
-        }
-        let logits = match is_drawn {
-            true => Logits::new(host, vocab_size).with_drawn(&buffers.drawn),
-            false => Logits::new(self.backend.read(logits, rows, host)?, vocab_size),
-        };
-        let mut logits = logits.with_scores(&buffers.scores);
-        if batch.wants_states {
-            let states = &mut buffers.host_states;
-            logits = logits.with_states(self.backend.read(&buffers.normed, rows, states)?);
-        }
-        Ok(logits.with_workers(self.backend.workers()))
+        self.launch(batch)?;
+        self.finish()
     }
 }

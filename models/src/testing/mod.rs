@@ -1,9 +1,11 @@
 //! A model without weights that checks everything it reads; for tests of the engine.
 
 mod adapter_files;
+mod batch_checks;
 mod chain;
 mod drawn;
 mod fault;
+mod in_flight;
 mod runner;
 mod shadow;
 

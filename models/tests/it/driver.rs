@@ -2,8 +2,8 @@
 
 use kernels::{BlockCopy, Draw, DrawnToken, StepBatch};
 use models::{
-    CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, LoraAdapter, LoraLimits, Model,
-    ModelRunner, Quantization, SumOrder,
+    CacheNotice, Device, Dtype, KvCacheDtype, Limits, LoadOptions, Logits, LoraAdapter, LoraLimits,
+    Model, ModelRunner, Quantization, SumOrder,
 };
 
 /// Reproducible random numbers (SplitMix64).
@@ -210,6 +210,31 @@ impl Driver {
         parts: &mut [Part<'_>],
         draws: &[Option<Draw>],
     ) -> Vec<Result<Vec<f32>, DrawnToken>> {
+        self.lay_out(parts, draws);
+        let rows = rows_of(&self.runner.forward(&self.batch).unwrap());
+        for part in parts {
+            self.pass_window(part.seq);
+        }
+        rows
+    }
+
+    /// Begins such a step, behind the one in flight.
+    pub(crate) fn launch(&mut self, parts: &mut [Part<'_>], draws: &[Option<Draw>]) {
+        self.lay_out(parts, draws);
+        let steps = self.runner.steps_in_flight().unwrap();
+        steps.launch(&self.batch).unwrap();
+        for part in parts {
+            self.pass_window(part.seq);
+        }
+    }
+
+    /// Ends the earliest step in flight.
+    pub(crate) fn finish(&mut self) -> Vec<Result<Vec<f32>, DrawnToken>> {
+        let steps = self.runner.steps_in_flight().unwrap();
+        rows_of(&steps.finish().unwrap())
+    }
+
+    fn lay_out(&mut self, parts: &mut [Part<'_>], draws: &[Option<Draw>]) {
         self.batch.clear();
         self.batch.draws.extend_from_slice(draws);
         self.batch.block_copies.append(&mut self.copies);
@@ -222,17 +247,6 @@ impl Driver {
             }
             self.add(part);
         }
-        let logits = self.runner.forward(&self.batch).unwrap();
-        let rows = (0..logits.num_rows())
-            .map(|row| match logits.drawn(row) {
-                Some(drawn) => Err(drawn.clone()),
-                None => Ok(logits.row(row).to_vec()),
-            })
-            .collect();
-        for part in parts {
-            self.pass_window(part.seq);
-        }
-        rows
     }
 
     /// Computes all of a sequence and returns the state behind its last token.
@@ -385,6 +399,14 @@ impl Driver {
             adapter: other.adapter,
         }
     }
+}
+
+fn rows_of(logits: &Logits<'_>) -> Vec<Result<Vec<f32>, DrawnToken>> {
+    let row = |row| match logits.drawn(row) {
+        Some(drawn) => Err(drawn.clone()),
+        None => Ok(logits.row(row).to_vec()),
+    };
+    (0..logits.num_rows()).map(row).collect()
 }
 
 /// The token with the largest logit; the first one of equals.

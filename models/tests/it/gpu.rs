@@ -20,7 +20,7 @@ const BF16_WORST: f32 = 0.2;
 /// The emulator, where it was built, or else the first GPU; `None`, and a word of it, without either.
 ///
 /// With `PURSER_TEST_GPU` set, a machine without a GPU is a failure.
-fn device() -> Option<Device> {
+pub(crate) fn device() -> Option<Device> {
     let emulator = Device::CudaEmulator.find();
     match emulator.or_else(|_| Device::Cuda(0).find()) {
         Ok(found) => Some(found.device()),

@@ -15,6 +15,8 @@ mod gguf;
 mod golden;
 #[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
 mod gpu;
+#[cfg(any(feature = "cuda", feature = "cuda-emulator"))]
+mod gpu_ahead;
 mod hub;
 mod kv_cache;
 mod seeing;

@@ -7,6 +7,7 @@
 
 mod graph;
 mod library;
+mod pinned;
 
 use std::cell::Cell;
 use std::ffi::{CString, c_void};
@@ -23,6 +24,7 @@ use crate::KernelError;
 use crate::cuda::{Arguments, CudaDevice, Geometry, Kernel, Product};
 use graph::CudaGraph;
 use library::Library;
+use pinned::{CudaRead, Downloads, Uploads};
 
 /// Machine code and PTX of `kernels/cuda`, made by the build script.
 static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/module.fatbin"));
@@ -45,6 +47,8 @@ pub struct CudaDriver {
     overlaps: bool,
     library: Option<Library>,
     description: String,
+    uploads: Uploads,
+    downloads: Downloads,
     is_recording: Cell<bool>,
 }
 
@@ -91,7 +95,6 @@ impl CudaDriver {
         )?;
         let description = describe(&context, library.is_some()).map_err(|e| failed("open", e))?;
         Ok(Self {
-            context,
             stream,
             functions,
             num_multiprocessors: num_multiprocessors.max(1),
@@ -100,6 +103,9 @@ impl CudaDriver {
             overlaps,
             library,
             description,
+            uploads: Uploads::new(&context).map_err(|e| failed("open", e))?,
+            downloads: Downloads::new(),
+            context,
             is_recording: Cell::new(false),
         })
     }
@@ -151,6 +157,7 @@ impl CudaDriver {
 impl CudaDevice for CudaDriver {
     type Memory = CudaMemory;
     type Graph = CudaGraph;
+    type Read = CudaRead;
 
     fn description(&self) -> String {
         self.description.clone()
@@ -195,10 +202,9 @@ impl CudaDevice for CudaDriver {
         assert!(offset + bytes.len() <= memory.bytes, "leaves the memory");
         self.check_copy("write")?;
         let to = memory.address + offset as u64;
-        // SAFETY: within the memory, as just checked; bytes in pageable memory have been taken when
-        // the call returns.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream.cu_stream()) }
-            .map_err(|e| failed("write", e))
+        // SAFETY: within the memory, as just checked, which is given back only after everything has run
+        // (`CudaMemory::drop`).
+        unsafe { self.uploads.write(&self.stream, to, bytes) }.map_err(|e| failed("write", e))
     }
 
     fn read(&self, memory: &CudaMemory, offset: usize, out: &mut [u8]) -> Result<(), KernelError> {
@@ -210,6 +216,27 @@ impl CudaDevice for CudaDriver {
         unsafe { result::memcpy_dtoh_async(out, from, self.stream.cu_stream()) }
             .and_then(|()| self.stream.synchronize())
             .map_err(|e| failed("read", e))
+    }
+
+    fn start_read(
+        &self,
+        memory: &CudaMemory,
+        offset: usize,
+        bytes: usize,
+    ) -> Result<CudaRead, KernelError> {
+        assert!(offset + bytes <= memory.bytes, "leaves the memory");
+        self.check_copy("start_read")?;
+        let from = memory.address + offset as u64;
+        let place = (&self.context, &*self.stream);
+        // SAFETY: as of `write`.
+        unsafe { self.downloads.start(place, from, bytes) }.map_err(|e| failed("start_read", e))
+    }
+
+    fn finish_read(&self, read: CudaRead, out: &mut [u8]) -> Result<(), KernelError> {
+        self.bind("finish_read")?;
+        self.downloads
+            .finish(read, out)
+            .map_err(|e| failed("finish_read", e))
     }
 
     fn launch<A: Arguments>(&self, geometry: Geometry, arguments: &A) -> Result<(), KernelError> {
