@@ -3,19 +3,20 @@
 #
 #   benches/gpu/run.sh OUT [PART..]
 #
-# Parts, each of which ends within ten minutes; without any, all but the last two:
+# Parts, each of which ends within ten minutes; without any, all but the last three:
 #   correctness  kernels against answers in f64, models against their goldens, the same in part under
 #                compute-sanitizer where it is installed
 #   L, Q         the engine's workloads with Llama-3.1-8B's and Qwen3-0.6B's shape
 #   http         64 streaming clients of a server, with Llama-3.1-8B's shape
 #   deterministic  what --deterministic costs: some of the engine's workloads of L and Q with it, into
 #                OUT/deterministic, in a table of their own
+#   no-async-scheduling  the same with --no-async-scheduling, into OUT/no-async-scheduling
 #   tiny         the engine's workloads with a tiny shape
 # The folder OUT gets everything, and in the end report.md, which is printed: goals against figures. Parts
 # may run one by one into the same folder; a workload that has a line there is not measured again.
 #
 # Needs bash, python3 and the GPU's driver. To try it without a GPU: DEVICE=cpu SCALE=64 HTTP_MODEL=tiny
-# DETERMINISTIC_MODELS=tiny benches/gpu/run.sh OUT tiny http deterministic.
+# FLAG_MODELS=tiny benches/gpu/run.sh OUT tiny http deterministic.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -23,14 +24,14 @@ DEVICE=${DEVICE:-cuda}
 SCALE=${SCALE:-1}
 BIN=${BIN:-target/gpu}
 HTTP_MODEL=${HTTP_MODEL:-L}
-DETERMINISTIC_MODELS=${DETERMINISTIC_MODELS:-L Q}
+FLAG_MODELS=${FLAG_MODELS:-L Q}
 # Seconds of a part that measures.
 PART_SECONDS=${PART_SECONDS:-540}
 # Seconds that requests which are submitted together may take.
 LIMIT=${LIMIT:-150}
 
 if (($# == 0)); then
-  sed -n '2,20s/^# \{0,1\}//p' "$0"
+  sed -n '2,21s/^# \{0,1\}//p' "$0"
   exit 2
 fi
 out=$1
@@ -83,7 +84,7 @@ correctness() {
   export PURSER_TEST_GPU=1 PURSER_GOLDENS=$PWD/models/tests/goldens
   check kernels 120 "$BIN/kernels-conformance" "$backend::" "${backend}_device::"
   check fixed-sums 100 "$BIN/kernels-conformance" "${backend}_fixed::" "${backend}_bits::" "${backend}_bits_bf16::"
-  check models 120 "$BIN/models-goldens" gpu:: --skip gpu::answers
+  check models 120 "$BIN/models-goldens" gpu --skip gpu::answers
   # Needs the weights in models/embedded.
   check answers 40 "$BIN/models-goldens" gpu::answers
   local sanitizer
@@ -129,14 +130,15 @@ workloads() {
   echo "$model: see $log" >&2
 }
 
-# Each of the models gets its share of the part's time.
-deterministic() {
+# with_flag FLAG: some workloads with a flag of the server. Each of the models gets its share of the part's
+# time.
+with_flag() {
   local models model
-  read -ra models <<< "$DETERMINISTIC_MODELS"
-  mkdir -p "$out/deterministic"
+  read -ra models <<< "$FLAG_MODELS"
+  mkdir -p "$out/$1"
   for model in "${models[@]}"; do
-    workloads "$model" "$out/deterministic" $((PART_SECONDS / ${#models[@]})) \
-      --only decode-1,streams,prefill -- --deterministic
+    workloads "$model" "$out/$1" $((PART_SECONDS / ${#models[@]})) \
+      --only decode-1,streams,prefill -- "--$1"
   done
 }
 
@@ -162,11 +164,14 @@ report() {
     printf '\n## Goals against figures\n\n'
     "$BIN/gpu" table "${files[@]}"
   fi
-  files=("$out"/deterministic/*.jsonl)
-  if [ -f "${files[0]}" ]; then
-    printf '\n## With --deterministic\n\n'
-    "$BIN/gpu" table "${files[@]}"
-  fi
+  local flag
+  for flag in deterministic no-async-scheduling; do
+    files=("$out/$flag"/*.jsonl)
+    if [ -f "${files[0]}" ]; then
+      printf '\n## With --%s\n\n' "$flag"
+      "$BIN/gpu" table "${files[@]}"
+    fi
+  done
 }
 
 for part in "${parts[@]}"; do
@@ -175,7 +180,7 @@ for part in "${parts[@]}"; do
     correctness) correctness ;;
     L | Q | tiny) workloads "$part" "$out" "$PART_SECONDS" ;;
     http) http ;;
-    deterministic) deterministic ;;
+    deterministic | no-async-scheduling) with_flag "$part" ;;
     *)
       echo "there is no part $part" >&2
       exit 2

@@ -61,16 +61,16 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Chooses a token for every row of `logits`; `row(index)` tells its circumstances. The samples
-    /// are in the order of the rows, and none depends on which thread chose it.
+    /// Chooses a token for every row of `logits`; `row(index)` tells its circumstances, or that nobody
+    /// wants it. The samples are in the order of the rows, and none depends on which thread chose it.
     ///
     /// # Errors
     /// For a row, `NonFiniteLogits` when every logit is NaN or an infinity decides.
     pub(crate) fn sample<'a>(
         &mut self,
         logits: &Logits<'_>,
-        row: impl Fn(usize) -> Row<'a> + Sync,
-    ) -> impl Iterator<Item = Result<Sample, NonFiniteLogits>> {
+        row: impl Fn(usize) -> Option<Row<'a>> + Sync,
+    ) -> impl Iterator<Item = Option<Result<Sample, NonFiniteLogits>>> {
         let (workers, num_rows) = (logits.workers(), logits.num_rows());
         let num_samplers = workers.num_workers().max(self.row_samplers.len());
         self.row_samplers.resize_with(num_samplers, Mutex::default);
@@ -86,14 +86,13 @@ impl Sampler {
         if !self.rows.is_empty() {
             workers.run(self.rows.len(), &|worker, task| {
                 let (mut sampler, index) = (lock(&self.row_samplers[worker]), self.rows[task]);
-                let sample = sampler.sample(logits.row(index), row(index));
-                *lock(&self.samples[index]) = Some(sample);
+                let sample = row(index).map(|row| sampler.sample(logits.row(index), row));
+                *lock(&self.samples[index]) = sample;
             });
         }
-        self.samples[..num_rows].iter().map(|sample| {
-            let sample = lock(sample).take();
-            sample.expect("every row has been sampled")
-        })
+        self.samples[..num_rows]
+            .iter()
+            .map(|sample| lock(sample).take())
     }
 }
 

@@ -1,7 +1,8 @@
 //! One OS thread that owns the scheduler and the model.
 //!
-//! A step is plan, compute, commit; between steps the inbox is drained and closed sinks are
-//! cancelled. Nothing here is shared: callers send messages and hear events.
+//! A step is plan, launch, wait, commit; between steps the inbox is drained and closed sinks are
+//! cancelled. Where the model runs ahead, the next step is planned and launched before the thread waits
+//! for this one. Nothing here is shared: callers send messages and hear events.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,10 +31,12 @@ use crate::{
 
 mod adapted;
 mod constrained;
+mod in_flight;
 mod kept_blocks;
 mod sampled;
 mod wanted;
 
+use in_flight::Step;
 use sampled::Sampled;
 
 /// The engine's state; [`StepLoop::run`] is its thread.
@@ -46,6 +49,10 @@ pub(crate) struct StepLoop {
     requests: BTreeMap<RequestId, ActiveRequest>,
     probes: WaitingProbes,
     batch: StepBatch,
+    /// The step behind the one that is waited for.
+    ahead: Option<Step>,
+    /// When the last step has ended.
+    last_end: Timestamp,
     sampler: Sampler,
     sampled: Sampled,
     constraints: ConstraintThreads,
@@ -71,6 +78,8 @@ impl StepLoop {
             requests: BTreeMap::new(),
             probes: WaitingProbes::default(),
             batch: StepBatch::default(),
+            ahead: None,
+            last_end: Timestamp::default(),
             sampler: Sampler::default(),
             sampled: Sampled::default(),
             constraints: ConstraintThreads::default(),
@@ -87,6 +96,7 @@ impl StepLoop {
             self.turn();
         }
         self.fail_all(&RequestError::ShutDown);
+        self.end_ahead();
         self.save_all();
         self.publish();
     }
@@ -258,25 +268,21 @@ impl StepLoop {
     }
 
     fn step(&mut self, watch: &mut PhaseWatch) {
-        let mut plan = self.scheduler.plan_step(self.clock.now());
-        assert!(
-            !plan.is_empty(),
-            "work is pending, so a step has something to compute"
-        );
-        let planned = self.clock.now();
-        watch.end_of(StepPhase::Schedule, planned);
-        self.announce(&plan, planned);
-        watch.end_of(StepPhase::Send, self.clock.now());
-        self.save_evicted();
-        self.build_batch(&mut plan);
-        self.want_scores(&plan);
-        self.batch.wants_states = self.wants_states(&plan);
-        self.want_draws(&plan);
-        let launched = self.clock.now();
-        watch.end_of(StepPhase::Launch, launched);
-        match self.compute(&plan, watch) {
-            Ok(()) => self.commit(&plan, launched, watch),
-            Err(error) => self.fail_step(&plan, &error),
+        let step = match self.ahead.take() {
+            Some(step) => step,
+            None => {
+                let plan = self.scheduler.plan_step(self.clock.now());
+                assert!(
+                    !plan.is_empty(),
+                    "work is pending, so a step has something to compute"
+                );
+                self.launch(plan, None, watch)
+            }
+        };
+        self.ahead = self.launch_ahead(&step, watch);
+        match self.compute(&step, watch) {
+            Ok(()) => self.commit(&step, watch),
+            Err(error) => self.fail_step(&step.plan, &error),
         }
         watch.end_of(StepPhase::Send, self.clock.now());
     }
@@ -314,48 +320,53 @@ impl StepLoop {
         }
     }
 
-    /// Computes the batch and chooses the tokens, into `self.sampled`.
-    fn compute(&mut self, plan: &StepPlan, watch: &mut PhaseWatch) -> Result<(), String> {
-        let computed = self.runner.forward(&self.batch);
+    /// Waits for a step and chooses the tokens, into `self.sampled`.
+    fn compute(&mut self, step: &Step, watch: &mut PhaseWatch) -> Result<(), String> {
+        let computed = step.wait(self.runner.as_mut(), &self.batch);
         watch.end_of(StepPhase::Device, self.clock.now());
-        let logits = computed.map_err(|error| error.to_string())?;
+        let logits = computed?;
         let sampled = &mut self.sampled;
         sampled.clear();
         sampled.scores.extend_from_slice(logits.scores());
+        let wanted = step.wanted_scores.iter().map(|(_, count)| count);
         assert_eq!(
             sampled.scores.len(),
-            self.batch.scored_rows.len(),
+            wanted.sum::<usize>(),
             "the model scores what it is asked to"
         );
-        let rows = plan.chunks.iter().filter(|chunk| chunk.needs_logits);
+        let rows = step.plan.chunks.iter().filter(|chunk| chunk.needs_logits);
         sampled.rows.extend(rows.map(|chunk| chunk.request));
         assert_eq!(logits.num_rows(), sampled.rows.len(), "a row for each");
         for (row, id) in sampled.rows.iter().enumerate() {
-            if self.requests[id].embed {
+            // A request may have ended since its step was launched.
+            if self.requests.get(id).is_some_and(|request| request.embed) {
                 sampled.states.push((*id, logits.state(row).to_vec()));
             }
         }
         constrained::wait(&self.constraints, &mut self.requests, &sampled.rows);
         let (scheduler, requests, ids) = (&self.scheduler, &self.requests, &sampled.rows);
         let row = |index: usize| {
-            let request = &requests[&ids[index]];
+            let request = requests.get(&ids[index])?;
             let history = scheduler.tokens(ids[index]);
-            Row {
+            Some(Row {
                 params: &request.sampling,
                 history,
                 prompt_len: request.prompt_len,
                 forbidden: request.forbidden(history.len()),
                 allowed: request.allowed(),
-            }
+            })
         };
         for (&id, sample) in ids.iter().zip(self.sampler.sample(&logits, row)) {
+            let (Some(sample), Some(request)) = (sample, requests.get(&id)) else {
+                continue;
+            };
             match sample {
                 Ok(sample) => {
                     sampled.tokens.push((id, sample.token));
                     sampled.samples.push(sample);
                 }
                 Err(error) => {
-                    let error = requests[&id].why_no_token(error);
+                    let error = request.why_no_token(error);
                     sampled.unusable.push((id, error));
                 }
             }
@@ -364,18 +375,20 @@ impl StepLoop {
         Ok(())
     }
 
-    fn commit(&mut self, plan: &StepPlan, launched: Timestamp, watch: &mut PhaseWatch) {
-        let now = self.clock.now();
+    fn commit(&mut self, step: &Step, watch: &mut PhaseWatch) {
+        let (plan, now) = (&step.plan, self.clock.now());
         let mut sampled = std::mem::take(&mut self.sampled);
-        self.take_scores(plan, &sampled.scores);
+        self.take_scores(step, &sampled.scores);
         for (id, error) in sampled.unusable.drain(..) {
             // Before the commit, so that the KV it computed is not published to others.
             self.fail(id, error);
         }
-        let elapsed = now.since(launched);
+        // Until the step before it had ended, it waited for that.
+        let elapsed = now.since(step.launched.max(self.last_end));
+        self.last_end = now;
         let outcome = self.scheduler.commit_step(plan, &sampled.tokens, elapsed);
         watch.end_of(StepPhase::Schedule, self.clock.now());
-        self.stats.record_step(self.batch.num_tokens(), elapsed);
+        self.stats.record_step(plan.num_tokens(), elapsed);
         self.count_prefill_time(plan, elapsed);
         self.stats.generation_tokens += outcome.updates.len() as u64;
         debug_assert_eq!(
@@ -439,12 +452,13 @@ impl StepLoop {
         }
     }
 
-    /// The device failed: nothing of the step is published, and its requests have no answer.
+    /// The device failed: nothing of the step is published, and its requests have no answer. Nor has
+    /// what the step behind it computes of them.
     fn fail_step(&mut self, plan: &StepPlan, error: &str) {
-        self.scheduler.abort_step(plan);
         for chunk in &plan.chunks {
             self.fail(chunk.request, RequestError::Model(error.to_owned()));
         }
+        self.scheduler.abort_step(plan);
     }
 
     fn fail(&mut self, id: RequestId, error: RequestError) {

@@ -314,6 +314,7 @@ impl Scheduler {
         let cached_tokens = table.num_cached_tokens();
         sequence.table = table;
         sequence.num_computed = cached_tokens;
+        sequence.num_planned = cached_tokens;
         sequence.prefill_target = sequence.tokens.len();
         let hashes = sequence.chain.hashes();
         let to_compute = hit.num_full_blocks().min(hashes.len())..hashes.len();

@@ -47,7 +47,7 @@ impl Scheduler {
         if !self.sequences[key].rank.background {
             return None;
         }
-        if self.sequences[key].in_step {
+        if self.sequences[key].steps > 0 {
             self.unschedule(key, plan, budget);
         }
         plan.abandoned.push(self.forget(key).request);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kv_cache::TokenId;
 
 use crate::sequence::SequenceKey;
-use crate::{RequestId, Scheduler, StepOutcome, StepPlan, Update};
+use crate::{Chunk, RequestId, Scheduler, StepOutcome, StepPlan, Update};
 
 impl Scheduler {
     /// Takes over what the step has computed: blocks that have become full are shared, sampled
@@ -15,7 +15,7 @@ impl Scheduler {
     /// requests cancelled since the plan may be left out. `elapsed` is how long the model took.
     ///
     /// # Panics
-    /// If the plan is not the outstanding one, or a token is missing.
+    /// If the plan is not the earliest outstanding one, or a token is missing.
     pub fn commit_step(
         &mut self,
         plan: &StepPlan,
@@ -28,9 +28,9 @@ impl Scheduler {
         let mut outcome = StepOutcome::default();
         for chunk in &plan.chunks {
             let token = sampled.next_if(|&(request, _)| request == chunk.request);
-            let key = self.leave_step(chunk.request);
+            let key = self.leave_step(chunk);
             if self.sequences[key].cancelled {
-                self.forget(key);
+                self.forget_ended(key);
                 continue;
             }
             self.advance(key, chunk.tokens.end);
@@ -47,17 +47,19 @@ impl Scheduler {
     }
 
     /// Ends a step that has failed: nothing that it computed is used. Its sequences wait again and
-    /// keep their tokens, unless the caller cancels them.
+    /// keep their tokens, unless the caller has cancelled them.
     ///
     /// # Panics
-    /// If the plan is not the outstanding one.
+    /// If the plan is not the earliest outstanding one, or a sequence is part of the next one, too, and
+    /// was not cancelled: what it computes there is worth nothing.
     pub fn abort_step(&mut self, plan: &StepPlan) {
         self.end_step(plan);
         for chunk in &plan.chunks {
-            let key = self.leave_step(chunk.request);
+            let key = self.leave_step(chunk);
             if self.sequences[key].cancelled {
-                self.forget(key);
+                self.forget_ended(key);
             } else {
+                assert_eq!(self.sequences[key].steps, 0, "cancelled before");
                 self.stop_running(key);
                 self.requeue(key);
             }
@@ -68,18 +70,23 @@ impl Scheduler {
         let planned = (!plan.is_empty()).then_some(plan.step);
         assert_eq!(
             planned,
-            self.outstanding.take(),
+            self.outstanding.pop_front(),
             "the plan is not the outstanding one"
         );
     }
 
-    fn leave_step(&mut self, request: RequestId) -> SequenceKey {
-        let key = self
-            .sequences
-            .key(request)
-            .expect("a request stays until its step has ended");
-        self.sequences[key].in_step = false;
+    fn leave_step(&mut self, chunk: &Chunk) -> SequenceKey {
+        let key = self.sequences.key(chunk.request);
+        let key = key.expect("a request stays until its steps have ended");
+        self.sequences[key].leave_step(chunk);
         key
+    }
+
+    /// Forgets a sequence that is part of no step any more.
+    fn forget_ended(&mut self, key: SequenceKey) {
+        if self.sequences[key].steps == 0 {
+            self.forget(key);
+        }
     }
 
     /// The KV of the sequence's first `num_computed` tokens exists.
@@ -130,7 +137,9 @@ impl Scheduler {
             finished,
         };
         if finished.is_some() {
-            self.forget(key);
+            // The next step may compute a token behind the last, which nobody wants.
+            sequence.cancelled = true;
+            self.forget_ended(key);
         }
         update
     }

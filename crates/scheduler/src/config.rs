@@ -15,6 +15,8 @@ pub struct SchedulerConfig {
     pub window: Option<WindowConfig>,
     /// Whether computed prefixes are kept for other requests.
     pub enable_prefix_caching: bool,
+    /// Whether steps may be planned [ahead](crate::Scheduler::plan_ahead).
+    pub async_scheduling: bool,
     /// Names the model and whatever else its KV depends on.
     pub fingerprint: Vec<u8>,
     /// Evicted blocks to remember, so that a miss can be told from an eviction.
@@ -129,6 +131,7 @@ impl SchedulerConfig {
             num_blocks,
             window: None,
             enable_prefix_caching: true,
+            async_scheduling: true,
             fingerprint: Vec::new(),
             evicted_memory: 65_536,
             list_evicted: false,

@@ -3,6 +3,7 @@
 use kv_cache::BlockHash;
 
 use crate::queue::WaitingQueue;
+use crate::sequence::Sequence;
 use crate::{Scheduler, SequenceState};
 
 impl Scheduler {
@@ -38,26 +39,7 @@ impl Scheduler {
         let (mut claims, mut guaranteed) = (0, 0);
         for &key in &self.running {
             let sequence = &self.sequences[key];
-            assert_eq!(
-                sequence.state,
-                SequenceState::Running,
-                "{:?}",
-                sequence.request
-            );
-            assert!(
-                sequence.num_computed < sequence.tokens.len(),
-                "a token is to be computed"
-            );
-            let room = sequence.table.blocks().len() * self.config.block_size;
-            assert!(
-                sequence.num_computed <= room,
-                "what is computed has its blocks"
-            );
-            assert_eq!(
-                sequence.guaranteed_blocks,
-                self.count_guaranteed_blocks(sequence),
-                "what is kept for a sequence is what it lacks"
-            );
+            self.check_running(sequence);
             guaranteed += sequence.guaranteed_blocks;
             let claimed = &sequence.chain.hashes()[sequence.claimed.clone()];
             let is_mine = |hash: &&BlockHash| self.in_flight.owner(hash) == Some(key);
@@ -71,7 +53,7 @@ impl Scheduler {
         assert_eq!(guaranteed, self.guaranteed_blocks, "what is kept is summed");
         // The source of a copy is held until the end of the step, beside all tables.
         assert!(
-            self.outstanding.is_some() || guaranteed <= self.cache.pool().num_free(),
+            !self.outstanding.is_empty() || guaranteed <= self.cache.pool().num_free(),
             "what is kept is free"
         );
         self.check_queue(&self.waiting, false);
@@ -83,6 +65,38 @@ impl Scheduler {
                 "nothing runs and blocks are held"
             );
         }
+    }
+
+    fn check_running(&self, sequence: &Sequence) {
+        assert_eq!(
+            sequence.state,
+            SequenceState::Running,
+            "{:?}",
+            sequence.request
+        );
+        assert!(
+            sequence.num_computed < sequence.tokens.len(),
+            "a token is to be computed"
+        );
+        let room = sequence.table.blocks().len() * self.config.block_size;
+        assert!(
+            sequence.num_computed <= sequence.num_planned && sequence.num_planned <= room,
+            "what is computed has its blocks"
+        );
+        assert!(
+            sequence.steps > 0
+                || (sequence.num_planned == sequence.num_computed && sequence.num_pending == 0),
+            "nothing is planned beyond the outstanding steps"
+        );
+        assert!(
+            sequence.steps as usize <= self.outstanding.len(),
+            "a step has one chunk of a sequence"
+        );
+        assert_eq!(
+            sequence.guaranteed_blocks,
+            self.count_guaranteed_blocks(sequence),
+            "what is kept for a sequence is what it lacks"
+        );
     }
 
     fn check_queue(&self, queue: &WaitingQueue, background: bool) {

@@ -4,10 +4,11 @@
 //! sequence computes the tokens it still lacks until it has caught up, within a token budget.
 //!
 //! [`Scheduler`] is the whole interface: `submit` and `cancel` between steps, and per step
-//! `plan_step`, the model, `commit_step`. In between, [`Scheduler::probe`] says what a prompt would
+//! `plan_step` or `plan_ahead`, the model, `commit_step`. In between, [`Scheduler::probe`] says what a prompt would
 //! find in the cache.
 
 mod admission;
+mod ahead;
 mod background;
 mod budget;
 mod commit;

@@ -16,7 +16,7 @@ impl Scheduler {
         let Some(victim) = self.choose_victim() else {
             return false;
         };
-        if self.sequences[victim].in_step {
+        if self.sequences[victim].steps > 0 {
             self.unschedule(victim, plan, budget);
         }
         self.stop_running(victim);
@@ -81,12 +81,14 @@ impl Scheduler {
         budget: &mut StepBudget,
     ) {
         let sequence = &mut self.sequences[key];
-        sequence.in_step = false;
+        debug_assert_eq!(sequence.steps, 1, "of this plan alone");
         let at = plan
             .chunks
             .iter()
             .position(|chunk| chunk.request == sequence.request);
         let chunk = plan.chunks.remove(at.expect("it is part of the step"));
+        sequence.leave_step(&chunk);
+        sequence.num_planned = sequence.num_computed;
         budget.give_back(
             chunk.tokens.len(),
             chunk.tokens.start,

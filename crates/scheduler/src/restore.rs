@@ -14,11 +14,8 @@ impl Scheduler {
 
     /// Takes memory for the blocks of a prompt that are not cached and that `is_kept` elsewhere, if
     /// reading so many is `worth` it: the second number is the seconds that computing them should
-    /// take, `None` before the first measurement. What is evicted for them is listed. Between two
-    /// steps only.
-    ///
-    /// # Panics
-    /// If a step is outstanding.
+    /// take, `None` before the first measurement. What is evicted for them is listed. No outstanding step
+    /// writes that memory; one may still read it, so it is filled behind them.
     pub fn begin_restore(
         &mut self,
         salt: &[u8],
@@ -26,7 +23,6 @@ impl Scheduler {
         is_kept: impl FnMut(&BlockHash) -> bool,
         worth: impl FnOnce(usize, Option<f64>) -> bool,
     ) -> Option<Restore> {
-        assert!(self.outstanding.is_none(), "blocks come back between steps");
         let (block_size, step_tokens) =
             (self.config.block_size, self.config.max_num_batched_tokens);
         let seconds = |step_time: &StepTimeModel, blocks: usize| {

@@ -15,9 +15,18 @@ impl Scheduler {
     #[must_use = "a plan is committed or aborted"]
     pub fn plan_step(&mut self, now: Timestamp) -> StepPlan {
         assert!(
-            self.outstanding.is_none(),
+            self.outstanding.is_empty(),
             "the plan before is still outstanding"
         );
+        let plan = self.make_plan(now);
+        debug_assert!(
+            self.is_idle() || !plan.is_empty(),
+            "work is pending and nothing is planned"
+        );
+        plan
+    }
+
+    pub(crate) fn make_plan(&mut self, now: Timestamp) -> StepPlan {
         self.cache.advance_clock(now);
         self.last_step += 1;
         let mut plan = StepPlan {
@@ -27,7 +36,7 @@ impl Scheduler {
         plan.chunks.reserve(self.running.len());
         let decoding = self.running[..self.num_foreground()]
             .iter()
-            .any(|&key| !self.sequences[key].is_prefilling());
+            .any(|&key| !self.sequences[key].plans_prefill());
         let mut budget = StepBudget::new(
             self.config.max_num_batched_tokens,
             self.config.target_itl.filter(|_| decoding),
@@ -43,13 +52,9 @@ impl Scheduler {
         plan.load = budget.load;
         plan.predicted = self.step_time.predict(&plan.load);
         if !plan.is_empty() {
-            self.outstanding = Some(plan.step);
+            self.outstanding.push_back(plan.step);
             self.counters.steps += 1;
         }
-        debug_assert!(
-            self.is_idle() || !plan.is_empty(),
-            "work is pending and nothing is planned"
-        );
         debug_assert!(plan.num_tokens() <= self.config.max_num_batched_tokens);
         plan
     }
@@ -63,14 +68,16 @@ impl Scheduler {
         budget: &mut StepBudget,
     ) {
         let sequence = &mut self.sequences[key];
-        let (start, is_prefill) = (sequence.num_computed, sequence.is_prefilling());
+        let (start, is_prefill) = (sequence.num_planned, sequence.plans_prefill());
         let tokens = start..start + num_tokens;
-        debug_assert!(!sequence.in_step, "one chunk per request and step");
-        sequence.in_step = true;
+        let needs_logits = tokens.end == sequence.planned_len();
+        sequence.steps += 1;
+        sequence.num_planned = tokens.end;
+        sequence.num_pending += usize::from(needs_logits);
         budget.take(num_tokens, start, is_prefill);
         plan.chunks.push(Chunk {
             request: sequence.request,
-            needs_logits: tokens.end == sequence.tokens.len(),
+            needs_logits,
             tokens,
         });
     }
@@ -80,7 +87,7 @@ impl Scheduler {
     pub(crate) fn align_chunk(&self, key: SequenceKey, start: usize, num_tokens: usize) -> usize {
         let end = start + num_tokens;
         let aligned = end - end % self.config.block_size;
-        let reaches_end = end == self.sequences[key].tokens.len();
+        let reaches_end = end == self.sequences[key].planned_len();
         if reaches_end || aligned <= start {
             num_tokens
         } else {
@@ -100,7 +107,11 @@ impl Scheduler {
         let mut decodes = Vec::with_capacity(self.running.len());
         let mut prefills = Vec::new();
         for &key in &self.running[..self.num_foreground()] {
-            let list = if self.sequences[key].is_prefilling() {
+            let sequence = &self.sequences[key];
+            if sequence.is_ending() {
+                continue;
+            }
+            let list = if sequence.plans_prefill() {
                 &mut prefills
             } else {
                 &mut decodes
@@ -115,7 +126,7 @@ impl Scheduler {
         };
         self.sort_by_response_ratio(others, now);
         let missing = |&key: &SequenceKey| self.sequences[key].num_missing();
-        let context = self.sequences[first].num_computed;
+        let context = self.sequences[first].num_planned;
         let room = budget.prefill_tokens(&self.step_time, usize::MAX, context);
         let demand = others.iter().map(missing).sum::<usize>() + self.blocked_tokens;
         let share = fair_share(room, demand).max(room.min(self.config.block_size));
@@ -130,7 +141,7 @@ impl Scheduler {
         let budget = self.config.max_num_batched_tokens;
         keys.sort_by_cached_key(|&key| {
             let sequence = &self.sequences[key];
-            let (missing, context) = (sequence.num_missing(), sequence.num_computed);
+            let (missing, context) = (sequence.num_missing(), sequence.num_planned);
             let service = self.step_time.prefill_seconds(missing, context, budget);
             let ratio = response_ratio(now.since(sequence.arrived_at), service);
             // A positive float's bits are ordered as it is.
@@ -155,8 +166,8 @@ impl Scheduler {
         let block_size = self.config.block_size;
         while !self.sequences[key].table.is_empty() {
             let sequence = &self.sequences[key];
-            let (start, wanted) = (sequence.num_computed, sequence.num_missing().min(most));
-            let num_tokens = if sequence.is_prefilling() {
+            let (start, wanted) = (sequence.num_planned, sequence.num_missing().min(most));
+            let num_tokens = if sequence.plans_prefill() {
                 budget.prefill_tokens(&self.step_time, wanted, start)
             } else {
                 wanted.min(budget.tokens_left())

@@ -1,5 +1,6 @@
 //! The scheduler's state, and what comes in and goes out between steps.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use kv_cache::{BlockId, BlockTable, PrefixCache, TokenId, WindowBlockId};
@@ -21,9 +22,10 @@ const MAX_RETRY: Duration = Duration::from_secs(60);
 
 /// All sequences, their blocks, and the decision what to compute next.
 ///
-/// A step is [`plan_step`](Self::plan_step), the model, and [`commit_step`](Self::commit_step); one
-/// step is outstanding at a time. In between, requests may be submitted and cancelled: what belongs
-/// to the outstanding step keeps its blocks until the step has ended.
+/// A step is [`plan_step`](Self::plan_step), the model, and [`commit_step`](Self::commit_step). While it
+/// is outstanding, a second one may be planned [ahead](Self::plan_ahead). In between, requests may be
+/// submitted and cancelled: what belongs to an outstanding step keeps its blocks until the step has
+/// ended.
 ///
 /// **Every request finishes** (as long as requests of better classes do not keep arriving). The
 /// oldest running sequence of the best class is never preempted, and when memory is short all
@@ -62,8 +64,8 @@ pub struct Scheduler {
     pub(crate) counters: Counters,
     /// Tokens of waiting sequences for which the last step had no room.
     pub(crate) blocked_tokens: usize,
-    /// Number of the plan that has been neither committed nor aborted.
-    pub(crate) outstanding: Option<u64>,
+    /// Numbers of the plans that have been neither committed nor aborted: two at most.
+    pub(crate) outstanding: VecDeque<u64>,
     pub(crate) last_step: u64,
     next_ordinal: u64,
 }
@@ -87,7 +89,7 @@ impl Scheduler {
             step_time: StepTimeModel::new(),
             counters: Counters::default(),
             blocked_tokens: 0,
-            outstanding: None,
+            outstanding: VecDeque::new(),
             last_step: 0,
             next_ordinal: 0,
             config,
@@ -161,8 +163,8 @@ impl Scheduler {
 
     /// Ends a request wherever it stands; false if there is none of that name.
     ///
-    /// Its blocks are free at once, or when the outstanding step ends if it is part of it. What it
-    /// computes in that step is not shared.
+    /// Its blocks are free at once, or when the last outstanding step ends that it is part of. What it
+    /// computes in those steps is not shared.
     pub fn cancel(&mut self, request: RequestId) -> bool {
         let Some(key) = self.sequences.key(request) else {
             return false;
@@ -170,7 +172,7 @@ impl Scheduler {
         if self.sequences[key].cancelled {
             return false;
         }
-        if self.sequences[key].in_step {
+        if self.sequences[key].steps > 0 {
             self.sequences[key].cancelled = true;
         } else {
             self.forget(key);
@@ -278,6 +280,7 @@ impl Scheduler {
             .extend_chain(&mut sequence.chain, &sequence.tokens);
         self.cache.release(table, sequence.computed());
         sequence.num_computed = 0;
+        sequence.num_planned = 0;
         let kept = std::mem::take(&mut sequence.guaranteed_blocks);
         self.guaranteed_blocks -= kept;
     }
@@ -352,7 +355,9 @@ impl Scheduler {
             retained_tokens: 0,
             recomputed_tokens: 0,
             computed_before: 0,
-            in_step: false,
+            steps: 0,
+            num_planned: 0,
+            num_pending: 0,
             cancelled: false,
         };
         queue::estimate(&mut sequence, &self.cache);

@@ -5,7 +5,7 @@ use std::ops::{Index, IndexMut, Range};
 
 use kv_cache::{BlockTable, Computed, HashChain, TokenId};
 
-use crate::{RequestId, RetentionRequest, StopConditions, Timestamp};
+use crate::{Chunk, RequestId, RetentionRequest, StopConditions, Timestamp};
 
 /// Where a request stands: `Waiting -> Running <-> Preempted`; one that has ended is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +65,13 @@ pub(crate) struct Sequence {
     pub(crate) recomputed_tokens: usize,
     /// Tokens that were computed when it was preempted.
     pub(crate) computed_before: usize,
-    /// Part of the plan that has not been committed.
-    pub(crate) in_step: bool,
-    /// Cancelled while in a step; ends when the step does.
+    /// Outstanding steps that compute some of its tokens.
+    pub(crate) steps: u32,
+    /// Tokens whose KV is in the table when the outstanding steps have ended.
+    pub(crate) num_planned: usize,
+    /// Tokens that the outstanding steps add, which nobody knows yet.
+    pub(crate) num_pending: usize,
+    /// Cancelled, or found to have ended, while in a step; gone when the last one has ended.
     pub(crate) cancelled: bool,
 }
 
@@ -87,13 +91,36 @@ pub(crate) struct Wait {
 }
 
 impl Sequence {
-    /// Tokens still to compute; at least 1.
-    pub(crate) fn num_missing(&self) -> usize {
-        self.tokens.len() - self.num_computed
+    /// Tokens that there are when the outstanding steps have ended.
+    pub(crate) fn planned_len(&self) -> usize {
+        self.tokens.len() + self.num_pending
     }
 
+    /// Tokens that are still to be planned; at least 1.
+    pub(crate) fn num_missing(&self) -> usize {
+        self.planned_len() - self.num_planned
+    }
+
+    /// Whether the KV of a token is missing that it had when it was admitted.
     pub(crate) fn is_prefilling(&self) -> bool {
         self.num_computed < self.prefill_target
+    }
+
+    /// The same when the outstanding steps have ended.
+    pub(crate) fn plans_prefill(&self) -> bool {
+        self.num_planned < self.prefill_target
+    }
+
+    /// Whether it needs no further step: the outstanding ones add its last token, or it has been
+    /// cancelled.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.cancelled || self.num_generated() + self.num_pending >= self.stop.max_tokens
+    }
+
+    /// Notes that a step has ended, or will not be.
+    pub(crate) fn leave_step(&mut self, chunk: &Chunk) {
+        self.steps -= 1;
+        self.num_pending -= usize::from(chunk.needs_logits);
     }
 
     pub(crate) fn num_generated(&self) -> usize {

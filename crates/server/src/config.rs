@@ -332,6 +332,11 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
         },
         kv_cache_memory_bytes: settings.kv_cache_memory_bytes.map(|size| size.0),
         enable_prefix_caching: prefix_caching(settings)?,
+        async_scheduling: switch(
+            "async-scheduling",
+            settings.async_scheduling,
+            settings.no_async_scheduling,
+        )?,
         target_itl: (!target_itl.is_zero()).then_some(target_itl),
         max_num_queued_reqs: at_least_one("max-num-queued-reqs", settings.max_num_queued_reqs)?
             .unwrap_or(1_024),
@@ -375,14 +380,19 @@ fn quantization(settings: &ServeSettings) -> Result<Quantization, ConfigError> {
 }
 
 fn prefix_caching(settings: &ServeSettings) -> Result<bool, ConfigError> {
-    match (
+    switch(
+        "enable-prefix-caching",
         settings.enable_prefix_caching,
         settings.no_enable_prefix_caching,
-    ) {
-        (Some(on), Some(off)) if on == off => Err(wrong(
-            "enable-prefix-caching",
-            "it is both turned on and turned off",
-        )),
+    )
+}
+
+/// What is on unless it is turned off.
+fn switch(name: &'static str, on: Option<bool>, off: Option<bool>) -> Result<bool, ConfigError> {
+    match (on, off) {
+        (Some(on), Some(off)) if on == off => {
+            Err(wrong(name, "it is both turned on and turned off"))
+        }
         (on, off) => Ok(on.unwrap_or(!off.unwrap_or(false))),
     }
 }

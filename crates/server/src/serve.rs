@@ -358,6 +358,7 @@ fn scheduler_config(model: &Model, engine: &EngineConfig, sizing: &Sizing) -> Sc
     let defaults = SchedulerConfig::new(sizing.block_size, num_blocks, sizing.max_model_len);
     SchedulerConfig {
         enable_prefix_caching: engine.enable_prefix_caching,
+        async_scheduling: engine.async_scheduling,
         window: sizing.window,
         fingerprint: [&model.fingerprint()[..], kv_dtype(engine).name().as_bytes()].concat(),
         max_num_seqs: sizing.max_num_seqs,

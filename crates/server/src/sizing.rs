@@ -94,7 +94,8 @@ impl Sizing {
         let max_num_batched_tokens = engine
             .max_num_batched_tokens
             .unwrap_or(room.max_num_batched_tokens().max(max_num_seqs));
-        let layers = model.layers(engine, wanted_len, (max_num_seqs, max_num_batched_tokens));
+        let tokens_in_flight = room.max_steps_in_flight() * max_num_batched_tokens;
+        let layers = model.layers(engine, wanted_len, (max_num_seqs, tokens_in_flight));
         let mut sizing = Self {
             max_model_len: wanted_len,
             max_num_batched_tokens,
@@ -170,10 +171,10 @@ impl ModelSizes {
         self,
         engine: &EngineConfig,
         max_model_len: usize,
-        in_a_step: (usize, usize),
+        in_flight: (usize, usize),
     ) -> Layers {
         let sliding = self.sliding_window.filter(|_| engine.kv_disk.is_none());
-        let window = |tokens| Window::new(tokens, engine.block_size, max_model_len, in_a_step);
+        let window = |tokens| Window::new(tokens, engine.block_size, max_model_len, in_flight);
         let in_window = self.window_kv_bytes_per_token;
         Layers {
             full_bytes: engine.block_size * (self.kv_bytes_per_token - in_window),
@@ -234,6 +235,7 @@ mod tests {
             kv_cache_dtype: KvCacheDtype::Auto,
             kv_cache_memory_bytes: None,
             enable_prefix_caching: true,
+            async_scheduling: true,
             target_itl: None,
             max_num_queued_reqs: 1,
             max_num_queued_tokens: None,

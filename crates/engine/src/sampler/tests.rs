@@ -184,18 +184,25 @@ fn a_rows_sample_depends_on_no_other_row_and_no_worker() {
     let (num_rows, vocab_size) = (11, 700);
     let mut data = logits(77, num_rows * vocab_size);
     data[6 * vocab_size..7 * vocab_size].fill(f32::NAN);
-    let row = |index: usize| Row {
-        params: &ways[index % ways.len()],
-        history: &history[..index % 3 + 1],
-        prompt_len: 1,
-        forbidden: &[],
-        allowed: None,
+    // The fifth row's request has gone.
+    let row = |index: usize| {
+        (index != 4).then(|| Row {
+            params: &ways[index % ways.len()],
+            history: &history[..index % 3 + 1],
+            prompt_len: 1,
+            forbidden: &[],
+            allowed: None,
+        })
     };
     let all = Logits::new(&data, vocab_size);
     let alone: Vec<_> = (0..num_rows)
-        .map(|index| RowSampler::default().sample(all.row(index), row(index)))
+        .map(|index| {
+            let row = row(index)?;
+            Some(RowSampler::default().sample(all.row(index), row))
+        })
         .collect();
-    assert_eq!(alone[6], Err(NonFiniteLogits));
+    assert_eq!(alone[6], Some(Err(NonFiniteLogits)));
+    assert_eq!(alone.iter().flatten().count(), num_rows - 1);
     let mut sampler = Sampler::default();
     for logits in [all, all.with_workers(&Dealer), all] {
         let together: Vec<_> = sampler.sample(&logits, row).collect();

@@ -25,10 +25,11 @@ pub(super) struct Occurrences {
     pub(super) adapted: u64,
     pub(super) lost_names: u64,
     pub(super) without_slot: u64,
+    pub(super) steps_ahead: u64,
 }
 
 impl Occurrences {
-    fn named(&mut self) -> [(&'static str, &mut u64); 21] {
+    fn named(&mut self) -> [(&'static str, &mut u64); 22] {
         [
             ("finished", &mut self.finished),
             ("refused_as_too_long", &mut self.refused_as_too_long),
@@ -51,6 +52,7 @@ impl Occurrences {
             ("adapted", &mut self.adapted),
             ("lost_names", &mut self.lost_names),
             ("without_slot", &mut self.without_slot),
+            ("steps_ahead", &mut self.steps_ahead),
         ]
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Scenario {
     pub(super) keeps_blocks: bool,
     /// Slots for adapters.
     pub(super) adapter_slots: usize,
+    /// Whether steps are launched before those before them have ended.
+    pub(super) runs_ahead: bool,
 }
 
 pub(super) enum Operation {
@@ -103,15 +105,41 @@ impl Scenario {
         if !keeps_blocks {
             config.window = window(seed, &config);
         }
-        let (adapter_slots, operations) = adapted(seed, operations);
+        let (adapter_slots, mut operations) = adapted(seed, operations);
+        let runs_ahead = ahead(seed, &mut config, &mut operations);
         Self {
             config,
             operations,
             failing_step,
             keeps_blocks,
             adapter_slots,
+            runs_ahead,
         }
     }
+}
+
+/// Whether steps are launched ahead, drawn on its own, too; most requests are then such that they can
+/// be, and half of the pools of layers with a window.
+fn ahead(seed: u64, config: &mut SchedulerConfig, operations: &mut [Operation]) -> bool {
+    let mut random = Random::new(seed ^ 0x4168_6561);
+    if random.one_in(2) {
+        return false;
+    }
+    for operation in operations {
+        let Operation::Submit(submission) = operation else {
+            continue;
+        };
+        if !random.one_in(5) {
+            submission.sampling = SamplingParams::greedy();
+            submission.stop.min_tokens = 0;
+            submission.background = false;
+        }
+    }
+    if let Some(window) = config.window.as_mut().filter(|_| random.one_in(2)) {
+        let more = config.max_num_batched_tokens.div_ceil(config.block_size);
+        window.num_blocks += more as u32;
+    }
+    true
 }
 
 /// A pool for layers with a sliding window, drawn on its own: none, one that just suffices, or more.

@@ -79,6 +79,9 @@ impl<'a> World<'a> {
         if let Some(step) = scenario.failing_step {
             runner = runner.failing_at_step(step);
         }
+        if scenario.runs_ahead {
+            runner = runner.running_ahead();
+        }
         let counters = runner.counters();
         let (sender, inbox) = sync_channel(256);
         let handle = EngineHandle::new(sender, engine::limits(config));
@@ -244,6 +247,7 @@ impl<'a> World<'a> {
             recomputed_tokens: stats.tokens_recomputed,
             cached_tokens: stats.prompt_tokens_cached,
             copied_tokens: self.counters.copied_tokens(),
+            steps_ahead: self.counters.steps_ahead(),
             evictions: stats.evictions,
             window_evictions: stats.window_evictions,
             restored_tokens: stats.disk.map_or(0, |disk| disk.restored_tokens),

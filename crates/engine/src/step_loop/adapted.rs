@@ -21,16 +21,16 @@ impl StepLoop {
 
     /// Writes the plan into the batch. Requests of one adapter come one after the other, so that its
     /// weights are read once for all of them.
-    pub(super) fn build_batch(&mut self, plan: &mut StepPlan) {
+    pub(super) fn build_batch(&mut self, plan: &mut StepPlan, before: Option<&StepPlan>) {
         let requests = &self.requests;
         let slot = |id: RequestId| -> Option<u32> {
             let request = requests.get(&id)?;
             request.adapter.as_ref().map(AdapterHandle::slot)
         };
         if self.adapters.is_empty() {
-            return batch::build(&self.scheduler, plan, |_| None, &mut self.batch);
+            return batch::build(&self.scheduler, plan, before, |_| None, &mut self.batch);
         }
         plan.chunks.sort_by_key(|chunk| slot(chunk.request));
-        batch::build(&self.scheduler, plan, slot, &mut self.batch);
+        batch::build(&self.scheduler, plan, before, slot, &mut self.batch);
     }
 }

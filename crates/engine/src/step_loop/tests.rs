@@ -1,13 +1,15 @@
 //! What steps count for a request's time, with a clock that only the model advances.
 
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::time::Duration;
 
-use kernels::KernelError;
+use kernels::{DRAWN_BEFORE, DrawnToken, KernelError};
 use kv_cache::TokenId;
-use models::Logits;
 use models::testing::{FakeLimits, FakeRunner};
+use models::{Logits, StepsInFlight};
 use scheduler::SchedulerConfig;
 
 use super::*;
@@ -35,6 +37,45 @@ impl ModelRunner for DoublingRunner {
         self.time.fetch_add(1 << self.steps, Ordering::Relaxed);
         self.steps += 1;
         self.inner.forward(batch)
+    }
+}
+
+/// A device that draws token 7 whatever the logits, and notes how it was to draw and what it was to embed.
+#[derive(Default)]
+struct DrawingRunner {
+    in_flight: VecDeque<usize>,
+    drawn: Vec<Option<DrawnToken>>,
+    noted: Arc<Mutex<Vec<(u32, f64)>>>,
+}
+
+impl ModelRunner for DrawingRunner {
+    fn forward(&mut self, _: &StepBatch) -> Result<Logits<'_>, KernelError> {
+        unreachable!("steps are launched")
+    }
+
+    fn steps_in_flight(&mut self) -> Option<&mut dyn StepsInFlight> {
+        Some(self)
+    }
+}
+
+impl StepsInFlight for DrawingRunner {
+    fn launch(&mut self, batch: &StepBatch) -> Result<(), KernelError> {
+        self.in_flight.push_back(batch.logits_rows.len());
+        let draws = batch.draws.iter().flatten();
+        let places = draws.map(|draw| (batch.token_ids[batch.token_ids.len() - 1], draw.place));
+        self.noted.lock().unwrap().extend(places);
+        Ok(())
+    }
+
+    fn may_follow(&self) -> bool {
+        self.in_flight.len() == 1
+    }
+
+    fn finish(&mut self) -> Result<Logits<'_>, KernelError> {
+        let rows = self.in_flight.pop_front().expect("a step is in flight");
+        let (token, logprobs) = (7, None);
+        self.drawn = vec![Some(DrawnToken { token, logprobs }); rows];
+        Ok(Logits::new(&[], VOCAB_SIZE).with_drawn(&self.drawn))
     }
 }
 
@@ -69,8 +110,6 @@ fn step_loop() -> (StepLoop, EngineHandle) {
 }
 
 fn step_loop_with(time: Arc<AtomicU64>) -> (StepLoop, EngineHandle) {
-    let mut config = SchedulerConfig::new(4, 100, 256);
-    (config.max_num_batched_tokens, config.max_num_seqs) = (16, 4);
     let runner = DoublingRunner {
         inner: FakeRunner::new(FakeLimits {
             vocab_size: VOCAB_SIZE,
@@ -82,11 +121,17 @@ fn step_loop_with(time: Arc<AtomicU64>) -> (StepLoop, EngineHandle) {
         time: Arc::clone(&time),
         steps: 0,
     };
+    step_loop_of(Box::new(runner), time)
+}
+
+fn step_loop_of(runner: Box<dyn ModelRunner>, time: Arc<AtomicU64>) -> (StepLoop, EngineHandle) {
+    let mut config = SchedulerConfig::new(4, 100, 256);
+    (config.max_num_batched_tokens, config.max_num_seqs) = (16, 4);
     let (sender, inbox) = sync_channel(8);
     let handle = EngineHandle::new(sender, engine::limits(&config));
     let scheduler = Scheduler::new(config).expect("the configuration is right");
     let clock = Box::new(StoppedClock(time));
-    let step_loop = StepLoop::new(scheduler, Box::new(runner), inbox, handle.shared(), clock);
+    let step_loop = StepLoop::new(scheduler, runner, inbox, handle.shared(), clock);
     (step_loop, handle)
 }
 
@@ -199,4 +244,29 @@ fn a_steps_time_is_split_by_what_it_went_to() {
     }
     let all: Duration = StepPhase::ALL.into_iter().map(spent).sum();
     assert_eq!(all, Duration::from_nanos(time.load(Ordering::Relaxed)));
+}
+
+#[test]
+fn tokens_that_nobody_knows_yet_count_for_where_the_next_draw_falls() {
+    let runner = DrawingRunner::default();
+    let noted = Arc::clone(&runner.noted);
+    let (mut step_loop, handle) = step_loop_of(Box::new(runner), Arc::default());
+    let (sender, events) = channel();
+    let prompt = (10..15).map(TokenId).collect();
+    let mut request = GenerateRequest::greedy(prompt, 6, Box::new(ChannelSink(sender)));
+    (request.sampling.temperature, request.sampling.seed) = (0.8, 99);
+    let sampling = request.sampling.clone();
+    handle.submit(request).expect("the engine takes it");
+    run(&mut step_loop);
+    assert_eq!(heard(&events).1.completion_tokens, 6);
+    let noted = noted.lock().unwrap();
+    let embedded: Vec<u32> = noted.iter().map(|&(token, _)| token).collect();
+    // Each step but the first embeds what the one before has drawn in its only row.
+    assert_eq!(embedded, [&[14][..], &[DRAWN_BEFORE; 5]].concat());
+    let places = noted.iter().map(|&(_, place)| place);
+    let wanted = (5..11).map(|position| {
+        let draw = crate::sampler::draw(&sampling, position);
+        draw.expect("the model may draw it").place
+    });
+    assert!(places.eq(wanted));
 }

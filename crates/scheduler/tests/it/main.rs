@@ -1,6 +1,7 @@
 //! The scheduler with a model that keeps a shadow of the KV cache, token by token.
 
 mod admission;
+mod ahead;
 mod background;
 mod budget;
 mod cancel;

@@ -24,6 +24,11 @@ pub(crate) struct World {
     pub(crate) step_time: (Duration, Duration),
     /// Digests by slot; 0 is never written.
     slots: Vec<u64>,
+    /// A step that was planned and computed before the one before it was committed.
+    ahead: Option<(StepPlan, Vec<(RequestId, TokenId)>)>,
+    /// Tokens that the last step has sampled, and that the scheduler may not know yet.
+    drawn: BTreeMap<RequestId, TokenId>,
+    pub(crate) steps_ahead: usize,
     /// Recomputing every hash is slow; long runs do it once in so many steps.
     pub(crate) full_check_every: usize,
     steps: usize,
@@ -122,6 +127,9 @@ impl World {
             now: Timestamp::default(),
             step_time: (Duration::from_millis(1), Duration::from_micros(100)),
             slots,
+            ahead: None,
+            drawn: BTreeMap::new(),
+            steps_ahead: 0,
             full_check_every: 1,
             steps: 0,
             salts: BTreeMap::new(),
@@ -159,7 +167,17 @@ impl World {
         let waits = self.scheduler.stats().guarantee_waits;
         let plan = self.scheduler.plan_step(self.now);
         self.check_guarantees(&plan, waits);
-        self.check_background(&plan);
+        assert_eq!(
+            plan.is_empty(),
+            self.scheduler.is_idle(),
+            "work is planned as long as any is"
+        );
+        self.check_plan(&plan);
+        plan
+    }
+
+    fn check_plan(&mut self, plan: &StepPlan) {
+        self.check_background(plan);
         let config = self.scheduler.config();
         assert!(plan.num_tokens() <= config.max_num_batched_tokens);
         assert!(plan.chunks.len() <= config.max_num_seqs);
@@ -169,17 +187,34 @@ impl World {
         requests.sort();
         assert!(requests.is_sorted_by(|a, b| a < b), "one chunk per request");
         assert!(plan.chunks.iter().all(|chunk| !chunk.tokens.is_empty()));
-        assert_eq!(
-            plan.is_empty(),
-            self.scheduler.is_idle(),
-            "work is planned as long as any is"
-        );
         for admitted in &plan.admitted {
             let before = self.admitted.insert(admitted.request, admitted.clone());
             assert_eq!(before, None, "a request is admitted once");
             self.admissions.push(admitted.request);
         }
-        plan
+    }
+
+    /// Plans a step behind the outstanding one and computes it, if that can be.
+    pub(crate) fn run_ahead(&mut self) -> bool {
+        assert!(self.ahead.is_none(), "one step is outstanding");
+        let Some(plan) = self.scheduler.plan_ahead(self.now) else {
+            return false;
+        };
+        assert!(plan.preempted.is_empty() && plan.abandoned.is_empty());
+        self.check_plan(&plan);
+        let sampled = self.compute(&plan);
+        self.ahead = Some((plan, sampled));
+        self.steps_ahead += 1;
+        true
+    }
+
+    /// A step that is computed and not committed: the one that was planned ahead, or a new one.
+    pub(crate) fn begin(&mut self) -> (StepPlan, Vec<(RequestId, TokenId)>) {
+        self.ahead.take().unwrap_or_else(|| {
+            let plan = self.plan();
+            let sampled = self.compute(&plan);
+            (plan, sampled)
+        })
     }
 
     /// Nobody is preempted before its guaranteed output, and nobody waits for others' too long: of
@@ -240,7 +275,11 @@ impl World {
         }
         let mut sampled = Vec::new();
         for chunk in &plan.chunks {
-            let tokens = self.scheduler.tokens(chunk.request);
+            let mut tokens = self.scheduler.tokens(chunk.request).to_vec();
+            if chunk.tokens.end > tokens.len() {
+                tokens.push(self.drawn[&chunk.request]);
+            }
+            let tokens = &tokens[..];
             let blocks = self.scheduler.block_table(chunk.request);
             let salt = &self.salts[&chunk.request];
             for (at, digest) in digests(salt, tokens).take(chunk.tokens.end).enumerate() {
@@ -259,6 +298,7 @@ impl World {
             }
             *self.computed.entry(chunk.request).or_insert(0) += chunk.tokens.len();
         }
+        self.drawn = sampled.iter().copied().collect();
         sampled
     }
 
@@ -279,9 +319,22 @@ impl World {
 
     /// One whole step with all checks.
     pub(crate) fn step(&mut self) -> StepPlan {
-        let plan = self.plan();
-        let sampled = self.compute(&plan);
-        self.commit(&plan, &sampled);
+        let (plan, sampled) = self.begin();
+        self.end(plan, &sampled)
+    }
+
+    /// The same, with the next step planned and computed before this one is committed, if that can be.
+    pub(crate) fn step_ahead(&mut self) -> StepPlan {
+        let (plan, sampled) = self.begin();
+        if !plan.is_empty() {
+            self.run_ahead();
+        }
+        self.scheduler.check_counts();
+        self.end(plan, &sampled)
+    }
+
+    fn end(&mut self, plan: StepPlan, sampled: &[(RequestId, TokenId)]) -> StepPlan {
+        self.commit(&plan, sampled);
         self.steps += 1;
         if self.steps.is_multiple_of(self.full_check_every) {
             self.scheduler.check_invariants();
@@ -293,9 +346,13 @@ impl World {
 
     /// Steps until nothing is left; returns how many it took.
     pub(crate) fn run(&mut self) -> usize {
+        self.run_to_end(Self::step)
+    }
+
+    pub(crate) fn run_to_end(&mut self, step: impl Fn(&mut Self) -> StepPlan) -> usize {
         let mut steps = 0;
         while !self.scheduler.is_idle() {
-            self.step();
+            step(self);
             steps += 1;
             assert!(steps < 100_000, "the requests do not finish");
         }

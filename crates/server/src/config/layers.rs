@@ -58,6 +58,8 @@ impl ServeSettings {
             kv_cache_dtype,
             enable_prefix_caching,
             no_enable_prefix_caching,
+            async_scheduling,
+            no_async_scheduling,
             shared_prefix_cache,
             watermark,
             kv_disk,

@@ -119,6 +119,8 @@ pub struct EngineConfig {
     pub kv_cache_memory_bytes: Option<usize>,
     /// Whether computed prefixes are kept.
     pub enable_prefix_caching: bool,
+    /// Whether a GPU is given the next step before the last one has ended.
+    pub async_scheduling: bool,
     /// Inter-token latency to keep while prompts are computed; `None` does not care.
     pub target_itl: Option<Duration>,
     /// Requests that may wait.

@@ -254,6 +254,14 @@ pub struct ServeSettings {
         value_name = "TOKENS"
     )]
     pub max_num_queued_tokens: Option<TokenCount>,
+    /// Give a GPU the next step before the last one's tokens are known; --no-async-scheduling does not
+    #[arg(long, env = "PURSER_ASYNC_SCHEDULING", num_args = 0..=1,
+          default_missing_value = "true", help_heading = "Engine")]
+    pub async_scheduling: Option<bool>,
+    /// Let a GPU wait between two steps until the tokens of the first are known
+    #[arg(long, env = "PURSER_NO_ASYNC_SCHEDULING", num_args = 0..=1,
+          default_missing_value = "true", help_heading = "Engine")]
+    pub no_async_scheduling: Option<bool>,
     /// Seed of requests that have none [default: random]
     #[arg(long, env = "PURSER_SEED", help_heading = "Engine")]
     pub seed: Option<u64>,

@@ -47,7 +47,7 @@ fn defaults_serve_the_embedded_model_to_this_machine() {
         ("127.0.0.1".into(), 8_000)
     );
     assert!(config.access.api_keys.is_empty() && !config.access.shared_prefix_cache);
-    assert!(config.engine.enable_prefix_caching);
+    assert!(config.engine.enable_prefix_caching && config.engine.async_scheduling);
     assert_eq!(config.context.max_background_share, 0.15);
     assert_eq!(config.engine.target_itl, Some(Duration::from_millis(100)));
     assert_eq!(config.limits.max_body_bytes, 32 << 20);
@@ -140,6 +140,10 @@ fn values_that_cannot_work_name_their_flag() {
         (
             &["--enable-prefix-caching", "--no-enable-prefix-caching"],
             "both turned on",
+        ),
+        (
+            &["--async-scheduling", "--no-async-scheduling"],
+            "--async-scheduling: it is both turned on",
         ),
         (&["--served-model-name", ""], "--served-model-name"),
     ] {

@@ -23,7 +23,7 @@ pub(super) struct Layers {
 pub(super) struct Window {
     /// Tokens that a token sees, itself included.
     pub(super) tokens: usize,
-    /// Window blocks that all sequences of a step need, the null block included.
+    /// Window blocks that all sequences of the steps in flight need, the null block included.
     pub(super) least_blocks: usize,
     /// Window blocks over all blocks.
     pub(super) share: f64,
@@ -44,7 +44,7 @@ impl Window {
         tokens: usize,
         block_size: usize,
         max_model_len: usize,
-        (max_num_seqs, max_step_tokens): (usize, usize),
+        (max_num_seqs, tokens_in_flight): (usize, usize),
     ) -> Self {
         let two = 2.0 * (tokens + block_size) as f64;
         Self {
@@ -53,7 +53,7 @@ impl Window {
                 tokens,
                 block_size,
                 max_num_seqs,
-                max_step_tokens,
+                tokens_in_flight,
             ),
             share: (two / max_model_len as f64).clamp(LEAST_SHARE, 1.0),
         }

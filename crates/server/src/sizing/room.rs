@@ -51,6 +51,14 @@ impl Room {
         Some(Self { available, ..self })
     }
 
+    /// Steps that are planned before the first of them has ended.
+    pub(super) fn max_steps_in_flight(&self) -> usize {
+        match self.gpu_total {
+            None => 1,
+            Some(_) => 2,
+        }
+    }
+
     /// Sequences per step, unless they are asked for.
     pub(super) fn max_num_seqs(&self) -> usize {
         match self.gpu_total {
