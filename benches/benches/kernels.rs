@@ -9,9 +9,8 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kernels::{
-    Attention, Backend, Cpu, CpuBuffer, CpuOptions, Embed, KernelError, KvCacheShape, KvDtype,
-    KvPool, Linear, PackedLinear, QkvShape, StepBatch, WeightDtype, WeightFormat, WeightView,
-    WriteKv,
+    Attention, Backend, Cpu, CpuBuffer, CpuOptions, Embed, KernelError, KvCacheShape, KvPool,
+    Linear, PackedLinear, QkvShape, StepBatch, WeightDtype, WeightFormat, WeightView, WriteKv,
 };
 
 /// (name, out_features, in_features)
@@ -227,7 +226,7 @@ impl Step {
 
 fn attention(criterion: &mut Criterion) -> Result<(), KernelError> {
     let mut backend = Cpu::new(CpuOptions::default())?;
-    for dtype in KvDtype::ALL {
+    for &dtype in Cpu::KV_DTYPES {
         let mut group = criterion.benchmark_group(format!("attention {}", dtype.name()));
         for step in STEPS {
             let num_blocks = step.num_seqs * step.blocks_per_seq();

@@ -1,4 +1,4 @@
-// Attention over keys and values in bfloat16, by tensor cores.
+// Attention over keys and values in bfloat16 or fp8, by tensor cores.
 //
 // Of a few rows every warp takes keys of its own, as if the keys were divided once more ("Flash-Decoding
 // for long-context inference", Dao et al., 2023); of many rows every warp takes rows of its own.
@@ -47,26 +47,39 @@ __device__ inline void store_few(const AttentionArguments& args, const Attention
 }
 
 // Up to 16 rows: each warp streams every fourth 16 keys through two buffers of its own and waits for
-// nobody. Shared memory: `[16 + 4 * MMA_WARPS * WARP_KEYS, STRIDE]` of 16 bits.
-template <uint32_t D>
+// nobody. Shared memory: queries `[16, STRIDE]` of 16 bits, and for each warp keys and values
+// `[2, 2, WARP_KEYS, ROW_BYTES]`, followed by `[WARP_KEYS, STRIDE]` of 16 bits where they are widened.
+template <uint32_t DTYPE, uint32_t D>
 __device__ __forceinline__ void attend_few(const AttentionArguments& args, unsigned char* memory) {
     const AttentionTile tile = args.tiles[blockIdx.x];
     if (tile.num_tokens == 0) {
         return;
     }
-    constexpr uint32_t PANEL = WARP_KEYS * STRIDE<D>;
+    constexpr uint32_t PANEL = WARP_KEYS * ROW_BYTES<DTYPE, D>;
+    constexpr uint32_t WIDE = DTYPE == KV_FP8 ? WARP_KEYS * ROW_BYTES<KV_BF16, D> : 0;
     const HeadRange heads = head_range(args);
     uint16_t* queries = reinterpret_cast<uint16_t*>(memory);
-    uint16_t* staged = queries + GROUP_ROWS * STRIDE<D>;
-    uint16_t* panels = staged + threadIdx.x / WARP * 4 * PANEL;
+    unsigned char* staged = memory + GROUP_ROWS * ROW_BYTES<KV_BF16, D>;
+    unsigned char* panels = staged + threadIdx.x / WARP * (4 * PANEL + WIDE);
+    uint16_t* wide = reinterpret_cast<uint16_t*>(panels + 4 * PANEL);
     uint32_t start = tile.first_key / BLOCK_KEYS * BLOCK_KEYS + threadIdx.x / WARP * WARP_KEYS;
     auto copy = [&](uint32_t slot, uint32_t buffer) {
-        uint16_t* to = panels + buffer * 2 * PANEL;
-        copy_keys<D>(args, args.kv.keys, heads.kv_head, slot, to);
-        copy_keys<D>(args, args.kv.values, heads.kv_head, slot, to + PANEL);
+        unsigned char* to = panels + buffer * 2 * PANEL;
+        copy_keys<DTYPE, D>(args, args.kv.keys, heads.kv_head, slot, to);
+        copy_keys<DTYPE, D>(args, args.kv.values, heads.kv_head, slot, to + PANEL);
         commit_copies();
     };
     copy(warp_slot(args, tile, start), 0);
+    // In bfloat16, for the whole warp, once its lanes are done with what it was called for before.
+    auto show = [&](const unsigned char* panel) {
+        if constexpr (DTYPE == KV_FP8) {
+            widen_keys<D>(panel, wide);
+            __syncwarp();
+            return static_cast<const uint16_t*>(wide);
+        } else {
+            return reinterpret_cast<const uint16_t*>(panel);
+        }
+    };
     // Where the keys lie is asked for one turn before they are copied.
     uint32_t slot = warp_slot(args, tile, start + BLOCK_KEYS);
     stage_queries<D>(args, tile, heads, GROUP_ROWS, queries);
@@ -78,25 +91,28 @@ __device__ __forceinline__ void attend_few(const AttentionArguments& args, unsig
         slot = warp_slot(args, tile, start + 2 * BLOCK_KEYS);
         wait_copies<1>();
         __syncwarp();
-        const uint16_t* keys = panels + buffer * 2 * PANEL;
+        const unsigned char* arrived = panels + buffer * 2 * PANEL;
         float scores[1][2][4] = {};
-        multiply_keys<D, 1, 2>(scores, queries, keys);
+        multiply_keys<D, 1, 2>(scores, queries, show(arrived));
         weigh<2>(args, tile, start, has_unseen(args, tile, start + WARP_KEYS), scores[0], rows[0]);
-        add_values<D, 1, 2>(scores, rows, keys + PANEL, out);
+        if (DTYPE == KV_FP8) {
+            __syncwarp();
+        }
+        add_values<D, 1, 2>(scores, rows, show(arrived + PANEL), out);
         __syncwarp();
     }
     wait_copies<0>();
     end_rows(rows[0]);
     // The buffers of all warps become room for what they have found.
     __syncthreads();
-    store_few<D>(args, tile, heads, rows[0], out[0], reinterpret_cast<unsigned char*>(staged));
+    store_few<D>(args, tile, heads, rows[0], out[0], staged);
     merge_if_last<false>(args, tile, heads);
 }
 
 // 64 G rows: each warp takes 16 G of them over all keys, which the block copies while it computes, the
-// values of 64 keys during their scores and the next keys after them. Shared memory:
-// `[64 * G + 2 * BLOCK_KEYS, STRIDE]` of 16 bits.
-template <uint32_t D, uint32_t G>
+// values of 64 keys during their scores and the next keys after them. Shared memory: queries
+// `[64 * G, STRIDE]` of 16 bits and `BlockKeys`.
+template <uint32_t DTYPE, uint32_t D, uint32_t G>
 __device__ __forceinline__ void attend_many(const AttentionArguments& args, unsigned char* memory) {
     const AttentionTile tile = args.tiles[blockIdx.x];
     if (tile.num_tokens == 0) {
@@ -106,12 +122,11 @@ __device__ __forceinline__ void attend_many(const AttentionArguments& args, unsi
     const HeadRange heads = head_range(args);
     uint32_t warp = threadIdx.x / WARP;
     uint16_t* queries = reinterpret_cast<uint16_t*>(memory);
-    uint16_t* keys = queries + ROWS * STRIDE<D>;
-    uint16_t* values = keys + BLOCK_KEYS * STRIDE<D>;
-    uint32_t panel = warp * WARP_KEYS * STRIDE<D>, first_row = warp * GROUP_ROWS * G;
+    uint32_t first_row = warp * GROUP_ROWS * G;
+    BlockKeys<DTYPE, D> staged(memory + ROWS * ROW_BYTES<KV_BF16, D>);
     uint32_t start = tile.first_key / BLOCK_KEYS * BLOCK_KEYS;
     uint32_t slot = warp_slot(args, tile, start + warp * WARP_KEYS);
-    copy_keys<D>(args, args.kv.keys, heads.kv_head, slot, keys + panel);
+    staged.copy(args, args.kv.keys, heads.kv_head, slot, staged.keys);
     commit_copies();
     stage_queries<D>(args, tile, heads, ROWS, queries);
     RowSums rows[G];
@@ -123,17 +138,15 @@ __device__ __forceinline__ void attend_many(const AttentionArguments& args, unsi
     for (; start < tile.end_key; start += BLOCK_KEYS) {
         uint32_t next = start + BLOCK_KEYS;
         uint32_t next_slot = warp_slot(args, tile, next + warp * WARP_KEYS);
-        wait_copies<0>();
-        __syncthreads();
-        copy_keys<D>(args, args.kv.values, heads.kv_head, slot, values + panel);
+        const uint16_t* keys = staged.await(staged.keys);
+        staged.copy(args, args.kv.values, heads.kv_head, slot, staged.values);
         commit_copies();
         float scores[G][N][4] = {};
         multiply_keys<D, G, N>(scores, queries + first_row * STRIDE<D>, keys);
-        wait_copies<0>();
-        __syncthreads();
+        const uint16_t* values = staged.await(staged.values);
         slot = next_slot;
         if (next < tile.end_key) {
-            copy_keys<D>(args, args.kv.keys, heads.kv_head, slot, keys + panel);
+            staged.copy(args, args.kv.keys, heads.kv_head, slot, staged.keys);
         }
         commit_copies();
         bool masks = has_unseen(args, tile, next);
@@ -166,18 +179,22 @@ __device__ __forceinline__ void attend_many(const AttentionArguments& args, unsi
     merge_if_last<false>(args, tile, heads);
 }
 
-// Kernels of one head size, so that each has the registers that it needs.
-#define ATTENTION_BF16(head_dim, groups)                     \
-    KERNEL(attention_few_##head_dim, AttentionArguments) {   \
-        DYNAMIC_SHARED(memory);                              \
-        attend_few<head_dim>(args, memory);                  \
-    }                                                        \
-    KERNEL(attention_many_##head_dim, AttentionArguments) {  \
-        DYNAMIC_SHARED(memory);                              \
-        attend_many<head_dim, groups>(args, memory);         \
+// Kernels of one head size and type of keys, so that each has the registers that it needs.
+#define ATTENTION_BY_TENSOR_CORES(dtype, name, head_dim, groups)    \
+    KERNEL(attention_##name##few_##head_dim, AttentionArguments) {  \
+        DYNAMIC_SHARED(memory);                                     \
+        attend_few<dtype, head_dim>(args, memory);                  \
+    }                                                               \
+    KERNEL(attention_##name##many_##head_dim, AttentionArguments) { \
+        DYNAMIC_SHARED(memory);                                     \
+        attend_many<dtype, head_dim, groups>(args, memory);         \
     }
 
-ATTENTION_BF16(64, 2)
-ATTENTION_BF16(96, 2)
-ATTENTION_BF16(128, 2)
-ATTENTION_BF16(256, 1)
+ATTENTION_BY_TENSOR_CORES(KV_BF16, , 64, 2)
+ATTENTION_BY_TENSOR_CORES(KV_BF16, , 96, 2)
+ATTENTION_BY_TENSOR_CORES(KV_BF16, , 128, 2)
+ATTENTION_BY_TENSOR_CORES(KV_BF16, , 256, 1)
+ATTENTION_BY_TENSOR_CORES(KV_FP8, fp8_, 64, 2)
+ATTENTION_BY_TENSOR_CORES(KV_FP8, fp8_, 96, 2)
+ATTENTION_BY_TENSOR_CORES(KV_FP8, fp8_, 128, 2)
+ATTENTION_BY_TENSOR_CORES(KV_FP8, fp8_, 256, 1)

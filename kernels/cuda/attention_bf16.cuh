@@ -1,5 +1,5 @@
 // What the kernels of attention by tensor cores share: fragments of queries, keys and values in
-// bfloat16, and the softmax between their products, whose weights are rounded to bfloat16; sums are f32.
+// bfloat16, which keys and values in fp8 become in shared memory, and the softmax between their products, whose weights are rounded to bfloat16; sums are f32.
 //
 // The scores' fragments become the weights' fragments without a move (Dao, "FlashAttention-2", 2023).
 //
@@ -20,6 +20,11 @@ constexpr uint32_t NO_SLOT = 0xffffffffu;
 // matrix lie in different banks.
 template <uint32_t D>
 constexpr uint32_t STRIDE = D + 8;
+
+// Of a row of keys or values in the cache's type, as it is copied from there. Rows of fp8 are read in
+// their order, which needs no distance between them.
+template <uint32_t DTYPE, uint32_t D>
+constexpr uint32_t ROW_BYTES = DTYPE == KV_FP8 ? D : 2 * STRIDE<D>;
 
 // Softmax of 16 rows; the thread's are g and g + 8.
 struct RowSums {
@@ -51,11 +56,12 @@ __device__ inline uint32_t warp_slot(const AttentionArguments& args, const Atten
     return inside ? slot_of(args, tile, key) : NO_SLOT;
 }
 
-// Begins to copy the warp's keys or values to `[WARP_KEYS, STRIDE]`; zeros where there are none.
-template <uint32_t D>
+// Begins to copy the warp's keys or values to `[WARP_KEYS, ROW_BYTES]`; zeros where there are none.
+template <uint32_t DTYPE, uint32_t D>
 __device__ inline void copy_keys(const AttentionArguments& args, const uint8_t* from, uint32_t kv_head,
-                                 uint32_t slot, uint16_t* to) {
-    constexpr uint32_t PIECES = D / 8;  // of 16 bytes
+                                 uint32_t slot, unsigned char* to) {
+    constexpr uint32_t BYTES = DTYPE == KV_FP8 ? D : 2 * D;
+    constexpr uint32_t PIECES = BYTES / 16;
     uint32_t lane = threadIdx.x % WARP;
 #pragma unroll
     for (uint32_t first = 0; first < WARP_KEYS * PIECES; first += WARP) {
@@ -63,9 +69,63 @@ __device__ inline void copy_keys(const AttentionArguments& args, const uint8_t* 
         uint32_t of_key = __shfl_sync(0xffffffffu, slot, key);
         bool inside = of_key != NO_SLOT;
         uint64_t row = static_cast<uint64_t>(inside ? of_key : 0) * args.kv.num_kv_heads + kv_head;
-        copy_async(to + key * STRIDE<D> + 8 * piece, from + (row * D + 8 * piece) * 2, inside);
+        copy_async(to + key * ROW_BYTES<DTYPE, D> + 16 * piece, from + row * BYTES + 16 * piece, inside);
     }
 }
+
+// The warp's keys or values that were copied in fp8 as `[WARP_KEYS, STRIDE]`. Copies of other lanes have
+// to be seen before, and who reads others' elements waits for them.
+template <uint32_t D>
+__device__ inline void widen_keys(const unsigned char* from, uint16_t* to) {
+    constexpr uint32_t PIECES = D / 8;  // of 8 elements
+#pragma unroll
+    for (uint32_t first = 0; first < WARP_KEYS * PIECES; first += WARP) {
+        uint32_t index = first + threadIdx.x % WARP, key = index / PIECES, piece = index % PIECES;
+        uint2 eight = *reinterpret_cast<const uint2*>(from + 8 * index);
+        *reinterpret_cast<uint4*>(to + key * STRIDE<D> + 8 * piece) =
+            uint4{widen_e4m3(eight.x), widen_e4m3(eight.x >> 16), widen_e4m3(eight.y),
+                  widen_e4m3(eight.y >> 16)};
+    }
+}
+
+// Keys and values of all warps in shared memory: `[2, BLOCK_KEYS, ROW_BYTES]` as they arrive, and
+// `[BLOCK_KEYS, STRIDE]` of 16 bits for either in turn where they are widened.
+template <uint32_t DTYPE, uint32_t D>
+struct BlockKeys {
+    unsigned char* keys;
+    unsigned char* values;
+    uint16_t* wide;
+    unsigned char* end;
+
+    __device__ inline explicit BlockKeys(unsigned char* memory)
+        : keys(memory),
+          values(memory + BLOCK_KEYS * ROW_BYTES<DTYPE, D>),
+          wide(reinterpret_cast<uint16_t*>(memory + 2 * BLOCK_KEYS * ROW_BYTES<DTYPE, D>)),
+          end(memory + 2 * BLOCK_KEYS * ROW_BYTES<DTYPE, D> +
+              (DTYPE == KV_FP8 ? BLOCK_KEYS * ROW_BYTES<KV_BF16, D> : 0)) {}
+
+    // Begins to copy the warp's share, of `slot`s, to the keys or the values.
+    __device__ inline void copy(const AttentionArguments& args, const uint8_t* from, uint32_t kv_head,
+                                uint32_t slot, unsigned char* to) const {
+        uint32_t first = threadIdx.x / WARP * WARP_KEYS;
+        copy_keys<DTYPE, D>(args, from, kv_head, slot, to + first * ROW_BYTES<DTYPE, D>);
+    }
+
+    // Waits for all copies of all warps, and until they are done with what they read; `arrived`, the keys
+    // or the values, in bfloat16.
+    __device__ inline const uint16_t* await(const unsigned char* arrived) const {
+        wait_copies<0>();
+        __syncthreads();
+        if constexpr (DTYPE == KV_FP8) {
+            uint32_t first = threadIdx.x / WARP * WARP_KEYS;
+            widen_keys<D>(arrived + first * ROW_BYTES<DTYPE, D>, wide + first * STRIDE<D>);
+            __syncthreads();
+            return wide;
+        } else {
+            return reinterpret_cast<const uint16_t*>(arrived);
+        }
+    }
+};
 
 // `scores += queries * keys^T` of G groups of rows and 8 N keys.
 template <uint32_t D, uint32_t G, uint32_t N>

@@ -72,9 +72,9 @@ __device__ inline void store_fixed(const AttentionArguments& args, const Attenti
     }
 }
 
-// ROW_WARPS * 16 rows, one or all of the warps'. Shared memory: `[16 * ROW_WARPS + 2 * BLOCK_KEYS,
-// STRIDE]` of 16 bits, and `[C / 8]` of four floats for each thread, C being a warp's columns.
-template <uint32_t D, uint32_t ROW_WARPS>
+// ROW_WARPS * 16 rows, one or all of the warps'. Shared memory: queries `[16 * ROW_WARPS,
+// STRIDE]` of 16 bits, `BlockKeys`, and `[C / 8]` of four floats for each thread, C being a warp's columns.
+template <uint32_t DTYPE, uint32_t D, uint32_t ROW_WARPS>
 __device__ __forceinline__ void attend_fixed(const AttentionArguments& args, unsigned char* memory) {
     const AttentionTile tile = args.tiles[blockIdx.x];
     if (tile.num_tokens == 0) {
@@ -88,13 +88,11 @@ __device__ __forceinline__ void attend_fixed(const AttentionArguments& args, uns
     uint32_t first_row = ROW_WARPS > 1 ? warp * GROUP_ROWS : 0;
     uint32_t first_col = warp % COL_WARPS * C;
     uint16_t* queries = reinterpret_cast<uint16_t*>(memory);
-    uint16_t* keys = queries + ROWS * STRIDE<D>;
-    uint16_t* values = keys + BLOCK_KEYS * STRIDE<D>;
-    float4* before = reinterpret_cast<float4*>(values + BLOCK_KEYS * STRIDE<D>) + threadIdx.x;
-    uint32_t panel = warp * WARP_KEYS * STRIDE<D>;
+    BlockKeys<DTYPE, D> staged(memory + ROWS * ROW_BYTES<KV_BF16, D>);
+    float4* before = reinterpret_cast<float4*>(staged.end) + threadIdx.x;
     uint32_t start = tile.first_key / BLOCK_KEYS * BLOCK_KEYS;
     uint32_t slot = warp_slot(args, tile, start + warp * WARP_KEYS);
-    copy_keys<D>(args, args.kv.keys, heads.kv_head, slot, keys + panel);
+    staged.copy(args, args.kv.keys, heads.kv_head, slot, staged.keys);
     commit_copies();
     stage_queries<D>(args, tile, heads, ROWS, queries);
     RowSums rows[1] = {begin_rows(tile, heads, first_row)};
@@ -103,17 +101,15 @@ __device__ __forceinline__ void attend_fixed(const AttentionArguments& args, uns
     for (; start < tile.end_key; start += BLOCK_KEYS) {
         uint32_t next = start + BLOCK_KEYS;
         uint32_t next_slot = warp_slot(args, tile, next + warp * WARP_KEYS);
-        wait_copies<0>();
-        __syncthreads();
-        copy_keys<D>(args, args.kv.values, heads.kv_head, slot, values + panel);
+        const uint16_t* keys = staged.await(staged.keys);
+        staged.copy(args, args.kv.values, heads.kv_head, slot, staged.values);
         commit_copies();
         float scores[1][N][4] = {};
         multiply_keys<D, 1, N>(scores, queries + first_row * STRIDE<D>, keys);
-        wait_copies<0>();
-        __syncthreads();
+        const uint16_t* values = staged.await(staged.values);
         slot = next_slot;
         if (next < tile.end_key) {
-            copy_keys<D>(args, args.kv.keys, heads.kv_head, slot, keys + panel);
+            staged.copy(args, args.kv.keys, heads.kv_head, slot, staged.keys);
         }
         commit_copies();
         weigh<N>(args, tile, start, has_unseen(args, tile, next), scores[0], rows[0]);
@@ -135,17 +131,21 @@ __device__ __forceinline__ void attend_fixed(const AttentionArguments& args, uns
     merge_if_last<true>(args, tile, heads);
 }
 
-#define ATTENTION_FIXED(head_dim)                                  \
-    KERNEL(attention_fixed_few_##head_dim, AttentionArguments) {   \
-        DYNAMIC_SHARED(memory);                                    \
-        attend_fixed<head_dim, 1>(args, memory);                   \
-    }                                                              \
-    KERNEL(attention_fixed_many_##head_dim, AttentionArguments) {  \
-        DYNAMIC_SHARED(memory);                                    \
-        attend_fixed<head_dim, MMA_WARPS>(args, memory);           \
+#define ATTENTION_FIXED(dtype, name, head_dim)                            \
+    KERNEL(attention_fixed_##name##few_##head_dim, AttentionArguments) {  \
+        DYNAMIC_SHARED(memory);                                           \
+        attend_fixed<dtype, head_dim, 1>(args, memory);                   \
+    }                                                                     \
+    KERNEL(attention_fixed_##name##many_##head_dim, AttentionArguments) { \
+        DYNAMIC_SHARED(memory);                                           \
+        attend_fixed<dtype, head_dim, MMA_WARPS>(args, memory);           \
     }
 
-ATTENTION_FIXED(64)
-ATTENTION_FIXED(96)
-ATTENTION_FIXED(128)
-ATTENTION_FIXED(256)
+ATTENTION_FIXED(KV_BF16, , 64)
+ATTENTION_FIXED(KV_BF16, , 96)
+ATTENTION_FIXED(KV_BF16, , 128)
+ATTENTION_FIXED(KV_BF16, , 256)
+ATTENTION_FIXED(KV_FP8, fp8_, 64)
+ATTENTION_FIXED(KV_FP8, fp8_, 96)
+ATTENTION_FIXED(KV_FP8, fp8_, 128)
+ATTENTION_FIXED(KV_FP8, fp8_, 256)

@@ -90,6 +90,22 @@ __device__ inline void store_int8(uint8_t* to, float* scale, uint32_t head_dim, 
     }
 }
 
+template <uint32_t N>
+__device__ inline void store_fp8(uint8_t* to, uint32_t head_dim, const float* head) {
+    for (uint32_t i = threadIdx.x % WARP * N; i < head_dim; i += WARP * N) {
+        if (N == 1) {
+            to[i] = static_cast<uint8_t>(pack_e4m3(head[i], 0.0f));
+        } else {
+            uint32_t words[2];
+            for (uint32_t j = 0; j < 2; j++) {
+                const float* four = head + i + 4 * j;
+                words[j] = pack_e4m3(four[0], four[1]) | pack_e4m3(four[2], four[3]) << 16;
+            }
+            *reinterpret_cast<uint2*>(to + i) = uint2{words[0], words[1]};
+        }
+    }
+}
+
 // One warp's head: it goes back to its row if it has changed, and keys and values to the cache.
 template <uint32_t N>
 __device__ inline void take_head(const WriteKvArguments& args, uint32_t index, float* head) {
@@ -119,6 +135,9 @@ __device__ inline void take_head(const WriteKvArguments& args, uint32_t index, f
             break;
         case KV_BF16:
             store_head<N>({to, ACTIVATION_BF16}, at * kv.head_dim, kv.head_dim, head);
+            break;
+        case KV_FP8:
+            store_fp8<N>(to + at * kv.head_dim, kv.head_dim, head);
             break;
         default:
             store_int8(to + at * kv.head_dim, (is_value ? kv.value_scales : kv.key_scales) + at,

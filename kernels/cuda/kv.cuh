@@ -3,7 +3,7 @@
 
 #include "kernel.cuh"
 
-enum KvDtype : uint32_t { KV_F32, KV_BF16, KV_INT8 };
+enum KvDtype : uint32_t { KV_F32, KV_BF16, KV_INT8, KV_FP8 };
 
 struct KvLayer {
     uint8_t* keys;
@@ -29,6 +29,8 @@ __device__ inline float read_element(const uint8_t* from, const float* scales, c
             return reinterpret_cast<const float*>(from)[at];
         case KV_BF16:
             return bf16_to_float(reinterpret_cast<const uint16_t*>(from)[at]);
+        case KV_FP8:
+            return e4m3_to_float(from[at]);
         default:
             return reinterpret_cast<const int8_t*>(from)[at] * scales[index];
     }

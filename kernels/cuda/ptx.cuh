@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "e4m3.cuh"
+
 // Lets the next kernel of the stream be placed once every block of this one has come so far; what it
 // does before `wait_for_predecessors` then overlaps. Launches say whether they take part.
 __device__ __forceinline__ void release_successors() {
@@ -32,6 +34,30 @@ __device__ inline uint32_t pack_bf16(float low, float high) {
     uint32_t pair;
     asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
     return pair;
+}
+
+// Two floats as e4m3, the first in the low byte; rounded as `float_to_e4m3` does.
+__device__ inline uint32_t pack_e4m3(float low, float high) {
+#if __CUDA_ARCH__ >= 890
+    uint16_t pair;
+    asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+    return pair;
+#else
+    return float_to_e4m3(low) | float_to_e4m3(high) << 8;
+#endif
+}
+
+// The two e4m3 of the low 16 bits as bfloat16, which is exact.
+__device__ inline uint32_t widen_e4m3(uint32_t pair) {
+#if __CUDA_ARCH__ >= 890
+    uint32_t halves;
+    asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"(static_cast<uint16_t>(pair)));
+    return pack_bf16(half_to_float(static_cast<uint16_t>(halves)),
+                     half_to_float(static_cast<uint16_t>(halves >> 16)));
+#else
+    return pack_bf16(e4m3_to_float(static_cast<uint8_t>(pair)),
+                     e4m3_to_float(static_cast<uint8_t>(pair >> 8)));
+#endif
 }
 
 // 16 bytes that no kernel writes and nobody reads again soon: they pass the first cache by.

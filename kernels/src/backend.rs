@@ -130,6 +130,9 @@ pub trait Backend: Send + Sized + 'static {
     /// Paged keys and values of all layers.
     type KvCache: Send;
 
+    /// What the elements of its KV cache may be.
+    const KV_DTYPES: &'static [KvDtype];
+
     /// One line for logs: device, features in use, threads.
     fn description(&self) -> String;
 

@@ -16,6 +16,8 @@ pub enum KvCacheDtype {
     Bfloat16,
     /// 8-bit integers with a scale per token and head.
     Int8,
+    /// 8-bit floats e4m3 without a scale, not on the CPU.
+    Fp8,
 }
 
 impl KvCacheDtype {
@@ -25,6 +27,7 @@ impl KvCacheDtype {
             (Self::Auto, Device::Reference) | (Self::Float32, _) => KvDtype::F32,
             (Self::Auto | Self::Bfloat16, _) => KvDtype::Bf16,
             (Self::Int8, _) => KvDtype::Int8,
+            (Self::Fp8, _) => KvDtype::Fp8,
         }
     }
 }

@@ -121,6 +121,17 @@ pub enum LoadError {
         /// What it is.
         device: String,
     },
+    /// A type of the KV cache that the device does not have.
+    #[error(
+        "kv_cache_dtype {dtype} is none of this device: {device}; int8 takes about as little memory, \
+         and {dtype} is for cuda"
+    )]
+    KvCacheDtype {
+        /// The type's name.
+        dtype: &'static str,
+        /// What it is.
+        device: String,
+    },
     /// The device.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -207,8 +218,14 @@ impl Model {
             let device = backend.description();
             return Err(LoadError::SumOrder { device });
         }
-        let (config, checkpoint) = (&self.config, &self.checkpoint);
         let kv_dtype = options.kv_cache_dtype.on(options.device);
+        if !B::KV_DTYPES.contains(&kv_dtype) {
+            return Err(LoadError::KvCacheDtype {
+                dtype: kv_dtype.name(),
+                device: backend.description(),
+            });
+        }
+        let (config, checkpoint) = (&self.config, &self.checkpoint);
         let limits = options.limits;
         let phase = match self.num_quantized(precision, 2) {
             0 => LoadPhase::Packing,

@@ -86,6 +86,7 @@ enum KvType {
     Float32,
     Bfloat16,
     Int8,
+    Fp8,
 }
 
 /// One line of output.
@@ -156,6 +157,7 @@ fn settings(args: &Args) -> Settings<'_> {
         KvType::Float32 => KvCacheDtype::Float32,
         KvType::Bfloat16 => KvCacheDtype::Bfloat16,
         KvType::Int8 => KvCacheDtype::Int8,
+        KvType::Fp8 => KvCacheDtype::Fp8,
     };
     Settings {
         dtype,

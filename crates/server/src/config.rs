@@ -329,6 +329,7 @@ fn engine(settings: &ServeSettings) -> Result<EngineConfig, ConfigError> {
             Some(KvCacheDtypeName::Float32) => KvCacheDtype::Float32,
             Some(KvCacheDtypeName::Bfloat16) => KvCacheDtype::Bfloat16,
             Some(KvCacheDtypeName::Int8) => KvCacheDtype::Int8,
+            Some(KvCacheDtypeName::Fp8) => KvCacheDtype::Fp8,
         },
         kv_cache_memory_bytes: settings.kv_cache_memory_bytes.map(|size| size.0),
         enable_prefix_caching: prefix_caching(settings)?,

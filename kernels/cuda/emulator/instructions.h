@@ -54,6 +54,8 @@ inline float __fadd_rn(float a, float b) { return a + b; }
 inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
 
+#include "../e4m3.cuh"
+
 inline uint32_t min(uint32_t a, uint32_t b) { return a < b ? a : b; }
 inline uint32_t max(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
@@ -73,6 +75,15 @@ inline uint16_t float_to_bf16(float value);
 
 inline uint32_t pack_bf16(float low, float high) {
     return float_to_bf16(low) | static_cast<uint32_t>(float_to_bf16(high)) << 16;
+}
+
+inline uint32_t pack_e4m3(float low, float high) {
+    return float_to_e4m3(low) | float_to_e4m3(high) << 8;
+}
+
+inline uint32_t widen_e4m3(uint32_t pair) {
+    return pack_bf16(e4m3_to_float(static_cast<uint8_t>(pair)),
+                     e4m3_to_float(static_cast<uint8_t>(pair >> 8)));
 }
 
 inline uint4 load_streamed(const void* from) { return *static_cast<const uint4*>(from); }

@@ -63,8 +63,8 @@ use crate::cpu::rope::Rotation;
 use crate::cpu::simd::Isa;
 use crate::{
     Activate, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear, Embed, GatedLinear,
-    GatherRows, KernelError, KvCacheShape, LayerNorm, Linear, PackedBlocks, RmsNorm, RopeTableView,
-    SoftCap, StepSizes, StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
+    GatherRows, KernelError, KvCacheShape, KvDtype, LayerNorm, Linear, PackedBlocks, RmsNorm,
+    RopeTableView, SoftCap, StepSizes, StoredLinear, WeightFormat, WeightView, Workers, WriteKv,
 };
 
 /// How to run the CPU backend.
@@ -193,6 +193,7 @@ impl Backend for Cpu {
     type Vector = CpuVector;
     type RopeTable = CpuRopeTable;
     type KvCache = CpuKvCache;
+    const KV_DTYPES: &'static [KvDtype] = &[KvDtype::F32, KvDtype::Bf16, KvDtype::Int8];
 
     fn description(&self) -> String {
         let (name, threads) = (self.isa.name(), self.pool.num_threads());

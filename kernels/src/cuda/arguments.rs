@@ -103,6 +103,22 @@ kernels! {
     AttentionFixedMany96 => "attention_fixed_many_96",
     AttentionFixedMany128 => "attention_fixed_many_128",
     AttentionFixedMany256 => "attention_fixed_many_256",
+    AttentionFp8Few64 => "attention_fp8_few_64",
+    AttentionFp8Few96 => "attention_fp8_few_96",
+    AttentionFp8Few128 => "attention_fp8_few_128",
+    AttentionFp8Few256 => "attention_fp8_few_256",
+    AttentionFp8Many64 => "attention_fp8_many_64",
+    AttentionFp8Many96 => "attention_fp8_many_96",
+    AttentionFp8Many128 => "attention_fp8_many_128",
+    AttentionFp8Many256 => "attention_fp8_many_256",
+    AttentionFixedFp8Few64 => "attention_fixed_fp8_few_64",
+    AttentionFixedFp8Few96 => "attention_fixed_fp8_few_96",
+    AttentionFixedFp8Few128 => "attention_fixed_fp8_few_128",
+    AttentionFixedFp8Few256 => "attention_fixed_fp8_few_256",
+    AttentionFixedFp8Many64 => "attention_fixed_fp8_many_64",
+    AttentionFixedFp8Many96 => "attention_fixed_fp8_many_96",
+    AttentionFixedFp8Many128 => "attention_fixed_fp8_many_128",
+    AttentionFixedFp8Many256 => "attention_fixed_fp8_many_256",
     Sample => "sample",
     LoraProduct => "lora_product",
 }
@@ -430,6 +446,22 @@ attention_kernels! {
     AttentionFixedMany {
         64: AttentionFixedMany64, 96: AttentionFixedMany96,
         128: AttentionFixedMany128, 256: AttentionFixedMany256,
+    }
+    AttentionFp8Few {
+        64: AttentionFp8Few64, 96: AttentionFp8Few96,
+        128: AttentionFp8Few128, 256: AttentionFp8Few256,
+    }
+    AttentionFp8Many {
+        64: AttentionFp8Many64, 96: AttentionFp8Many96,
+        128: AttentionFp8Many128, 256: AttentionFp8Many256,
+    }
+    AttentionFixedFp8Few {
+        64: AttentionFixedFp8Few64, 96: AttentionFixedFp8Few96,
+        128: AttentionFixedFp8Few128, 256: AttentionFixedFp8Few256,
+    }
+    AttentionFixedFp8Many {
+        64: AttentionFixedFp8Many64, 96: AttentionFixedFp8Many96,
+        128: AttentionFixedFp8Many128, 256: AttentionFixedFp8Many256,
     }
 }
 

@@ -1,17 +1,16 @@
 //! Attention: which block takes which rows and keys, planned on the host.
 
+mod way;
+
 use std::ops::Range;
 
 use crate::cuda::Cuda;
-use crate::cuda::arguments::{
-    AttentionArguments, AttentionFew, AttentionFixedFew, AttentionFixedMany, AttentionFixedPlain,
-    AttentionMany, AttentionPlain,
-};
-use crate::cuda::device::{CudaDevice, Geometry};
+use crate::cuda::arguments::AttentionArguments;
+pub(crate) use crate::cuda::attention::way::Way;
+use crate::cuda::attention::way::{Division, run};
+use crate::cuda::device::CudaDevice;
 use crate::{Attention, KernelError, KvDtype, KvPool, QkvShape, StepBatch, StepSizes, SumOrder};
 
-/// Warps of a block, whatever the kernel.
-const WARPS: usize = 4;
 /// Rows of a tensor core's fragment.
 const FRAGMENT_ROWS: usize = 16;
 /// Keys that a block takes at once; spans are cut at multiples of it.
@@ -23,38 +22,10 @@ const FIXED_SPAN: usize = 512;
 /// gives the same bits in more time. On a GPU of 132 multiprocessors and with 8 KV heads of 128 elements,
 /// contexts of half a million tokens find room in 70 MB.
 const FIXED_ROOM: usize = 4;
-/// Keys that the plain kernel stages together.
-const PLAIN_KEYS: usize = 32;
 /// Elements of the largest head that a block can accumulate.
 pub(crate) const MAX_HEAD_DIM: usize = 512;
 /// Words of a tile, as the kernels read it.
 pub(crate) const TILE_WORDS: usize = 10;
-
-/// A kernel, and the tiles that it takes. A row of a tile is a token and a query head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// In f32, whatever the cache's type and the head's size.
-    Plain,
-    /// By tensor cores: rows that fit one fragment.
-    Few,
-    /// By tensor cores: several fragments of rows.
-    Many,
-    /// As `Plain`, with fixed sums.
-    FixedPlain,
-    /// As `Few`, with fixed sums, which are those of `FixedMany`.
-    FixedFew,
-    /// As `Many`, with fixed sums.
-    FixedMany,
-}
-
-/// How tiles are divided into spans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Division {
-    /// So that blocks fill the device, into spans of at least so many keys.
-    Filling { min_span: usize },
-    /// At multiples of `FIXED_SPAN`, or not at all, which gives the same bits.
-    Fixed,
-}
 
 /// What a layer's rows look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,86 +75,6 @@ pub(crate) struct Partials<D: CudaDevice> {
     counters: Option<D::Memory>,
     num_counters: usize,
     sum_order: SumOrder,
-}
-
-impl Way {
-    /// The ways of a sight on a device whose blocks may have `max_shared_bytes` of shared memory.
-    pub(crate) fn of(
-        sight: &Sight,
-        sum_order: SumOrder,
-        max_shared_bytes: usize,
-    ) -> &'static [Self] {
-        let head_dim = sight.shape.head_dim;
-        let (by_tensor_cores, plain): (&[Self], &[Self]) = match sum_order {
-            SumOrder::Free => (&[Self::Few, Self::Many], &[Self::Plain]),
-            SumOrder::Fixed => (&[Self::FixedFew, Self::FixedMany], &[Self::FixedPlain]),
-        };
-        let fits = |way: &Self| way.shared_bytes(head_dim) <= max_shared_bytes;
-        let suits = sight.dtype == KvDtype::Bf16 && matches!(head_dim, 64 | 96 | 128 | 256);
-        match suits && by_tensor_cores.iter().all(fits) {
-            true => by_tensor_cores,
-            false => plain,
-        }
-    }
-
-    fn tile_rows(self, head_dim: usize) -> usize {
-        match self {
-            Self::Plain | Self::Few | Self::FixedPlain | Self::FixedFew => FRAGMENT_ROWS,
-            Self::Many => WARPS * FRAGMENT_ROWS * if head_dim > 128 { 1 } else { 2 },
-            Self::FixedMany => WARPS * FRAGMENT_ROWS,
-        }
-    }
-
-    /// How the way's tiles are divided.
-    fn division(self) -> Division {
-        match self {
-            Self::Plain | Self::Few => Division::Filling {
-                min_span: 2 * BLOCK_KEYS,
-            },
-            Self::Many => Division::Filling {
-                min_span: 8 * BLOCK_KEYS,
-            },
-            Self::FixedPlain | Self::FixedFew | Self::FixedMany => Division::Fixed,
-        }
-    }
-
-    /// Dynamic shared memory, as the kernels lay it out.
-    fn shared_bytes(self, head_dim: usize) -> usize {
-        let rows = self.tile_rows(head_dim);
-        let plain = 4 * (rows * head_dim + PLAIN_KEYS * (head_dim + 1));
-        // Queries, keys and values.
-        let staged = 2 * (rows + 2 * BLOCK_KEYS) * (head_dim + 8);
-        match self {
-            Self::Plain => plain,
-            // Keys and values twice.
-            Self::Few => 2 * (rows + 4 * BLOCK_KEYS) * (head_dim + 8),
-            Self::Many => staged,
-            // Of fixed sums also what the spans before have found.
-            Self::FixedPlain => plain + 4 * rows * head_dim,
-            Self::FixedFew | Self::FixedMany => {
-                staged + 4 * 32 * WARPS * self.warp_cols(head_dim) / 2
-            }
-        }
-    }
-
-    /// Columns of the values that a warp of a kernel with fixed sums multiplies, of 16 rows.
-    fn warp_cols(self, head_dim: usize) -> usize {
-        match self {
-            Self::FixedFew if head_dim.is_multiple_of(16 * WARPS) => head_dim / WARPS,
-            Self::FixedFew => head_dim / 2,
-            _ => head_dim,
-        }
-    }
-
-    /// Whether the sequence's `rows` are this way's, of a sight that has `ways`.
-    fn takes(self, parts: GroupParts, num_tokens: usize) -> bool {
-        let is_few = num_tokens <= parts.tokens(FRAGMENT_ROWS);
-        match self {
-            Self::Plain | Self::FixedPlain => true,
-            Self::Few | Self::FixedFew => is_few,
-            Self::Many | Self::FixedMany => !is_few,
-        }
-    }
 }
 
 impl GroupParts {
@@ -344,56 +235,6 @@ pub(crate) fn num_blocks<D: CudaDevice>(device: &D) -> usize {
     2 * device.num_multiprocessors()
 }
 
-/// Runs `num_tiles` tiles of a plan, some of which may be empty; `arguments` lacks what depends on the
-/// way.
-///
-/// # Errors
-/// `Device`.
-pub(crate) fn run<D: CudaDevice>(
-    device: &D,
-    way: Way,
-    num_tiles: usize,
-    arguments: AttentionArguments,
-) -> Result<(), KernelError> {
-    let head_dim = arguments.kv.head_dim as usize;
-    let shape = QkvShape {
-        num_q_heads: arguments.num_q_heads as usize,
-        num_kv_heads: arguments.kv.num_kv_heads as usize,
-        head_dim,
-    };
-    let parts = GroupParts::of(&shape);
-    let attention = AttentionArguments {
-        tile_rows: way.tile_rows(head_dim) as u32,
-        heads_per_tile: parts.heads_per_tile as u32,
-        ..arguments
-    };
-    let geometry = Geometry {
-        grid: [num_tiles, parts.num_parts],
-        threads: 32 * WARPS,
-        shared_bytes: way.shared_bytes(head_dim),
-    };
-    match (way, head_dim) {
-        (Way::Few, 64) => device.launch(geometry, &AttentionFew::<64> { attention }),
-        (Way::Few, 96) => device.launch(geometry, &AttentionFew::<96> { attention }),
-        (Way::Few, 128) => device.launch(geometry, &AttentionFew::<128> { attention }),
-        (Way::Few, 256) => device.launch(geometry, &AttentionFew::<256> { attention }),
-        (Way::Many, 64) => device.launch(geometry, &AttentionMany::<64> { attention }),
-        (Way::Many, 96) => device.launch(geometry, &AttentionMany::<96> { attention }),
-        (Way::Many, 128) => device.launch(geometry, &AttentionMany::<128> { attention }),
-        (Way::Many, 256) => device.launch(geometry, &AttentionMany::<256> { attention }),
-        (Way::FixedFew, 64) => device.launch(geometry, &AttentionFixedFew::<64> { attention }),
-        (Way::FixedFew, 96) => device.launch(geometry, &AttentionFixedFew::<96> { attention }),
-        (Way::FixedFew, 128) => device.launch(geometry, &AttentionFixedFew::<128> { attention }),
-        (Way::FixedFew, 256) => device.launch(geometry, &AttentionFixedFew::<256> { attention }),
-        (Way::FixedMany, 64) => device.launch(geometry, &AttentionFixedMany::<64> { attention }),
-        (Way::FixedMany, 96) => device.launch(geometry, &AttentionFixedMany::<96> { attention }),
-        (Way::FixedMany, 128) => device.launch(geometry, &AttentionFixedMany::<128> { attention }),
-        (Way::FixedMany, 256) => device.launch(geometry, &AttentionFixedMany::<256> { attention }),
-        (Way::FixedPlain, _) => device.launch(geometry, &AttentionFixedPlain { attention }),
-        _ => device.launch(geometry, &AttentionPlain { attention }),
-    }
-}
-
 impl<D: CudaDevice> Partials<D> {
     pub(crate) fn new(sum_order: SumOrder) -> Self {
         Self {
@@ -477,7 +318,7 @@ impl<D: CudaDevice> Cuda<D> {
         for tiles in self.inputs.tiles(device, sight)? {
             arguments.tiles = tiles.address;
             arguments.block_tables = self.inputs.tables(device, op.pool);
-            run(device, tiles.way, tiles.num_tiles, arguments)?;
+            run(device, (tiles.way, sight), tiles.num_tiles, arguments)?;
         }
         Ok(())
     }

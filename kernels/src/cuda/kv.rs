@@ -52,6 +52,7 @@ impl<D: CudaDevice> CudaKvCache<D> {
                 KvDtype::F32 => 0,
                 KvDtype::Bf16 => 1,
                 KvDtype::Int8 => 2,
+                KvDtype::Fp8 => 3,
             },
             num_kv_heads: self.shape.num_kv_heads as u32,
             head_dim: self.shape.head_dim as u32,
@@ -254,6 +255,7 @@ fn tensors(shape: &KvCacheShape) -> [Tensor; 4] {
         KvDtype::F32 => (4, 0),
         KvDtype::Bf16 => (2, 0),
         KvDtype::Int8 => (1, 4),
+        KvDtype::Fp8 => (1, 0),
     };
     let head = shape.head_dim * element;
     let mut start = 0;
@@ -270,4 +272,27 @@ fn layer_bytes(shape: &KvCacheShape) -> usize {
     let last = tensors(shape)[3];
     let slots = shape.num_blocks * shape.block_size;
     last.start + (slots * last.token_bytes).next_multiple_of(16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys and values of 2 heads of 64 in 3 layers; a head of 8-bit integers has a scale.
+    #[test]
+    fn a_cache_is_as_large_as_its_elements() {
+        for (dtype, head_bytes) in KvDtype::ALL.into_iter().zip([256, 128, 68, 64]) {
+            let shape = KvCacheShape {
+                num_layers: 3,
+                num_blocks: 9,
+                block_size: 16,
+                num_kv_heads: 2,
+                head_dim: 64,
+                dtype,
+            };
+            let bytes = 2 * 3 * 2 * head_bytes;
+            assert_eq!(bytes_per_token(&shape), bytes, "{dtype:?}");
+            assert_eq!(3 * layer_bytes(&shape), 9 * 16 * bytes, "{dtype:?}");
+        }
+    }
 }

@@ -36,8 +36,8 @@ use crate::cuda::sample::Draws;
 use crate::cuda::step::{Section, StepInputs};
 use crate::{
     Activate, ActivationDtype, Add, AddRmsNorm, AddRows, Attention, Backend, BlockCopy, Clear,
-    DRAWN_BEFORE, Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, LayerNorm, Linear,
-    ReadDrawn, RmsNorm, RopeTableView, Sample, SoftCap, StepBatch, StepSizes, SumOrder,
+    DRAWN_BEFORE, Embed, GatedLinear, GatherRows, KernelError, KvCacheShape, KvDtype, LayerNorm,
+    Linear, ReadDrawn, RmsNorm, RopeTableView, Sample, SoftCap, StepBatch, StepSizes, SumOrder,
     WeightFormat, WeightView, WriteKv,
 };
 
@@ -117,6 +117,7 @@ impl<D: CudaDevice> Backend for Cuda<D> {
     type Vector = CudaVector<D>;
     type RopeTable = CudaRopeTable<D>;
     type KvCache = CudaKvCache<D>;
+    const KV_DTYPES: &'static [KvDtype] = &KvDtype::ALL;
 
     fn description(&self) -> String {
         let device = self.device.description();

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::reference::e4m3;
 use crate::{KvCacheShape, KvDtype};
 
 /// Keys and values: per layer `[num_blocks * block_size, num_kv_heads, head_dim]` f32, rounded to
@@ -94,6 +95,12 @@ pub(super) fn round(heads: &Tensor, dtype: KvDtype) -> candle_core::Result<Tenso
                 }
             }
             Tensor::from_vec(values, dims, heads.device())
+        }
+        KvDtype::Fp8 => {
+            let dims = heads.dims3()?;
+            let values: Vec<f32> = heads.flatten_all()?.to_vec1()?;
+            let rounded = values.into_iter().map(e4m3::round).collect();
+            Tensor::from_vec(rounded, dims, heads.device())
         }
     }
 }

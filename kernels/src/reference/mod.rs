@@ -1,6 +1,7 @@
 //! The operations written plainly on candle tensors: slow, clear, and the oracle of the others.
 
 mod attention;
+mod e4m3;
 mod kv;
 
 pub use kv::ReferenceKvCache;
@@ -86,6 +87,7 @@ impl Backend for Reference {
     type Vector = Tensor;
     type RopeTable = ReferenceRopeTable;
     type KvCache = ReferenceKvCache;
+    const KV_DTYPES: &'static [KvDtype] = &KvDtype::ALL;
 
     fn description(&self) -> String {
         format!("reference: candle on {:?}, f32", self.device.location())

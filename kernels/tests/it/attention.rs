@@ -99,7 +99,7 @@ pub(crate) fn attention_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) 
                     continue;
                 }
                 let setup = Setup {
-                    dtype: KvDtype::ALL[(index + turn + nth) % 3],
+                    dtype: B::KV_DTYPES[(index + turn + nth) % B::KV_DTYPES.len()],
                     ..Setup::new(shape, block_size)
                 };
                 let last = 1 + rng.below(context_len.min(20));
@@ -109,9 +109,16 @@ pub(crate) fn attention_matches_f64<B: Backend>(backend: &mut dyn FnMut() -> B) 
     }
 }
 
-/// Heads of the sizes that GPUs' tensor cores take, in bfloat16: few rows and many, short contexts and
-/// such that are divided, windows, caps and sinks.
-pub(crate) fn bfloat16_heads_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+/// Heads of the sizes and types that GPUs' tensor cores take: few rows and many, short contexts and such
+/// that are divided, windows, caps and sinks.
+pub(crate) fn usual_heads_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
+    let narrow = |dtype: &&KvDtype| matches!(dtype, KvDtype::Bf16 | KvDtype::Fp8);
+    for &dtype in B::KV_DTYPES.iter().filter(narrow) {
+        check_usual_heads(backend, dtype);
+    }
+}
+
+fn check_usual_heads<B: Backend>(backend: &mut dyn FnMut() -> B, dtype: KvDtype) {
     let mut rng = Rng::new(36);
     let shapes = [
         (8, 2, 64),
@@ -125,7 +132,7 @@ pub(crate) fn bfloat16_heads_match_f64<B: Backend>(backend: &mut dyn FnMut() -> 
     for (index, shape) in shapes.map(heads).into_iter().enumerate() {
         for (turn, (context_len, last)) in steps.into_iter().enumerate() {
             let setup = Setup {
-                dtype: KvDtype::Bf16,
+                dtype,
                 window: (turn % 2 == 1).then_some(100 + 90 * index),
                 soft_cap: (index == 1).then_some(0.5),
                 sinks: index == 2,
@@ -143,7 +150,7 @@ pub(crate) fn sliding_windows_match_f64<B: Backend>(backend: &mut dyn FnMut() ->
         for block_size in [1, 3, 16, 32] {
             let setup = Setup {
                 window: Some(window),
-                dtype: KvDtype::ALL[(window + block_size) % 3],
+                dtype: B::KV_DTYPES[(window + block_size) % B::KV_DTYPES.len()],
                 ..Setup::new(shape, block_size)
             };
             for pool in [KvPool::Main, KvPool::Window] {
@@ -156,7 +163,7 @@ pub(crate) fn sliding_windows_match_f64<B: Backend>(backend: &mut dyn FnMut() ->
 pub(crate) fn soft_caps_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     let mut rng = Rng::new(34);
     // Scores are below 1 in magnitude: the smallest cap bends them, the largest hardly does.
-    for (soft_cap, dtype) in [0.05, 0.5, 50.0].into_iter().zip(KvDtype::ALL) {
+    for (soft_cap, &dtype) in [0.05, 0.5, 50.0, 0.1].into_iter().zip(B::KV_DTYPES) {
         let setup = Setup {
             soft_cap: Some(soft_cap),
             dtype,
@@ -168,7 +175,8 @@ pub(crate) fn soft_caps_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
 
 pub(crate) fn sinks_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     let mut rng = Rng::new(35);
-    for (dtype, window) in KvDtype::ALL.into_iter().zip([None, Some(40), None]) {
+    let windows = [None, Some(40), None, Some(40)];
+    for (&dtype, window) in B::KV_DTYPES.iter().zip(windows) {
         let setup = Setup {
             sinks: true,
             window,
@@ -183,10 +191,11 @@ pub(crate) fn sinks_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
 /// Prefill chunks and decodes of several sequences in one batch.
 pub(crate) fn mixed_batches_match_f64<B: Backend>(backend: &mut dyn FnMut() -> B) {
     let mut rng = Rng::new(33);
-    for (block_size, window) in [(1, None), (3, Some(40)), (16, None), (32, Some(65))] {
+    let pools = [(1, None), (3, Some(40)), (16, None), (32, Some(65))];
+    for (turn, (block_size, window)) in pools.into_iter().enumerate() {
         let setup = Setup {
             window,
-            dtype: KvDtype::ALL[block_size % 3],
+            dtype: B::KV_DTYPES[(turn + 1) % B::KV_DTYPES.len()],
             ..Setup::new(heads((6, 2, 48)), block_size)
         };
         let lens = [97, 1, 140, 54, 16, 530];

@@ -1,6 +1,6 @@
 //! Attention of a row is the same bits however its tokens were computed.
 
-use kernels::{Backend, KvDtype, QkvShape};
+use kernels::{Backend, QkvShape};
 
 use crate::fixture::{Rng, assert_same_bits};
 use crate::paged::{Cache, Chunk, Sequence, Setup};
@@ -44,12 +44,14 @@ fn for_each_setup<B: Backend>(
     mut check: impl FnMut(&mut Rng, Setup, &[Sequence], &[f32]),
 ) {
     let mut rng = Rng::new(seed);
+    let dtypes = || B::KV_DTYPES.iter().copied().enumerate();
     let pairs = SHAPES
         .into_iter()
-        .flat_map(|s| KvDtype::ALL.map(|d| (s, d)));
-    for (index, (shape, dtype)) in pairs.enumerate() {
+        .enumerate()
+        .flat_map(|shape| dtypes().map(move |dtype| (shape, dtype)));
+    for ((index, shape), (turn, dtype)) in pairs {
         let setup = Setup {
-            window: WINDOWS[index % 2],
+            window: WINDOWS[(index + turn) % 2],
             dtype,
             ..Setup::new(shape, 16)
         };
@@ -222,7 +224,7 @@ pub(crate) fn shared_prefixes_change_nothing<B: Backend>(make: &dyn Fn(usize) ->
         for (window, block_size) in [(None, 16), (None, 3), (Some(400), 32), (None, 512)] {
             let setup = Setup {
                 window,
-                dtype: KvDtype::ALL[(turn + block_size) % 3],
+                dtype: B::KV_DTYPES[(turn + block_size) % B::KV_DTYPES.len()],
                 ..Setup::new(shape, block_size)
             };
             let shared = [0, 512, 640, 400, 640, 0].map(|len| len / block_size);

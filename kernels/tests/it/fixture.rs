@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::num::NonZero;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 use kernels::{
     Backend, Cpu, CpuOptions, Embed, InstructionSet, WeightDtype, WeightFormat, WeightView,
@@ -151,6 +151,31 @@ pub(crate) fn poisoned<B: Backend>(backend: &mut B, rows: usize, cols: usize) ->
 pub(crate) fn download<B: Backend>(backend: &mut B, buffer: &B::Buffer, rows: usize) -> Vec<f32> {
     let mut host = Vec::new();
     backend.read(buffer, rows, &mut host).unwrap().to_vec()
+}
+
+/// The nearest of all finite e4m3, of two that are as near the one with an even code; what is no number
+/// stays so.
+pub(crate) fn e4m3(value: f32) -> f32 {
+    static MAGNITUDES: LazyLock<Vec<f32>> = LazyLock::new(|| {
+        let magnitude = |code: u8| match (i32::from(code >> 3), f32::from(code & 7)) {
+            (0, mantissa) => mantissa / 512.0,
+            (exponent, mantissa) => (8.0 + mantissa) * 2.0f32.powi(exponent - 10),
+        };
+        (0..0x7f).map(magnitude).collect()
+    });
+    if value.is_nan() {
+        return value;
+    }
+    // Nothing beyond is nearer to another.
+    let magnitude = value.abs().min(480.0);
+    let distance = |code: &usize| (f64::from(MAGNITUDES[*code]) - f64::from(magnitude)).abs();
+    let nearer = |a: &usize, b: &usize| {
+        distance(a)
+            .total_cmp(&distance(b))
+            .then((a % 2).cmp(&(b % 2)))
+    };
+    let code = (0..MAGNITUDES.len()).min_by(nearer).unwrap();
+    MAGNITUDES[code].copysign(value)
 }
 
 /// Asserts `|got - want| <= tolerance * scale` everywhere, where `scale` is the root mean square of

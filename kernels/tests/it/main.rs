@@ -32,7 +32,7 @@ mod steps;
 
 #[cfg(feature = "reference")]
 use kernels::Reference;
-use kernels::{Backend, Cpu, CpuOptions, InstructionSet};
+use kernels::{Backend, Cpu, CpuOptions, InstructionSet, KvDtype};
 
 use crate::fixture::{cpu, untested};
 
@@ -122,7 +122,7 @@ for_every_backend! {
     elementwise::gathered_rows_are_copies => gather_rows,
     elementwise::rows_are_added_where_they_belong => add_rows,
     attention::attention_matches_f64 => attention,
-    attention::bfloat16_heads_match_f64 => attention_bfloat16,
+    attention::usual_heads_match_f64 => attention_usual_heads,
     attention::sliding_windows_match_f64 => attention_window,
     attention::soft_caps_match_f64 => attention_soft_cap,
     attention::sinks_match_f64 => attention_sinks,
@@ -132,6 +132,8 @@ for_every_backend! {
     lora::bad_updates_are_errors => lora_errors,
     kv::copied_blocks_read_the_same => copy_blocks,
     kv::blocks_are_carried_as_bytes => carry_blocks,
+    kv::fp8_values_are_the_nearest => fp8_values,
+    kv::other_types_are_refused => kv_dtypes,
 }
 
 /// One test per check of what backends with memory of their own do.
@@ -235,7 +237,7 @@ for_fixed_sums! {
     linear::products_match_f64 => linear,
     linear::inputs_may_be_rounded_to_bfloat16 => rounded_inputs,
     attention::attention_matches_f64 => attention,
-    attention::bfloat16_heads_match_f64 => attention_bfloat16,
+    attention::usual_heads_match_f64 => attention_usual_heads,
     attention::sliding_windows_match_f64 => attention_window,
     attention::soft_caps_match_f64 => attention_soft_cap,
     attention::sinks_match_f64 => attention_sinks,
@@ -287,6 +289,22 @@ for_fixed_bits! {
     linear_bits::row_wise_operations_ignore_other_rows => row_wise,
     linear_bits::units_alone_are_those_in_a_batch => gated_units,
     attention_bits::neighbours_change_nothing => attention_neighbours,
+}
+
+/// Every backend but the CPU has all element types of the KV cache.
+#[test]
+fn only_the_cpu_lacks_fp8() {
+    let [others @ .., KvDtype::Fp8] = KvDtype::ALL else {
+        panic!("fp8 is the last one")
+    };
+    assert_eq!(Cpu::KV_DTYPES, others);
+    #[cfg(feature = "reference")]
+    assert_eq!(Reference::KV_DTYPES, KvDtype::ALL);
+    #[cfg(feature = "cuda-emulator")]
+    assert_eq!(
+        kernels::Cuda::<kernels::CudaEmulator>::KV_DTYPES,
+        KvDtype::ALL
+    );
 }
 
 /// The instruction set that nobody chose is the machine's best.

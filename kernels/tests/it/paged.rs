@@ -3,7 +3,7 @@
 use half::bf16;
 use kernels::{Attention, Backend, KvCacheShape, KvDtype, KvPool, QkvShape, StepBatch, WriteKv};
 
-use crate::fixture::{Rng, download, poisoned, upload};
+use crate::fixture::{Rng, download, e4m3, poisoned, upload};
 
 /// Layers of the cache; attention uses the last one, so that a wrong layer stride is noticed.
 const NUM_LAYERS: usize = 2;
@@ -270,7 +270,7 @@ impl<'a, B: Backend> Cache<'a, B> {
         match self.setup.dtype {
             KvDtype::F32 => Rounding::None,
             _ if description.contains("bf16") => Rounding::OfSpans,
-            KvDtype::Bf16 if description.starts_with("cuda") && is_usual(heads) => {
+            KvDtype::Bf16 | KvDtype::Fp8 if description.starts_with("cuda") && is_usual(heads) => {
                 Rounding::AsItGoes
             }
             _ => Rounding::None,
@@ -418,6 +418,7 @@ fn as_stored(dtype: KvDtype, head: &[f32], rounds: bool) -> Vec<f64> {
     let stored = |&x: &f32| match dtype {
         KvDtype::F32 => f64::from(x),
         KvDtype::Bf16 => bf16::from_f32(x).to_f64(),
+        KvDtype::Fp8 => f64::from(e4m3(x)),
         // In f32 as the cache does it, so that ties go the same way.
         KvDtype::Int8 => {
             let element = (x * (1.0 / scale)).round_ties_even();

@@ -262,6 +262,7 @@ pub(crate) fn heads_are_rounded<D: CudaDevice>(make: &mut dyn FnMut(ActivationDt
         (64, KvDtype::Bf16),
         (20, KvDtype::Bf16),
         (64, KvDtype::Int8),
+        (64, KvDtype::Fp8),
     ] {
         let shape = QkvShape {
             num_q_heads: 4,

@@ -9,7 +9,7 @@ use crate::paged::{Cache, Chunk, Sequence, Setup};
 /// More than two spans of 512 keys.
 const CONTEXT_LEN: usize = 1100;
 /// Heads that have kernels of their own and some that have not, what is cached of them, and windows.
-const HEADS: [(usize, KvDtype, Option<usize>); 7] = [
+const HEADS: [(usize, KvDtype, Option<usize>); 12] = [
     (64, KvDtype::Bf16, None),
     (96, KvDtype::Bf16, Some(520)),
     (128, KvDtype::Bf16, None),
@@ -17,6 +17,11 @@ const HEADS: [(usize, KvDtype, Option<usize>); 7] = [
     (256, KvDtype::Bf16, Some(1000)),
     (40, KvDtype::Int8, None),
     (64, KvDtype::F32, Some(520)),
+    (64, KvDtype::Fp8, Some(520)),
+    (96, KvDtype::Fp8, None),
+    (128, KvDtype::Fp8, Some(560)),
+    (256, KvDtype::Fp8, None),
+    (40, KvDtype::Fp8, Some(520)),
 ];
 /// How a sequence's last rows are divided into steps; the rows before them are one step.
 const LAST: [usize; 5] = [1, 9, 1, 70, 1];

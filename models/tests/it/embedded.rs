@@ -144,7 +144,10 @@ fn sizes_are_known_before_loading() {
     let model = open(&ModelSource::Embedded).unwrap();
     // 8 layers, K and V of 2 heads of 64; an 8-bit head has a scale of 4 bytes.
     let bytes = KvDtype::ALL.map(|dtype| model.kv_bytes_per_token(dtype));
-    assert_eq!(bytes, [4 * 64, 2 * 64, 64 + 4].map(|head| 8 * 2 * 2 * head));
+    assert_eq!(
+        bytes,
+        [4 * 64, 2 * 64, 64 + 4, 64].map(|head| 8 * 2 * 2 * head)
+    );
     assert_eq!(model.config().num_parameters(), 19_932_672);
     assert_eq!(model.weight_bytes(), 2 * model.config().num_parameters());
     assert_eq!(model.config().eos_token_ids, [0, 2]);

@@ -195,6 +195,7 @@ fn fixed_sums_give_the_same_bits_in_every_family() {
         match index % 8 {
             0 => check(Dtype::Auto, KvCacheDtype::Float32),
             4 => check(Dtype::Auto, KvCacheDtype::Int8),
+            2 => check(Dtype::Bfloat16, KvCacheDtype::Fp8),
             _ => {}
         }
     }

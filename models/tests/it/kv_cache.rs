@@ -1,6 +1,8 @@
 //! How far narrow KV caches move the embedded model.
 
-use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
+use models::{
+    Device, Dtype, KvCacheDtype, Limits, LoadOptions, ModelSource, Quantization, SumOrder, open,
+};
 
 use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, argmax};
 use crate::golden::{Answer, answers};
@@ -8,11 +10,12 @@ use crate::golden::{Answer, answers};
 /// Logits of every token of the answers' texts, each text in one chunk.
 pub(crate) fn logits(
     answers: &[Answer],
+    device: Device,
     dtype: Dtype,
     kv_cache_dtype: KvCacheDtype,
 ) -> Vec<Vec<f32>> {
     let setup = Setup {
-        device: Device::Cpu,
+        device,
         sum_order: SumOrder::Free,
         dtype,
         kv_cache_dtype,
@@ -62,17 +65,55 @@ pub(crate) fn compare(want: &[Vec<f32>], got: &[Vec<f32>]) -> (f64, f64) {
 #[test]
 fn narrow_caches_stay_near_float32() {
     let answers = answers();
-    let want = logits(&answers, Dtype::Auto, KvCacheDtype::Float32);
+    let want = logits(&answers, Device::Cpu, Dtype::Auto, KvCacheDtype::Float32);
     // (type, most mean divergence in nats, least share of equal greedy tokens)
     let bounds = [
         (KvCacheDtype::Bfloat16, 2e-5, 0.99),
         (KvCacheDtype::Int8, 2e-4, 0.98),
     ];
     for (dtype, most, least) in bounds {
-        let got = logits(&answers, Dtype::Auto, dtype);
-        let (mean, equal) = compare(&want, &got);
-        println!("{dtype:?}: mean divergence {mean:.2e}, equal tokens {equal:.4}");
-        assert!(mean > 0.0 && mean < most, "{dtype:?}: {mean:e}");
-        assert!(equal >= least, "{dtype:?}: {equal}");
+        let got = logits(&answers, Device::Cpu, Dtype::Auto, dtype);
+        assert_near(dtype, compare(&want, &got), most, least);
     }
+}
+
+fn assert_near(dtype: KvCacheDtype, (mean, equal): (f64, f64), most: f64, least: f64) {
+    println!("{dtype:?}: mean divergence {mean:.2e}, equal tokens {equal:.4}");
+    assert!(mean > 0.0 && mean < most, "{dtype:?}: {mean:e}");
+    assert!(equal >= least, "{dtype:?}: {equal}");
+}
+
+/// The CPU has no fp8: of the slow backend, a few answers.
+#[test]
+fn fp8_stays_near_float32() {
+    let answers = &answers()[..6];
+    let [want, got] = [KvCacheDtype::Float32, KvCacheDtype::Fp8]
+        .map(|dtype| logits(answers, Device::Reference, Dtype::Auto, dtype));
+    assert_near(KvCacheDtype::Fp8, compare(&want, &got), 1e-2, 0.9);
+}
+
+#[test]
+fn the_cpu_refuses_fp8_and_names_what_it_has() {
+    let options = LoadOptions {
+        device: Device::Cpu,
+        dtype: Dtype::Auto,
+        quantization: Quantization::None,
+        limits: Limits {
+            num_blocks: 4,
+            window_blocks: None,
+            block_size: 16,
+            max_num_batched_tokens: 8,
+            max_num_seqs: 8,
+            max_model_len: 32,
+        },
+        threads: None,
+        pin_threads: false,
+        sum_order: SumOrder::Free,
+        kv_cache_dtype: KvCacheDtype::Fp8,
+        lora: None,
+    };
+    let model = open(&ModelSource::Embedded).unwrap();
+    let error = model.load(&options, &mut |_| ()).err().unwrap().to_string();
+    assert!(error.starts_with("kv_cache_dtype fp8_e4m3"), "{error}");
+    assert!(error.contains("int8") && error.contains("cuda"), "{error}");
 }

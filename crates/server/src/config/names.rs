@@ -33,6 +33,10 @@ pub enum KvCacheDtypeName {
     Bfloat16,
     /// 8-bit integers with a scale per token and head.
     Int8,
+    /// 8-bit floats e4m3 without a scale, on a GPU.
+    #[value(alias = "fp8_e4m3")]
+    #[serde(alias = "fp8_e4m3")]
+    Fp8,
 }
 
 /// What becomes of the weights at load.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
-use models::{Device, ModelSource, SumOrder, WeightsCache};
+use models::{Device, KvCacheDtype, ModelSource, SumOrder, WeightsCache};
 
 use super::serve::ServeConfig;
 use super::settings::ServeSettings;
@@ -289,6 +289,18 @@ fn an_encoder_has_a_name_of_its_own() {
         message,
         "--lora-modules: two models would be called bge-small"
     );
+}
+
+#[test]
+fn a_cache_of_8_bit_floats_has_two_names() {
+    for name in ["fp8", "fp8_e4m3"] {
+        let by_flag = config(&["--kv-cache-dtype", name]).unwrap();
+        let file = file(&format!("kv-cache-dtype = \"{name}\"\n"));
+        let by_file = with_file(file.path(), &[]).unwrap();
+        for config in [by_flag, by_file] {
+            assert_eq!(config.engine.kv_cache_dtype, KvCacheDtype::Fp8);
+        }
+    }
 }
 
 #[test]

@@ -117,7 +117,8 @@ fn length(forecast: &Forecast) -> Option<Advice> {
 
 fn kv_cache(forecast: &Forecast) -> Option<Advice> {
     let sequences = forecast.kv_cache_tokens as f64 / forecast.max_model_len as f64;
-    if sequences >= 2.0 || forecast.kv_cache_dtype == "int8" {
+    let has_8_bits = matches!(forecast.kv_cache_dtype, "int8" | "fp8_e4m3");
+    if sequences >= 2.0 || has_8_bits {
         return None;
     }
     let reason = format!(

@@ -106,6 +106,7 @@ fn what_cannot_be_served_is_refused_as_serve_does() {
         (["--threads", "0"], "--threads"),
         (["--max-model-len", "9000"], "--max-model-len 9000"),
         (["--model", "x"], "--model"),
+        (["--kv-cache-dtype", "fp8"], "int8"),
     ] {
         let output = doctor(&flags);
         assert!(!output.status.success(), "{flags:?}");

@@ -52,12 +52,16 @@ impl CpuKvCache {
     /// Zeros.
     ///
     /// # Errors
-    /// `OutOfMemory`.
+    /// `OutOfMemory`; `Unsupported` of a type that the backend does not have.
     pub(crate) fn new(shape: KvCacheShape) -> Result<Self, KernelError> {
         let elements = match shape.dtype {
             KvDtype::F32 => Elements::F32(Store::new(shape)?),
             KvDtype::Bf16 => Elements::Bf16(Store::new(shape)?),
             KvDtype::Int8 => Elements::Int8(Store::new(shape)?),
+            KvDtype::Fp8 => {
+                let what = format!("a KV cache in {} on the CPU", shape.dtype.name());
+                return Err(KernelError::Unsupported { what });
+            }
         };
         Ok(Self { elements })
     }

@@ -170,7 +170,7 @@ fn what_takes_long_begins_first() {
 }
 
 #[test]
-fn tensor_cores_take_bfloat16_and_usual_heads() {
+fn tensor_cores_take_bfloat16_and_fp8_of_usual_heads() {
     let of = |dtype, head_dim| {
         let shape = QkvShape { head_dim, ..SHAPE };
         let sight = Sight {
@@ -180,7 +180,10 @@ fn tensor_cores_take_bfloat16_and_usual_heads() {
         Way::of(&sight, SumOrder::Free, 227 << 10)
     };
     assert_eq!(of(KvDtype::Bf16, 128), [Way::Few, Way::Many]);
+    assert_eq!(of(KvDtype::Fp8, 256), [Way::Few, Way::Many]);
     assert_eq!(of(KvDtype::Bf16, 80), [Way::Plain]);
+    assert_eq!(of(KvDtype::Fp8, 80), [Way::Plain]);
+    assert_eq!(of(KvDtype::Int8, 128), [Way::Plain]);
     assert_eq!(of(KvDtype::F32, 128), [Way::Plain]);
     let fixed = Way::of(&sight(SHAPE, None), SumOrder::Fixed, 227 << 10);
     assert_eq!(fixed, [Way::FixedFew, Way::FixedMany]);

@@ -115,6 +115,14 @@ fn each_setting_is_advised_for_its_reason() {
         ["--kv-cache-dtype int8"]
     );
 
+    for kv_cache_dtype in ["int8", "fp8_e4m3"] {
+        let narrow = Forecast {
+            kv_cache_dtype,
+            ..tight.clone()
+        };
+        assert!(settings(&narrow, &trial(18.0), &engine()).is_empty());
+    }
+
     assert_eq!(
         settings(&forecast(), &trial(9.0), &engine()),
         ["--pin-threads"]
