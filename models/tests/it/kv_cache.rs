@@ -77,6 +77,7 @@ fn narrow_caches_stay_near_float32() {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "shown only when the test fails")]
 fn assert_near(dtype: KvCacheDtype, (mean, equal): (f64, f64), most: f64, least: f64) {
     println!("{dtype:?}: mean divergence {mean:.2e}, equal tokens {equal:.4}");
     assert!(mean > 0.0 && mean < most, "{dtype:?}: {mean:e}");
@@ -89,7 +90,7 @@ fn fp8_stays_near_float32() {
     let answers = &answers()[..6];
     let [want, got] = [KvCacheDtype::Float32, KvCacheDtype::Fp8]
         .map(|dtype| logits(answers, Device::Reference, Dtype::Auto, dtype));
-    assert_near(KvCacheDtype::Fp8, compare(&want, &got), 1e-2, 0.9);
+    assert_near(KvCacheDtype::Fp8, compare(&want, &got), 5e-4, 0.98);
 }
 
 #[test]
