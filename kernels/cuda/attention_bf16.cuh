@@ -1,5 +1,6 @@
 // What the kernels of attention by tensor cores share: fragments of queries, keys and values in
-// bfloat16, which keys and values in fp8 become in shared memory, and the softmax between their products, whose weights are rounded to bfloat16; sums are f32.
+// bfloat16, which keys and values in fp8 become in shared memory, and the softmax between their
+// products, whose weights are rounded to bfloat16; sums are f32.
 //
 // The scores' fragments become the weights' fragments without a move (Dao, "FlashAttention-2", 2023).
 //

@@ -87,11 +87,11 @@ pub(crate) struct Part<'a> {
 
 /// A loaded model and its free blocks, in an order that mixes everything.
 pub(crate) struct Driver {
-    runner: Box<dyn ModelRunner>,
+    pub(crate) runner: Box<dyn ModelRunner>,
     block_size: usize,
     free: Vec<u32>,
     window: Option<Window>,
-    batch: StepBatch,
+    pub(crate) batch: StepBatch,
     /// Copies that the next step runs.
     copies: Vec<BlockCopy>,
     /// What loading said of the cache of quantised weights.
@@ -218,23 +218,8 @@ impl Driver {
         rows
     }
 
-    /// Begins such a step, behind the one in flight.
-    pub(crate) fn launch(&mut self, parts: &mut [Part<'_>], draws: &[Option<Draw>]) {
-        self.lay_out(parts, draws);
-        let steps = self.runner.steps_in_flight().unwrap();
-        steps.launch(&self.batch).unwrap();
-        for part in parts {
-            self.pass_window(part.seq);
-        }
-    }
-
-    /// Ends the earliest step in flight.
-    pub(crate) fn finish(&mut self) -> Vec<Result<Vec<f32>, DrawnToken>> {
-        let steps = self.runner.steps_in_flight().unwrap();
-        rows_of(&steps.finish().unwrap())
-    }
-
-    fn lay_out(&mut self, parts: &mut [Part<'_>], draws: &[Option<Draw>]) {
+    /// Writes the parts into the batch; they have their blocks.
+    pub(crate) fn lay_out(&mut self, parts: &mut [Part<'_>], draws: &[Option<Draw>]) {
         self.batch.clear();
         self.batch.draws.extend_from_slice(draws);
         self.batch.block_copies.append(&mut self.copies);
@@ -336,7 +321,7 @@ impl Driver {
     }
 
     /// Takes back what no later token of a sequence sees.
-    fn pass_window(&mut self, seq: &mut Seq) {
+    pub(crate) fn pass_window(&mut self, seq: &mut Seq) {
         let Some(window) = &mut self.window else {
             return;
         };
@@ -401,7 +386,8 @@ impl Driver {
     }
 }
 
-fn rows_of(logits: &Logits<'_>) -> Vec<Result<Vec<f32>, DrawnToken>> {
+/// Of each row its logits, or what was drawn of it.
+pub(crate) fn rows_of(logits: &Logits<'_>) -> Vec<Result<Vec<f32>, DrawnToken>> {
     let row = |row| match logits.drawn(row) {
         Some(drawn) => Err(drawn.clone()),
         None => Ok(logits.row(row).to_vec()),

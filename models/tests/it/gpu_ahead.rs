@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use kernels::{DRAWN_BEFORE, Draw};
 use models::{Device, Dtype, KvCacheDtype, ModelSource, SumOrder, open};
 
-use crate::driver::{Driver, Part, Rng, Seq, Setup, Want};
+use crate::driver::{Driver, Part, Rng, Seq, Setup, Want, rows_of};
 use crate::golden::{self, Golden};
 use crate::gpu;
 
@@ -62,7 +62,12 @@ impl Generation {
             parts.push(Part { seq, count, want });
         }
         let draws = vec![Some(Draw::LIKELIEST); if draws { sampled.len() } else { 0 }];
-        self.driver.launch(&mut parts, &draws);
+        self.driver.lay_out(&mut parts, &draws);
+        let steps = self.driver.runner.steps_in_flight().unwrap();
+        steps.launch(&self.driver.batch).unwrap();
+        for part in parts {
+            self.driver.pass_window(part.seq);
+        }
         for (row, &index) in sampled.iter().enumerate() {
             self.seqs[index].tokens.push(DRAWN_BEFORE + row as u32);
         }
@@ -73,7 +78,8 @@ impl Generation {
     /// drawn.
     fn finish(&mut self) -> Vec<Vec<f32>> {
         let sampled = self.in_flight.pop_front().unwrap();
-        let rows = self.driver.finish();
+        let steps = self.driver.runner.steps_in_flight().unwrap();
+        let rows = rows_of(&steps.finish().unwrap());
         assert_eq!(rows.len(), sampled.len());
         let mut logits = Vec::new();
         for (index, row) in sampled.into_iter().zip(rows) {
