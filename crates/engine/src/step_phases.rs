@@ -10,9 +10,11 @@ pub enum StepPhase {
     /// Deciding what to compute, and taking back what has been computed: cancellations, the plan,
     /// the commit.
     Schedule,
-    /// Laying out the model's inputs, and copying blocks that are about to be overwritten.
+    /// Laying out the model's inputs, copying blocks that are about to be overwritten, and, on a device,
+    /// launching the step.
     Launch,
-    /// The forward pass, until the logits can be read.
+    /// Waiting for the forward pass, until its logits or tokens can be read: all of it, unless the device
+    /// computes while the thread does something else.
     Device,
     /// Choosing tokens from the logits.
     Sample,
