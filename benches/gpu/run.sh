@@ -94,7 +94,7 @@ correctness() {
     return
   fi
   local tests=(--exact --test-threads 1)
-  for name in attention attention_bfloat16 attention_mixed linear rms_norm rope embed copy_blocks; do
+  for name in attention attention_usual_heads fp8_values run_ahead attention_mixed linear rms_norm rope embed copy_blocks; do
     tests+=("$backend::$name")
   done
   tests+=("${backend}_device::recorded_steps" "${backend}_device::likeliest" "${backend}_device::logprobs")
